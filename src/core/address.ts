@@ -1,0 +1,40 @@
+import ipaddr from "ipaddr.js";
+
+/** Canonical text of an IPv4 or IPv6 literal (no zone, no brackets); null for anything else. IPv4-mapped becomes IPv4. */
+export function parseAddress(text: string): string | null {
+  if (!/^[0-9a-fA-F:.]+$/.test(text)) return null;
+  if (!text.includes(":"))
+    return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && ipaddr.IPv4.isValidFourPartDecimal(text)
+      ? noLeadingZeros(text)
+      : null;
+  if (!ipaddr.IPv6.isValid(text)) return null;
+  const parsed = ipaddr.IPv6.parse(text);
+  return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed.toRFC5952String();
+}
+
+const noLeadingZeros = (text: string): string | null => (/(^|\.)0\d/.test(text) ? null : text);
+
+/** `10.0.0.1:80`, `[2001:db8::1]:80`; with `portOptional` also the bare address. Null for anything else. */
+export function parseEndpoint(text: string, portOptional = false): { address: string; port: number | null } | null {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?$/.exec(text);
+  const bare = match ? (match[1] ?? match[2]!) : text;
+  const address = parseAddress(bare);
+  if (address === null || (match?.[1] !== undefined && !match[1].includes(":"))) return null;
+  const port = match?.[3] === undefined ? null : Number(match[3]);
+  if (port === null) return portOptional ? { address, port } : null;
+  return port >= 1 && port <= 65535 ? { address, port } : null;
+}
+
+/** 16 bytes in network order; IPv4 is mapped (::ffff:a.b.c.d). The only form of an address in BPF keys and values. */
+export function toBytes16(address: string): Uint8Array {
+  const parsed = ipaddr.parse(address);
+  const v6 = parsed.kind() === "ipv4" ? (parsed as ipaddr.IPv4).toIPv4MappedAddress() : parsed;
+  return Uint8Array.from(v6.toByteArray());
+}
+
+/** The inverse of `toBytes16`. */
+export function fromBytes16(bytes: Uint8Array): string {
+  return parseAddress(ipaddr.fromByteArray([...bytes.subarray(0, 16)]).toString())!;
+}
+
+export const isIPv6 = (address: string): boolean => address.includes(":");

@@ -1,0 +1,34 @@
+/**
+ * Every count of a service or of one of its backends. `gauge` cells fall back when a worker dies; the others only grow.
+ * A name that a method does not declare in `traits.counts` is null for it, never 0.
+ */
+export const counters = {
+  connections: { kind: "counter", help: "Client connections (or flows) accepted." },
+  active: { kind: "gauge", help: "Connections or requests under way." },
+  requests: { kind: "counter", help: "Requests, redirects or DNS queries answered." },
+  errors: { kind: "counter", help: "Requests that ended in an error made here." },
+  retries: { kind: "counter", help: "Requests sent once more to another backend or connection." },
+  packetsIn: { kind: "counter", help: "Packets from clients." },
+  packetsOut: { kind: "counter", help: "Packets to clients." },
+  bytesIn: { kind: "counter", help: "Bytes from clients." },
+  bytesOut: { kind: "counter", help: "Bytes to clients." },
+  drops: { kind: "counter", help: "Packets dropped, all reasons." },
+} as const satisfies Record<string, { kind: "counter" | "gauge"; help: string }>;
+
+export type CounterName = keyof typeof counters;
+export const counterNames = Object.keys(counters) as CounterName[];
+export const counterIndex = Object.fromEntries(counterNames.map((name, i) => [name, i])) as Record<CounterName, number>;
+
+/** Counts of one service or backend; null is "this method cannot know". */
+export type Counts = Record<CounterName, number | null>;
+
+/**
+ * Where a service's cells lie in a worker's counter memory (Float64 cells, one writer). Cell of a backend's count:
+ * `base + (backendId + 1) * counterNames.length + counterIndex[name]`; backendId -1 is the service itself.
+ */
+export interface CellRange {
+  service: string;
+  base: number;
+  /** Backend ids below this have cells. */
+  backends: number;
+}

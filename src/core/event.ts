@@ -1,0 +1,29 @@
+import type { BackendState } from "./backend.ts";
+import type { Code } from "./codes.ts";
+import type { Problem } from "./problem.ts";
+
+/** What happened, once, as data: log, `events`, metrics and dashboard render the same one. Times in ms since 1970. */
+export type Event = { at: number } & (
+  | {
+      kind: "backend";
+      service: string;
+      backend: string;
+      from: BackendState;
+      to: BackendState;
+      code: Code;
+      detail: string;
+      /** `check 3/3`; null when an operator or a revision changed it. */
+      progress: { count: number; of: number } | null;
+      latency: number | null;
+      /** How many may get new work now, of how many. */
+      eligible: number;
+      of: number;
+    }
+  | { kind: "revision"; revision: number; outcome: "running" | "refused"; problems: Problem[]; changes: string[] }
+  | { kind: "worker"; pid: number; what: "ready" | "draining" | "exited" | "died"; detail: string }
+  | { kind: "service"; service: string; what: "serving" | "failed"; problem: Problem | null }
+  | { kind: "role"; service: string; what: "promoted" | "demoted" }
+);
+
+/** The event without its time; whoever records it adds `at`. */
+export type EventBody = Event extends infer E ? (E extends unknown ? Omit<E, "at"> : never) : never;

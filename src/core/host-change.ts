@@ -1,0 +1,39 @@
+/**
+ * A change to the host that the product asks for, as data: shown by `check --changes`, applied through one journal,
+ * undone by `down`, also without a daemon. A change that was already there is not ours and is not undone.
+ */
+export type HostChange =
+  /** An address on a device; `announce` sends gratuitous ARP / unsolicited neighbour advertisements once it stands. */
+  | { kind: "address"; address: string; prefix: number; device: string; announce?: boolean }
+  | { kind: "sysctl"; key: string; value: string /** `max`: only raise. */; rule?: "set" | "max" }
+  | { kind: "nft-table"; family: "inet" | "ip" | "ip6" | "netdev"; name: string }
+  | { kind: "bpf-pins"; path: string }
+  | { kind: "xdp"; device: string; pin: string }
+  | { kind: "offload"; device: string; feature: "tx" | "gro" | "gso" | "tso"; on: boolean }
+  | { kind: "veth"; name: string; peer: string }
+  | { kind: "route"; to: string; via?: string; device: string; advmss?: number; mtu?: number }
+  | { kind: "neighbour"; address: string; device: string };
+
+/** One line for a person. */
+export function hostChangeText(change: HostChange): string {
+  switch (change.kind) {
+    case "address":
+      return `address ${change.address}/${change.prefix} on ${change.device}${change.announce ? ", announced" : ""}`;
+    case "sysctl":
+      return `sysctl ${change.key} = ${change.value}${change.rule === "max" ? " (or more)" : ""}`;
+    case "nft-table":
+      return `nftables table ${change.family} ${change.name}`;
+    case "bpf-pins":
+      return `BPF maps and programs under ${change.path}`;
+    case "xdp":
+      return `XDP program on ${change.device}`;
+    case "offload":
+      return `offload ${change.feature} ${change.on ? "on" : "off"} on ${change.device}`;
+    case "veth":
+      return `veth pair ${change.name} - ${change.peer}`;
+    case "route":
+      return `route ${change.to}${change.via ? ` via ${change.via}` : ""} on ${change.device}${change.advmss ? ` advmss ${change.advmss}` : ""}`;
+    case "neighbour":
+      return `neighbour entry ${change.address} on ${change.device}, kept fresh`;
+  }
+}

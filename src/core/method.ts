@@ -1,0 +1,165 @@
+import type { z } from "zod";
+import type { Code } from "./codes.ts";
+import type { CounterName, Counts } from "./counters.ts";
+import type { HostChange } from "./host-change.ts";
+import type { Problem } from "./problem.ts";
+import type { Face, Scheduler, SchedulerDefinition, SchedulerEnv } from "./scheduler.ts";
+import type { MethodName, Protocol, Revision, Service } from "./service.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { Assignment } from "./worker-protocol.ts";
+
+/** What a host must offer. `doctor` knows how to test each. */
+export type Capability = "CAP_NET_ADMIN" | "CAP_BPF" | "CAP_NET_BIND_SERVICE" | "xdp" | "nftables";
+
+/** What a method is, declared: shared code reads these and never branches on a name. */
+export interface Traits {
+  face: Face;
+  /** Whose load a load-aware scheduler could read: the method's own count, or only what backends report. */
+  load: "own" | "reported";
+  seesResponses: boolean;
+  /** May a backend's port differ from the listener's? */
+  translatesPort: boolean;
+  preparesRealServer: boolean;
+  /** Probe the backend's own address, or the VIP at that backend by the same rewriting as traffic. */
+  checks: "backend" | "vip-at-backend";
+  needs: readonly Capability[];
+  /** What it can know; all else is null in status. */
+  counts: readonly CounterName[];
+  /** Does it take `names`, and must it have some? */
+  names: "required" | "optional";
+  /** Where clients arrive: at `listen` of the service, or at the method's own `settings`. */
+  arrival: "listen" | "settings";
+  protocols: readonly Protocol[];
+  defaultScheduler: string;
+}
+
+/** A method as the catalog holds it. `O`: its own options. `C`: what `compile` makes for the one who applies it. */
+export interface Method<O = unknown, C = unknown> {
+  readonly name: MethodName;
+  readonly summary: string;
+  readonly layer: 2 | 3 | 4 | 7;
+  readonly runs: "worker" | "kernel";
+  /** Schema of the service's own key (`nat: {...}`); an absent key is parsed as `{}`. */
+  readonly options: z.ZodType<O>;
+  /** Schema of the top-level key of this name, when the method has one. */
+  readonly settings?: z.ZodType;
+  /** Sockets that the supervisor makes for it, besides `listen`. Runs: "worker" only. */
+  sockets?(services: readonly Service<O>[], settings: unknown): import("./service.ts").Listener[];
+  readonly traits: Traits;
+  /** What this method cannot do of what this service asks; paths are relative to the service. */
+  judge(service: Service<O>): Problem[];
+  /** Problems between services of this method; paths begin with the service's name. */
+  judgeTogether?(services: readonly Service<O>[]): Problem[];
+  /** Pure; golden-tested. */
+  compile(service: Service<O>, snapshot: Snapshot, revision: Pick<Revision, "number" | "seed">): C;
+  /** What applying these would change on the host, besides sockets. Pure given the host's facts. */
+  changes?(compiled: readonly C[], host: HostFacts): HostChange[];
+  /** Loaded lazily: no other process than its own needs it. `runs: "kernel"` has `control`, `runs: "worker"` has `worker`. */
+  control?(doors: Doors): Promise<Applier<C>>;
+  worker?(): Promise<WorkerSide>;
+}
+
+/** What `changes` may know of the host. */
+export interface HostFacts {
+  instance: string;
+  /** The device towards an address, and the source address the kernel would use; null when there is no route. */
+  route(address: string): { device: string; source: string; via: string | null } | null;
+  /** The devices that hold or border an address (its on-link network). */
+  deviceOf(address: string): string | null;
+}
+
+/** What a kernel method's applier may touch. The implementations live in `system/` and `dataplane/`. */
+export interface Doors {
+  instance: string;
+  /** `/run/sluice/NAME` */
+  runDir: string;
+  /** `/sys/fs/bpf/sluice/NAME` */
+  bpfDir: string;
+  facts: HostFacts;
+  schedulers: (name: string) => SchedulerDefinition;
+  /** Applies through the journal; throws SluiceError. */
+  change(changes: readonly HostChange[]): Promise<void>;
+  undo(changes: readonly HostChange[]): Promise<void>;
+  log(level: "debug" | "info" | "warn" | "error", message: string, fields?: Record<string, unknown>): void;
+  /** A standby director prepares everything but neither holds nor announces its VIPs. */
+  standby: boolean;
+}
+
+/** Applies compiled services of one kernel method. */
+export interface Applier<C> {
+  /** Everything that can fail: BPF load, `nft -c`, addresses. `next` is the method's whole set; what is absent goes. */
+  prepare(next: readonly C[]): Promise<Prepared | Problem[]>;
+  /** A health or weight change of some services: never touches the others. */
+  refresh(changed: readonly C[]): Promise<void>;
+  /** Takes or gives up the VIPs. */
+  setRole?(role: "active" | "standby"): Promise<void>;
+  counts(): Promise<Map<string, KernelCounts>>;
+  /** `xdp native on eth0`, for status. */
+  describe(): string[];
+  /** Source port to use for a probe of the VIP at a backend; see traits.checks. */
+  probe?(
+    service: string,
+    backend: number,
+  ): { address: string; port: number; source: { address: string; port: number } } | null;
+  /** Stops touching the kernel; what is pinned goes on forwarding. */
+  release(): Promise<void>;
+  /** Removes all it ever set. */
+  remove(): Promise<void>;
+}
+
+export interface KernelCounts {
+  service: Partial<Counts>;
+  backends: Map<number, Partial<Counts>>;
+  drops: Partial<Record<Code, number>>;
+}
+
+export interface Prepared {
+  /** Cannot fail. */
+  commit(): void | Promise<void>;
+  abort(): Promise<void>;
+}
+
+/** The cells of one service in this worker's counter memory. */
+export interface ServiceCells {
+  /** Adds to the service (`backend` -1) or to a backend. No allocation. */
+  add(backend: number, counter: number, amount: number): void;
+  /** A backend's `active`, summed over all workers. */
+  activeEverywhere(backend: number): number;
+}
+
+/** A service's schedulers follow its snapshots; made by `schedulers/follow.ts`, handed to the worker side. */
+export interface Balancer {
+  readonly snapshot: Snapshot;
+  /** Backend id, or -1. */
+  pick(key: number, tried: ReadonlySet<number>): number;
+  /** Backend ids, best first. */
+  order(key: number): readonly number[];
+  began(backend: number): void;
+  ended(backend: number, outcome: import("./scheduler.ts").Outcome): void;
+  update(snapshot: Snapshot): void;
+  backend(id: number): import("./backend.ts").Backend | undefined;
+}
+
+export interface WorkerDoors {
+  balancer(service: string): Balancer;
+  cells(service: string): ServiceCells;
+  observed(service: string, backend: number, why: Code): void;
+  log(level: "debug" | "info" | "warn" | "error", message: string, fields?: Record<string, unknown>): void;
+  now(): number;
+}
+
+/** Serves all services of one method in one worker. `services`, `settings`, `sockets` of the assignment are already filtered. */
+export interface WorkerSide {
+  serve(assignment: Assignment, doors: WorkerDoors): Promise<Serving>;
+}
+
+export interface Serving {
+  /** The balancer of that service has been updated; drop what hangs on backends that are gone. */
+  changed?(service: string): void;
+  /** Stops accepting; resolves when the last piece of work is done, at the latest after `deadlineMs`. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+export type { Scheduler, SchedulerEnv };
+/** Checks a method's shape at compile time and gives it its type. */
+export const defineMethod = <O, C>(method: Method<O, C>): Method<O, C> => method;

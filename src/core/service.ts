@@ -1,0 +1,66 @@
+import type { AdminState } from "./backend.ts";
+import type { CheckConfig } from "./check.ts";
+
+export const methodNames = ["redirect", "dns", "proxy", "nat", "direct", "tunnel"] as const;
+export type MethodName = (typeof methodNames)[number];
+export type Protocol = "tcp" | "udp";
+
+/** An address where clients arrive; for the kernel methods a VIP. */
+export interface Listener {
+  /** IPv4 or IPv6 literal, canonical text; `0.0.0.0` and `::` only where the method says so. */
+  address: string;
+  port: number;
+  protocol: Protocol;
+}
+
+/** A backend as written, defaults filled in. */
+export interface BackendConfig {
+  address: string;
+  /** Null: the listener's port. */
+  port: number | null;
+  url?: string;
+  weight: number;
+  tier: number;
+  tags: string[];
+  admin: AdminState;
+}
+
+/** A service as written, defaults filled in. Plain JSON. */
+export interface Service<O = unknown> {
+  name: string;
+  method: MethodName;
+  listen: Listener[];
+  /** Lower case, no trailing dot. */
+  names: string[];
+  scheduler: { name: string; options: unknown };
+  backends: BackendConfig[];
+  /** Null: backends are `unchecked`. */
+  check: CheckConfig | null;
+  /** What the method's own key holds, parsed by the method's schema. */
+  options: O;
+}
+
+/** A whole configuration, defaults filled in. Plain JSON. */
+export interface Config {
+  version: 1;
+  services: Service[];
+  /** Top-level keys that methods declare for themselves (`dns:`), parsed, by method name. */
+  settings: Partial<Record<MethodName, unknown>>;
+  /** Worker processes; null: one per core. */
+  workers: number | null;
+  log: { level: "debug" | "info" | "warn" | "error"; format: "text" | "json" };
+  /** How long draining workers may live on, ms. */
+  drain: number;
+}
+
+/** A configuration with its number. The seed is secret and stays over revisions. */
+export interface Revision {
+  number: number;
+  seed: number;
+  config: Config;
+  /** Path of the bundled TypeScript configuration, when there is one. */
+  bundle: string | null;
+}
+
+export const listenerName = (l: Listener): string =>
+  `${l.address.includes(":") ? `[${l.address}]` : l.address}:${l.port}${l.protocol === "udp" ? "/udp" : ""}`;

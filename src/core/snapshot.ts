@@ -1,0 +1,29 @@
+import type { Backend, BackendState } from "./backend.ts";
+
+/** The backends of one service at one moment: immutable, plain JSON, one message per service. */
+export interface Snapshot {
+  service: string;
+  /** The configuration's number. */
+  revision: number;
+  /** +1 per health or weight change. */
+  generation: number;
+  /** All backends: stickiness and draining need them. */
+  backends: readonly Backend[];
+  /** Ids (not positions) of those that may get new work, ascending. */
+  eligible: readonly number[];
+}
+
+const serves = (state: BackendState): boolean => state === "up" || state === "unchecked";
+
+/**
+ * The ids that may get new work: those that serve and have weight, of the lowest tier that has any.
+ * Pure; ascending by id, so that two directors with equal sets build equal tables.
+ */
+export function eligibleIds(backends: readonly Backend[]): number[] {
+  const able = backends.filter((b) => serves(b.state) && b.weight > 0);
+  const tier = Math.min(...able.map((b) => b.tier));
+  return able
+    .filter((b) => b.tier === tier)
+    .map((b) => b.id)
+    .sort((a, b) => a - b);
+}

@@ -1,0 +1,59 @@
+import type { CheckConfig, ProbeTarget, Verdict } from "./check.ts";
+import type { Code } from "./codes.ts";
+import type { CellRange } from "./counters.ts";
+import type { Problem } from "./problem.ts";
+import type { Config, Listener, Service } from "./service.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** A listening socket that a child has inherited: descriptor number in the child. */
+export interface InheritedSocket extends Listener {
+  fd: number;
+}
+
+/** What a relay worker serves, whole: one message, then snapshots. */
+export interface Assignment {
+  revision: number;
+  seed: number;
+  /** Path of the bundled TypeScript configuration: functions are found in it by path. */
+  bundle: string | null;
+  services: Service[];
+  settings: Config["settings"];
+  snapshots: Snapshot[];
+  sockets: InheritedSocket[];
+  cells: CellRange[];
+  /** Most client connections this worker may hold. */
+  connectionLimit: number;
+  log: Config["log"];
+}
+
+/** Descriptor of the counter memory in every relay worker; inherited sockets follow. */
+export const COUNTER_FD = 3;
+
+export type ToWorker =
+  | { kind: "assign"; assignment: Assignment }
+  | { kind: "snapshot"; snapshot: Snapshot }
+  /** Stop accepting (unless `keepListening`), finish what is under way, answer `drained`, exit. */
+  | { kind: "drain"; deadlineMs: number }
+  | { kind: "ping"; n: number };
+
+export type FromWorker =
+  | { kind: "ready"; revision: number }
+  | { kind: "failed"; service: string; problem: Problem }
+  /** Passive health: a request to this backend failed in this way. */
+  | { kind: "observed"; service: string; backend: number; why: Code }
+  | { kind: "drained" }
+  | { kind: "pong"; n: number };
+
+/** One backend to probe. `key` is `service/backendId`. */
+export interface ProbeJob {
+  key: string;
+  check: CheckConfig;
+  target: ProbeTarget;
+}
+
+export type ToChecker = { kind: "jobs"; jobs: ProbeJob[] } | { kind: "ping"; n: number };
+/** Every probe's verdict; the state machine is the supervisor's. */
+export type FromChecker =
+  | { kind: "verdict"; key: string; verdict: Verdict }
+  | { kind: "ready" }
+  | { kind: "pong"; n: number };

@@ -1,0 +1,41 @@
+import { dlopen, FFIType as T, ptr, read } from "./ffi.ts";
+
+const { i32, u32, u64, i64 } = T;
+
+/** The few functions of the C library that Bun does not offer. Every call blocks the loop: none here waits. */
+export const libc = dlopen("libc.so.6", {
+  socket: { args: [i32, i32, i32], returns: i32 },
+  setsockopt: { args: [i32, i32, i32, T.ptr, u32], returns: i32 },
+  getsockopt: { args: [i32, i32, i32, T.ptr, T.ptr], returns: i32 },
+  getsockname: { args: [i32, T.ptr, T.ptr], returns: i32 },
+  bind: { args: [i32, T.ptr, u32], returns: i32 },
+  listen: { args: [i32, i32], returns: i32 },
+  connect: { args: [i32, T.ptr, u32], returns: i32 },
+  sendmsg: { args: [i32, T.ptr, i32], returns: i64 },
+  recvmsg: { args: [i32, T.ptr, i32], returns: i64 },
+  close: { args: [i32], returns: i32 },
+  fcntl: { args: [i32, i32, i32], returns: i32 },
+  ioctl: { args: [i32, u64, T.ptr], returns: i32 },
+  open: { args: [T.cstring, i32, i32], returns: i32 },
+  memfd_create: { args: [T.cstring, u32], returns: i32 },
+  ftruncate: { args: [i32, i64], returns: i32 },
+  mmap: { args: [T.ptr, u64, i32, i32, i32, i64], returns: T.ptr },
+  munmap: { args: [T.ptr, u64], returns: i32 },
+  setns: { args: [i32, i32], returns: i32 },
+  mount: { args: [T.cstring, T.cstring, T.cstring, u64, T.ptr], returns: i32 },
+  if_nametoindex: { args: [T.cstring], returns: u32 },
+  strerror: { args: [i32], returns: T.cstring },
+  __errno_location: { args: [], returns: T.ptr },
+}).symbols;
+
+/** errno of the last call: read it before any other. */
+export const errno = (): number => read.i32(libc.__errno_location()!, 0);
+
+/** A NUL-terminated copy for a `char *` argument. */
+export const cstring = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
+
+/** The text of an errno, as the C library words it. */
+export const errnoText = (number: number): string => String(libc.strerror(number));
+
+export const setIntOption = (fd: number, level: number, option: number, value: number): number =>
+  libc.setsockopt(fd, level, option, ptr(new Int32Array([value])), 4);
