@@ -1,4 +1,4 @@
-import { dlopen, FFIType as T, ptr, read } from "./ffi.ts";
+import { dlopen, ptr, read, FFIType as T } from "./ffi.ts";
 
 const { i32, u32, u64, i64 } = T;
 
@@ -21,6 +21,9 @@ export const libc = dlopen("libc.so.6", {
   ftruncate: { args: [i32, i64], returns: i32 },
   mmap: { args: [T.ptr, u64, i32, i32, i32, i64], returns: T.ptr },
   munmap: { args: [T.ptr, u64], returns: i32 },
+  setgroups: { args: [u64, T.ptr], returns: i32 },
+  setresgid: { args: [u32, u32, u32], returns: i32 },
+  setresuid: { args: [u32, u32, u32], returns: i32 },
   setns: { args: [i32, i32], returns: i32 },
   mount: { args: [T.cstring, T.cstring, T.cstring, u64, T.ptr], returns: i32 },
   if_nametoindex: { args: [T.cstring], returns: u32 },

@@ -1,0 +1,113 @@
+/** The result of a system program that ran to its end. */
+export interface Finished {
+  /** Exit code; 128 + signal when a signal ended it. */
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  input?: string;
+  /** ms after which it is killed (code 137). Default 30 s. */
+  timeout?: number;
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+const exitCode = (code: number | null, signal: number | string | null): number =>
+  code ?? 128 + (typeof signal === "number" ? signal : 9);
+
+/** Runs a program to its end. Never throws: a program that is not there ends with code 127. */
+export async function run(command: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  try {
+    const child = Bun.spawn([...command], {
+      stdin: options.input === undefined ? "ignore" : new Blob([options.input]),
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: options.timeout ?? 30_000,
+      killSignal: "SIGKILL",
+      ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
+      ...(options.cwd ? { cwd: options.cwd } : {}),
+    });
+    const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    await child.exited;
+    return { code: exitCode(child.exitCode, child.signalCode), stdout, stderr };
+  } catch (error) {
+    return { code: 127, stdout: "", stderr: String(error instanceof Error ? error.message : error) };
+  }
+}
+
+/** `run` without waiting on the loop: for short commands at start and stop. */
+export function runSync(command: readonly string[], options: RunOptions = {}): Finished {
+  try {
+    const {
+      exitCode: code,
+      stdout,
+      stderr,
+    } = Bun.spawnSync([...command], {
+      ...(options.input === undefined ? {} : { stdin: Buffer.from(options.input) }),
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: options.timeout ?? 30_000,
+      ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
+      ...(options.cwd ? { cwd: options.cwd } : {}),
+    });
+    return { code: exitCode(code, null), stdout: stdout.toString(), stderr: stderr.toString() };
+  } catch (error) {
+    return { code: 127, stdout: "", stderr: String(error instanceof Error ? error.message : error) };
+  }
+}
+
+export interface ChildOptions<Out> {
+  /** Path of the program's TypeScript file. */
+  program: string;
+  args?: readonly string[];
+  /** Descriptors that the child sees as 3, 4, 5 … in this order. */
+  fds?: readonly number[];
+  /**
+   * Start with no right but that of changing its user, which the program gives up by `dropPrivileges()` once its own
+   * files are read (they may lie where only root can read). Without root the child has our own few rights anyway.
+   */
+  unprivileged?: boolean;
+  /** A network namespace of its own, born and gone with it. */
+  privateNetwork?: boolean;
+  onMessage(message: Out): void;
+  onExit(code: number | null, signal: string | null): void;
+}
+
+export interface Child<In> {
+  readonly pid: number;
+  send(message: In): void;
+  kill(signal?: NodeJS.Signals): void;
+  readonly exited: Promise<number>;
+}
+
+/**
+ * Starts one of our own programs as a child with a JSON channel. Its stderr is ours. The command line goes through
+ * setpriv(1) and unshare(1), which `exec`: the pid is the program's.
+ */
+export function spawnChild<In, Out>(options: ChildOptions<Out>): Child<In> {
+  const root = process.getuid?.() === 0;
+  const command = [process.execPath, "--no-env-file", options.program, ...(options.args ?? [])];
+  if (options.unprivileged && root)
+    command.unshift("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+setuid,+setgid", "--");
+  if (options.privateNetwork) command.unshift("unshare", "--net", "--");
+  const child = Bun.spawn(command, {
+    stdio: ["ignore", "inherit", "inherit", ...(options.fds ?? [])],
+    serialization: "json",
+    ipc: (message) => options.onMessage(message as Out),
+    onExit: (_child, code, signal) => options.onExit(code, signal === null ? null : String(signal)),
+  });
+  return {
+    pid: child.pid,
+    send(message) {
+      try {
+        child.send(message);
+      } catch {
+        // The child has just died; onExit tells.
+      }
+    },
+    kill: (signal = "SIGTERM") => child.kill(signal),
+    exited: child.exited,
+  };
+}

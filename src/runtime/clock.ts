@@ -1,0 +1,5 @@
+/** Monotonic time in ms, with fractions. */
+export const now = (): number => performance.now();
+
+/** Resolves after `ms`. */
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,143 @@
+/** What the product relies on in this very version of Bun and of the host: one test for each undocumented behaviour. */
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { spawnChild } from "./child.ts";
+import { closeFd, makeListener } from "./listen.ts";
+import { createSharedMemory } from "./memory.ts";
+import { adoptListener, type ConnectFailure, closeGently, connectTcp, listenTcp } from "./tcp.ts";
+import { adoptUdp, bindUdp } from "./udp.ts";
+
+const stops: (() => void)[] = [];
+afterAll(() => {
+  for (const stop of stops) stop();
+});
+
+const listenerOn = (port: number, protocol: "tcp" | "udp" = "tcp"): number => {
+  const made = makeListener({ address: "127.0.0.1", port, protocol });
+  if (!made.ok) throw new Error(made.problems[0]!.message);
+  return made.value;
+};
+
+/** A port that was free a moment ago. */
+function freePort(): number {
+  const probe = listenTcp("127.0.0.1", 0, { data() {} }, () => null);
+  probe.stop();
+  return probe.port;
+}
+
+test("a listening socket made by hand is adopted, and serves", async () => {
+  const port = freePort();
+  const echo = adoptListener(listenerOn(port), { data: (socket, chunk) => void socket.write(chunk) }, () => ({ n: 0 }));
+  stops.push(echo.stop);
+  const got = await new Promise<string>((resolve, reject) => {
+    connectTcp(
+      { address: "127.0.0.1", port, timeout: 1000, data: null },
+      {
+        open: (socket) => void socket.write("ping"),
+        data(socket, chunk) {
+          resolve(chunk.toString());
+          closeGently(socket);
+        },
+        failed: (_data, why) => reject(why),
+      },
+    );
+  });
+  expect(got).toBe("ping");
+});
+
+const failure = (address: string, port: number, timeout: number): Promise<ConnectFailure | "open"> =>
+  new Promise((resolve) => {
+    connectTcp(
+      { address, port, timeout, data: null },
+      { open: (s) => (s.terminate(), resolve("open")), data() {}, failed: (_data, why) => resolve(why) },
+    );
+  });
+
+test("a refused connect is told from one that gets no answer", async () => {
+  expect(await failure("127.0.0.1", freePort(), 1000)).toBe("refused");
+  const port = freePort();
+  const full = listenerOn(port); // never accepted from: connects queue in the kernel and succeed
+  expect(await failure("127.0.0.1", port, 300)).toBe("open");
+  closeFd(full);
+});
+
+test("a source address and port can be chosen, and used again after a reset", async () => {
+  const port = freePort();
+  const source = { address: "127.0.0.2", port: freePort() };
+  const seen: string[] = [];
+  const server = listenTcp(
+    "127.0.0.1",
+    port,
+    {
+      open(socket) {
+        seen.push(`${socket.remoteAddress}:${socket.remotePort}`);
+        socket.write("x");
+      },
+      data() {},
+    },
+    () => null,
+  );
+  stops.push(server.stop);
+  for (let round = 0; round < 3; round++)
+    await new Promise<void>((resolve, reject) => {
+      connectTcp(
+        { address: "127.0.0.1", port, source, timeout: 1000, data: null },
+        {
+          data: (socket) => (socket.terminate(), resolve()),
+          failed: (_data, why, detail) => reject(new Error(`${why}: ${detail}`)),
+        },
+      );
+    });
+  expect(seen).toEqual(Array(3).fill(`127.0.0.2:${source.port}`));
+});
+
+test("an inherited UDP socket answers", async () => {
+  const port = freePort();
+  const server = await adoptUdp(listenerOn(port, "udp"), (socket, data, from, address) =>
+    socket.send(Buffer.concat([data, Buffer.from("!")]), from, address),
+  );
+  const answer = await new Promise<string>((resolve) => {
+    bindUdp("127.0.0.1", 0, (_socket, data) => resolve(data.toString())).then((client) => {
+      stops.push(() => client.close());
+      client.send(Buffer.from("hello"), port, "127.0.0.1");
+    });
+  });
+  server.close();
+  expect(answer).toBe("hello!");
+});
+
+test("a child inherits sockets and memory, has no rights left in any thread, and hears us", async () => {
+  const memory = createSharedMemory("sluice-contract", 8);
+  const port = freePort();
+  const fd = listenerOn(port);
+  let heard: (message: { cell: number }) => void = () => {};
+  const answer = new Promise<{ cell: number }>((resolve) => {
+    heard = resolve;
+  });
+  const child = spawnChild<{ add: number }, { cell: number }>({
+    program: new URL("./contract-child.ts", import.meta.url).pathname,
+    fds: [memory.fd, fd],
+    unprivileged: true,
+    onMessage: (message) => heard(message),
+    onExit() {},
+  });
+  stops.push(() => child.kill("SIGKILL"));
+  child.send({ add: 41 });
+  expect(await answer).toEqual({ cell: 41 });
+  expect(memory.cells[0]).toBe(41);
+  if (process.getuid?.() === 0 && existsSync("/proc/self/status"))
+    for (const thread of readdirSync(`/proc/${child.pid}/task`)) {
+      const status = readFileSync(`/proc/${child.pid}/task/${thread}/status`, "utf8");
+      expect(status).toMatch(/^Uid:\s65534\s65534\s65534/m);
+      expect(status).toMatch(/^CapPrm:\s0+$/m);
+      expect(status).toMatch(/^CapEff:\s0+$/m);
+      expect(status).toMatch(/^NoNewPrivs:\s1$/m);
+    }
+  const greeting = await new Promise<string>((resolve, reject) => {
+    connectTcp(
+      { address: "127.0.0.1", port, timeout: 1000, data: null },
+      { data: (socket, chunk) => (socket.terminate(), resolve(chunk.toString())), failed: (_d, why) => reject(why) },
+    );
+  });
+  expect(greeting).toBe("served by the child");
+});

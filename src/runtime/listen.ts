@@ -1,0 +1,61 @@
+import { configProblem, ok, type Result, refuse } from "../core/problem.ts";
+import { type Listener, listenerName } from "../core/service.ts";
+import { ptr } from "./ffi.ts";
+import { errno, errnoText, libc, setIntOption } from "./libc.ts";
+import { AF_INET6, toSockaddr } from "./socket-address.ts";
+
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_REUSEPORT = 15;
+const SO_RCVBUFFORCE = 33;
+const SO_RCVBUF = 8;
+const IPPROTO_IP = 0;
+const IP_FREEBIND = 15;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+
+/** Connections that the kernel keeps waiting for accept(2); Bun's own default of 512 refuses bursts. */
+const BACKLOG = 4096;
+/** Receive buffer of a UDP listener, bytes: the default loses 300 of 500 queries that arrive at once. */
+const UDP_BUFFER = 4 << 20;
+
+/**
+ * Makes a bound, listening socket and returns its descriptor (CLOEXEC, non-blocking, SO_REUSEPORT: one per worker on
+ * the same address). The address may be one that the host does not hold yet (IP_FREEBIND).
+ * Errors: SLUICE_BIND with the kernel's own words.
+ */
+export function makeListener(listener: Listener): Result<number> {
+  const { family, bytes } = toSockaddr(listener.address, listener.port);
+  const type = listener.protocol === "udp" ? SOCK_DGRAM : SOCK_STREAM;
+  const fd = libc.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return bindProblem(listener, "socket", errno());
+  setIntOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  setIntOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  setIntOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
+  if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (listener.protocol === "udp" && setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER) !== 0)
+    setIntOption(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
+  const failed =
+    libc.bind(fd, ptr(bytes), bytes.length) !== 0
+      ? "bind"
+      : listener.protocol === "tcp" && libc.listen(fd, BACKLOG) !== 0
+        ? "listen"
+        : null;
+  if (failed === null) return ok(fd);
+  const number = errno();
+  libc.close(fd);
+  return bindProblem(listener, failed, number);
+}
+
+function bindProblem(listener: Listener, call: string, number: number): Result<never> {
+  const message = `${listenerName(listener)} cannot be listened on: ${call}: ${errnoText(number)}`;
+  return refuse(configProblem("SLUICE_BIND", ["listen"], message, { hint: "See which program holds it: ss -lntup" }));
+}
+
+export const closeFd = (fd: number): void => {
+  libc.close(fd);
+};

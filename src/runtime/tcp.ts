@@ -1,0 +1,161 @@
+import { errno, libc } from "./libc.ts";
+import "./augment.d.ts";
+
+/** A connected socket. `write(bytes, offset, length)` returns the bytes taken (0: full, wait for `drain`; -1: closed). */
+export type TcpSocket<D> = Bun.Socket<D>;
+
+/** Never async: a rejection would bypass `error`. */
+export interface TcpHandlers<D> {
+  open?(socket: TcpSocket<D>): void;
+  /** Each chunk has a buffer of its own, up to 512 KiB; it may be kept. */
+  data(socket: TcpSocket<D>, chunk: Buffer): void;
+  drain?(socket: TcpSocket<D>): void;
+  /** The peer sent FIN; our side stays open. */
+  end?(socket: TcpSocket<D>): void;
+  /** After it the socket is dead. `error` is set when the peer reset it. */
+  close?(socket: TcpSocket<D>, error?: Error): void;
+  error?(socket: TcpSocket<D>, error: Error): void;
+  /** TLS only: the handshake's end. */
+  handshake?(socket: TcpSocket<D>, authorized: boolean, error: Error | null): void;
+}
+
+export interface TcpListener {
+  readonly fd: number;
+  readonly port: number;
+  /** Stops accepting; connections live on. */
+  stop(): void;
+}
+
+const bunHandlers = <D>(handlers: TcpHandlers<D>): Bun.SocketHandler<D> => ({
+  open: handlers.open,
+  data: handlers.data,
+  drain: handlers.drain,
+  end: handlers.end ?? ((socket) => void socket.shutdown()),
+  close: handlers.close,
+  error: handlers.error ?? (() => {}),
+  ...(handlers.handshake ? { handshake: handlers.handshake } : {}),
+});
+
+/** Gives every new connection its own data before the user's `open` sees it. */
+function accepting<D>(handlers: TcpHandlers<D>, makeData: () => D): Bun.SocketHandler<D> {
+  const { open } = handlers;
+  return bunHandlers({
+    ...handlers,
+    open(socket) {
+      socket.data = makeData();
+      open?.(socket);
+    },
+  });
+}
+
+/** Serves a listening socket that was made elsewhere (`runtime/listen.ts`); owns the descriptor from then on. */
+export function adoptListener<D>(fd: number, handlers: TcpHandlers<D>, makeData: () => D): TcpListener {
+  const listener = Bun.listen<D>({ fd, allowHalfOpen: true, socket: accepting(handlers, makeData) });
+  // Adopting calls listen(2) with a backlog of 512; say ours again.
+  libc.listen(fd, 4096);
+  return { fd, port: listener.port ?? 0, stop: () => listener.stop(false) };
+}
+
+/** Listens by itself; for tests and programs of the lab. Port 0 takes a free one. */
+export function listenTcp<D>(address: string, port: number, handlers: TcpHandlers<D>, makeData: () => D): TcpListener {
+  const socket = accepting(handlers, makeData);
+  const listener = Bun.listen<D>({
+    hostname: address,
+    port,
+    allowHalfOpen: true,
+    socket,
+  } as Bun.TCPSocketListenOptions<D>);
+  return { fd: listener.fd, port: listener.port, stop: () => listener.stop(false) };
+}
+
+/** Why a connection could not be made. `local`: this process has no descriptor or port left; the peer is not to blame. */
+export type ConnectFailure = "refused" | "timeout" | "unreachable" | "local";
+
+export interface ConnectOptions<D> {
+  address: string;
+  port: number;
+  /** Bind to this source; port 0 lets the kernel choose. */
+  source?: { address: string; port: number };
+  /** ms until `failed(…, "timeout")`. */
+  timeout: number;
+  data: D;
+  tls?: Bun.TLSOptions;
+}
+
+export interface ConnectHandlers<D> extends TcpHandlers<D> {
+  /** Called at most once, and never after `open`. */
+  failed(data: D, why: ConnectFailure, detail: string): void;
+}
+
+/** Connects; exactly one of `open` and `failed` follows, unless `cancel()` comes first. */
+export function connectTcp<D>(options: ConnectOptions<D>, handlers: ConnectHandlers<D>): { cancel(): void } {
+  let settled = false;
+  const { data } = options;
+  const fail = (why: ConnectFailure, detail: string): void => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    handlers.failed(data, why, detail);
+  };
+  const timer = setTimeout(fail, options.timeout, "timeout", `no answer to connect within ${options.timeout} ms`);
+  const socket: Bun.SocketHandler<D> = {
+    ...bunHandlers(handlers),
+    open(opened) {
+      if (settled) return void opened.terminate(); // too late, or cancelled: Bun cannot stop a connect under way
+      settled = true;
+      clearTimeout(timer);
+      handlers.open?.(opened);
+    },
+    connectError: (_socket, error) => fail(...classify(error)),
+  };
+  const { address, port, source, tls } = options;
+  const bound = source ? { localAddress: source.address, localPort: source.port } : {};
+  try {
+    Bun.connect<D>({
+      hostname: address,
+      port,
+      data,
+      allowHalfOpen: true,
+      socket,
+      ...bound,
+      ...(tls ? { tls } : {}),
+    }).catch((error) => fail(...classify(error)));
+  } catch (error) {
+    fail(...classify(error));
+  }
+  return {
+    cancel() {
+      settled = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Bun reports every failed connect as ECONNREFUSED, also when this process has run out of descriptors: look. */
+function classify(error: unknown): [ConnectFailure, string] {
+  const { code, syscall } = error as { code?: string; syscall?: string };
+  if (outOfDescriptors()) return ["local", "no file descriptor left in this process"];
+  if (code === "EADDRINUSE" || code === "EADDRNOTAVAIL" || syscall === "bind")
+    return ["local", `${code ?? "bind failed"}`];
+  if (code === "EHOSTUNREACH" || code === "ENETUNREACH") return ["unreachable", code];
+  return ["refused", "connect refused"];
+}
+
+function outOfDescriptors(): boolean {
+  const fd = libc.socket(2, 1 | 0o2000000, 0);
+  if (fd < 0) return errno() === 24 || errno() === 23; // EMFILE, ENFILE
+  libc.close(fd);
+  return false;
+}
+
+/** How long a half-closed peer may take to close its side, ms. */
+const LINGER = 2000;
+
+/**
+ * Ends a connection without destroying what the peer has yet to read: FIN now, and a reset only if the peer has not
+ * closed within 2 s. All bytes must have been taken by `write` before. (Bun's `end()` is close(2) and truncates.)
+ */
+export function closeGently<D>(socket: TcpSocket<D>): void {
+  socket.shutdown();
+  setTimeout(() => socket.terminate(), LINGER).unref();
+}

@@ -1,0 +1,43 @@
+/** Checks the tree's own rules on every tracked TypeScript and C file; prints one line per breach. */
+import { readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { bunAllowed, longest, rooms } from "./rooms.ts";
+
+const root = join(import.meta.dirname, "../..");
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)import\s*["']([^"']+)["']/g;
+
+const roomOf = (path: string): number => rooms.indexOf(path.split("/")[1] as (typeof rooms)[number]);
+const methodOf = (path: string): string | null => /^src\/methods\/([^/]+)\//.exec(path)?.[1] ?? null;
+
+/** Breaches of one file, as sentences. `path` is relative to the repository. */
+export function breaches(path: string, text: string): string[] {
+  const found: string[] = [];
+  const lines = text.split("\n").length - 1;
+  const most = path.includes(".test.") || path.startsWith("test/") ? longest.test : longest.file;
+  if (lines > most) found.push(`${path}: ${lines} lines, at most ${most}: one idea a file`);
+  if (!path.startsWith("src/") || !path.endsWith(".ts")) return found;
+  if (roomOf(path) < 0) found.push(`${path}: is in no room (test/static/rooms.ts)`);
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "");
+  if (!bunAllowed.some((allowed) => allowed.test(path)) && /\bBun\.[a-z]|["']bun(:ffi)?["']/.test(code))
+    found.push(`${path}: only src/runtime/ may use Bun.* and bun:ffi`);
+  for (const match of code.matchAll(importPattern)) found.push(...judgeImport(path, match[1] ?? match[2] ?? match[3]!));
+  return found;
+}
+
+function judgeImport(path: string, specifier: string): string[] {
+  if (!specifier.startsWith(".")) return [];
+  const target = relative(root, join(root, dirname(path), specifier));
+  if (!target.startsWith("src/"))
+    return path.includes(".test.") ? [] : [`${path}: imports ${target} from outside src/`];
+  const [from, to] = [methodOf(path), methodOf(target)];
+  if (from && to && from !== to) return [`${path}: a method never imports another method (${target})`];
+  if (roomOf(target) > roomOf(path) && !path.includes(".test."))
+    return [`${path}: imports ${target}, a room below its own (test/static/rooms.ts)`];
+  return [];
+}
+
+/** All tracked and new files that the rules cover. */
+export function judgeTree(files: readonly string[]): string[] {
+  return files.flatMap((path) => breaches(path, readFileSync(join(root, path), "utf8")));
+}
