@@ -1,0 +1,140 @@
+import { type Backend, backendName } from "../core/backend.ts";
+import type { Balancer } from "../core/method.ts";
+import type { EligibleSet, Outcome, Scheduler, SchedulerDefinition, SchedulerEnv, Tried } from "../core/scheduler.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+
+/** What a balancer needs of the world; `load` is asked by backend id, not by index. */
+export type BalancerEnv = Omit<SchedulerEnv, "load"> & { load(backend: number): number };
+
+/**
+ * What a scheduler may see of a snapshot: ids ascending, names by address and port (or URL), weights of at least 1.
+ * Whoever builds a table from a snapshot must come through here, else directors disagree.
+ */
+export function eligibleSet(snapshot: Snapshot): EligibleSet {
+  const byId = new Map(snapshot.backends.map((backend) => [backend.id, backend]));
+  const eligible = snapshot.eligible.filter((id) => byId.has(id)).sort((a, b) => a - b);
+  return {
+    ids: eligible,
+    names: eligible.map((id) => schedulingName(byId.get(id)!)),
+    weights: eligible.map((id) => Math.max(1, byId.get(id)!.weight)),
+  };
+}
+
+const schedulingName = (backend: Backend): string => backend.url ?? backendName(backend);
+
+/** The caller's set of tried ids, seen by the scheduler as indices. One per balancer: a pick allocates nothing. */
+class TriedIds implements Tried {
+  set: EligibleSet;
+  ids: ReadonlySet<number> = new Set();
+  constructor(set: EligibleSet) {
+    this.set = set;
+  }
+  has(index: number): boolean {
+    return this.ids.has(this.set.ids[index]!);
+  }
+  get size(): number {
+    return this.ids.size;
+  }
+}
+
+class FollowingBalancer<O> implements Balancer {
+  snapshot: Snapshot;
+  readonly #definition: SchedulerDefinition<O>;
+  readonly #options: O;
+  readonly #env: BalancerEnv;
+  #set: EligibleSet;
+  #scheduler: Scheduler;
+  #indices: Map<number, number>;
+  #backends: Map<number, Backend>;
+  readonly #tried: TriedIds;
+  #ranks: Uint16Array;
+
+  constructor(definition: SchedulerDefinition<O>, options: O, env: BalancerEnv, snapshot: Snapshot) {
+    this.#definition = definition;
+    this.#options = options;
+    this.#env = env;
+    this.snapshot = snapshot;
+    this.#set = eligibleSet(snapshot);
+    this.#scheduler = this.#create(this.#set);
+    this.#indices = indicesOf(this.#set);
+    this.#backends = new Map(snapshot.backends.map((b) => [b.id, b]));
+    this.#tried = new TriedIds(this.#set);
+    this.#ranks = new Uint16Array(this.#set.ids.length);
+  }
+
+  pick(key: number, tried: ReadonlySet<number>): number {
+    this.#tried.ids = tried;
+    const index = this.#scheduler.pick(key, this.#tried);
+    return index < 0 ? -1 : this.#set.ids[index]!;
+  }
+
+  order(key: number): readonly number[] {
+    const scheduler = this.#scheduler;
+    if (!scheduler.order) {
+      const first = this.pick(key, none);
+      return first < 0 ? [] : [first, ...this.#set.ids.filter((id) => id !== first)];
+    }
+    const count = scheduler.order(key, this.#ranks);
+    const ids = new Array<number>(count);
+    for (let place = 0; place < count; place++) ids[place] = this.#set.ids[this.#ranks[place]!]!;
+    return ids;
+  }
+
+  began(backend: number): void {
+    const index = this.#indices.get(backend);
+    if (index !== undefined) this.#scheduler.began?.(index);
+  }
+
+  ended(backend: number, outcome: Outcome): void {
+    const index = this.#indices.get(backend);
+    if (index !== undefined) this.#scheduler.ended?.(index, outcome);
+  }
+
+  /** Builds the next scheduler whole before any reader sees it; keeps the present one when nothing changed for it. */
+  update(snapshot: Snapshot): void {
+    const set = eligibleSet(snapshot);
+    if (!sameSet(set, this.#set)) {
+      this.#scheduler = this.#create(set, this.#scheduler);
+      this.#set = set;
+      this.#indices = indicesOf(set);
+      this.#tried.set = set;
+      this.#ranks = new Uint16Array(set.ids.length);
+    }
+    this.#backends = new Map(snapshot.backends.map((b) => [b.id, b]));
+    this.snapshot = snapshot;
+  }
+
+  backend(id: number): Backend | undefined {
+    return this.#backends.get(id);
+  }
+
+  #create(set: EligibleSet, previous?: Scheduler): Scheduler {
+    const { random, now, load, seed } = this.#env;
+    const env: SchedulerEnv = { random, now, seed, load: (index) => load(set.ids[index]!) };
+    return this.#definition.create(set, this.#options, env, previous);
+  }
+}
+
+const none: ReadonlySet<number> = new Set();
+const indicesOf = (set: EligibleSet): Map<number, number> => new Map(set.ids.map((id, index) => [id, index]));
+
+function sameSet(a: EligibleSet, b: EligibleSet): boolean {
+  return (
+    a.ids.length === b.ids.length &&
+    a.ids.every((id, i) => id === b.ids[i] && a.names[i] === b.names[i] && a.weights[i] === b.weights[i])
+  );
+}
+
+/**
+ * A balancer that follows a service's snapshots.
+ * @param options parsed by `definition.options`
+ * @param env.load work under way at a backend id, over all workers
+ */
+export function createBalancer<O>(
+  definition: SchedulerDefinition<O>,
+  options: O,
+  env: BalancerEnv,
+  snapshot: Snapshot,
+): Balancer {
+  return new FollowingBalancer(definition, options, env, snapshot);
+}

@@ -1,0 +1,81 @@
+import { hashText, mix32 } from "../core/hash.ts";
+
+/**
+ * Fills `table` with indices by Maglev's population (Eisenbud et al., NSDI 2016, section 3.4): every backend walks its
+ * own permutation of the slots and takes the next free one at its turn. A backend of weight w has a turn in w of
+ * `max weight` rounds (as in Envoy), and all have one in the first round: with as many slots as backends none is
+ * without a slot, whatever the weights.
+ *
+ * Tables are equal wherever names, weights, seed and length are: ids and their order play no part.
+ * An empty set leaves the table alone. Throws nothing.
+ */
+export function fillMaglev(
+  table: Uint16Array,
+  names: readonly string[],
+  weights: readonly number[],
+  seed: number,
+): void {
+  const slots = table.length;
+  const size = names.length;
+  if (size === 0 || slots === 0) return;
+  const inOrder = sortedByName(names);
+  const position = new Uint32Array(size);
+  const skip = new Uint32Array(size);
+  const second = mix32(seed ^ 0x736b6970);
+  for (let turn = 0; turn < size; turn++) {
+    const name = names[inOrder[turn]!]!;
+    position[turn] = hashText(name, seed) % slots;
+    skip[turn] = coprimeStep(hashText(name, second), slots);
+  }
+  const weight = Float64Array.from(inOrder, (index) => weights[index]!);
+  populate(table, inOrder, weight, position, skip);
+}
+
+function populate(
+  table: Uint16Array,
+  inOrder: Uint16Array,
+  weight: Float64Array,
+  position: Uint32Array,
+  skip: Uint32Array,
+): void {
+  const slots = table.length;
+  const heaviest = weight.reduce((most, w) => Math.max(most, w), 0);
+  const due = Float64Array.from(weight);
+  const taken = new Uint8Array(slots);
+  for (let filled = 0, round = 1; ; round++) {
+    for (let turn = 0; turn < inOrder.length; turn++) {
+      if (round * weight[turn]! < due[turn]!) continue;
+      due[turn]! += heaviest;
+      const step = skip[turn]!;
+      let slot = position[turn]!;
+      while (taken[slot] !== 0) {
+        slot += step;
+        if (slot >= slots) slot -= slots;
+      }
+      taken[slot] = 1;
+      table[slot] = inOrder[turn]!;
+      position[turn] = slot;
+      if (++filled === slots) return;
+    }
+  }
+}
+
+/** Code-unit order: equal on every host, unlike a locale's. */
+function sortedByName(names: readonly string[]): Uint16Array {
+  const order = Array.from(names, (_, index) => index);
+  order.sort((a, b) => (names[a]! < names[b]! ? -1 : names[a]! > names[b]! ? 1 : a - b));
+  return Uint16Array.from(order);
+}
+
+/** A step that visits every slot: 1..slots-1 for a prime table, the next coprime one otherwise. */
+function coprimeStep(hash: number, slots: number): number {
+  let step = slots > 1 ? (hash % (slots - 1)) + 1 : 1;
+  while (gcd(step, slots) !== 1) step = (step % slots) + 1;
+  return step;
+}
+
+function gcd(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y !== 0) [x, y] = [y, x % y];
+  return x;
+}

@@ -1,0 +1,59 @@
+import type { Tried } from "../core/scheduler.ts";
+
+/** Draws indices at random in proportion to their weights: the weights laid end to end on one line. Allocates nothing. */
+export class WeightLine {
+  readonly #weights: readonly number[];
+  /** `#ends[i]`: sum of the weights up to and with i. Exact: 65,536 backends of weight 65,535 stay below 2^32. */
+  readonly #ends: Float64Array;
+  readonly total: number;
+
+  constructor(weights: readonly number[]) {
+    this.#weights = weights;
+    this.#ends = new Float64Array(weights.length);
+    let sum = 0;
+    for (let i = 0; i < weights.length; i++) this.#ends[i] = sum += weights[i]!;
+    this.total = sum;
+  }
+
+  /** One index, -1 for no weights. `unit`: 0 <= unit < 1. O(log n). */
+  draw(unit: number): number {
+    return this.#ends.length === 0 ? -1 : this.#at(unit * this.total);
+  }
+
+  /** One index other than `except` (an index that is there), -1 when there is no other. O(log n). */
+  drawOther(unit: number, except: number): number {
+    if (this.#ends.length < 2) return -1;
+    const width = this.#weights[except]!;
+    const point = unit * (this.total - width);
+    // Jumping over the excepted stretch keeps the others' proportions exact.
+    const index = this.#at(point < this.#ends[except]! - width ? point : point + width);
+    return index !== except ? index : except > 0 ? except - 1 : 1;
+  }
+
+  /** One index that was not tried and is not `except` (-1: no exception); -1 when none is left. O(n): retries are rare. */
+  drawUntried(unit: number, tried: Tried, except: number): number {
+    let left = 0;
+    for (let i = 0; i < this.#weights.length; i++) if (i !== except && !tried.has(i)) left += this.#weights[i]!;
+    let point = unit * left;
+    let last = -1;
+    for (let i = 0; i < this.#weights.length; i++) {
+      if (i === except || tried.has(i)) continue;
+      last = i;
+      point -= this.#weights[i]!;
+      if (point < 0) break;
+    }
+    return last;
+  }
+
+  /** The index whose stretch holds `point`, 0 <= point < total; the last one for rounding beyond. */
+  #at(point: number): number {
+    let low = 0;
+    let high = this.#ends.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (point < this.#ends[middle]!) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
