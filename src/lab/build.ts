@@ -1,0 +1,89 @@
+import { randomInt } from "node:crypto";
+import { existsSync } from "node:fs";
+import { run } from "../runtime/child.ts";
+import {
+  cableCommands,
+  checkTopology,
+  hostCommands,
+  namespaceOf,
+  portOf,
+  SWITCH,
+  switchCommands,
+  sysctlsOf,
+} from "./network.ts";
+import { passProgram } from "./pass-program.ts";
+import { namespacePath } from "./paths.ts";
+import { identify } from "./processes.ts";
+import { type LabState, loadState, saveState } from "./state.ts";
+import type { Host, Topology } from "./topology.ts";
+
+/** Four characters that no other lab on this machine has. */
+function freshId(topology: Topology): string {
+  for (;;) {
+    const id = randomInt(36 ** 4)
+      .toString(36)
+      .padStart(4, "0");
+    if (!existsSync(namespacePath(namespaceOf(id, topology.hosts[0]!.name)))) return id;
+  }
+}
+
+/** Records the lab before anything of it exists. Throws when the name is taken. */
+export function planLab(topology: Topology, options: { name?: string; keep?: boolean }): LabState {
+  const wrong = checkTopology(topology);
+  if (wrong.length > 0) throw new Error(`topology ${topology.name}: ${wrong.join("; ")}`);
+  const id = freshId(topology);
+  const name = options.name ?? `${topology.name}-${id}`;
+  if (!/^[a-z0-9][a-z0-9-]{0,40}$/.test(name)) throw new Error(`"${name}" is no name for a lab`);
+  if (loadState(name)) throw new Error(`a lab called ${name} is up already`);
+  const state: LabState = {
+    name,
+    topology: topology.name,
+    id,
+    owner: options.keep ? null : identify(process.pid),
+    namespaces: [SWITCH, ...topology.hosts.map((h) => h.name)].map((host) => namespaceOf(id, host)),
+    processes: [],
+    instances: {},
+  };
+  saveState(state);
+  return state;
+}
+
+/** Makes namespaces, cables, bridges, addresses and routes. Throws with the words of the program that failed. */
+export async function buildNetwork(topology: Topology, id: string): Promise<void> {
+  const pass = topology.hosts.some((h) => h.xdp) ? await passProgram() : null;
+  await must(run(["ip", "-batch", "-"], { input: cableCommands(topology, id) }), "cables");
+  await Promise.all([
+    inNamespace(id, SWITCH, switchScript(topology, pass)),
+    ...topology.hosts.map((host) => inNamespace(id, host.name, hostScript(topology, host))),
+  ]);
+}
+
+const batch = (commands: string): string => `ip -batch - <<'END'\n${commands}\nEND`;
+
+/**
+ * The captures are made at the switch's ports; GRO would show there packets that never were on the wire.
+ * Attaching XDP switches GRO on, so this comes after it.
+ */
+const switchScript = (topology: Topology, pass: string | null): string =>
+  [
+    batch(switchCommands(topology, pass)),
+    ...topology.hosts.flatMap((h) => h.interfaces.map((_, i) => `ethtool -K ${portOf(h.name, i)} gro off tx off`)),
+  ].join("\n");
+
+/** An unfinished checksum is lost when a frame becomes an XDP frame, so every host finishes its own (tx off). */
+const hostScript = (topology: Topology, host: Host): string =>
+  [
+    ...Object.entries(sysctlsOf(host)).map(
+      ([key, value]) => `echo ${value} > /proc/sys/${key.replaceAll(".", "/")} || exit`,
+    ),
+    batch(hostCommands(topology, host)),
+    ...host.interfaces.map((_, i) => `ethtool -K eth${i} tx off`),
+  ].join("\n");
+
+const inNamespace = (id: string, host: string, script: string): Promise<void> =>
+  must(run(["nsenter", `--net=${namespacePath(namespaceOf(id, host))}`, "sh", "-ec", script]), host);
+
+async function must(running: ReturnType<typeof run>, what: string): Promise<void> {
+  const { code, stdout, stderr } = await running;
+  if (code !== 0) throw new Error(`lab: ${what}: ${(stderr || stdout).trim() || `exit code ${code}`}`);
+}
