@@ -1,0 +1,124 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { HostChange } from "../core/host-change.ts";
+import { createHostChanges, undoAll } from "./host-changes.ts";
+import { createTestNetns, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
+import { readSysctl } from "./sysctl.ts";
+
+const missing = netnsMissing();
+if (missing) console.warn(`host changes: skipped, ${missing}`);
+
+describe.skipIf(missing !== null)("host changes through the journal", () => {
+  let a: TestNetns;
+  let b: TestNetns;
+  let dir: string;
+
+  beforeAll(() => {
+    a = createTestNetns("a");
+    b = createTestNetns("b");
+    wire(a, "eth0", "10.9.0.1/24", b, "eth0", "10.9.0.2/24");
+    a.sh("ip route add default via 10.9.0.2 dev eth0 metric 50");
+    dir = mkdtempSync(join(tmpdir(), "sluice-journal-"));
+  });
+  afterAll(() => {
+    a?.remove();
+    b?.remove();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const vip: HostChange = { kind: "address", address: "10.9.0.77", prefix: 32, device: "eth0", announce: true };
+  const forward: HostChange = { kind: "sysctl", key: "net.ipv4.ip_forward", value: "1" };
+  const ignore: HostChange = { kind: "sysctl", key: "net.ipv4.conf.all.arp_ignore", value: "1", rule: "max" };
+  const advmss: HostChange = { kind: "route", to: "default", via: "10.9.0.2", device: "eth0", advmss: 1440 };
+  const onLink: HostChange = { kind: "route", to: "10.9.0.0/24", device: "eth0", advmss: 1440 };
+  const gro: HostChange = { kind: "offload", device: "eth0", feature: "gro", on: true };
+  const pair: HostChange = { kind: "veth", name: "sl0", peer: "sl1" };
+  const near: HostChange = { kind: "neighbour", address: "10.9.0.2", device: "eth0" };
+  const all = [vip, forward, ignore, advmss, onLink, gro, pair, near];
+
+  const picture = (): string =>
+    a.sh(
+      "ip -br address; ip route; sysctl net.ipv4.ip_forward net.ipv4.conf.all.arp_ignore; ethtool -k eth0 | grep generic-receive",
+    );
+
+  test("every kind is made, and undone to what was before", async () => {
+    await a.within(async () => {
+      const before = picture();
+      const changes = createHostChanges(join(dir, "all"));
+      await changes.change(all, "test");
+      expect(a.sh("ip -br address show eth0")).toContain("10.9.0.77/32");
+      expect(readSysctl("net.ipv4.ip_forward")).toBe("1");
+      expect(readSysctl("net.ipv4.conf.all.arp_ignore")).toBe("1");
+      expect(a.sh("ip route")).toContain("default via 10.9.0.2 dev eth0 metric 50 advmss 1440");
+      expect(a.sh("ip route")).toMatch(/10\.9\.0\.0\/24 dev eth0 proto kernel scope link src 10\.9\.0\.1 advmss 1440/);
+      expect(a.sh("ip link show sl0")).toContain("sl1");
+      await changes.change(all, "test");
+      expect(changes.applied()).toHaveLength(all.length);
+      expect(await undoAll(join(dir, "all"))).toEqual([]);
+      expect(picture()).toBe(before);
+      expect(createHostChanges(join(dir, "all")).applied()).toEqual([]);
+    });
+  });
+
+  test("what was there before is not ours and stays", async () => {
+    await a.within(async () => {
+      a.sh("ip address add 10.9.0.77/24 dev eth0; sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.arp_ignore=2");
+      const changes = createHostChanges(join(dir, "there"));
+      await changes.change([vip, forward, ignore], "test");
+      expect(changes.applied()).toEqual([]);
+      await changes.undoAll();
+      expect(a.sh("ip -br address show eth0")).toContain("10.9.0.77/24");
+      expect(readSysctl("net.ipv4.conf.all.arp_ignore")).toBe("2");
+      a.sh("ip address del 10.9.0.77/24 dev eth0; sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.all.arp_ignore=0");
+    });
+  });
+
+  test("two owners: undone when the last one gives it up", async () => {
+    await a.within(async () => {
+      const changes = createHostChanges(join(dir, "two"));
+      await changes.change([vip], "nat");
+      await changes.change([vip], "direct");
+      await changes.undo([vip], "nat");
+      expect(a.sh("ip -br address show eth0")).toContain("10.9.0.77/32");
+      await changes.undo([vip], "direct");
+      expect(a.sh("ip -br address show eth0")).not.toContain("10.9.0.77");
+    });
+  });
+
+  test("two values for one sysctl, undone in the order they were made", async () => {
+    await a.within(async () => {
+      const more: HostChange = { ...ignore, value: "2" } as HostChange;
+      const changes = createHostChanges(join(dir, "values"));
+      await changes.change([ignore], "one");
+      await changes.change([more], "two");
+      await changes.undo([ignore], "one");
+      expect(readSysctl("net.ipv4.conf.all.arp_ignore")).toBe("2");
+      await changes.undo([more], "two");
+      expect(readSysctl("net.ipv4.conf.all.arp_ignore")).toBe("0");
+    });
+  });
+
+  test("a change is in the journal before it is made; one that fails leaves the rest undoable", async () => {
+    await a.within(async () => {
+      const changes = createHostChanges(join(dir, "fails"));
+      const bad: HostChange = { kind: "address", address: "10.9.0.78", prefix: 32, device: "nope" };
+      await expect(changes.change([vip, bad], "test")).rejects.toThrow("SLUICE_HOST_COMMAND");
+      expect(readFileSync(join(dir, "fails", "journal.json"), "utf8")).toContain("10.9.0.78");
+      expect(await undoAll(join(dir, "fails"))).toEqual([]);
+      expect(a.sh("ip -br address show eth0")).not.toContain("10.9.0.77");
+    });
+  });
+
+  test("gone devices are no failure of undoing, and an absent journal is nothing to undo", async () => {
+    await a.within(async () => {
+      const changes = createHostChanges(join(dir, "gone"));
+      await changes.change([pair, { kind: "address", address: "10.8.0.1", prefix: 32, device: "sl0" }], "test");
+      a.sh("ip link del sl0");
+      expect(await changes.undoAll()).toEqual([]);
+      expect(await undoAll(join(dir, "never"))).toEqual([]);
+      expect(existsSync(join(dir, "never"))).toBe(false);
+    });
+  });
+});

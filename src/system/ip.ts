@@ -1,0 +1,136 @@
+import { ok, type Result } from "../core/problem.ts";
+import { hostCommand, hostCommandSync } from "./host-command.ts";
+
+/** One address of a device, as `ip -json address` tells it. */
+export interface IpAddress {
+  device: string;
+  family: "inet" | "inet6";
+  address: string;
+  prefix: number;
+  scope: string;
+}
+
+export interface IpLink {
+  name: string;
+  index: number;
+  mtu: number;
+  /** Null on devices without a link address. */
+  mac: string | null;
+  /** `ether`, `loopback`, … */
+  type: string;
+  up: boolean;
+  /** Receives and sends: the cable is in. */
+  running: boolean;
+}
+
+export interface IpRoute {
+  device: string;
+  /** The source address that the kernel would use. */
+  source: string;
+  /** Next hop; null when the destination is on the link. */
+  via: string | null;
+  /** The destination is an address of this host. */
+  local: boolean;
+}
+
+export interface IpNeighbour {
+  address: string;
+  device: string;
+  mac: string | null;
+  /** `REACHABLE`, `STALE`, `PERMANENT`, … */
+  state: string[];
+}
+
+interface RawLink {
+  ifname: string;
+  ifindex: number;
+  mtu: number;
+  address?: string;
+  link_type: string;
+  flags: string[];
+  addr_info?: { family: string; local?: string; prefixlen: number; scope: string }[];
+}
+
+const json = (args: readonly string[]): readonly string[] => ["ip", "-json", ...args];
+
+/** ip(8) prints nothing at all, not even `[]`, where there is nothing to list. */
+function fromJson<T>(text: Result<string>, map: (rows: never[]) => T): Result<T> {
+  return text.ok ? ok(map(text.value.trim() === "" ? [] : JSON.parse(text.value))) : text;
+}
+
+const toAddresses = (rows: RawLink[]): IpAddress[] =>
+  rows.flatMap((link) =>
+    (link.addr_info ?? [])
+      .filter((a) => a.local !== undefined)
+      .map((a) => ({
+        device: link.ifname,
+        family: a.family as IpAddress["family"],
+        address: a.local!,
+        prefix: a.prefixlen,
+        scope: a.scope,
+      })),
+  );
+
+const toLinks = (rows: RawLink[]): IpLink[] =>
+  rows
+    .filter((row) => row.ifname !== undefined)
+    .map((row) => ({
+      name: row.ifname,
+      index: row.ifindex,
+      mtu: row.mtu,
+      mac: row.link_type === "ether" && row.address ? row.address : null,
+      type: row.link_type,
+      up: row.flags.includes("UP"),
+      running: row.flags.includes("LOWER_UP"),
+    }));
+
+/** All addresses of this network namespace. Errors: SLUICE_HOST_COMMAND. */
+export const addresses = async (): Promise<Result<IpAddress[]>> =>
+  fromJson(await hostCommand(json(["address", "show"])), toAddresses);
+
+/** `addresses` without waiting on the loop. */
+export const addressesSync = (): Result<IpAddress[]> =>
+  fromJson(hostCommandSync(json(["address", "show"])), toAddresses);
+
+/** All devices of this network namespace. */
+export const links = async (): Promise<Result<IpLink[]>> =>
+  fromJson(await hostCommand(json(["link", "show"])), toLinks);
+
+/** `links` without waiting on the loop. */
+export const linksSync = (): Result<IpLink[]> => fromJson(hostCommandSync(json(["link", "show"])), toLinks);
+
+/** Where the kernel would send a packet to `address`; null when it has no route. */
+export function routeGetSync(address: string): IpRoute | null {
+  const told = hostCommandSync(json(["route", "get", address]));
+  if (!told.ok) return null;
+  const [row] = JSON.parse(told.value) as { type?: string; dev: string; prefsrc?: string; gateway?: string }[];
+  if (!row?.dev) return null;
+  return { device: row.dev, source: row.prefsrc ?? "", via: row.gateway ?? null, local: row.type === "local" };
+}
+
+/** The neighbour table of one device. */
+export async function neighbours(device: string): Promise<Result<IpNeighbour[]>> {
+  const told = await hostCommand(json(["neigh", "show", "dev", device]));
+  return fromJson(told, (rows: { dst: string; lladdr?: string; state?: string[] }[]) =>
+    rows.map((row) => ({ address: row.dst, device, mac: row.lladdr ?? null, state: row.state ?? [] })),
+  );
+}
+
+/**
+ * The routes of one family in the main table, each as the words that `ip route replace` takes to make it again.
+ * Text, not JSON: it carries protocol, metric, scope and source without our knowing each.
+ */
+export async function routeTexts(family: 4 | 6, filter: readonly string[] = []): Promise<Result<string[]>> {
+  const told = await hostCommand(["ip", `-${family}`, "-o", "route", "show", ...filter]);
+  if (!told.ok) return told;
+  const states = / (linkdown|dead|offload|trap|rt_offload|rt_trap)\b/g;
+  return ok(
+    told.value
+      .split("\n")
+      .map((line) => line.replace(/\\/g, "").replace(states, "").replace(/\s+/g, " ").trim())
+      .filter((line) => line !== "" && !line.startsWith("nexthop")),
+  );
+}
+
+/** Runs one `ip` command that changes something. */
+export const ip = (...args: string[]): Promise<Result<string>> => hostCommand(["ip", ...args]);

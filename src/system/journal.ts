@@ -1,0 +1,106 @@
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import type { HostChange } from "../core/host-change.ts";
+import { libc } from "../runtime/libc.ts";
+
+/** One change that is ours: what it is, what was there before, and who asked for it. */
+export interface JournalEntry {
+  change: HostChange;
+  /** What undoing puts back; its shape is the change kind's own. Null: nothing was there. */
+  before: unknown;
+  /** Who needs it. It is undone when the last one no longer does. */
+  owners: string[];
+}
+
+interface JournalFile {
+  version: 1;
+  entries: JournalEntry[];
+  /** Small facts beside the changes, such as what `realserver up` was asked for. */
+  notes: Record<string, unknown>;
+}
+
+/** <sys/file.h> */
+const LOCK_EX = 2;
+
+/**
+ * The list of what an instance has changed on the host, in the order in which it did. It is on the disk before the
+ * change is made, so that after a crash at any moment everything can be undone without the daemon.
+ */
+export class Journal {
+  readonly path: string;
+  private file: JournalFile;
+
+  constructor(path: string) {
+    this.path = path;
+    this.file = read(path);
+  }
+
+  get entries(): readonly JournalEntry[] {
+    return this.file.entries;
+  }
+
+  note<T>(name: string): T | null {
+    return (this.file.notes[name] as T | undefined) ?? null;
+  }
+
+  /** Remembers or, with null, forgets a fact. */
+  setNote(name: string, value: unknown): void {
+    if (value === null) delete this.file.notes[name];
+    else this.file.notes[name] = value;
+    this.write();
+  }
+
+  add(entry: JournalEntry): void {
+    this.file.entries.push(entry);
+    this.write();
+  }
+
+  /** Writes what was altered in an entry of `entries`. */
+  save(): void {
+    this.write();
+  }
+
+  remove(entry: JournalEntry): void {
+    this.file.entries = this.file.entries.filter((other) => other !== entry);
+    this.write();
+  }
+
+  /** Reads the file again: another process may have written since. */
+  reload(): void {
+    this.file = read(this.path);
+  }
+
+  private write(): void {
+    mkdirSync(dirname(this.path), { recursive: true, mode: 0o755 });
+    const fresh = `${this.path}.new`;
+    const fd = openSync(fresh, "w", 0o600);
+    writeSync(fd, `${JSON.stringify(this.file, null, 1)}\n`);
+    fsyncSync(fd);
+    closeSync(fd);
+    renameSync(fresh, this.path);
+  }
+}
+
+function read(path: string): JournalFile {
+  if (!existsSync(path)) return { version: 1, entries: [], notes: {} };
+  const file = JSON.parse(readFileSync(path, "utf8")) as JournalFile;
+  if (file.version !== 1) throw new Error(`${path}: journal of version ${file.version}, this program knows 1`);
+  return file;
+}
+
+/**
+ * Keeps other processes from the journal while `work` runs (flock(2) on a file beside it). Held for the time of a
+ * few system commands.
+ */
+export async function withJournalLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const fd = openSync(`${path}.lock`, "a", 0o600);
+  while (libc.flock(fd, LOCK_EX) !== 0) {
+    // Only a signal ends the wait without the lock.
+  }
+  try {
+    return await work();
+  } finally {
+    closeSync(fd);
+  }
+}
