@@ -1,0 +1,136 @@
+import { counterIndex } from "../../core/counters.ts";
+import type { ServiceCells } from "../../core/method.ts";
+import { Class, Rcode, Type } from "../../protocols/dns/numbers.ts";
+import { parseQuery, Query } from "../../protocols/dns/query.ts";
+import { stringsRdata } from "../../protocols/dns/rdata.ts";
+import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
+import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
+import type { ServiceAnswers } from "./service-answers.ts";
+import { apexAt, type Node, type Site } from "./site.ts";
+
+/** ANY gets one small record instead of everything (RFC 8482 4.2). */
+const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
+  .record("answers", "question", Type.HINFO, 3600, stringsRdata("RFC8482", ""))
+  .build(Rcode.NOERROR);
+
+/** u32 that stands for a client's address; asked for only when a scheduler hashes it. */
+export type KeyOf = (address: string) => number;
+
+/**
+ * Answers messages: bytes in, bytes out, no socket. Lookup as in RFC 1034 4.3.2: the name itself, else the closest name
+ * above it and its wildcard, else NXDOMAIN; REFUSED outside all zones. One question at a time.
+ */
+export class Answerer {
+  private readonly query = new Query();
+  private readonly site: Site;
+  private readonly cells: (service: string) => ServiceCells;
+  private readonly keyOf: KeyOf;
+  private readonly cellsOf = new Map<ServiceAnswers, ServiceCells>();
+
+  constructor(site: Site, cells: (service: string) => ServiceCells, keyOf: KeyOf) {
+    this.site = site;
+    this.cells = cells;
+    this.keyOf = keyOf;
+  }
+
+  /**
+   * Writes the answer to `bytes[0..length)` into `out` (large enough for the transport); returns its length, 0 for a
+   * message that must not be answered. Never throws, whatever the bytes.
+   */
+  answer(bytes: Uint8Array, length: number, client: string, transport: Transport, out: Uint8Array): number {
+    const query = this.query;
+    switch (parseQuery(query, bytes, length)) {
+      case "query":
+        return this.lookup(query, client, transport, out);
+      case "formerr":
+        return writeBare(out, query, transport, Rcode.FORMERR);
+      case "badvers":
+        return writeBare(out, query, transport, Rcode.BADVERS);
+      case "notimp":
+        return writeBare(out, query, transport, Rcode.NOTIMP);
+      default:
+        return 0;
+    }
+  }
+
+  private lookup(query: Query, client: string, transport: Transport, out: Uint8Array): number {
+    if (query.class !== Class.IN) return writeBare(out, query, transport, Rcode.REFUSED);
+    if (query.type >= Type.TKEY || query.type === Type.OPT) {
+      const rcode = metaRcode(query.type);
+      if (rcode !== Rcode.NOERROR) return writeBare(out, query, transport, rcode);
+    }
+    const node = this.site.exact(query);
+    if (node !== undefined) return this.atNode(node, query, client, transport, out);
+    const encloser = this.site.encloser(query);
+    if (encloser === undefined) return writeBare(out, query, transport, Rcode.REFUSED);
+    if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, client, transport, out);
+    const { zone } = encloser;
+    return writeTemplate(out, query, transport, zone.nxdomain, apexAt(query, zone));
+  }
+
+  private atNode(node: Node, query: Query, client: string, transport: Transport, out: Uint8Array): number {
+    const { service } = node;
+    const type = query.type;
+    if (service !== null) {
+      const cells = this.cellsFor(service);
+      cells.add(-1, REQUESTS, 1);
+      if (type === Type.A || type === Type.AAAA) {
+        const set = type === Type.A ? service.v4 : service.v6;
+        if (set.count > 0) {
+          const key = service.needsKey ? this.keyOf(client) : 0;
+          const length = service.write(out, query, transport, type === Type.AAAA, key);
+          if (set.first >= 0) cells.add(set.first, REQUESTS, 1);
+          return length;
+        }
+        if (service.rule === "servfail") {
+          cells.add(-1, ERRORS, 1);
+          return writeBare(out, query, transport, Rcode.SERVFAIL);
+        }
+      }
+    }
+    return this.fixed(node, query, transport, out);
+  }
+
+  private fixed(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
+    let { zone } = node;
+    let template = node.fixed?.get(query.type) ?? (query.type === Type.ANY ? anyAnswer : node.nodata);
+    if (query.type === Type.DS && query.labels === zone.labels) {
+      const outer = this.site.outer(zone, query);
+      if (outer !== null) {
+        zone = outer;
+        template = outer.nodata;
+      }
+    }
+    return writeTemplate(out, query, transport, template, apexAt(query, zone));
+  }
+
+  private cellsFor(service: ServiceAnswers): ServiceCells {
+    let cells = this.cellsOf.get(service);
+    if (cells === undefined) {
+      cells = this.cells(service.name);
+      this.cellsOf.set(service, cells);
+    }
+    return cells;
+  }
+}
+
+const REQUESTS = counterIndex.requests;
+const ERRORS = counterIndex.errors;
+
+/** Types that are no records: transfers are refused, OPT and TSIG are no questions, the rest is not offered. */
+function metaRcode(type: number): number {
+  switch (type) {
+    case Type.AXFR:
+    case Type.IXFR:
+      return Rcode.REFUSED;
+    case Type.OPT:
+    case Type.TSIG:
+      return Rcode.FORMERR;
+    case Type.TKEY:
+    case Type.MAILA:
+    case Type.MAILB:
+      return Rcode.NOTIMP;
+    default:
+      return Rcode.NOERROR;
+  }
+}

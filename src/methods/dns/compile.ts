@@ -1,0 +1,67 @@
+import type { Backend } from "../../core/backend.ts";
+import type { Service } from "../../core/service.ts";
+import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import type { DnsOptions } from "./options.ts";
+
+/** An address that may be answered, and the backend behind it. */
+export interface Target {
+  id: number;
+  address: string;
+}
+
+/** What a service answers now. Plain JSON. */
+export interface CompiledDns {
+  service: string;
+  names: string[];
+  ttl: number;
+  /** Most addresses in one answer. */
+  most: number;
+  /** `steered`: in the scheduler's order; `rotated`: nobody is eligible, all stand in turn; else no address at all. */
+  rule: "steered" | "rotated" | "nodata" | "servfail";
+  v4: Target[];
+  v6: Target[];
+}
+
+/**
+ * Most addresses of one kind in an answer: as many AAAA records as a TCP message of 65,535 octets holds beside the
+ * longest question. An RRset is sent whole (RFC 2181 9), so the set itself is what is limited.
+ */
+export const MOST_ADDRESSES = 2300;
+
+/**
+ * Who is answered when nobody is eligible: those whom only a failed check keeps out, by the same rules (tier, weight) as
+ * if they were up. What an operator has put in drain or maintenance stays out.
+ */
+export function asIfUp(backends: readonly Backend[]): number[] {
+  return eligibleIds(
+    backends.map((b) => (b.state === "down" ? { ...b, state: "up", weight: Math.max(1, b.weight) } : b)),
+  );
+}
+
+/** Pure: the same service and snapshot give the same result. */
+export function compile(service: Service<DnsOptions>, snapshot: Snapshot): CompiledDns {
+  const { ttl, answers, empty } = service.options;
+  const all = snapshot.eligible.length > 0 ? [...snapshot.eligible] : empty === "all" ? asIfUp(snapshot.backends) : [];
+  const byId = new Map(snapshot.backends.map((b) => [b.id, b]));
+  const targets = all.flatMap((id) => {
+    const backend = byId.get(id);
+    return backend ? [{ id, address: backend.address }] : [];
+  });
+  const rule =
+    snapshot.eligible.length > 0
+      ? "steered"
+      : targets.length > 0
+        ? "rotated"
+        : empty === "nodata"
+          ? "nodata"
+          : "servfail";
+  return {
+    service: service.name,
+    names: service.names,
+    ttl,
+    most: Math.min(answers ?? MOST_ADDRESSES, MOST_ADDRESSES),
+    rule,
+    v4: targets.filter((t) => !t.address.includes(":")),
+    v6: targets.filter((t) => t.address.includes(":")),
+  };
+}

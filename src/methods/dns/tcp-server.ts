@@ -1,0 +1,203 @@
+import type { Transport } from "../../protocols/dns/respond.ts";
+import { adoptListener, closeGently, type TcpHandlers, type TcpSocket } from "../../runtime/tcp.ts";
+import type { Answerer } from "./answerer.ts";
+
+export interface TcpLimits {
+  /** ms without a whole query or a taken answer until a connection is closed. */
+  idle: number;
+  connections: number;
+  perClient: number;
+}
+
+/** One client's connection. Length-prefixed messages both ways (RFC 1035 4.2.2); answered in the order they came. */
+class Connection {
+  /** What has come and is not answered yet: part of a message, or more while answers wait to be taken. */
+  input: Buffer | null = null;
+  /** Answers that the socket has not taken yet. */
+  output: Buffer | null = null;
+  touched = 0;
+  client = "";
+  /** The peer has sent FIN: close once everything is answered. */
+  ended = false;
+  closing = false;
+}
+
+/** Most octets of answers made before the client has taken some: a reader that is slow holds no more than this. */
+const MOST_OUTPUT = 256 * 1024;
+/** Longest message with its length. */
+const FRAME = 65537;
+
+/**
+ * Serves one adopted TCP listener. Queries may be pipelined (RFC 7766 6.2.1.1). A client that does not read is not read
+ * from any more and holds one bounded buffer; it slows nobody else.
+ */
+export class TcpServer {
+  private readonly open = new Set<TcpSocket<Connection>>();
+  private readonly perClient = new Map<string, number>();
+  private readonly out = Buffer.allocUnsafeSlow(FRAME);
+  private readonly gather = Buffer.allocUnsafeSlow(MOST_OUTPUT + FRAME);
+  private readonly sweep: ReturnType<typeof setInterval>;
+  private listener: { stop(): void } | null = null;
+  private draining = false;
+  private idle: () => void = () => {};
+  private readonly answerer: Answerer;
+  private readonly transport: Transport;
+  private readonly limits: TcpLimits;
+  private readonly now: () => number;
+
+  constructor(answerer: Answerer, transport: Transport, limits: TcpLimits, now: () => number) {
+    this.answerer = answerer;
+    this.transport = transport;
+    this.limits = limits;
+    this.now = now;
+    this.sweep = setInterval(() => this.closeIdle(), Math.min(1000, limits.idle / 2));
+    this.sweep.unref();
+  }
+
+  /** Takes over a listening descriptor. */
+  listen(fd: number): this {
+    this.listener = adoptListener(fd, this.handlers(), () => new Connection());
+    return this;
+  }
+
+  get connections(): number {
+    return this.open.size;
+  }
+
+  handlers(): TcpHandlers<Connection> {
+    return {
+      open: (socket) => this.accept(socket),
+      data: (socket, chunk) => this.read(socket, chunk),
+      drain: (socket) => this.write(socket),
+      end: (socket) => {
+        socket.data.ended = true;
+        this.closeIfDone(socket);
+      },
+      close: (socket) => this.forget(socket),
+    };
+  }
+
+  /** Accepts no more; connections that have nothing under way close now, the others when they are answered. */
+  drain(deadlineMs: number): Promise<void> {
+    this.draining = true;
+    this.listener?.stop();
+    return new Promise((resolve) => {
+      const cut = setTimeout(() => this.cutAll(), deadlineMs);
+      this.idle = () => {
+        clearTimeout(cut);
+        clearInterval(this.sweep);
+        resolve();
+      };
+      for (const socket of this.open) this.closeIfDone(socket);
+      if (this.open.size === 0) this.idle();
+    });
+  }
+
+  private cutAll(): void {
+    for (const socket of this.open) socket.terminate();
+  }
+
+  private accept(socket: TcpSocket<Connection>): void {
+    const client = socket.remoteAddress;
+    const held = this.perClient.get(client) ?? 0;
+    socket.data.client = client;
+    socket.data.touched = this.now();
+    this.open.add(socket);
+    this.perClient.set(client, held + 1);
+    if (this.draining || held >= this.limits.perClient || this.open.size > this.limits.connections) socket.terminate();
+  }
+
+  private forget(socket: TcpSocket<Connection>): void {
+    if (!this.open.delete(socket)) return;
+    const { client } = socket.data;
+    const held = this.perClient.get(client)! - 1;
+    if (held === 0) this.perClient.delete(client);
+    else this.perClient.set(client, held);
+    if (this.draining && this.open.size === 0) this.idle();
+  }
+
+  private read(socket: TcpSocket<Connection>, chunk: Buffer): void {
+    const connection = socket.data;
+    if (connection.closing) return;
+    connection.input = connection.input === null ? chunk : Buffer.concat([connection.input, chunk]);
+    if (connection.output === null) this.answerInput(socket);
+  }
+
+  /** Answers the whole messages of the input, up to the output limit, in one write. */
+  private answerInput(socket: TcpSocket<Connection>): void {
+    const connection = socket.data;
+    const { gather, out } = this;
+    while (connection.input !== null && connection.output === null && !connection.closing) {
+      const input = connection.input;
+      let at = 0;
+      let filled = 0;
+      while (at + 2 <= input.length && filled < MOST_OUTPUT) {
+        const size = input.readUInt16BE(at);
+        if (at + 2 + size > input.length) break;
+        const message = input.subarray(at + 2, at + 2 + size);
+        const length = this.answerer.answer(message, size, connection.client, this.transport, out);
+        at += 2 + size;
+        // A message that must not be answered is no DNS client's: nothing more is expected of it.
+        if (length === 0) return void socket.terminate();
+        gather.writeUInt16BE(length, filled);
+        out.copy(gather, filled + 2, 0, length);
+        filled += 2 + length;
+      }
+      connection.input = at === input.length ? null : input.subarray(at);
+      if (filled === 0) break;
+      connection.touched = this.now();
+      connection.output = gather.subarray(0, filled);
+      this.push(socket);
+    }
+    this.closeIfDone(socket);
+  }
+
+  /** Offers the output to the socket; keeps a copy of what it does not take, and reads no more until it does. */
+  private push(socket: TcpSocket<Connection>): void {
+    const connection = socket.data;
+    const output = connection.output!;
+    const taken = socket.write(output, 0, output.length);
+    if (taken >= output.length) {
+      connection.output = null;
+    } else if (taken < 0) {
+      connection.closing = true;
+      socket.terminate();
+    } else {
+      connection.output = Buffer.from(output.subarray(taken));
+      socket.pause();
+    }
+  }
+
+  private write(socket: TcpSocket<Connection>): void {
+    const connection = socket.data;
+    if (connection.output === null || connection.closing) return;
+    const before = connection.output.length;
+    this.push(socket);
+    if (connection.output === null || connection.output.length < before) connection.touched = this.now();
+    if (connection.output !== null || connection.closing) return;
+    socket.resume();
+    this.answerInput(socket);
+  }
+
+  private closeIfDone(socket: TcpSocket<Connection>): void {
+    const connection = socket.data;
+    if (connection.closing || connection.output !== null) return;
+    if (!connection.ended && !(this.draining && connection.input === null)) return;
+    connection.closing = true;
+    closeGently(socket);
+  }
+
+  private closeIdle(): void {
+    const oldest = this.now() - this.limits.idle;
+    for (const socket of this.open) {
+      const connection = socket.data;
+      if (connection.touched > oldest) continue;
+      if (connection.output === null && !connection.closing) {
+        connection.closing = true;
+        closeGently(socket);
+      } else {
+        socket.terminate();
+      }
+    }
+  }
+}

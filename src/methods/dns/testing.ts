@@ -1,0 +1,138 @@
+import packet from "dns-packet";
+import type { Backend } from "../../core/backend.ts";
+import { counterNames } from "../../core/counters.ts";
+import type { Balancer, ServiceCells, WorkerDoors } from "../../core/method.ts";
+import type { Service } from "../../core/service.ts";
+import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import { createBalancer } from "../../schedulers/follow.ts";
+import { schedulers } from "../../schedulers/list.ts";
+import { type DnsOptions, options, settings } from "./options.ts";
+
+/** What the tests of this room share: services, snapshots, doors without a worker, and queries. */
+
+export const aService = (
+  name: string,
+  more: Partial<Service<DnsOptions>> & { dns?: object } = {},
+): Service<DnsOptions> => {
+  const { dns, ...rest } = more;
+  return {
+    name,
+    method: "dns",
+    listen: [],
+    names: [`${name}.example.com`],
+    scheduler: { name: "weighted-round-robin", options: {} },
+    backends: [],
+    check: null,
+    options: options.parse(dns ?? {}),
+    ...rest,
+  };
+};
+
+export const someSettings = (more: object = {}) => settings.parse({ listen: ["127.0.0.1:53"], ...more });
+
+export const aBackend = (id: number, address: string, more: Partial<Backend> = {}): Backend => ({
+  id,
+  address,
+  port: null,
+  weight: 1,
+  state: "up",
+  tier: 0,
+  tags: [],
+  load: null,
+  ...more,
+});
+
+export const aSnapshot = (service: string, backends: Backend[], generation = 1): Snapshot => ({
+  service,
+  revision: 1,
+  generation,
+  backends,
+  eligible: eligibleIds(backends),
+});
+
+/** Counts by `service/backend/counter`. */
+export interface FakeDoors extends WorkerDoors {
+  counts: Map<string, number>;
+  balancers: Map<string, Balancer>;
+}
+
+/** The doors of a worker over fixed snapshots; randomness is a fixed sequence. */
+export function fakeDoors(services: readonly Service<DnsOptions>[], snapshots: readonly Snapshot[]): FakeDoors {
+  let state = 1;
+  const random = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+  const env = { random, now: () => 0, load: () => 0, seed: 7 };
+  const balancers = new Map<string, Balancer>();
+  for (const [i, service] of services.entries()) {
+    const definition = schedulers.find((s) => s.name === service.scheduler.name)!;
+    balancers.set(
+      service.name,
+      createBalancer(definition, definition.options.parse(service.scheduler.options), env, snapshots[i]!),
+    );
+  }
+  const counts = new Map<string, number>();
+  const cells = (service: string): ServiceCells => ({
+    add(backend, counter, amount) {
+      const key = `${service}/${backend}/${counterNames[counter]}`;
+      counts.set(key, (counts.get(key) ?? 0) + amount);
+    },
+    activeEverywhere: () => 0,
+  });
+  return {
+    counts,
+    balancers,
+    balancer: (service) => balancers.get(service)!,
+    cells,
+    observed() {},
+    log() {},
+    now: () => performance.now(),
+  };
+}
+
+export interface Ask {
+  name: string;
+  type?: string;
+  /** EDNS size; absent: no OPT. */
+  edns?: number;
+  dnssecOk?: boolean;
+  flags?: number;
+  id?: number;
+}
+
+/** A query in wire form, made by dns-packet. */
+export function ask({
+  name,
+  type = "A",
+  edns,
+  dnssecOk = false,
+  flags = packet.RECURSION_DESIRED,
+  id = 4711,
+}: Ask): Buffer {
+  return packet.encode({
+    type: "query",
+    id,
+    flags,
+    questions: [{ name, type }],
+    additionals:
+      edns === undefined
+        ? []
+        : [
+            {
+              type: "OPT",
+              name: ".",
+              udpPayloadSize: edns,
+              extendedRcode: 0,
+              ednsVersion: 0,
+              flags: dnssecOk ? 0x8000 : 0,
+              flag_do: dnssecOk,
+              options: [],
+            },
+          ],
+  });
+}
+
+/** The addresses of an answer, in order. */
+export const addressesOf = (message: Buffer | Uint8Array): string[] =>
+  packet.decode(Buffer.from(message)).answers!.map((a) => (a as { data: string }).data);

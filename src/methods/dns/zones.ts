@@ -1,0 +1,128 @@
+import { isWithin, labelCount, mailboxToWire, nameToWire, parentName } from "../../protocols/dns/name.ts";
+import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
+import { addressRdata, addressType, type Soa, soaRdata } from "../../protocols/dns/rdata.ts";
+import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
+import type { DnsSettings } from "./options.ts";
+
+/** A name server with the addresses that this server answers for it. */
+export interface NameServer {
+  name: Uint8Array;
+  addresses: string[];
+}
+
+/** One zone: its own records, and the negative answers of its names. */
+export interface Zone {
+  apex: Uint8Array;
+  labels: number;
+  nameServers: NameServer[];
+  soa: Soa;
+  /** TTL of the SOA as an answer, seconds. */
+  soaTtl: number;
+  nxdomain: Template;
+  nodata: Template;
+  soaAnswer: Template;
+  nsAnswer: Template;
+}
+
+const wire = (name: string): Uint8Array => nameToWire(name)!;
+
+/**
+ * Which zones the server has. A configured zone takes every name at or below it. Any other name makes a zone of its
+ * parent, the name without its first label, unless that would be a top-level domain: then the name itself is the zone.
+ * Of such derived zones only the outermost stay. Returns wire names, lower case.
+ */
+export function zoneApexes(configured: readonly string[], names: readonly string[]): Uint8Array[] {
+  const apexes = [...new Set(configured)].map(wire);
+  const derived = new Map<string, Uint8Array>();
+  for (const text of names) {
+    const name = wire(text);
+    if (apexes.some((apex) => isWithin(name, apex))) continue;
+    const parent = parentName(name)!;
+    const apex = labelCount(parent) < 2 && name[1] !== STAR ? name : parent;
+    derived.set(String.fromCharCode(...apex), apex);
+  }
+  // Few labels first: what lies within a zone that is already there is no zone of its own.
+  for (const apex of [...derived.values()].sort((a, b) => labelCount(a) - labelCount(b))) {
+    if (!apexes.some((other) => isWithin(apex, other))) apexes.push(apex);
+  }
+  return apexes;
+}
+
+const STAR = 42;
+/** TTL of NS records and of the servers' addresses, seconds. */
+const NS_TTL = 3600;
+
+/** `label` below the apex; the apex itself when no name of legal length can be made. */
+function below(label: string, apex: Uint8Array): Uint8Array {
+  const name = Uint8Array.from([label.length, ...new TextEncoder().encode(label), ...apex]);
+  return name.length <= MAX_NAME ? name : apex;
+}
+
+function nameServersOf(apex: Uint8Array, settings: DnsSettings): NameServer[] {
+  const own = [...new Set(settings.listen.map((l) => l.address))];
+  if (settings.ns.length === 0) return [{ name: below("ns", apex), addresses: own }];
+  return settings.ns.map((ns) => ({ name: wire(ns.name), addresses: ns.addresses ?? own }));
+}
+
+/** Makes a zone and its prebuilt answers. `serial` is the revision's number. */
+export function createZone(apex: Uint8Array, settings: DnsSettings, serial: number): Zone {
+  const nameServers = nameServersOf(apex, settings);
+  const { primary, admin, ttl, refresh, retry, expire, negative } = settings.soa;
+  const soa: Soa = {
+    primary: primary === null ? nameServers[0]!.name : wire(primary),
+    admin: admin === null ? below("hostmaster", apex) : mailboxToWire(admin)!,
+    serial: serial >>> 0,
+    refresh,
+    retry,
+    expire,
+    minimum: negative,
+  };
+  const zone = { apex, labels: labelCount(apex), nameServers, soa, soaTtl: ttl };
+  return {
+    ...zone,
+    nxdomain: negativeAnswer(zone, Rcode.NXDOMAIN),
+    nodata: negativeAnswer(zone, Rcode.NOERROR),
+    soaAnswer: new TemplateBuilder(apex)
+      .record("answers", "question", Type.SOA, ttl, soaRdata(soa))
+      .build(Rcode.NOERROR),
+    nsAnswer: nameServerAnswer(zone),
+  };
+}
+
+/**
+ * NXDOMAIN or NODATA with the SOA in authority, its TTL the smaller of SOA TTL and MINIMUM (RFC 2308 3), and no longer
+ * than `ttl`: a family of addresses that is away for now must come back as soon as one that stays.
+ */
+export function negativeAnswer(
+  zone: Pick<Zone, "apex" | "soa" | "soaTtl">,
+  rcode: number,
+  ttl = Number.POSITIVE_INFINITY,
+): Template {
+  const least = Math.min(zone.soaTtl, zone.soa.minimum, ttl);
+  return new TemplateBuilder(zone.apex)
+    .record("authority", zone.apex, Type.SOA, least, soaRdata(zone.soa))
+    .build(rcode);
+}
+
+/** NS at the apex, with the addresses of those servers that lie in the zone. */
+function nameServerAnswer(zone: Pick<Zone, "apex" | "nameServers">): Template {
+  const builder = new TemplateBuilder(zone.apex);
+  for (const { name } of zone.nameServers) builder.record("answers", "question", Type.NS, NS_TTL, [{ name }]);
+  for (const { name, addresses } of zone.nameServers.filter((ns) => isWithin(ns.name, zone.apex))) {
+    for (const a of addresses) builder.record("additional", name, addressType(a), NS_TTL, [addressRdata(a)]);
+  }
+  return builder.build(Rcode.NOERROR);
+}
+
+/** The addresses of a name server, as answers to A and AAAA; a type without an address is absent. */
+export function nameServerAddresses(zone: Zone, server: NameServer): Map<number, Template> {
+  const answers = new Map<number, Template>();
+  for (const type of [Type.A, Type.AAAA]) {
+    const addresses = server.addresses.filter((a) => addressType(a) === type);
+    if (addresses.length === 0) continue;
+    const builder = new TemplateBuilder(zone.apex);
+    for (const a of addresses) builder.record("answers", "question", type, NS_TTL, [addressRdata(a)]);
+    answers.set(type, builder.build(Rcode.NOERROR));
+  }
+  return answers;
+}

@@ -1,0 +1,151 @@
+import { hashLabel, ROOT_HASH } from "./name.ts";
+import { Flag, HEADER, MAX_LABEL, MAX_NAME, Opcode, Option, Type } from "./numbers.ts";
+
+/**
+ * What became of a message. `drop`: no answer must be sent (too short for a header, or itself a response). `notimp`:
+ * another operation than QUERY. `formerr`: malformed or ambiguous; the question is echoed when `question` says it was
+ * read. `badvers`: EDNS of a later version. `query`: answer it.
+ */
+export type Verdict = "drop" | "notimp" | "formerr" | "badvers" | "query";
+
+/** Most labels a name can have: 127 of one octet. */
+const MAX_LABELS = 127;
+
+/**
+ * One parsed query. An object is made once and filled again for every message; nothing is allocated while parsing.
+ * Offsets are into `bytes`; the question's name begins at octet 12.
+ */
+export class Query {
+  bytes: Uint8Array = new Uint8Array(HEADER);
+  id = 0;
+  /** The header's second 16-bit word as received. */
+  flags = 0;
+  /** Was the question read whole? */
+  question = false;
+  type = 0;
+  class = 0;
+  /** After the root label. */
+  nameEnd = HEADER;
+  labels = 0;
+  /** Where each label begins. */
+  readonly labelAt = new Uint16Array(MAX_LABELS);
+  /** Hash of the name that begins at each label (`hashName`). */
+  readonly hashAt = new Int32Array(MAX_LABELS);
+  edns = false;
+  /** The client's UDP size as sent. */
+  udpSize = 0;
+  version = 0;
+  dnssecOk = false;
+  /** Did the client ask for the server's id (RFC 5001), or for the TCP keepalive time (RFC 7828)? */
+  nsid = false;
+  keepalive = false;
+
+  reset(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.question = this.edns = this.dnssecOk = this.nsid = this.keepalive = false;
+    this.labels = this.version = this.udpSize = this.type = this.class = 0;
+    this.nameEnd = HEADER;
+  }
+}
+
+/**
+ * Reads `bytes[0..length)` into `query`. Strict (RFC 1035 4.1, 9619): one question, no answer or authority records, no
+ * pointer in the question, at most one OPT (RFC 6891 6.1.1), nothing after the last record. Never throws; the work is
+ * bounded by `length`.
+ */
+export function parseQuery(query: Query, bytes: Uint8Array, length: number): Verdict {
+  query.reset(bytes);
+  if (length < HEADER) return "drop";
+  query.id = (bytes[0]! << 8) | bytes[1]!;
+  query.flags = (bytes[2]! << 8) | bytes[3]!;
+  if ((query.flags & Flag.QR) !== 0) return "drop";
+  if (((query.flags >> 11) & 15) !== Opcode.QUERY) return "notimp";
+  if (u16(bytes, 4) !== 1 || !readQuestion(query, bytes, length)) return "formerr";
+  // An incremental transfer carries its SOA in the authority section (RFC 1995 3); it is refused all the same.
+  const authority = u16(bytes, 8);
+  if (u16(bytes, 6) !== 0 || (authority !== 0 && query.type !== Type.IXFR)) return "formerr";
+  const records = authority + u16(bytes, 10);
+  if (records === 0) return query.nameEnd + 4 === length ? "query" : "formerr";
+  if (!readRecords(query, bytes, length, records)) return "formerr";
+  return query.version > 0 ? "badvers" : "query";
+}
+
+function readQuestion(query: Query, bytes: Uint8Array, length: number): boolean {
+  let at = HEADER;
+  let labels = 0;
+  while (true) {
+    if (at >= length) return false;
+    const size = bytes[at]!;
+    if (size === 0) break;
+    if (size > MAX_LABEL) return false;
+    query.labelAt[labels++] = at;
+    at += size + 1;
+    if (at - HEADER >= MAX_NAME) return false;
+  }
+  at++;
+  if (at + 4 > length) return false;
+  let hash = ROOT_HASH;
+  for (let i = labels - 1; i >= 0; i--) {
+    hash = hashLabel(bytes, query.labelAt[i]!, hash);
+    query.hashAt[i] = hash;
+  }
+  query.labels = labels;
+  query.nameEnd = at;
+  query.type = u16(bytes, at);
+  query.class = u16(bytes, at + 2);
+  query.question = true;
+  return true;
+}
+
+function readRecords(query: Query, bytes: Uint8Array, length: number, count: number): boolean {
+  let at = query.nameEnd + 4;
+  for (let i = 0; i < count; i++) {
+    const start = at;
+    at = skipName(bytes, at, length);
+    if (at === -1 || at + 10 > length) return false;
+    const type = u16(bytes, at);
+    const dataEnd = at + 10 + u16(bytes, at + 8);
+    if (dataEnd > length) return false;
+    if (type === Type.OPT) {
+      if (query.edns || bytes[start] !== 0 || !readOptions(query, bytes, at + 10, dataEnd)) return false;
+      query.edns = true;
+      query.udpSize = u16(bytes, at + 2);
+      query.version = bytes[at + 5]!;
+      query.dnssecOk = (bytes[at + 6]! & 0x80) !== 0;
+    }
+    at = dataEnd;
+  }
+  return at === length;
+}
+
+/** Octet after the name at `at`, or -1. A pointer ends a name; where it leads does not matter here, so no loop can arise. */
+function skipName(bytes: Uint8Array, at: number, length: number): number {
+  const start = at;
+  while (at < length) {
+    const size = bytes[at]!;
+    if (size === 0) return at + 1;
+    if (size >= 0xc0) return at + 2 <= length && (((size & 0x3f) << 8) | bytes[at + 1]!) < start ? at + 2 : -1;
+    if (size > MAX_LABEL) return -1;
+    at += size + 1;
+    if (at - start >= MAX_NAME) return -1;
+  }
+  return -1;
+}
+
+/** Walks the options of an OPT record; unknown ones are passed over (RFC 6891 6.1.2). */
+function readOptions(query: Query, bytes: Uint8Array, at: number, end: number): boolean {
+  while (at < end) {
+    if (at + 4 > end) return false;
+    const code = u16(bytes, at);
+    const size = u16(bytes, at + 2);
+    at += 4 + size;
+    if (at > end) return false;
+    if (code === Option.NSID) query.nsid = true;
+    else if (code === Option.KEEPALIVE) query.keepalive = true;
+    // Client cookie of 8 octets, server cookie of 8..32 or absent (RFC 7873 4); other lengths are malformed.
+    else if (code === Option.COOKIE && size !== 8 && (size < 16 || size > 40)) return false;
+  }
+  return true;
+}
+
+const u16 = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!;
