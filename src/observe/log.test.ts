@@ -1,0 +1,91 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { createLog, type LogOptions } from "./log.ts";
+
+function logged(over: Partial<LogOptions> = {}) {
+  const lines: string[] = [];
+  const clock = { at: Date.UTC(2026, 4, 1) };
+  const log = createLog({ level: "info", format: "text", write: (l) => lines.push(l), now: () => clock.at, ...over });
+  return { log, lines, clock };
+}
+
+test("one line of text with its fields", () => {
+  const { log, lines } = logged({ fields: { worker: 3 } });
+  log("warn", "backend failed", { backend: "web/10.0.0.7:80", why: "connect refused", n: 4, gone: undefined });
+  expect(lines).toEqual([
+    '2026-05-01T00:00:00.000Z WARN  backend failed worker=3 backend=web/10.0.0.7:80 why="connect refused" n=4\n',
+  ]);
+});
+
+test("one line of JSON; no field hides the head", () => {
+  const { log, lines } = logged({ format: "json" });
+  log("error", "broken", { level: "x", error: new TypeError("no") });
+  expect(JSON.parse(lines[0]!)).toEqual({
+    time: "2026-05-01T00:00:00.000Z",
+    level: "error",
+    message: "broken",
+    _level: "x",
+    error: "TypeError: no",
+  });
+});
+
+test("below its level nothing is written, and the level can change", () => {
+  const { log, lines } = logged();
+  log("debug", "a");
+  expect(lines).toEqual([]);
+  log.level = "debug";
+  log("debug", "a");
+  expect(lines).toHaveLength(1);
+});
+
+test("a message in a flood is cut, and the rest is counted; other messages are not", () => {
+  const { log, lines, clock } = logged();
+  for (let i = 0; i < 500; i++) log("warn", "flood", { i });
+  log("warn", "other");
+  expect(lines).toHaveLength(21);
+  clock.at += 11_000;
+  log("warn", "flood", { i: 500 });
+  expect(lines.slice(21)).toEqual([
+    "2026-05-01T00:00:11.000Z WARN  480 more suppressed message_was=flood\n",
+    "2026-05-01T00:00:11.000Z WARN  flood i=500\n",
+  ]);
+  for (let i = 0; i < 25; i++) log("warn", "flood", { i });
+  log.flush();
+  expect(lines.at(-1)).toContain("6 more suppressed");
+});
+
+test("messages without end do not fill the memory, and lose no count", () => {
+  const { log, lines } = logged();
+  for (let i = 0; i < 5000; i++) log("info", `name ${i}`);
+  expect(lines.length).toBe(5000);
+});
+
+test("nothing that is logged can forge a line or move the cursor, in either format", () => {
+  const hostile = fc.string({ unit: "binary" });
+  fc.assert(
+    fc.property(hostile, hostile, hostile, (message, key, value) => {
+      for (const format of ["text", "json"] as const) {
+        const { log, lines } = logged({ format });
+        log("info", message, { [key]: value, deep: { [key]: [value] } });
+        expect(lines).toHaveLength(1);
+        expect(lines[0]!.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202e]/);
+        if (format === "json") expect(JSON.parse(lines[0]!).message).toBe(message);
+      }
+    }),
+  );
+});
+
+test("what cannot be written does not throw", () => {
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+  const { log, lines } = logged({ format: "json" });
+  log("info", "odd", { circle, big: 10n, f: () => 1, s: Symbol("x"), nothing: null });
+  expect(JSON.parse(lines[0]!)).toMatchObject({ circle: "(cannot be written)", big: "10", nothing: null });
+  createLog({
+    level: "info",
+    format: "text",
+    write: () => {
+      throw new Error("closed");
+    },
+  })("info", "x");
+});

@@ -1,0 +1,183 @@
+import type { BackendState } from "../core/backend.ts";
+import { type CounterName, type Counts, counterNames, counters } from "../core/counters.ts";
+import type { BackendStatus, ServiceStatus, StatusModel } from "./status.ts";
+
+type Labels = Record<string, string>;
+interface Family {
+  name: string;
+  help: string;
+  type: "counter" | "gauge";
+  samples: { labels: Labels; value: number }[];
+}
+
+/** What a count is called in metrics: the noun with its unit. */
+const metricWords: Record<CounterName, string> = {
+  connections: "connections_total",
+  active: "active",
+  requests: "requests_total",
+  errors: "errors_total",
+  retries: "retries_total",
+  packetsIn: "received_packets_total",
+  packetsOut: "sent_packets_total",
+  bytesIn: "received_bytes_total",
+  bytesOut: "sent_bytes_total",
+  drops: "dropped_packets_total",
+};
+
+const states: readonly BackendState[] = ["up", "down", "draining", "maintenance", "unchecked"];
+
+/**
+ * A status as Prometheus text (exposition format 0.0.4). A count that a method cannot know has no series: absent, not
+ * zero.
+ */
+export function metricsText(model: StatusModel): string {
+  return [...instanceFamilies(model), ...serviceFamilies(model.services), ...backendFamilies(model.services)]
+    .filter((family) => family.samples.length > 0)
+    .map(familyText)
+    .join("");
+}
+
+const gauge = (name: string, help: string, samples: Family["samples"]): Family => ({
+  name,
+  help,
+  type: "gauge",
+  samples,
+});
+
+function instanceFamilies(model: StatusModel): Family[] {
+  const one = (value: number, labels: Labels = {}) => [{ labels, value }];
+  return [
+    gauge("sluice_build_info", "The running version; always 1.", one(1, { version: model.version })),
+    gauge("sluice_config_revision", "Number of the running configuration.", one(model.revision)),
+    gauge("sluice_start_time_seconds", "When the daemon started, seconds since 1970.", one(model.since / 1000)),
+    gauge("sluice_workers", "Worker processes.", one(model.workers)),
+  ];
+}
+
+function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
+  const labels = (service: ServiceStatus): Labels => ({ service: service.name, method: service.method });
+  return [
+    gauge(
+      "sluice_service_serving",
+      "1 when the service runs, 0 when it failed or stands by.",
+      services.map((s) => ({ labels: labels(s), value: s.state === "serving" ? 1 : 0 })),
+    ),
+    gauge(
+      "sluice_service_backends",
+      "Backends of the service.",
+      services.map((s) => ({ labels: labels(s), value: s.backends.length })),
+    ),
+    gauge(
+      "sluice_service_eligible_backends",
+      "Backends that may get new work.",
+      services.map((s) => ({ labels: labels(s), value: s.backends.filter((b) => b.eligible).length })),
+    ),
+    ...countFamilies(
+      "service",
+      services.map((s) => ({ labels: labels(s), counts: s.counts })),
+    ),
+    {
+      name: "sluice_service_drops_total",
+      help: "Packets dropped, by reason.",
+      type: "counter",
+      samples: services.flatMap((s) =>
+        Object.entries(s.drops).map(([code, value]) => ({ labels: { ...labels(s), code }, value: value ?? 0 })),
+      ),
+    },
+  ];
+}
+
+function backendFamilies(services: readonly ServiceStatus[]): Family[] {
+  const all = services.flatMap((service) =>
+    service.backends.map((backend) => ({
+      backend,
+      labels: { service: service.name, backend: backend.name } as Labels,
+    })),
+  );
+  const each = (value: (backend: BackendStatus) => number | null | undefined): Family["samples"] =>
+    all.flatMap(({ backend, labels }) => {
+      const number = value(backend);
+      return number === null || number === undefined ? [] : [{ labels, value: number }];
+    });
+  const stateSamples = all.flatMap(({ backend, labels }) =>
+    states.map((state) => ({ labels: { ...labels, state }, value: backend.state === state ? 1 : 0 })),
+  );
+  return [
+    gauge("sluice_backend_state", "1 for the state that the backend is in.", stateSamples),
+    gauge(
+      "sluice_backend_eligible",
+      "1 when the backend may get new work.",
+      each((b) => (b.eligible ? 1 : 0)),
+    ),
+    gauge(
+      "sluice_backend_weight",
+      "Effective weight.",
+      each((b) => b.weight),
+    ),
+    gauge(
+      "sluice_backend_share_ratio",
+      "Part of new work that the weight gives it, 0 to 1.",
+      each((b) => b.share),
+    ),
+    gauge(
+      "sluice_backend_state_time_seconds",
+      "When it came into its state, seconds since 1970.",
+      each((b) => b.since / 1000),
+    ),
+    gauge(
+      "sluice_backend_check_passed",
+      "1 when the last check passed.",
+      each((b) => b.check && (b.check.code === "SLUICE_CHECK_OK" ? 1 : 0)),
+    ),
+    gauge(
+      "sluice_backend_check_latency_seconds",
+      "How long the last check's answer took.",
+      each((b) => ((b.check?.latency ?? null) === null ? null : Math.round(b.check!.latency! * 1000) / 1e6)),
+    ),
+    gauge(
+      "sluice_backend_check_time_seconds",
+      "When the last check ended, seconds since 1970.",
+      each((b) => b.check && b.check.at / 1000),
+    ),
+    gauge(
+      "sluice_backend_check_result",
+      "1 for the code of the last check.",
+      all.flatMap(({ backend, labels }) =>
+        backend.check ? [{ labels: { ...labels, code: backend.check.code }, value: 1 }] : [],
+      ),
+    ),
+    ...countFamilies(
+      "backend",
+      all.map(({ backend, labels }) => ({ labels, counts: backend.counts })),
+    ),
+  ];
+}
+
+const countFamilies = (noun: string, owners: readonly { labels: Labels; counts: Counts }[]): Family[] =>
+  counterNames.map((counter) => ({
+    name: `sluice_${noun}_${metricWords[counter]}`,
+    help: counters[counter].help,
+    type: counters[counter].kind,
+    samples: owners.flatMap(({ labels, counts }) => {
+      const value = counts[counter];
+      return value === null ? [] : [{ labels, value }];
+    }),
+  }));
+
+function familyText({ name, help, type, samples }: Family): string {
+  const lines = samples.map(({ labels, value }) => `${name}${labelText(labels)} ${numberText(value)}\n`);
+  return `# HELP ${name} ${help.replace(/[\\\n]/g, escapes)}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`);
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}
+
+/** A label's value as the format wants it: backslash, quote and line feed escaped, other characters as they are. */
+export const escapeLabel = (value: string): string => value.replace(/[\\"\n]/g, escapes);
+
+const escapes = (character: string): string => (character === "\n" ? "\\n" : `\\${character}`);
+
+const numberText = (value: number): string =>
+  Number.isNaN(value) ? "NaN" : Number.isFinite(value) ? String(value) : value > 0 ? "+Inf" : "-Inf";

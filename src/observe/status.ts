@@ -1,0 +1,69 @@
+import type { BackendState } from "../core/backend.ts";
+import type { Code } from "../core/codes.ts";
+import type { Counts } from "../core/counters.ts";
+import type { Problem } from "../core/problem.ts";
+import type { MethodName } from "../core/service.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+
+export const STATUS_SCHEMA = "sluice.status/v1";
+
+/** All there is to see of an instance at one moment. Plain JSON; times in ms since 1970. Null: it cannot be known. */
+export interface StatusModel {
+  schema: typeof STATUS_SCHEMA;
+  /** When this was looked up. */
+  at: number;
+  instance: string;
+  pid: number;
+  version: string;
+  revision: number;
+  /** When the daemon started. */
+  since: number;
+  workers: number;
+  services: ServiceStatus[];
+}
+
+export interface ServiceStatus {
+  name: string;
+  method: MethodName;
+  state: "serving" | "failed" | "standby";
+  /** Why it failed. */
+  problem: Problem | null;
+  listeners: string[];
+  names: string[];
+  scheduler: string;
+  /** What its method says of itself: `xdp native on eth0`. */
+  describe: string[];
+  counts: Counts;
+  /** Packets dropped, by reason; empty where the method sees no packets. */
+  drops: Partial<Record<Code, number>>;
+  backends: BackendStatus[];
+}
+
+export interface BackendStatus {
+  id: number;
+  name: string;
+  state: BackendState;
+  /** May get new work now. */
+  eligible: boolean;
+  weight: number;
+  /** Part of the service's new work that its weight gives it, 0..1. */
+  share: number;
+  counts: Counts;
+  /** The last probe; null for an unchecked backend and before the first verdict. */
+  check: { code: Code; detail: string; latency: number | null; at: number } | null;
+  /** When it came into its state. */
+  since: number;
+}
+
+/** What `BackendStatus.share` holds: weight over the weights of all eligible ones, 0 for one that is not. */
+export function expectedShare(snapshot: Snapshot, id: number): number {
+  const eligible = new Set(snapshot.eligible);
+  let total = 0;
+  let own = 0;
+  for (const backend of snapshot.backends) {
+    if (!eligible.has(backend.id)) continue;
+    total += backend.weight;
+    if (backend.id === id) own = backend.weight;
+  }
+  return total > 0 ? own / total : 0;
+}
