@@ -1,0 +1,57 @@
+/**
+ * The form of a configuration as it is written: the same keys as in YAML. Durations are text (`2s`), listeners
+ * `ADDRESS:PORT[/udp]`. What the product's methods, schedulers and checks take is judged when the file is loaded.
+ */
+export interface WrittenConfig {
+  version: 1;
+  services: Record<string, WrittenService>;
+  workers?: number;
+  log?: { level?: "debug" | "info" | "warn" | "error"; format?: "text" | "json" };
+  drain?: string;
+  /** The name server's own settings. */
+  dns?: { listen: string[]; [key: string]: unknown };
+}
+
+/** One service as written. A key that names a method holds that method's own options. */
+export interface WrittenService {
+  method: WrittenMethod;
+  listen?: string[];
+  names?: string[];
+  /** A scheduler's name, or the name with its options. */
+  scheduler?: string | Record<string, unknown>;
+  backends: (string | WrittenBackend)[];
+  check?: WrittenCheck;
+  redirect?: Record<string, unknown>;
+  dns?: Record<string, unknown>;
+  proxy?: Record<string, unknown>;
+  nat?: Record<string, unknown>;
+  direct?: Record<string, unknown>;
+  tunnel?: Record<string, unknown>;
+}
+
+export type WrittenMethod = "redirect" | "dns" | "proxy" | "nat" | "direct" | "tunnel";
+
+/** A backend with more than its address. */
+export interface WrittenBackend {
+  /** `ADDRESS` or `ADDRESS:PORT`. */
+  address: string;
+  weight?: number;
+  url?: string;
+  tier?: number;
+  tags?: string[];
+  state?: "ready" | "drain" | "maintenance";
+}
+
+export type WrittenCheck =
+  | "none"
+  | {
+      tcp?: true | Record<string, unknown>;
+      http?: string | Record<string, unknown>;
+      interval?: string;
+      timeout?: string;
+      rise?: number;
+      fall?: number;
+    };
+
+/** Gives a configuration in TypeScript its type: `export default defineConfig({ … })`. */
+export const defineConfig = (config: WrittenConfig): WrittenConfig => config;

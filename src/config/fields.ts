@@ -1,0 +1,119 @@
+import { z } from "zod";
+import { parseAddress, parseEndpoint } from "../core/address.ts";
+import { backendName } from "../core/backend.ts";
+import { duration } from "../core/schema-words.ts";
+import type { BackendConfig, Listener } from "../core/service.ts";
+import { listenerName } from "../core/service.ts";
+
+const quote = (text: string): string => JSON.stringify(text);
+
+/** Name of a service: part of metric labels, file names and commands. */
+export const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** A check that for text gives the sentence that refuses it, or null. */
+const text = (refusal: (value: string) => string | null) =>
+  z.string().superRefine((value, context) => {
+    const message = refusal(value);
+    if (message !== null) context.addIssue({ code: "custom", message });
+  });
+
+/** `ADDRESS:PORT`, `[V6]:PORT`, with `/udp` for UDP; text in, Listener out, and back. */
+export const listener = z
+  .codec(z.string(), z.custom<Listener>(), {
+    decode: (written, context): Listener => {
+      const [, endpoint = written, suffix] = /^(.*?)(?:\/(\w*))?$/s.exec(written) ?? [];
+      const parsed = parseEndpoint(endpoint);
+      if (parsed && (suffix === undefined || suffix === "udp" || suffix === "tcp"))
+        return { address: parsed.address, port: parsed.port!, protocol: suffix === "udp" ? "udp" : "tcp" };
+      context.issues.push({ code: "custom", message: listenerRefusal(written, endpoint, suffix), input: written });
+      return z.NEVER;
+    },
+    encode: listenerName,
+  })
+  .describe("Where clients arrive: ADDRESS:PORT, with /udp for UDP. IPv6 in brackets. For the kernel methods a VIP.");
+
+function listenerRefusal(written: string, endpoint: string, suffix: string | undefined): string {
+  if (parseEndpoint(endpoint)) return `${quote(`/${suffix}`)} is not a protocol: /udp or nothing.`;
+  const bare = parseEndpoint(endpoint, true) ?? (parseAddress(endpoint) ? { port: null } : null);
+  if (bare && bare.port === null) return `${quote(written)} lacks a port: write ADDRESS:PORT.`;
+  if (/^:\d+$/.test(endpoint)) return `${quote(written)} lacks an address: 0.0.0.0${endpoint} is every IPv4 address.`;
+  return `${quote(written)} is not ADDRESS:PORT (an IP address and a port from 1 to 65535).`;
+}
+
+const endpointText = text((value) => {
+  const parsed = parseEndpoint(value, true);
+  if (parsed) return addressRefusal(parsed.address);
+  if (/^[a-z_][\w.-]*(:\d+)?$/i.test(value))
+    return `${quote(value)} is a name: a backend is an IP address, with or without :PORT.`;
+  return `${quote(value)} is not ADDRESS or ADDRESS:PORT (an IP address and a port from 1 to 65535).`;
+});
+
+/** Addresses that no host can have as its own. */
+function addressRefusal(address: string): string | null {
+  if (address === "0.0.0.0" || address === "::") return `${quote(address)} is no host's address.`;
+  const first = Number(address.split(".")[0]);
+  if ((!address.includes(":") && first >= 224) || /^ff/i.test(address))
+    return `${quote(address)} is not the address of one host.`;
+  return null;
+}
+
+const backendUrl = text((value) => {
+  const parsed = URL.canParse(value) ? new URL(value) : null;
+  if (!parsed || !/^https?:\/\/[^/\\]/i.test(value) || /[\s\\\u0000-\u001f\u007f]/.test(value))
+    return `${quote(value)} is not a URL: http:// or https://, a host, and no more than a path.`;
+  if (parsed.username || parsed.password) return "a URL of a backend may not hold a user or password.";
+  return parsed.search || parsed.hash ? "a URL of a backend ends with its path: no ? and no #." : null;
+});
+
+const backendMapping = z.strictObject({
+  address: endpointText.describe("ADDRESS or ADDRESS:PORT; without a port, the listener's."),
+  weight: z.int().min(0).max(65535).default(1).describe("Share of work, relative to the others. 0: none."),
+  url: backendUrl.optional().describe("What a redirect names instead of http://ADDRESS:PORT."),
+  tier: z.int().min(0).max(255).default(0).describe("0 is used first; a higher tier only when all lower ones are out."),
+  tags: z.array(z.string().min(1).max(63)).max(16).default([]).describe("Words of your own, shown in status."),
+  state: z
+    .enum(["ready", "drain", "maintenance"])
+    .default("ready")
+    .describe("drain: gets nothing new. maintenance: gets and keeps nothing."),
+});
+
+/** A backend: the bare address, or a mapping. */
+export const backend = z.union([endpointText, backendMapping]).describe("One address that serves the service.");
+
+/** A backend as parsed, to the form that the rest of the product knows. */
+export function toBackend(written: z.output<typeof backend>): BackendConfig {
+  const full = typeof written === "string" ? backendMapping.parse({ address: written }) : written;
+  const { address, port } = parseEndpoint(full.address, true)!;
+  const { weight, url, tier, tags, state } = full;
+  return { address, port, ...(url === undefined ? {} : { url }), weight, tier, tags, admin: state };
+}
+
+/** The inverse of `toBackend`: the shortest form that means the same, or with `full` every key. */
+export function fromBackend(config: BackendConfig): z.input<typeof backendMapping> {
+  const { url, weight, tier, tags, admin } = config;
+  return { address: backendName(config), weight, ...(url === undefined ? {} : { url }), tier, tags, state: admin };
+}
+
+const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i;
+
+/** A DNS name: lower case and without its last dot after parsing. A first label `*` stands for any one label. */
+export const hostName = z
+  .codec(z.string(), z.string(), {
+    decode: (written, context) => {
+      const name = written.toLowerCase().replace(/\.$/, "");
+      const labels = name.replace(/^\*\./, "").split(".");
+      if (name.length <= 253 && labels.every((l) => label.test(l)) && parseAddress(name) === null) return name;
+      context.issues.push({ code: "custom", message: `${quote(written)} is not a host name.`, input: written });
+      return z.NEVER;
+    },
+    encode: (name) => name,
+  })
+  .describe("A name that clients use: dns answers for it, redirect and proxy route by it.");
+
+/** The timing that every kind of check shares. */
+export const checkTiming = {
+  interval: duration({ min: 10, max: 86_400_000 }).prefault("2s").describe("From one probe to the next."),
+  timeout: duration({ min: 1, max: 3_600_000 }).prefault("1s").describe("How long a probe may take."),
+  rise: z.int().min(1).max(1000).default(2).describe("Successes in a row that bring a backend up."),
+  fall: z.int().min(1).max(1000).default(3).describe("Failures in a row that take it down."),
+};

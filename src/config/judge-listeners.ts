@@ -1,0 +1,84 @@
+import type { Catalog } from "../catalog.ts";
+import type { Method } from "../core/method.ts";
+import { configProblem, type Path } from "../core/problem.ts";
+import { type Config, type Listener, listenerName, type Service } from "../core/service.ts";
+import type { Finding } from "./judge.ts";
+
+/** One who wants an address and port. */
+interface Claim {
+  path: Path;
+  /** Null: a method's own sockets, shared by its services. */
+  service: Service | null;
+  method: Method;
+}
+
+/** Who may stand beside whom on one address and port; paths are absolute. */
+export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
+  const found: Finding[] = [];
+  const claims = new Map<string, Claim[]>();
+  const claim = (listener: Listener, next: Claim): void => {
+    const name = listenerName(listener);
+    const earlier = claims.get(name) ?? [];
+    const problem = earlier.map((other) => judgePair(listener, other, next)).find((p) => p !== null);
+    if (problem) found.push(problem);
+    claims.set(name, [...earlier, next]);
+  };
+  for (const method of catalog.methods) claimOwnSockets(config, method, claim);
+  for (const service of config.services) {
+    found.push(...repeatedNames(service));
+    const method = catalog.methods.find((m) => m.name === service.method)!;
+    if (method.traits.arrival !== "listen") continue;
+    for (const [i, l] of service.listen.entries())
+      claim(l, { path: ["services", service.name, "listen", i], service, method });
+  }
+  return found;
+}
+
+function claimOwnSockets(config: Config, method: Method, claim: (listener: Listener, claim: Claim) => void): void {
+  const services = config.services.filter((s) => s.method === method.name);
+  const settings = config.settings[method.name];
+  if (services.length === 0 || settings === undefined || method.traits.arrival !== "settings") return;
+  for (const listener of method.sockets?.(services, settings) ?? [])
+    claim(listener, { path: [method.name, "listen"], service: null, method });
+}
+
+/** Requests on one listener can be told apart by name; packets and bare connections cannot. */
+const tellsNamesApart = (method: Method, listener: Listener): boolean =>
+  method.runs === "worker" && method.layer === 7 && listener.protocol === "tcp";
+
+function judgePair(listener: Listener, first: Claim, second: Claim): Finding | null {
+  const name = listenerName(listener);
+  const alsoAt = [{ path: first.path, message: "it is taken here" }];
+  if (first.service !== null && first.service === second.service)
+    return { ...configProblem("SLUICE_CONFIG_DUPLICATE", second.path, `the listener ${name} stands twice.`), alsoAt };
+  const shared = first.method === second.method && tellsNamesApart(first.method, listener);
+  if (!shared || first.service === null || second.service === null) {
+    const owner = first.service ? `service ${first.service.name}` : `${first.method.name}`;
+    const message = `${name} already belongs to ${owner} (method ${first.method.name}).`;
+    return { ...configProblem("SLUICE_CONFIG_CONFLICT", second.path, message), alsoAt };
+  }
+  const [a, b] = [first.service, second.service];
+  const both = b.names.find((n) => a.names.includes(n));
+  if (both !== undefined) {
+    const message = `the name ${both} on ${name} already belongs to service ${a.name}.`;
+    const path: Path = ["services", b.name, "names", b.names.indexOf(both)];
+    const there = [{ path: ["services", a.name, "names", a.names.indexOf(both)], message: "it is taken here" }];
+    return { ...configProblem("SLUICE_CONFIG_DUPLICATE", path, message), alsoAt: there };
+  }
+  if (a.names.length > 0 || b.names.length > 0) return null;
+  const message = `${name} already belongs to service ${a.name}, and neither has names to tell them apart.`;
+  return {
+    ...configProblem("SLUICE_CONFIG_CONFLICT", second.path, message, { hint: "Give one of them `names`." }),
+    alsoAt,
+  };
+}
+
+function repeatedNames(service: Service): Finding[] {
+  return service.names.flatMap((name, i) => {
+    const first = service.names.indexOf(name);
+    if (first === i) return [];
+    const alsoAt = [{ path: ["services", service.name, "names", first], message: "it stands here first" }];
+    const path: Path = ["services", service.name, "names", i];
+    return [{ ...configProblem("SLUICE_CONFIG_DUPLICATE", path, `the name ${name} stands twice.`), alsoAt }];
+  });
+}

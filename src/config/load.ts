@@ -1,0 +1,70 @@
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { extname } from "node:path";
+import type { Catalog } from "../catalog.ts";
+import { configProblem, type Problem } from "../core/problem.ts";
+import { loadCode } from "./load-code.ts";
+import { type Loaded, MAX_CONFIG_BYTES, parseConfig, parseConfigValue } from "./parse.ts";
+import { functionPaths } from "./plain-value.ts";
+import { createSourceText, wholeFile } from "./source-text.ts";
+
+export type { Loaded } from "./parse.ts";
+export { MAX_CONFIG_BYTES, parseConfig } from "./parse.ts";
+
+const refused = (file: string, problems: Problem[]): Loaded => ({
+  ok: false,
+  problems: problems.map((p) => ({ ...p, place: p.place ?? wholeFile(file) })),
+  warnings: [],
+  source: createSourceText(file, ""),
+});
+
+/**
+ * Loads a configuration: `.yaml`, `.yml`, `.json`, `-` (YAML on standard input), or `.ts`/`.js`/`.mjs` whose default export it is. Never throws and
+ * always ends. `bundleDir` keeps a TypeScript configuration's bundle for the workers.
+ */
+export async function loadConfig(
+  file: string,
+  catalog: Catalog,
+  options: { bundleDir?: string } = {},
+): Promise<Loaded> {
+  const input = file === "-";
+  const extension = input ? ".yaml" : extname(file).toLowerCase();
+  const text = readText(input ? 0 : file);
+  if (typeof text !== "string") return refused(file, [text]);
+  if (extension === ".yaml" || extension === ".yml" || extension === ".json")
+    return parseConfig(input ? "standard input" : file, text, catalog);
+  if (extension !== ".ts" && extension !== ".js" && extension !== ".mjs") {
+    const message = `${JSON.stringify(extension || file)} is not a kind of configuration: .yaml, .yml, .json or .ts.`;
+    return refused(file, [configProblem("SLUICE_CONFIG_READ", [], message)]);
+  }
+  const code = await loadCode(file, options.bundleDir ?? null);
+  if (!code.ok) return refused(file, code.problems);
+  const functions = functionPaths(code.value.value).map((path) =>
+    configProblem("SLUICE_CONFIG_VALUE", path, "a function cannot stand here: write the value itself."),
+  );
+  if (functions.length > 0) return refused(file, functions);
+  return parseConfigValue(file, code.value.value, catalog, code.value.bundle);
+}
+
+/** The file's text, or the problem that keeps it from being read. Reads no more than the limit. */
+function readText(file: string | 0): string | Problem {
+  let fd: number | undefined;
+  try {
+    fd = file === 0 ? 0 : openSync(file, "r");
+    const { size } = fstatSync(fd);
+    if (size > MAX_CONFIG_BYTES) return tooLarge(size);
+    const bytes = readFileSync(fd);
+    if (bytes.length > MAX_CONFIG_BYTES) return tooLarge(bytes.length);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const reason = code === "ENOENT" ? "there is no such file" : code === "EACCES" ? "permission denied" : null;
+    const message =
+      error instanceof TypeError ? "the file is not UTF-8 text" : (reason ?? `it cannot be read (${code})`);
+    return configProblem("SLUICE_CONFIG_READ", [], `${message}.`);
+  } finally {
+    if (fd) closeSync(fd);
+  }
+}
+
+const tooLarge = (bytes: number): Problem =>
+  configProblem("SLUICE_CONFIG_READ", [], `the file has ${bytes} bytes: at most ${MAX_CONFIG_BYTES} are read.`);

@@ -1,0 +1,126 @@
+import type { Catalog } from "../catalog.ts";
+import type { Place, Problem } from "../core/problem.ts";
+import type { Config, Service } from "../core/service.ts";
+import { parseConfigDocument } from "./document.ts";
+import { issuesToProblems, pathText } from "./issues.ts";
+import { type Finding, fittingSchedulers, judge } from "./judge.ts";
+import { toConfig, toService } from "./normalise.ts";
+import { configSchema, serviceSchema } from "./schema.ts";
+import { createSourceText, type SourceText, wholeFile } from "./source-text.ts";
+
+/** Largest configuration that is read, bytes. */
+export const MAX_CONFIG_BYTES = 4 * 2 ** 20;
+
+interface Judged {
+  /** All errors and warnings, by position, each with its place. */
+  problems: Problem[];
+  /** For excerpts. */
+  source: SourceText;
+}
+/** What came of a configuration: the value with warnings at most, or the problems that refuse it. */
+export type Loaded = Judged &
+  ({ ok: true; value: Config; warnings: Problem[]; bundle: string | null } | { ok: false; warnings: Problem[] });
+
+type Locate = (problem: Problem) => Place;
+
+/** Parses and judges a YAML or JSON text. Never throws; reports every problem it can see at once. */
+export function parseConfig(file: string, text: string, catalog: Catalog): Loaded {
+  const document = parseConfigDocument(file, text);
+  const locate: Locate = (p) => document.locate(p.path, p.code === "SLUICE_CONFIG_KEY" ? "key" : "value");
+  if (document.value === undefined) return finish(document.problems, null, document.source, locate);
+  const { problems, config } = parseValue(document.value, catalog);
+  const repeated = new Set(document.problems.map((p) => pathText(p.path)));
+  return finish(
+    [...document.problems, ...problems.filter((p) => !sameKey(p, repeated))],
+    config,
+    document.source,
+    locate,
+  );
+}
+
+/** A key that stands twice is unknown twice: once is enough. */
+const sameKey = (problem: Problem, repeated: ReadonlySet<string>): boolean =>
+  problem.code === "SLUICE_CONFIG_KEY" && repeated.has(pathText(problem.path));
+
+/** Judges a plain value that a program made: its problems have the file as their place. */
+export function parseConfigValue(file: string, value: unknown, catalog: Catalog, bundle: string | null): Loaded {
+  const { problems, config } = parseValue(value, catalog);
+  const loaded = finish(problems, config, createSourceText(file, ""), () => wholeFile(file));
+  return loaded.ok ? { ...loaded, bundle } : loaded;
+}
+
+function finish(found: Finding[], config: Config | null, source: SourceText, locate: Locate): Loaded {
+  const problems = found.map((finding) => placed(finding, locate)).sort(byPlace);
+  const warnings = problems.filter((p) => p.severity === "warning");
+  if (config === null || warnings.length < problems.length) return { ok: false, problems, warnings, source };
+  return { ok: true, value: config, problems, warnings, source, bundle: null };
+}
+
+function placed({ alsoAt, ...problem }: Finding, locate: Locate): Problem & { place: Place } {
+  const place = problem.place ?? locate(problem);
+  const also = alsoAt?.map(({ path, message }) => ({ place: locate({ ...problem, path }), message }));
+  return { ...problem, place, ...(also ? { also } : {}) };
+}
+
+const byPlace = (a: Problem & { place: Place }, b: Problem & { place: Place }): number =>
+  a.place.line - b.place.line ||
+  a.place.column - b.place.column ||
+  pathText(a.path).localeCompare(pathText(b.path)) ||
+  a.message.localeCompare(b.message);
+
+/** Schema, defaults and judgement of a plain value. Services that parse are judged even when others do not. */
+function parseValue(value: unknown, catalog: Catalog): { problems: Finding[]; config: Config | null } {
+  const schema = configSchema(catalog);
+  const parsed = schema.safeParse(value, { reportInput: true });
+  if (parsed.success) {
+    const problems: Finding[] = [];
+    const services = Object.entries(parsed.data.services).flatMap(
+      ([name, written]) => toService(name, written, catalog, problems) ?? [],
+    );
+    const config = toConfig(parsed.data, services, catalog, problems);
+    problems.push(...judge(config, catalog));
+    return { problems, config };
+  }
+  const problems: Finding[] = issuesToProblems(parsed.error.issues, schema, value).map((p) =>
+    fitting(p, value, catalog),
+  );
+  const services = soundServices(value, problems, catalog);
+  const config: Config = { ...emptyConfig, services };
+  for (const method of catalog.methods) {
+    const own = method.settings?.safeParse((value as Record<string, unknown> | null)?.[method.name]);
+    if (own?.success && own.data !== undefined) config.settings = { ...config.settings, [method.name]: own.data };
+  }
+  problems.push(...judge(config, catalog));
+  return { problems, config: null };
+}
+
+const emptyConfig: Config = {
+  version: 1,
+  services: [],
+  settings: {},
+  workers: null,
+  log: { level: "info", format: "text" },
+  drain: 0,
+};
+
+function soundServices(value: unknown, problems: Finding[], catalog: Catalog): Service[] {
+  const written = (value as { services?: unknown } | null)?.services;
+  if (typeof written !== "object" || written === null || Array.isArray(written)) return [];
+  const schema = serviceSchema(catalog);
+  const unsound = new Set(problems.filter((p) => p.path[0] === "services").map((p) => p.path[1]));
+  return Object.entries(written).flatMap(([name, service]) => {
+    const parsed = unsound.has(name) ? null : schema.safeParse(service);
+    return parsed?.success ? (toService(name, parsed.data, catalog, problems) ?? []) : [];
+  });
+}
+
+/** Of the words for a scheduler, only those that fit the method that was chosen. */
+function fitting(problem: Problem, value: unknown, catalog: Catalog): Problem {
+  const [top, name, key, more] = problem.path;
+  if (top !== "services" || key !== "scheduler" || more !== undefined || !problem.valid) return problem;
+  const service = (value as { services: Record<string, { method?: unknown }> }).services[name!];
+  const method = catalog.methods.find((m) => m.name === service?.method);
+  if (!method) return problem;
+  const fit = new Set(fittingSchedulers(method, catalog));
+  return { ...problem, valid: problem.valid.filter((word) => fit.has(word)) };
+}
