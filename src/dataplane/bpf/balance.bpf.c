@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* The balancer: what arrives for a VIP goes to a backend, what comes back through us is put right, all else passes. */
+#include "arrivals.h"
+#include "deliver.h"
+#include "pick.h"
+#include "places.h"
+#include "sweep.h"
+
+static __always_inline int not_ours(struct xdp_md *ctx)
+{
+	return ask_places(ctx, PLACE_BALANCE + 1);
+}
+
+static __always_inline struct control *the_control(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&control_words, &zero);
+}
+
+/* A reply of a translated service, seen by its source. */
+static __always_inline int reply(struct xdp_md *ctx, const struct packet *p, const struct arrival *way)
+{
+	__u32 bytes = frame_bytes(ctx), backend = way->backend, service = way->service;
+	int own = 0;
+	int verdict = return_nat(ctx, p, way->vip[3], way->vip_port, &own);
+
+	if (own)
+		return not_ours(ctx);
+	if (verdict >= 0) {
+		remember_fragment(p, FRAGMENT_REVERSE, backend, way->vip[3]);
+		count_out(backend, bytes);
+	}
+	return finish(service, verdict);
+}
+
+/* The answer of a real server to a check of the VIP: into the namespace where the checker lives. */
+static __always_inline int into_checks(struct xdp_md *ctx, const struct control *control)
+{
+	struct next_hop inner = { .ifindex = control->check_ifindex };
+
+	__builtin_memcpy(inner.target, control->check_inner_mac, ETH_ALEN);
+	__builtin_memcpy(inner.source, control->check_outer_mac, ETH_ALEN);
+	return set_macs(ctx, &inner) ? XDP_DROP : bpf_redirect(inner.ifindex, 0);
+}
+
+static __always_inline int is_check_answer(const struct control *control, const struct packet *p)
+{
+	__u16 port = bpf_ntohs(p->target_port);
+
+	return control->flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE && port >= control->check_low &&
+	       port <= control->check_high && find_arrival(control, p->source, p->source_port, p->protocol, ARRIVAL_VIP);
+}
+
+static __always_inline int later_fragment(struct xdp_md *ctx, const struct packet *p, const struct control *control)
+{
+	struct fragment *first = recall_fragment(p);
+
+	if (!first) {
+		struct arrival *known = find_arrival(control, p->target, 0, 0, ARRIVAL_ADDRESS);
+		return known ? finish(known->service, DROPPED(DROP_FRAGMENT)) : not_ours(ctx);
+	}
+	__u32 number = first->backend;
+	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
+	if (first->kind == FRAGMENT_PASS || !backend)
+		return not_ours(ctx);
+	__u32 service = backend->service;
+	if (first->kind == FRAGMENT_FORWARD)
+		return finish(service, deliver(ctx, p, control, number));
+	__u32 bytes = frame_bytes(ctx);
+	int own = 0;
+	int verdict = return_nat(ctx, p, first->vip[3], 0, &own);
+	if (own)
+		return not_ours(ctx);
+	if (verdict >= 0)
+		count_out(number, bytes);
+	return finish(service, verdict);
+}
+
+/* Not for a VIP: a reply, an answer to a check, or nothing to do with us. */
+static __always_inline int other(struct xdp_md *ctx, const struct packet *p, const struct control *control)
+{
+	if (control->flags & CONTROL_REVERSE && !p->icmp_error) {
+		struct arrival *way = find_arrival(control, p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
+		if (way)
+			return reply(ctx, p, way);
+	}
+	if (is_check_answer(control, p))
+		return into_checks(ctx, control);
+	remember_fragment(p, FRAGMENT_PASS, 0, 0);
+	return not_ours(ctx);
+}
+
+SEC("xdp")
+int balance(struct xdp_md *ctx)
+{
+	struct packet p = {};
+	struct control *control = the_control();
+
+	if (!control || !parse(ctx, &p))
+		return not_ours(ctx);
+	if (p.part == LATER)
+		return later_fragment(ctx, &p, control);
+	struct arrival *arrival = find_arrival(control, p.target, p.target_port, p.protocol, ARRIVAL_VIP);
+	if (!arrival)
+		return other(ctx, &p, control);
+	__u32 number = arrival->service;
+	struct service *service = bpf_map_lookup_elem(&services, &number);
+	if (!service || !service->used)
+		return not_ours(ctx);
+	if (p.truncated)
+		return finish(number, DROPPED(DROP_MALFORMED));
+	int backend = pick(service, number, control, &p);
+	if (backend < 0)
+		return finish(number, backend);
+	remember_fragment(&p, FRAGMENT_FORWARD, backend, 0);
+	return finish(number, deliver(ctx, &p, control, backend));
+}
+
+/* On the director's end of the check veth: the source port says which backend is probed. Nothing else gets out. */
+SEC("xdp")
+int check_entry(struct xdp_md *ctx)
+{
+	struct packet p = {};
+	struct control *control = the_control();
+
+	if (!control || !parse(ctx, &p) || p.part != WHOLE || p.icmp_error || p.truncated)
+		return XDP_PASS;
+	__u32 port = bpf_ntohs(p.source_port);
+	__u64 *backend = bpf_map_lookup_elem(&check_ports, &port);
+	if (!backend || !*backend)
+		return XDP_DROP;
+	__u32 number = *backend - 1;
+	struct backend *found = bpf_map_lookup_elem(&backends, &number);
+	struct next_hop hop = {};
+	if (!found || !found->used || find_hop(ctx, control, found, &hop) < 0)
+		return XDP_DROP;
+	int verdict = found->forward == FORWARD_TUNNEL ? forward_tunnel(ctx, &p, found, &hop) : forward_direct(ctx, &hop);
+	return verdict < 0 ? XDP_DROP : verdict;
+}
+
+/* Not attached anywhere. The order stands in the packet's first bytes. */
+SEC("xdp")
+int sweep(struct xdp_md *ctx)
+{
+	struct sweep_order *told = (void *)(long)ctx->data, order;
+
+	if ((void *)(told + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	order = *told;
+	__u32 count = order.count > SWEEP_STEP ? SWEEP_STEP : order.count;
+	bpf_loop(count, sweep_bucket, &order, 0);
+	return XDP_PASS;
+}
+
+/* Keeps the numbers in the object's BTF: the TypeScript view is generated from there. */
+#define IN_BTF(NAME) const enum NAME *in_btf_##NAME __attribute__((unused))
+IN_BTF(sluice_limit);
+IN_BTF(sluice_place);
+IN_BTF(sluice_forward);
+IN_BTF(sluice_slot);
+IN_BTF(sluice_state);
+IN_BTF(sluice_service_flag);
+IN_BTF(sluice_control_flag);
+IN_BTF(sluice_arrival);
+IN_BTF(sluice_cell);
+IN_BTF(sluice_fragment);
+IN_BTF(sluice_drop);
+const struct sweep_order *in_btf_sweep_order __attribute__((unused));
+const struct decap_config *in_btf_decap_config __attribute__((unused));
+const struct decap_count *in_btf_decap_count __attribute__((unused));
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Counting: per CPU, per backend; a service's sums are made of its backends' by the supervisor. */
+#pragma once
+#include "maps.h"
+
+static __always_inline void count_in(__u32 backend, __u32 bytes)
+{
+	struct backend_count *count = bpf_map_lookup_elem(&backend_counts, &backend);
+
+	if (!count)
+		return;
+	count->packets_in++;
+	count->bytes_in += bytes;
+}
+
+static __always_inline void count_out(__u32 backend, __u32 bytes)
+{
+	struct backend_count *count = bpf_map_lookup_elem(&backend_counts, &backend);
+
+	if (!count)
+		return;
+	count->packets_out++;
+	count->bytes_out += bytes;
+}
+
+static __always_inline void count_drop(__u32 service, __u32 reason)
+{
+	struct drop_count *count = bpf_map_lookup_elem(&drop_counts, &service);
+
+	if (count && reason < DROP_REASONS)
+		count->reason[reason]++;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* A packet whose backend is chosen goes out by that backend's method. */
+#pragma once
+#include "direct/forward.bpf.h"
+#include "fragments.h"
+#include "nat/forward.bpf.h"
+#include "tunnel/forward.bpf.h"
+
+static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p, const struct control *control,
+				   __u32 number)
+{
+	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
+	struct next_hop hop = {};
+	__u32 bytes = frame_bytes(ctx);
+
+	if (!backend || !backend->used)
+		return DROPPED(DROP_NO_BACKEND);
+	int verdict = find_hop(ctx, control, backend, &hop);
+	if (verdict < 0)
+		return verdict;
+	if (backend->forward == FORWARD_DIRECT)
+		verdict = forward_direct(ctx, &hop);
+	else if (backend->forward == FORWARD_TUNNEL)
+		verdict = forward_tunnel(ctx, p, backend, &hop);
+	else
+		verdict = forward_nat(ctx, p, backend, &hop);
+	if (verdict >= 0)
+		count_in(number, bytes);
+	return verdict;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Every size and number that kernel and control agree on. Enums, not macros: they reach TypeScript through the object's
+ * BTF (generated/), so nothing is typed twice. */
+#pragma once
+
+enum sluice_limit {
+	/* services; two tables of 80 KiB each: 20 MiB in all. Enough for one director of this version. */
+	MAX_SERVICES = 128,
+	/* backends of one service, by its own numbering; 16 KiB of each table. */
+	MAX_LOCAL = 4096,
+	/* slots of one service; the default 16,381 is the largest prime below. */
+	MAX_SLOTS = 16384,
+	/* backends of all services, numbered over the plane; 64 B each: 1 MiB. */
+	MAX_BACKENDS = 16384,
+	/* next hops; 32 B each. One per gateway or on-link host, and a spare for each while it changes. */
+	MAX_HOPS = 16384,
+	/* entries of one copy of the arrival table (VIPs, ways back, known addresses); 64 B each, two copies: 2 MiB. */
+	ARRIVALS = 16384,
+	/* entries looked at before a lookup gives up; control picks a seed under which every key lies within. */
+	ARRIVAL_PROBES = 8,
+	/* 64-byte buckets of the flow table unless set at load: 4 MiB, 262,144 flows of slots that a change has opened. */
+	FLOW_BUCKETS = 65536,
+	/* flows of one bucket: what fits a cache line beside its lock. */
+	FLOW_WAYS = 4,
+	/* datagrams whose later fragments may still come; LRU, 8 MiB at most. */
+	FRAGMENTS = 65536,
+	/* interfaces whose MAC is known, by ifindex; beyond it frames are taken whatever their destination MAC. */
+	MAX_DEVICES = 16384,
+	/* next hops that nobody has resolved yet, for the supervisor to ask for. */
+	WANTED = 256,
+	/* senders a real server accepts tunnels from. */
+	DECAP_SOURCES = 1024,
+	/* 2^30 ns: one tick, 1.07 s. A shift instead of a division. */
+	TICK_SHIFT = 30,
+	/* ticks without a heartbeat after which cached MACs are no longer trusted: about 10 s. */
+	HEARTBEAT_TICKS = 10,
+	/* hops of the outer header (RFC 1700's default). */
+	OUTER_TTL = 64,
+	/* bytes of the original packet quoted in an ICMP error: header with options, and 8 bytes (RFC 792). */
+	ICMP_QUOTE = 68,
+	/* buckets one run of the sweep looks at: keeps a run well under a millisecond. */
+	SWEEP_STEP = 4096,
+	/* bytes of a service's name in its map entry, with the closing NUL. */
+	SERVICE_NAME = 64,
+	/* u64 words of one service's bitmap of busy slots. */
+	BUSY_WORDS = 256,
+};
+
+/* Tail-call places of the entry program, in the order in which they are asked. */
+enum sluice_place {
+	PLACE_GUARD = 0,
+	PLACE_DNS = 1,
+	PLACE_BALANCE = 2,
+	PLACE_DECAP = 3,
+	PLACE_CHAIN = 4,
+	PLACES = 5,
+};
+
+/* How a service's packets reach its backends; the value stands in each backend entry. */
+enum sluice_forward {
+	FORWARD_NONE = 0,
+	FORWARD_DIRECT = 1,
+	FORWARD_TUNNEL = 2,
+	FORWARD_NAT = 3,
+};
+
+/* A slot is one u32: current:14 | base:14 << 14 | phase:2 << 28. Backends by the service's own numbering. */
+enum sluice_slot {
+	SLOT_BITS = 14,
+	SLOT_MASK = 0x3fff,
+	/* "no backend" in a slot. */
+	SLOT_NONE = 0x3fff,
+	PHASE_SHIFT = 28,
+	PHASE_SETTLED = 0,
+	PHASE_WINDOW = 1,
+	PHASE_SPARSE = 2,
+};
+
+/* State of a backend as its service's table tells it: local entry = number:24 | state:8 << 24. */
+enum sluice_state {
+	STATE_EMPTY = 0,
+	STATE_UP = 1,
+	STATE_DRAINING = 2,
+	STATE_DOWN = 3,
+	/* Forced out: its entries are dead. */
+	STATE_GONE = 4,
+	STATE_SHIFT = 24,
+	STATE_NUMBER_MASK = 0xffffff,
+};
+
+enum sluice_service_flag {
+	/* Slots are chosen by the client's address alone. */
+	SERVICE_BY_SOURCE = 1,
+	/* UDP of one packet each way (DNS): no flow is remembered. */
+	SERVICE_ONE_SHOT = 2,
+};
+
+enum sluice_control_flag {
+	/* Some service translates addresses: look for the way back. */
+	CONTROL_REVERSE = 1,
+	/* Answers to checks go into the check namespace. */
+	CONTROL_CHECKS = 2,
+};
+
+enum sluice_arrival {
+	ARRIVAL_EMPTY = 0,
+	/* Key: VIP, port, protocol. */
+	ARRIVAL_VIP = 1,
+	/* Key: a backend's address, port, protocol; holds the VIP that its replies must come from. */
+	ARRIVAL_REVERSE = 2,
+	/* Key: an address that is a VIP and nothing else: its stray fragments belong to nobody. */
+	ARRIVAL_ADDRESS = 3,
+};
+
+/* A flow cell's second half: backend + 1 in 13 bits (0: empty), then flags. */
+enum sluice_cell {
+	CELL_BACKEND = 0x1fff,
+	CELL_TENTATIVE = 0x2000,
+	CELL_CLOSED = 0x4000,
+	CELL_UDP = 0x8000,
+};
+
+/* What a remembered first fragment tells of the later ones. */
+enum sluice_fragment {
+	FRAGMENT_FORWARD = 0,
+	FRAGMENT_REVERSE = 1,
+	FRAGMENT_PASS = 2,
+};
+
+/* Reasons of a drop; control finds the code by putting SLUICE_ before the name. */
+enum sluice_drop {
+	DROP_NO_BACKEND = 0,
+	DROP_NO_NEIGHBOUR = 1,
+	DROP_FRAGMENT = 2,
+	DROP_TOO_BIG = 3,
+	DROP_TABLE_FULL = 4,
+	DROP_MALFORMED = 5,
+	DROP_TTL = 6,
+	DROP_REASONS = 8,
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* The plane's maps. Mappable ones are written by the supervisor as plain memory; single words of them are the switches. */
+#pragma once
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "array.h"
+#include "types.h"
+
+ARRAY(control_words, struct control, 1, BPF_F_MMAPABLE);
+ARRAY(arrivals, struct arrival, 2 * ARRIVALS, BPF_F_MMAPABLE);
+ARRAY(services, struct service, MAX_SERVICES, BPF_F_MMAPABLE);
+ARRAY(tables, struct table, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
+ARRAY(backends, struct backend, MAX_BACKENDS, BPF_F_MMAPABLE);
+ARRAY(next_hops, struct next_hop, MAX_HOPS, BPF_F_MMAPABLE);
+ARRAY(devices, struct device, MAX_DEVICES, BPF_F_MMAPABLE);
+/* Not mappable: its lock is the kernel's, so the sweep is a program too. */
+ARRAY(flows, struct flow_bucket, FLOW_BUCKETS, 0);
+/* Source port of a check -> backend + 1. */
+ARRAY(check_ports, __u64, 65536, BPF_F_MMAPABLE);
+/* Answers of the sweep. */
+ARRAY(busy_slots, struct busy, MAX_SERVICES, BPF_F_MMAPABLE);
+ARRAY(live_flows, __u64, MAX_BACKENDS, BPF_F_MMAPABLE);
+
+/* Per CPU, no atomics; the supervisor sums. */
+PERCPU(backend_counts, struct backend_count, MAX_BACKENDS);
+PERCPU(drop_counts, struct drop_count, MAX_SERVICES);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FRAGMENTS);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment);
+} fragments SEC(".maps");
+
+/* Next hops towards clients that the neighbour table does not know: the supervisor asks for them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WANTED);
+	__type(key, struct wanted_key);
+	__type(value, __u32);
+} wanted SEC(".maps");

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Which backend. A settled slot answers by itself; one that a change has opened asks the flow table first. */
+#pragma once
+#include "parse.h"
+#include "verdict.h"
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* What the rules need of one slot, read before the bucket is locked: no helper may be called under the lock. */
+struct slot_view {
+	__u32 current;
+	__u32 base;
+	__u32 window; /* 1: window, 0: sparse */
+	__u32 base_state;
+	__u32 number;
+	__u32 service;
+	__u32 ticks;
+	__u32 now;
+	__u32 tag;
+	__u32 full; /* out: a put found no room */
+};
+
+/* Every input bit reaches the slot (top bits), the tag (middle) and the bucket (low bits): three multiply-xorshift rounds. */
+static __always_inline __u64 flow_hash(const struct service *service, const struct packet *p)
+{
+	__u64 h = (__u64)service->seed[0] << 32 | service->seed[1];
+
+	h = (h ^ p->source) * 0x9e3779b97f4a7c15ull;
+	h ^= h >> 32;
+	if (!(service->flags & SERVICE_BY_SOURCE)) {
+		__u32 ports = (__u32)p->source_port << 16 | p->target_port;
+		h = (h ^ ((__u64)p->target << 32 | ports)) * 0xbf58476d1ce4e5b9ull;
+		h ^= h >> 29;
+		h ^= p->protocol;
+	}
+	h *= 0x94d049bb133111ebull;
+	return h ^ h >> 31;
+}
+
+static __always_inline __u32 state_of(const struct table *table, __u32 local)
+{
+	/* SLOT_NONE and everything beyond the table is "gone". */
+	return local < MAX_LOCAL ? table->backends[local] >> STATE_SHIFT : STATE_GONE;
+}
+
+static __always_inline int cell_live(const struct flow_bucket *b, const struct table *table, int i,
+				     const struct slot_view *v)
+{
+	__u32 local = (b->cell[i] & CELL_BACKEND) - 1;
+
+	if (!(b->cell[i] & CELL_BACKEND) || (__u16)(v->now - b->seen[i]) > v->ticks)
+		return 0;
+	/* A cell of another service is judged by age alone: its table is not at hand. */
+	if (b->service[i] != v->service)
+		return 1;
+	__u32 state = state_of(table, local);
+	return state != STATE_GONE && state != STATE_EMPTY;
+}
+
+static __always_inline void put(struct flow_bucket *b, int i, struct slot_view *v, __u32 local, __u16 flags, __u16 isn)
+{
+	b->tag[i] = v->tag;
+	b->service[i] = v->service;
+	b->slot[i] = v->number;
+	b->cell[i] = ((local + 1) & CELL_BACKEND) | flags;
+	b->isn[i] = isn;
+	b->seen[i] = v->now;
+}
+
+/* Verdict of a SYN; `own` is its cell or -1, `room` a cell it may take or -1. */
+static __always_inline __u32 pick_syn(struct flow_bucket *b, const struct table *table, struct slot_view *v,
+				      const struct packet *p, int own, int own_live, int room)
+{
+	__u16 isn = (p->sequence + 1) >> 16;
+
+	if (own >= 0 && own_live && !(b->cell[own & 3] & CELL_CLOSED)) {
+		int i = own & 3;
+		__u32 local = (b->cell[i] & CELL_BACKEND) - 1;
+		int tentative = b->cell[i] & CELL_TENTATIVE;
+		/* A handshake that never ended at a backend that is down: nothing is lost by a new choice. */
+		if (!tentative || state_of(table, local) != STATE_DOWN) {
+			if (tentative)
+				b->isn[i] = isn;
+			b->seen[i] = v->now;
+			return local;
+		}
+	}
+	int place = own >= 0 ? own : room;
+	if (v->current == SLOT_NONE)
+		return SLOT_NONE;
+	if (v->window) {
+		if (place >= 0) {
+			put(b, place & 3, v, v->current, CELL_TENTATIVE, isn);
+			return v->current;
+		}
+		v->full = 1;
+		/* Not recorded, so its later packets go to base: it must begin there. */
+		return v->base_state == STATE_UP || v->base_state == STATE_DRAINING ? v->base : SLOT_NONE;
+	}
+	if (own >= 0)
+		put(b, own & 3, v, v->current, CELL_TENTATIVE, isn);
+	return v->current;
+}
+
+static __always_inline __u32 unknown_base(const struct slot_view *v)
+{
+	return v->base_state == STATE_GONE || v->base_state == STATE_EMPTY ? v->current : v->base;
+}
+
+static __always_inline __u32 pick_tcp(struct flow_bucket *b, struct slot_view *v, const struct packet *p, int own,
+				      int own_live, int room)
+{
+	__u16 closed = p->tcp_flags & (TCP_FIN | TCP_RST) ? CELL_CLOSED : 0;
+
+	if (own >= 0 && own_live) {
+		int i = own & 3;
+		__u16 distance = (__u16)(p->sequence >> 16) - b->isn[i];
+		if (!(b->cell[i] & CELL_TENTATIVE) || distance <= 1) {
+			b->cell[i] = (b->cell[i] & ~CELL_TENTATIVE) | closed;
+			b->seen[i] = v->now;
+			return (b->cell[i] & CELL_BACKEND) - 1;
+		}
+	}
+	if (!v->window)
+		return v->current;
+	__u32 local = unknown_base(v);
+	int place = own >= 0 ? own : room;
+	if (p->tcp_flags & TCP_RST || local == SLOT_NONE)
+		return local;
+	if (place >= 0)
+		put(b, place & 3, v, local, closed, 0);
+	else
+		v->full = 1;
+	return local;
+}
+
+static __always_inline __u32 pick_udp(struct flow_bucket *b, const struct table *table, struct slot_view *v, int own,
+				      int own_live, int room)
+{
+	__u32 local = v->current;
+	int place = own >= 0 ? own : room;
+
+	if (own >= 0 && own_live) {
+		int i = own & 3;
+		__u32 kept = (b->cell[i] & CELL_BACKEND) - 1;
+		if (state_of(table, kept) != STATE_DOWN) {
+			b->seen[i] = v->now;
+			return kept;
+		}
+	} else if (!v->window) {
+		return local;
+	} else if (v->base_state == STATE_UP || v->base_state == STATE_DRAINING) {
+		local = v->base;
+	}
+	if (local == SLOT_NONE)
+		return local;
+	if (place >= 0)
+		put(b, place & 3, v, local, CELL_UDP, 0);
+	else
+		v->full = 1;
+	return local;
+}
+
+/* Of an error: the flow's cell when it is sure, else as for an unknown flow; nothing is written. */
+static __always_inline __u32 pick_icmp(struct flow_bucket *b, const struct slot_view *v, int own, int own_live)
+{
+	if (own >= 0 && own_live && !(b->cell[own & 3] & CELL_TENTATIVE))
+		return (b->cell[own & 3] & CELL_BACKEND) - 1;
+	return v->window ? unknown_base(v) : v->current;
+}
+
+/* Under the bucket's lock from look-up to put: two packets of one flow on two CPUs must agree. */
+static __always_inline __u32 pick_open(struct flow_bucket *b, const struct table *table, struct slot_view *v,
+				       const struct packet *p)
+{
+	int own = -1, own_live = 0, room = -1;
+	__u32 local;
+
+	bpf_spin_lock(&b->lock);
+#pragma unroll
+	for (int i = 0; i < FLOW_WAYS; i++) {
+		int live = cell_live(b, table, i, v);
+		if (b->tag[i] == v->tag && b->service[i] == v->service && b->slot[i] == v->number &&
+		    (b->cell[i] & CELL_BACKEND)) {
+			own = i;
+			own_live = live;
+		} else if (!live) {
+			room = i;
+		}
+	}
+	if (p->icmp_error)
+		local = pick_icmp(b, v, own, own_live);
+	else if (p->protocol == IPPROTO_UDP)
+		local = pick_udp(b, table, v, own, own_live, room);
+	else if ((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
+		local = pick_syn(b, table, v, p, own, own_live, room);
+	else
+		local = pick_tcp(b, v, p, own, own_live, room);
+	bpf_spin_unlock(&b->lock);
+	return local;
+}
+
+/* The plane's number of the backend for this packet, or a named drop. */
+static __always_inline int pick(struct service *service, __u32 service_number, const struct control *control,
+				const struct packet *p)
+{
+	__u32 number = service_number * 2 + (service->active & 1);
+	struct table *table = bpf_map_lookup_elem(&tables, &number);
+
+	if (!table)
+		return DROPPED(DROP_NO_BACKEND);
+	__u64 hash = flow_hash(service, p);
+	__u32 slot = (hash >> 32) * service->slots >> 32;
+	/* clang would forget the bound over the shift */
+	asm volatile("" : "+r"(slot));
+	if (slot >= MAX_SLOTS)
+		return DROPPED(DROP_NO_BACKEND);
+	__u32 word = table->slots[slot];
+	__u32 local = word & SLOT_MASK;
+	if (word >> PHASE_SHIFT != PHASE_SETTLED && !(service->flags & SERVICE_ONE_SHOT && p->protocol == IPPROTO_UDP)) {
+		__u32 index = (__u32)hash & control->flow_mask;
+		struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
+		if (!bucket)
+			return DROPPED(DROP_NO_BACKEND);
+		struct slot_view view = {
+			.current = local,
+			.base = word >> SLOT_BITS & SLOT_MASK,
+			.number = slot,
+			.service = service_number,
+			.ticks = p->protocol == IPPROTO_UDP ? service->udp_ticks : service->tcp_ticks,
+			.now = now_ticks(),
+			.tag = hash >> 20,
+		};
+		view.window = word >> PHASE_SHIFT == PHASE_WINDOW && view.current != view.base;
+		view.base_state = state_of(table, view.base);
+		local = pick_open(bucket, table, &view, p);
+		if (view.full) {
+			service->last_full = view.now;
+			if (local == SLOT_NONE)
+				return DROPPED(DROP_TABLE_FULL);
+		}
+	}
+	asm volatile("" : "+r"(local));
+	if (local >= MAX_LOCAL)
+		return DROPPED(DROP_NO_BACKEND);
+	__u32 found = table->backends[local];
+	__u32 state = found >> STATE_SHIFT;
+	return state == STATE_EMPTY || state == STATE_GONE ? DROPPED(DROP_NO_BACKEND) : (int)(found & STATE_NUMBER_MASK);
+}

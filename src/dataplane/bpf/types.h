@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Keys and values of the maps. An address is always four words in network order, IPv4 mapped (::ffff:a.b.c.d). */
+#pragma once
+#include <linux/bpf.h>
+#include "limits.h"
+
+/* One per plane: what all programs read. */
+struct control {
+	__u32 arrivals_active; /* which copy of the arrival table is read: 0 or 1 */
+	__u32 arrivals_seed[2];
+	__u32 flags; /* sluice_control_flag */
+	__u32 heartbeat; /* tick of the supervisor's last sign of life */
+	__u32 flow_mask; /* buckets - 1 */
+	__u32 check_low; /* source ports of checks, host order, inclusive */
+	__u32 check_high;
+	__u32 check_ifindex; /* the director's end of the check veth */
+	__u8 check_inner_mac[6];
+	__u8 check_outer_mac[6];
+	__u32 spare[4];
+};
+
+struct arrival {
+	__u32 address[4];
+	__u16 port; /* network order */
+	__u8 protocol;
+	__u8 kind; /* sluice_arrival */
+	__u32 service;
+	__u32 backend; /* ARRIVAL_REVERSE */
+	__u32 vip[4]; /* ARRIVAL_REVERSE */
+	__u16 vip_port; /* network order */
+	__u16 spare0;
+	__u32 spare[3];
+};
+
+struct service {
+	__u32 active; /* which of its two tables is read: 0 or 1 */
+	__u32 used; /* 1: this number names a service */
+	__u32 flags; /* sluice_service_flag */
+	__u32 slots; /* never changes in a live service */
+	__u32 seed[2]; /* of the flow hash; never changes in a live service */
+	__u32 tcp_ticks; /* idle time-out of a flow */
+	__u32 udp_ticks;
+	__u32 last_full; /* tick at which a flow last found no room */
+	__u32 forward; /* sluice_forward */
+	__u32 spare[6];
+	__u8 name[SERVICE_NAME];
+};
+
+/* Two per service, number 2 * service + copy. */
+struct table {
+	__u32 generation;
+	__u32 spare[15];
+	__u32 backends[MAX_LOCAL]; /* number:24 | sluice_state:8 << 24 */
+	__u32 slots[MAX_SLOTS];
+};
+
+/* Immutable once a table names it, but for next_hop: one word, so no MAC is ever torn. */
+struct backend {
+	__u32 address[4];
+	__u32 source[4]; /* the director's own address towards it: outer source of tunnels */
+	__u32 next_hop;
+	__u32 service;
+	__u16 port; /* network order */
+	__u8 forward; /* sluice_forward */
+	__u8 used;
+	__u32 local; /* its number in its service */
+	__u32 spare[4];
+};
+
+/* Immutable while a backend names it. ifindex 0: not resolved. */
+struct next_hop {
+	__u32 ifindex;
+	__u32 mtu; /* bytes of the largest IP packet */
+	__u8 target[6];
+	__u8 source[6];
+	__u32 spare[3];
+};
+
+/* 64 bytes: one cache line. `seen` in ticks, low 16 bits. */
+struct flow_bucket {
+	struct bpf_spin_lock lock;
+	__u32 tag[FLOW_WAYS];
+	__u16 service[FLOW_WAYS];
+	__u16 slot[FLOW_WAYS];
+	__u16 cell[FLOW_WAYS]; /* sluice_cell */
+	__u16 isn[FLOW_WAYS]; /* high half of the initial sequence number + 1 */
+	__u16 seen[FLOW_WAYS];
+	__u32 spare;
+};
+
+struct fragment_key {
+	__u32 source[4];
+	__u32 target[4];
+	__u32 id; /* network order; 16 bits in IPv4 */
+	__u32 protocol;
+};
+
+struct fragment {
+	__u32 kind; /* sluice_fragment */
+	__u32 backend;
+	__u32 vip[4]; /* FRAGMENT_REVERSE */
+};
+
+/* Frames, Ethernet header included. */
+struct backend_count {
+	__u64 packets_in;
+	__u64 bytes_in;
+	__u64 packets_out;
+	__u64 bytes_out;
+};
+
+struct drop_count {
+	__u64 reason[DROP_REASONS];
+};
+
+struct device {
+	__u8 mac[6];
+	__u16 known;
+};
+
+struct wanted_key {
+	__u32 address[4];
+	__u32 ifindex;
+};
+
+struct busy {
+	__u64 word[BUSY_WORDS];
+};
+
+struct decap_config {
+	__u32 any_source; /* 1: take tunnels from everybody */
+	__u32 spare;
+};
+
+struct decap_count {
+	__u64 packets;
+	__u64 refused; /* not a whole inner packet, or an unknown sender */
+};
+
+/* What one run of the sweep is told, as its packet's first bytes. */
+struct sweep_order {
+	__u32 first;
+	__u32 count;
+	__u32 spare[4];
+};
