@@ -101,6 +101,8 @@ export interface Applier<C> {
     service: string,
     backend: number,
   ): { address: string; port: number; source: { address: string; port: number } } | null;
+  /** Joins the private network namespace of process `pid` (the VIP checker) to the data plane. */
+  joinChecker?(pid: number): Promise<void>;
   /** Stops touching the kernel; what is pinned goes on forwarding. */
   release(): Promise<void>;
   /** Removes all it ever set. */

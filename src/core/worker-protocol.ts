@@ -10,6 +10,14 @@ export interface InheritedSocket extends Listener {
   fd: number;
 }
 
+/** One memory for all workers of an instance: `rows` rows of `rowCells` cells, one row a worker. */
+export interface CounterMemory {
+  rows: number;
+  rowCells: number;
+  /** The row this worker writes; it may read all. */
+  row: number;
+}
+
 /** What a relay worker serves, whole: one message, then snapshots. */
 export interface Assignment {
   revision: number;
@@ -21,6 +29,7 @@ export interface Assignment {
   snapshots: Snapshot[];
   sockets: InheritedSocket[];
   cells: CellRange[];
+  memory: CounterMemory;
   /** Most client connections this worker may hold. */
   connectionLimit: number;
   log: Config["log"];

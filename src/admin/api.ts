@@ -1,0 +1,71 @@
+import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Problem } from "../core/problem.ts";
+import type { EventLog } from "../observe/events.ts";
+import { metricsText } from "../observe/metrics.ts";
+import type { StatusModel } from "../observe/status.ts";
+
+/** What the admin API may ask of the daemon. */
+export interface Daemon {
+  status(): Promise<StatusModel>;
+  events: EventLog;
+  reload(): Promise<{ revision: number; problems: Problem[]; text: string }>;
+  command(service: string, backend: string, wish: z.infer<typeof backendWish>): boolean;
+  setRole(role: "active" | "standby"): Promise<void>;
+}
+
+const backendWish = z.strictObject({
+  admin: z.enum(["ready", "drain", "maintenance"]).optional(),
+  weight: z.int().min(0).max(65535).optional(),
+});
+const roleWish = z.strictObject({ role: z.enum(["active", "standby"]) });
+
+/** The admin API of a daemon: reads by GET, every change by POST. */
+export function createApi(daemon: Daemon): OpenAPIHono {
+  const api = new OpenAPIHono();
+  api.get("/v1/status", async (c) => c.json(await daemon.status()));
+  api.get("/metrics", async (c) =>
+    c.text(metricsText(await daemon.status()), 200, { "content-type": "text/plain; version=0.0.4" }),
+  );
+  api.get("/v1/events", (c) => {
+    const after = Number(c.req.query("after") ?? 0) || 0;
+    return c.req.query("follow") === undefined
+      ? c.json(daemon.events.list(after))
+      : follow(daemon.events, after, c.req.raw.signal);
+  });
+  api.post("/v1/reload", async (c) => {
+    const done = await daemon.reload();
+    return c.json(done, done.problems.length === 0 ? 200 : 422);
+  });
+  api.post("/v1/services/:service/backends/:backend", async (c) => {
+    const wish = backendWish.safeParse(await c.req.json().catch(() => null));
+    if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
+    const { service, backend } = c.req.param();
+    const found = daemon.command(service, backend, wish.data);
+    return found ? c.json({ ok: true }) : c.json({ message: `service ${service} has no backend ${backend}` }, 404);
+  });
+  api.post("/v1/role", async (c) => {
+    const wish = roleWish.safeParse(await c.req.json().catch(() => null));
+    if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
+    await daemon.setRole(wish.data.role);
+    return c.json({ ok: true });
+  });
+  api.get("/healthz", (c) => c.text("ok\n"));
+  return api;
+}
+
+/** Events as JSON lines, the kept ones first, then each as it happens, until the reader leaves. */
+function follow(events: EventLog, after: number, signal: AbortSignal): Response {
+  const encoder = new TextEncoder();
+  const body = new ReadableStream({
+    start(controller) {
+      const send = (recorded: unknown): void => controller.enqueue(encoder.encode(`${JSON.stringify(recorded)}\n`));
+      for (const recorded of events.list(after)) send(recorded);
+      const stop = events.subscribe(send);
+      signal.addEventListener("abort", () => {
+        stop();
+        controller.close();
+      });
+    },
+  });
+  return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
+}

@@ -1,0 +1,25 @@
+import type { Command } from "commander";
+import { registerAdapt } from "./adapt.ts";
+import { registerCheck } from "./check.ts";
+import { registerEvents } from "./events.ts";
+import { registerMetrics } from "./metrics.ts";
+import { registerReload } from "./reload.ts";
+import { registerRole } from "./role.ts";
+import { registerRun } from "./run.ts";
+import { registerSchema } from "./schema.ts";
+import { registerSet } from "./set.ts";
+import { registerStatus } from "./status.ts";
+
+/** Every command of the product, one file each. Adding one is adding a line. */
+export const commands: readonly ((program: Command) => void)[] = [
+  registerRun,
+  registerReload,
+  registerStatus,
+  registerMetrics,
+  registerEvents,
+  registerSet,
+  registerRole,
+  registerCheck,
+  registerSchema,
+  registerAdapt,
+];

@@ -1,0 +1,44 @@
+import { fetchUnix } from "../runtime/http.ts";
+import { type Instance, instancePaths } from "../system/instance.ts";
+
+/** The option that every command which talks to a daemon has. */
+export const instanceOption = ["--instance <name>", "name of the instance", "main"] as const;
+
+/**
+ * Asks the daemon of an instance. Ends the process with 3 and a sentence when none answers; otherwise returns the
+ * response, whatever its status.
+ */
+export async function askDaemon(name: string, path: string, init: RequestInit = {}): Promise<Response> {
+  const instance = instancePaths(name);
+  try {
+    return await fetchUnix(instance.adminSocket, path, init);
+  } catch {
+    return unreachable(instance);
+  }
+}
+
+/** `askDaemon` with a JSON body by POST. */
+export const tellDaemon = (name: string, path: string, body: unknown = {}): Promise<Response> =>
+  askDaemon(name, path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
+function unreachable(instance: Instance): never {
+  console.error(
+    `error SLUICE_DAEMON_UNREACHABLE: no daemon answers for instance "${instance.name}" (${instance.adminSocket})`,
+  );
+  console.error(
+    `  start one with: sluice run -c sluice.yaml${instance.name === "main" ? "" : ` --instance ${instance.name}`}`,
+  );
+  process.exit(3);
+}
+
+/** Prints a refusal of the daemon and ends the process with `code`; returns the response when it is good. */
+export async function orExit(response: Response, code: number): Promise<Response> {
+  if (response.ok) return response;
+  const { message } = (await response.json().catch(() => ({}))) as { message?: string };
+  console.error(`error: ${message ?? `the daemon answered ${response.status}`}`);
+  process.exit(code);
+}

@@ -1,0 +1,12 @@
+import type { Command } from "commander";
+import { askDaemon, instanceOption } from "./daemon-client.ts";
+
+export function registerMetrics(program: Command): void {
+  program
+    .command("metrics")
+    .description("print the daemon's metrics as Prometheus text")
+    .option(...instanceOption)
+    .action(async ({ instance }: { instance: string }) => {
+      process.stdout.write(await (await askDaemon(instance, "/metrics")).text());
+    });
+}

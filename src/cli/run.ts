@@ -1,0 +1,135 @@
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { createApi } from "../admin/api.ts";
+import { catalog } from "../catalog.ts";
+import { diagnose } from "../config/diagnose.ts";
+import { type Loaded, loadConfig } from "../config/load.ts";
+import { wantsColor } from "../config/terminal.ts";
+import type { Problem } from "../core/problem.ts";
+import { listenerName } from "../core/service.ts";
+import { type ApiServer, serveUnix } from "../runtime/http.ts";
+import { type Assembled, assemble, attempt } from "../supervisor/daemon.ts";
+import { lookUp } from "../supervisor/status.ts";
+import { type Instance, instancePaths, removeInstance, takeInstance } from "../system/instance.ts";
+import { configFile, EXIT } from "./config-file.ts";
+import { instanceOption } from "./daemon-client.ts";
+
+interface RunOptions {
+  config?: string;
+  instance: string;
+  standby?: boolean;
+  keep?: boolean;
+}
+
+const say = (text: string): void => void process.stderr.write(text);
+
+export function registerRun(program: Command): void {
+  program
+    .command("run")
+    .description("serve a configuration in the foreground; SIGHUP reloads, SIGTERM drains and ends")
+    .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
+    .option(...instanceOption)
+    .option("--standby", "prepare everything, but leave the VIPs of the kernel methods to another director")
+    .option("--keep", "on SIGTERM leave the kernel's path running (sluice down removes it)")
+    .action(runDaemon);
+}
+
+async function runDaemon(options: RunOptions): Promise<void> {
+  const instance = instancePaths(options.instance);
+  const file = resolve(configFile(options.config));
+  const lock = takeInstance(instance);
+  if (!lock.ok) refuse(lock.problems, EXIT.usage);
+  const loaded = await load(file, instance);
+  if (!loaded.ok) {
+    say(diagnose(loaded.problems, loaded.source, { color: wantsColor(process.stderr), state: "nothing was started" }));
+    process.exit(EXIT.config);
+  }
+  if (loaded.warnings.length > 0)
+    say(
+      diagnose(loaded.warnings, loaded.source, { color: wantsColor(process.stderr), state: "starting all the same" }),
+    );
+  const assembled = assemble(instance, loaded.value, { standby: options.standby === true });
+  const problems = await attempt(() => assembled.supervisor.start(loaded.value, loaded.bundle));
+  if (problems.length > 0) {
+    await assembled.supervisor.stop(true).catch(() => {});
+    refuse(problems, problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
+  }
+  const api = serveApi(instance, assembled, file);
+  banner(assembled, file, instance);
+  onSignals(assembled, api, instance, file, options.keep === true);
+}
+
+const load = (file: string, instance: Instance): Promise<Loaded> =>
+  loadConfig(file, catalog, { bundleDir: `${instance.runDir}/revisions` });
+
+function refuse(problems: readonly Problem[], code: number): never {
+  for (const { code: name, message, hint, path } of problems)
+    say(
+      `error ${name}: ${path[0] === "services" ? `service ${path[1]}: ` : ""}${message}\n${hint ? `  ${hint}\n` : ""}`,
+    );
+  say("nothing was started\n");
+  process.exit(code);
+}
+
+/** Loads the file anew and applies it whole or not at all. `text` says the outcome to a person. */
+async function reload({ supervisor, log }: Assembled, instance: Instance, file: string) {
+  const before = supervisor.revision?.number ?? 0;
+  const stays = `nothing was changed; the running configuration stays (revision ${before})`;
+  const loaded = await load(file, instance);
+  if (!loaded.ok) {
+    log("error", "the configuration is refused; the running one stays", { problems: loaded.problems.length, file });
+    return {
+      revision: before,
+      problems: loaded.problems,
+      text: diagnose(loaded.problems, loaded.source, { color: false, state: stays }),
+    };
+  }
+  const problems = await attempt(() => supervisor.apply(loaded.value, loaded.bundle));
+  const revision = supervisor.revision?.number ?? 0;
+  const lines = problems.map(({ code, message, hint }) => `error ${code}: ${message}\n${hint ? `  ${hint}\n` : ""}`);
+  return {
+    revision,
+    problems,
+    text: problems.length > 0 ? `${lines.join("")}${stays}\n` : `revision ${revision} is running\n`,
+  };
+}
+
+function serveApi(instance: Instance, assembled: Assembled, file: string): ApiServer {
+  const { supervisor, events } = assembled;
+  const api = createApi({
+    events,
+    status: () => lookUp(supervisor, catalog, instance.name),
+    reload: () => reload(assembled, instance, file),
+    command: (service, backend, wish) => supervisor.command(service, backend, wish),
+    setRole: (role) => supervisor.setRole(role),
+  });
+  return serveUnix(instance.adminSocket, (request) => api.fetch(request));
+}
+
+function banner({ supervisor }: Assembled, file: string, instance: Instance): void {
+  const { number, config } = supervisor.revision!;
+  say(`sluice: serving revision ${number} of ${file} (instance ${instance.name}, pid ${process.pid})\n`);
+  for (const { name, method, listen, backends } of config.services)
+    say(
+      `  ${name}: ${method}${listen.length > 0 ? ` on ${listen.map(listenerName).join(", ")}` : ""}, ${backends.length} backends\n`,
+    );
+  say(`  see it with: sluice status${instance.name === "main" ? "" : ` --instance ${instance.name}`}\n`);
+}
+
+function onSignals(assembled: Assembled, api: ApiServer, instance: Instance, file: string, keep: boolean): void {
+  let stopping = false;
+  const stop = async (): Promise<void> => {
+    // A second signal means now.
+    if (stopping) process.exit(1);
+    stopping = true;
+    await assembled.supervisor.stop(keep);
+    api.stop();
+    if (!keep) removeInstance(instance);
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void stop());
+  process.on("SIGINT", () => void stop());
+  process.on("SIGHUP", () => {
+    void reload(assembled, instance, file).then(({ problems, text }) => problems.length > 0 && say(text));
+  });
+}

@@ -1,0 +1,169 @@
+import { type Change, type Health, initialHealth, observe, setAdmin } from "../checks/state-machine.ts";
+import { type AdminState, type Backend, type BackendState, backendName } from "../core/backend.ts";
+import type { Verdict } from "../core/check.ts";
+import type { EventBody } from "../core/event.ts";
+import type { BackendConfig, Config, Service } from "../core/service.ts";
+import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
+import { assignIds, type IdBook, identity } from "./ids.ts";
+
+/** A backend as the supervisor knows it: what was written, what the operator said since, what the checks say. */
+export interface Member {
+  id: number;
+  name: string;
+  config: BackendConfig;
+  /** An operator's word since the revision was applied; it goes with the daemon. */
+  override: { admin?: AdminState; weight?: number };
+  health: Health;
+  last: { verdict: Verdict; at: number } | null;
+  /** When the present state began, ms since 1970. */
+  since: number;
+}
+
+/** One service's backends and the snapshot made of them. */
+export interface Entry {
+  service: Service;
+  members: Member[];
+  snapshot: Snapshot;
+  since: number;
+}
+
+/** The entries of a revision that is not yet running. */
+export interface Staged {
+  entries: Map<string, Entry>;
+  ids: IdBook;
+}
+
+/** The one view of health: every backend of the running revision. Nobody else keeps a backend's state. */
+export class Book {
+  #entries = new Map<string, Entry>();
+  #ids: IdBook;
+
+  constructor(remembered: IdBook) {
+    this.#ids = remembered;
+  }
+
+  get ids(): IdBook {
+    return this.#ids;
+  }
+
+  get entries(): ReadonlyMap<string, Entry> {
+    return this.#entries;
+  }
+
+  entry(service: string): Entry | undefined {
+    return this.#entries.get(service);
+  }
+
+  /** What the book would be under `config`: backends that stay keep number, state and what the operator said. */
+  stage(config: Config, revision: number): Staged {
+    let ids = this.#ids;
+    const entries = new Map<string, Entry>();
+    for (const service of config.services) {
+      ids = assignIds(ids, service.name, service.backends);
+      const before = this.#entries.get(service.name);
+      const numbers = ids[service.name]!.ids;
+      const members = service.backends.map(
+        (b) => stay(before, b, service) ?? newMember(numbers[identity(b)]!, b, service),
+      );
+      const generation = (before?.snapshot.generation ?? 0) + 1;
+      const since = before?.since ?? Date.now();
+      entries.set(service.name, {
+        service,
+        members,
+        since,
+        snapshot: toSnapshot(service.name, members, revision, generation),
+      });
+    }
+    return { entries, ids };
+  }
+
+  commit(staged: Staged): void {
+    this.#entries = staged.entries;
+    this.#ids = staged.ids;
+  }
+
+  /** A probe's verdict; `key` is `service/id`. Returns the event when the state changed. */
+  verdict(key: string, verdict: Verdict): EventBody | null {
+    const [entry, member] = this.#find(key);
+    if (!entry || !member || entry.service.check === null) return null;
+    member.last = { verdict, at: Date.now() };
+    const { health, change } = observe(member.health, verdict, entry.service.check);
+    member.health = health;
+    return change && this.#changed(entry, member, change);
+  }
+
+  /** An operator's word. Null when there is no such backend; the event is null when nothing changed. */
+  command(service: string, backend: string, wish: Member["override"]): { event: EventBody | null } | null {
+    const entry = this.#entries.get(service);
+    const member = entry?.members.find((m) => m.name === backend || m.config.address === backend);
+    if (!entry || !member) return null;
+    const weightBefore = weightOf(member);
+    member.override = { ...member.override, ...wish };
+    const { health, change } = setAdmin(member.health, member.override.admin ?? member.config.admin);
+    member.health = health;
+    if (change) return { event: this.#changed(entry, member, change) };
+    if (weightOf(member) !== weightBefore) this.#renew(entry);
+    return { event: null };
+  }
+
+  #find(key: string): [Entry, Member] | [undefined, undefined] {
+    const slash = key.lastIndexOf("/");
+    const entry = this.#entries.get(key.slice(0, slash));
+    const member = entry?.members.find(({ id }) => id === Number(key.slice(slash + 1)));
+    return entry && member ? [entry, member] : [undefined, undefined];
+  }
+
+  #renew(entry: Entry): void {
+    const { service, revision, generation } = entry.snapshot;
+    entry.snapshot = toSnapshot(service, entry.members, revision, generation + 1);
+  }
+
+  #changed(entry: Entry, member: Member, change: Change): EventBody {
+    member.since = Date.now();
+    this.#renew(entry);
+    const { service, eligible } = entry.snapshot;
+    return {
+      kind: "backend",
+      service,
+      backend: member.name,
+      ...change,
+      eligible: eligible.length,
+      of: entry.members.length,
+    };
+  }
+}
+
+const weightOf = (member: Member): number => member.override.weight ?? member.config.weight;
+export const stateOf = (member: Member): BackendState => member.health.state;
+
+/** The member that `config` names, when it was there before under a check of the same kind. */
+function stay(before: Entry | undefined, config: BackendConfig, service: Service): Member | null {
+  const member = before?.members.find((m) => identity(m.config) === identity(config));
+  if (!member || before!.service.check?.kind !== service.check?.kind) return null;
+  const override =
+    member.config.admin === config.admin && member.config.weight === config.weight ? member.override : {};
+  const { health, change } = setAdmin(member.health, override.admin ?? config.admin);
+  return { ...member, config, override, health, since: change ? Date.now() : member.since };
+}
+
+function newMember(id: number, config: BackendConfig, service: Service): Member {
+  const health = initialHealth(service.check, config.admin);
+  return { id, name: config.url ?? backendName(config), config, override: {}, health, last: null, since: Date.now() };
+}
+
+function toSnapshot(service: string, members: readonly Member[], revision: number, generation: number): Snapshot {
+  const backends = members.map(
+    (member): Backend => ({
+      id: member.id,
+      address: member.config.address,
+      port: member.config.port,
+      ...(member.config.url ? { url: member.config.url } : {}),
+      weight: weightOf(member),
+      state: stateOf(member),
+      tier: member.config.tier,
+      tags: member.config.tags,
+      load: null,
+    }),
+  );
+  return { service, revision, generation, backends, eligible: eligibleIds(backends) };
+}

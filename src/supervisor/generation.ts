@@ -1,0 +1,170 @@
+import type { Problem } from "../core/problem.ts";
+import type { Listener, Service } from "../core/service.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import { type Assignment, COUNTER_FD, type FromWorker, type ToWorker } from "../core/worker-protocol.ts";
+import { type Child, spawnChild } from "../runtime/child.ts";
+import type { CounterMemory } from "./memory.ts";
+import type { SocketTable } from "./sockets.ts";
+
+/** What every worker of a generation serves; the rest of the assignment is each worker's own. */
+export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots"> {
+  listeners: Listener[];
+  methods: string[];
+}
+
+export interface GenerationEvents {
+  observed(service: string, backend: number, why: import("../core/codes.ts").Code): void;
+  failed(service: string, problem: Problem): void;
+  worker(pid: number, what: "ready" | "draining" | "exited" | "died", detail: string): void;
+  /** Current snapshots, for a worker that starts late. */
+  snapshots(services: readonly Service[]): Snapshot[];
+}
+
+interface Worker {
+  index: number;
+  row: number;
+  child: Child<ToWorker>;
+  state: "starting" | "ready" | "draining" | "gone";
+}
+
+/** ms a worker may take from its start to `ready`. */
+const START_LIMIT = 15_000;
+/** Replacements within this many ms of a worker's start wait: a worker that dies at once must not spin. */
+const QUICK_DEATH = 1000;
+
+/** The workers that serve one revision, one per core. A worker that dies is replaced; no connection is refused. */
+export class Generation {
+  readonly work: Work;
+  readonly #workers: Worker[] = [];
+  readonly #sockets: SocketTable;
+  readonly #memory: CounterMemory;
+  readonly #events: GenerationEvents;
+  #draining = false;
+
+  constructor(work: Work, sockets: SocketTable, memory: CounterMemory, events: GenerationEvents) {
+    this.work = work;
+    this.#sockets = sockets;
+    this.#memory = memory;
+    this.#events = events;
+  }
+
+  /** Starts `count` workers; resolves with the problems that kept them from being ready (none: all serve). */
+  async start(count: number): Promise<Problem[]> {
+    const started = await Promise.all(Array.from({ length: count }, (_, index) => this.#startWorker(index)));
+    const problems = started.filter((problem) => problem !== null);
+    if (problems.length > 0) this.kill();
+    return problems;
+  }
+
+  #startWorker(index: number): Promise<Problem | null> {
+    const row = this.#memory.takeRow();
+    const began = performance.now();
+    const { listeners } = this.work;
+    let settle: (problem: Problem | null) => void = () => {};
+    const ready = new Promise<Problem | null>((resolve) => {
+      settle = resolve;
+    });
+    const worker: Worker = { index, row, state: "starting", child: undefined as unknown as Child<ToWorker> };
+    worker.child = spawnChild<ToWorker, FromWorker>({
+      program: new URL("../worker/main.ts", import.meta.url).pathname,
+      args: this.work.methods,
+      fds: [this.#memory.fd, ...listeners.map((listener) => this.#sockets.of(listener, index))],
+      unprivileged: true,
+      onMessage: (message) => this.#hear(worker, message, settle),
+      onExit: (code, signal) => {
+        settle(startProblem(`worker ended with ${signal ?? `code ${code}`} before it was ready`));
+        this.#ended(worker, performance.now() - began, signal ?? `code ${code}`, code === 0);
+      },
+    });
+    this.#workers.push(worker);
+    const limit = setTimeout(
+      () => settle(startProblem(`worker was not ready within ${START_LIMIT / 1000} s`)),
+      START_LIMIT,
+    );
+    worker.child.send({ kind: "assign", assignment: this.#assignment(worker) });
+    return ready.finally(() => clearTimeout(limit));
+  }
+
+  #assignment(worker: Worker): Assignment {
+    const { listeners, methods: _methods, ...work } = this.work;
+    const sockets = listeners.map((listener, i) => ({ ...listener, fd: COUNTER_FD + 1 + i }));
+    return {
+      ...work,
+      sockets,
+      snapshots: this.#events.snapshots(work.services),
+      memory: this.#memory.describe(worker.row),
+    };
+  }
+
+  #hear(worker: Worker, message: FromWorker, settle: (problem: Problem | null) => void): void {
+    if (message.kind === "ready") {
+      worker.state = this.#draining ? "draining" : "ready";
+      settle(null);
+      this.#events.worker(worker.child.pid, "ready", `serves revision ${message.revision}`);
+    } else if (message.kind === "failed") {
+      settle(message.problem);
+      this.#events.failed(message.service, message.problem);
+    } else if (message.kind === "observed") {
+      this.#events.observed(message.service, message.backend, message.why);
+    }
+  }
+
+  #ended(worker: Worker, lived: number, how: string, clean: boolean): void {
+    const { state } = worker;
+    worker.state = "gone";
+    this.#workers.splice(this.#workers.indexOf(worker), 1);
+    this.#memory.retireRow(worker.row);
+    const expected = state === "draining" || (clean && this.#draining);
+    this.#events.worker(worker.child.pid, expected ? "exited" : "died", how);
+    if (expected || this.#draining || state === "starting") return;
+    setTimeout(() => this.#replace(worker.index), lived < QUICK_DEATH ? QUICK_DEATH : 0);
+  }
+
+  async #replace(index: number): Promise<void> {
+    if (this.#draining) return;
+    const problem = await this.#startWorker(index);
+    if (problem && !this.#draining) setTimeout(() => this.#replace(index), QUICK_DEATH);
+  }
+
+  /** Sends to every living worker. */
+  tell(message: ToWorker): void {
+    for (const worker of this.#workers) worker.child.send(message);
+  }
+
+  /** Stops accepting and lets what is under way finish; resolves when all workers are gone, at the latest after the deadline. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    for (const worker of this.#workers) {
+      if (worker.state !== "draining")
+        this.#events.worker(worker.child.pid, "draining", `for at most ${deadlineMs / 1000} s`);
+      worker.state = "draining";
+      worker.child.send({ kind: "drain", deadlineMs });
+    }
+    const gone = Promise.all(this.#workers.map((worker) => worker.child.exited));
+    const grace = setTimeout(() => this.kill(), deadlineMs + 1000);
+    await gone;
+    clearTimeout(grace);
+  }
+
+  /** Cuts all at once. */
+  kill(): void {
+    this.#draining = true;
+    for (const worker of this.#workers) worker.child.kill("SIGKILL");
+  }
+
+  get living(): number {
+    return this.#workers.length;
+  }
+
+  /** For the next daemon, should this one die: who holds which sockets. */
+  describe(): { pid: number; sockets: (Listener & { fd: number })[] }[] {
+    return this.#workers.map(({ child }) => ({
+      pid: child.pid,
+      sockets: this.work.listeners.map((listener, i) => ({ ...listener, fd: COUNTER_FD + 1 + i })),
+    }));
+  }
+}
+
+function startProblem(message: string): Problem {
+  return { code: "SLUICE_WORKER_START", severity: "error", source: "internal", path: [], message };
+}

@@ -1,0 +1,36 @@
+import type { BackendConfig } from "../core/service.ts";
+
+/** What is remembered over restarts: which number each backend of a service has, and the last number given. */
+export type IdBook = Record<string, { ids: Record<string, number>; last: number }>;
+
+/** Backend numbers fit the 14 bits of a kernel slot; 0 is a number like any other. */
+const NUMBERS = 1 << 14;
+
+/** What makes a backend the same one over revisions. */
+export const identity = (backend: Pick<BackendConfig, "address" | "port" | "url">): string =>
+  backend.url ? `${backend.address}|${backend.port ?? ""}|${backend.url}` : `${backend.address}|${backend.port ?? ""}`;
+
+/**
+ * Numbers for the backends of a service: those that had one keep it; new ones get the next number after the last one
+ * given, so that a number comes round again only after 16,384 others, when no flow or slot names it any more.
+ * Returns a new book; the old one stays as it is (the revision may yet be refused).
+ */
+export function assignIds(book: IdBook, service: string, backends: readonly BackendConfig[]): IdBook {
+  const held = book[service] ?? { ids: {}, last: -1 };
+  const ids: Record<string, number> = {};
+  const taken = new Set(Object.values(held.ids));
+  let { last } = held;
+  for (const backend of backends) {
+    const key = identity(backend);
+    const known = held.ids[key];
+    if (known !== undefined) {
+      ids[key] = known;
+      continue;
+    }
+    do last = (last + 1) % NUMBERS;
+    while (taken.has(last));
+    taken.add(last);
+    ids[key] = last;
+  }
+  return { ...book, [service]: { ids, last } };
+}

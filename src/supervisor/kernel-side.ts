@@ -1,0 +1,129 @@
+import type { Applier, Doors, KernelCounts, Method, Prepared } from "../core/method.ts";
+import { type Problem, toProblem } from "../core/problem.ts";
+import type { Revision } from "../core/service.ts";
+import type { Entry } from "./book.ts";
+
+/** Services of the methods that run in the kernel: appliers, made when first needed. */
+export class KernelSide {
+  readonly #methods: readonly Method[];
+  readonly #doorsOf: (method: Method) => Doors;
+  readonly #appliers = new Map<Method, Applier<unknown>>();
+  /** Refreshes run one after the other, and never beside a prepare. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /** `doorsOf`: each method has its own, since what it changes on the host is owned by it. */
+  constructor(methods: readonly Method[], doorsOf: (method: Method) => Doors) {
+    this.#methods = methods.filter(({ runs }) => runs === "kernel");
+    this.#doorsOf = doorsOf;
+  }
+
+  methodOf(entry: Entry): Method | undefined {
+    return this.#methods.find(({ name }) => name === entry.service.method);
+  }
+
+  applierOf(entry: Entry): Applier<unknown> | undefined {
+    const method = this.methodOf(entry);
+    return method && this.#appliers.get(method);
+  }
+
+  /**
+   * Prepares every kernel method for these entries, all or nothing: on a problem, what was prepared is aborted. A
+   * method that has no service left is prepared with an empty set, so that its old ones go.
+   */
+  prepare(entries: readonly Entry[], revision: Revision): Promise<Prepared | Problem[]> {
+    return this.#alone(async () => {
+      const prepared: Prepared[] = [];
+      for (const method of this.#methods) {
+        const mine = entries.filter(({ service }) => service.method === method.name);
+        const result = await this.#prepareOne(method, mine, revision);
+        if (result === null) continue;
+        if (Array.isArray(result)) {
+          for (const one of prepared.reverse()) await one.abort();
+          return result;
+        }
+        prepared.push(result);
+      }
+      return {
+        commit: async () => {
+          for (const one of prepared) await one.commit();
+        },
+        abort: async () => {
+          for (const one of prepared.reverse()) await one.abort();
+        },
+      };
+    });
+  }
+
+  async #prepareOne(
+    method: Method,
+    entries: readonly Entry[],
+    revision: Revision,
+  ): Promise<Prepared | Problem[] | null> {
+    try {
+      let applier = this.#appliers.get(method);
+      if (!applier) {
+        if (entries.length === 0) return null;
+        applier = await method.control!(this.#doorsOf(method));
+        this.#appliers.set(method, applier);
+      }
+      return await applier.prepare(entries.map((entry) => method.compile(entry.service, entry.snapshot, revision)));
+    } catch (thrown) {
+      const problem = toProblem(thrown, "kernel");
+      return [{ ...problem, path: ["services", entries[0]?.service.name ?? method.name, ...problem.path] }];
+    }
+  }
+
+  /** A health or weight change of one service. */
+  refresh(entry: Entry, revision: Revision): Promise<void> {
+    return this.#alone(async () => {
+      const method = this.methodOf(entry);
+      const applier = method && this.#appliers.get(method);
+      if (!method || !applier) return;
+      try {
+        await applier.refresh([method.compile(entry.service, entry.snapshot, revision)]);
+      } catch (thrown) {
+        const problem = toProblem(thrown, "kernel");
+        this.#doorsOf(method).log("error", `service ${entry.service.name}: ${problem.message}`, { code: problem.code });
+      }
+    });
+  }
+
+  /** Joins a VIP checker's private network to the data plane: one of the appliers that can does it for all. */
+  async join(pid: number): Promise<void> {
+    for (const applier of this.#appliers.values())
+      if (applier.joinChecker) {
+        await applier.joinChecker(pid);
+        return;
+      }
+  }
+
+  async setRole(role: "active" | "standby"): Promise<void> {
+    for (const applier of this.#appliers.values()) await applier.setRole?.(role);
+  }
+
+  async counts(): Promise<Map<string, KernelCounts>> {
+    const all = new Map<string, KernelCounts>();
+    for (const applier of this.#appliers.values())
+      for (const [service, counts] of await applier.counts()) all.set(service, counts);
+    return all;
+  }
+
+  /** Stops touching the kernel; what is pinned goes on forwarding. */
+  async release(): Promise<void> {
+    await this.#queue;
+    for (const applier of this.#appliers.values()) await applier.release();
+  }
+
+  /** Removes all that the appliers ever set. */
+  async remove(): Promise<void> {
+    await this.#queue;
+    for (const applier of this.#appliers.values()) await applier.remove();
+    this.#appliers.clear();
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+}

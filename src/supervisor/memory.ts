@@ -1,0 +1,87 @@
+import { type CellRange, type CounterName, type Counts, counterNames, counters } from "../core/counters.ts";
+import type { CounterMemory as Described } from "../core/worker-protocol.ts";
+import { cellsOf, toCounts } from "../observe/cells.ts";
+import { createSharedMemory, type SharedMemory } from "../runtime/memory.ts";
+
+/** Cells of a row: room for 200,000 backends. Pages that nobody writes cost nothing. */
+const ROW_CELLS = 1 << 21;
+/** Backends a service may grow to before it gets a new range, at least. */
+const LEAST_BACKENDS = 16;
+
+/**
+ * The counters of all workers: one row each, written by one process, read by all, so that `least-connections` is
+ * global and the supervisor reads live counts without asking. Row 0 belongs to the dead: their counters fold into it.
+ */
+export class CounterMemory {
+  readonly #memory: SharedMemory;
+  readonly #rows: number;
+  readonly #free: number[];
+  readonly #ranges = new Map<string, CellRange>();
+  #used = 0;
+
+  /** `rows`: most workers alive at once. */
+  constructor(name: string, rows: number) {
+    this.#rows = rows + 1;
+    this.#memory = createSharedMemory(`sluice-${name}`, this.#rows * ROW_CELLS);
+    this.#free = Array.from({ length: rows }, (_, i) => rows - i);
+  }
+
+  get fd(): number {
+    return this.#memory.fd;
+  }
+
+  takeRow(): number {
+    const row = this.#free.pop();
+    if (row === undefined) throw new Error("more workers alive than the counter memory has rows");
+    return row;
+  }
+
+  /** A worker is gone: its counters live on in row 0, its gauges drop to zero. */
+  retireRow(row: number): void {
+    const { cells } = this.#memory;
+    const from = row * ROW_CELLS;
+    for (let cell = 0; cell < this.#used; cell++) {
+      if (counters[counterNames[cell % counterNames.length]!].kind === "counter") cells[cell]! += cells[from + cell]!;
+      cells[from + cell] = 0;
+    }
+    this.#free.push(row);
+  }
+
+  /** Where the cells of a service lie; stays put while its backend ids fit. */
+  range(service: string, highestId: number): CellRange {
+    const held = this.#ranges.get(service);
+    if (held && highestId < held.backends) return held;
+    const backends = Math.max(LEAST_BACKENDS, (highestId + 1) * 2);
+    const range = { service, base: this.#used, backends };
+    if (this.#used + cellsOf(backends) > ROW_CELLS) throw new Error("the counter memory is full");
+    this.#used += cellsOf(backends);
+    if (held) this.#carry(held, range);
+    this.#ranges.set(service, range);
+    return range;
+  }
+
+  /** Moves what a service has counted so far into its new range, as counts of the dead. */
+  #carry(from: CellRange, to: CellRange): void {
+    const { cells } = this.#memory;
+    for (let cell = 0; cell < cellsOf(from.backends); cell++) {
+      if (counters[counterNames[cell % counterNames.length]!].kind !== "counter") continue;
+      for (let row = 0; row < this.#rows; row++) cells[to.base + cell]! += cells[row * ROW_CELLS + from.base + cell]!;
+    }
+  }
+
+  /** Sums over all workers; `backend` -1 is the service. What is not in `known` is null. */
+  counts(service: string, backend: number, known: readonly CounterName[]): Counts {
+    const range = this.#ranges.get(service);
+    const sums = new Float64Array(counterNames.length);
+    if (range && backend < range.backends) {
+      const first = range.base + (backend + 1) * counterNames.length;
+      for (let row = 0; row < this.#rows; row++)
+        for (let i = 0; i < sums.length; i++) sums[i]! += this.#memory.cells[row * ROW_CELLS + first + i]!;
+    }
+    return toCounts(sums, known);
+  }
+
+  describe(row: number): Described {
+    return { rows: this.#rows, rowCells: ROW_CELLS, row };
+  }
+}

@@ -1,0 +1,105 @@
+import type { Catalog } from "../catalog.ts";
+import type { Counts } from "../core/counters.ts";
+import type { KernelCounts, Method } from "../core/method.ts";
+import { listenerName } from "../core/service.ts";
+import { unknownCounts } from "../observe/cells.ts";
+import {
+  type BackendStatus,
+  expectedShare,
+  type ServiceStatus,
+  STATUS_SCHEMA,
+  type StatusModel,
+} from "../observe/status.ts";
+import { type Entry, type Member, stateOf } from "./book.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+export const VERSION = "0.1.0";
+
+/** Looks up all there is to see of a running instance. */
+export async function lookUp(supervisor: Supervisor, catalog: Catalog, instance: string): Promise<StatusModel> {
+  const kernelCounts = await supervisor.kernel.counts();
+  const methodOf = (name: string): Method => catalog.methods.find((method) => method.name === name)!;
+  const services = [...supervisor.book.entries.values()].map((entry) =>
+    serviceStatus(supervisor, entry, methodOf(entry.service.method), kernelCounts.get(entry.service.name)),
+  );
+  return {
+    schema: STATUS_SCHEMA,
+    at: Date.now(),
+    instance,
+    pid: process.pid,
+    version: VERSION,
+    revision: supervisor.revision?.number ?? 0,
+    since: supervisor.started,
+    workers: supervisor.workers.workers,
+    services: [...services, ...failedServices(supervisor)],
+  };
+}
+
+function serviceStatus(
+  supervisor: Supervisor,
+  entry: Entry,
+  method: Method,
+  kernel: KernelCounts | undefined,
+): ServiceStatus {
+  const { service, snapshot } = entry;
+  const counts = (backend: number): Counts => {
+    if (method.runs === "worker") return supervisor.workers.memory.counts(service.name, backend, method.traits.counts);
+    const known = backend < 0 ? kernel?.service : kernel?.backends.get(backend);
+    return { ...unknownCounts(), ...known };
+  };
+  const standby = method.runs === "kernel" && supervisor.role === "standby";
+  return {
+    name: service.name,
+    method: service.method,
+    state: standby ? "standby" : "serving",
+    problem: null,
+    listeners: service.listen.map(listenerName),
+    names: service.names,
+    scheduler: service.scheduler.name,
+    describe: supervisor.kernel.applierOf(entry)?.describe() ?? [],
+    counts: counts(-1),
+    drops: kernel?.drops ?? {},
+    backends: entry.members.map((member) => backendStatus(member, snapshot, counts(member.id))),
+  };
+}
+
+function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Counts): BackendStatus {
+  const { id, name, last, since } = member;
+  return {
+    id,
+    name,
+    state: stateOf(member),
+    eligible: snapshot.eligible.includes(id),
+    weight: snapshot.backends.find((b) => b.id === id)!.weight,
+    share: expectedShare(snapshot, id),
+    counts,
+    check: last && { code: last.verdict.code, detail: last.verdict.detail, latency: last.verdict.latency, at: last.at },
+    since,
+  };
+}
+
+/** Services of the configuration that could not start: shown, with the reason, beside those that serve. */
+function failedServices(supervisor: Supervisor): ServiceStatus[] {
+  return supervisor.failed.flatMap(({ service: name, problem }) => {
+    const service = supervisor.revision?.config.services.find((s) => s.name === name);
+    if (!service) return [];
+    const { method, listen, names, scheduler } = service;
+    const listeners = listen.map(listenerName);
+    const counts = unknownCounts();
+    return [
+      {
+        name,
+        method,
+        state: "failed",
+        problem,
+        listeners,
+        names,
+        scheduler: scheduler.name,
+        describe: [],
+        counts,
+        drops: {},
+        backends: [],
+      },
+    ];
+  });
+}

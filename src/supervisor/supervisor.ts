@@ -1,0 +1,254 @@
+import type { Catalog } from "../catalog.ts";
+import { planChange } from "../config/plan.ts";
+import type { EventBody } from "../core/event.ts";
+import type { Doors, Method } from "../core/method.ts";
+import type { Problem } from "../core/problem.ts";
+import type { Config, Revision } from "../core/service.ts";
+import type { EventLog } from "../observe/events.ts";
+import { sleep } from "../runtime/clock.ts";
+import { type Instance, readState, writeState } from "../system/instance.ts";
+import { Book, type Entry, type Member } from "./book.ts";
+import { Checkers } from "./checkers.ts";
+import { allJudged, assignChecks } from "./checking.ts";
+import type { IdBook } from "./ids.ts";
+import { KernelSide } from "./kernel-side.ts";
+import { connectionLimit } from "./limits.ts";
+import { adoptOrphans, writeWorkers } from "./orphans.ts";
+import { WorkerSide } from "./worker-side.ts";
+
+/** What an instance remembers over a restart. The seed is secret. */
+interface Remembered {
+  revision: number;
+  seed: number;
+  ids: IdBook;
+}
+
+export interface SupervisorOptions {
+  instance: Instance;
+  catalog: Catalog;
+  events: EventLog;
+  doorsOf(method: Method): Doors;
+  standby: boolean;
+  /** Worker processes. */
+  workers: number;
+}
+
+/** Services left out because they could not start; the rest serves, and they are tried again. */
+interface Failed {
+  service: string;
+  problem: Problem;
+}
+
+const FIRST_RETRY = 1000;
+const LAST_RETRY = 30_000;
+/** ms that a start waits for first verdicts, beyond the slowest check's own time-out. */
+const VERDICT_GRACE = 250;
+
+/** Runs revisions: the one place where configuration, health, workers and the kernel meet. */
+export class Supervisor {
+  readonly book: Book;
+  readonly kernel: KernelSide;
+  readonly workers: WorkerSide;
+  readonly #options: SupervisorOptions;
+  readonly #checkers: Checkers;
+  readonly started = Date.now();
+  revision: Revision | null = null;
+  role: "active" | "standby";
+  #remembered: Remembered;
+  #failed: Failed[] = [];
+  #retry: { timer: Timer | null; after: number } = { timer: null, after: FIRST_RETRY };
+  #queue: Promise<unknown> = Promise.resolve();
+  #stopping = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    const { instance, catalog } = options;
+    this.role = options.standby ? "standby" : "active";
+    this.#remembered = readState<Remembered>(instance, "state.json") ?? { revision: 0, seed: newSeed(), ids: {} };
+    this.book = new Book(this.#remembered.ids);
+    this.kernel = new KernelSide(catalog.methods, options.doorsOf);
+    this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
+      observed: () => {},
+      failed: (service, problem) => this.#record({ kind: "service", service, what: "failed", problem }),
+      worker: (pid, what, detail) => this.#workerEvent({ kind: "worker", pid, what, detail }),
+      snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
+    });
+    this.#checkers = new Checkers(
+      (key, verdict) => this.#changed(this.book.verdict(key, verdict)),
+      (pid) => this.kernel.join(pid),
+    );
+  }
+
+  get failed(): readonly Failed[] {
+    return this.#failed;
+  }
+
+  /** The first revision: services that cannot start are left out, said, and tried again. */
+  async start(config: Config, bundle: string | null): Promise<Problem[]> {
+    const orphans = adoptOrphans(this.#options.instance, this.workers.sockets);
+    const problems = await this.#alone(() => this.#applyTolerant(config, bundle));
+    orphans.release();
+    if (problems.length === 0) await this.#firstVerdicts();
+    return problems;
+  }
+
+  /** A new revision, whole or not at all. Returns the problems that refused it. */
+  async apply(config: Config, bundle: string | null): Promise<Problem[]> {
+    const problems = await this.#alone(() => this.#apply(config, bundle, config));
+    if (problems.length > 0)
+      this.#record({
+        kind: "revision",
+        revision: this.#remembered.revision + 1,
+        outcome: "refused",
+        problems,
+        changes: [],
+      });
+    return problems;
+  }
+
+  /** An operator's word about one backend; false when there is no such backend. */
+  command(service: string, backend: string, wish: Member["override"]): boolean {
+    const done = this.book.command(service, backend, wish);
+    if (done === null) return false;
+    const entry = this.book.entry(service)!;
+    if (done.event) this.#changed(done.event);
+    else this.#spread(entry);
+    this.#assignChecks();
+    return true;
+  }
+
+  /** Takes the VIPs (`active`) or gives them up (`standby`). */
+  async setRole(role: "active" | "standby"): Promise<void> {
+    if (role === this.role) return;
+    await this.kernel.setRole(role);
+    this.role = role;
+    const what = role === "active" ? "promoted" : "demoted";
+    for (const entry of this.book.entries.values())
+      if (this.kernel.methodOf(entry)) this.#record({ kind: "role", service: entry.service.name, what });
+  }
+
+  /** Drains the workers, then removes what was set on the host (`keep`: leaves the kernel's path running). */
+  async stop(keep: boolean): Promise<void> {
+    this.#stopping = true;
+    if (this.#retry.timer) clearTimeout(this.#retry.timer);
+    this.#checkers.stop();
+    await this.#queue;
+    await this.workers.drain(this.revision?.config.drain ?? 0);
+    if (keep) await this.kernel.release();
+    else await this.kernel.remove();
+  }
+
+  async #applyTolerant(config: Config, bundle: string | null): Promise<Problem[]> {
+    let left = config;
+    const failed: Failed[] = [];
+    for (;;) {
+      const problems = await this.#apply(left, bundle, config);
+      const named = problems.filter(({ path }) => path[0] === "services");
+      if (problems.length === 0) break;
+      if (named.length < problems.length) return problems;
+      for (const problem of named) failed.push({ service: String(problem.path[1]), problem });
+      left = { ...left, services: left.services.filter(({ name }) => !failed.some((f) => f.service === name)) };
+      if (left.services.length === 0 && this.revision === null) return failed.map(({ problem }) => problem);
+    }
+    for (const { service, problem } of failed)
+      if (!this.#failed.some((f) => f.service === service))
+        this.#record({ kind: "service", service, what: "failed", problem });
+    for (const { service } of this.#failed)
+      if (!failed.some((f) => f.service === service))
+        this.#record({ kind: "service", service, what: "serving", problem: null });
+    this.#failed = failed;
+    this.#scheduleRetry(config, bundle);
+    return [];
+  }
+
+  #scheduleRetry(config: Config, bundle: string | null): void {
+    if (this.#failed.length === 0 || this.#stopping) {
+      this.#retry = { timer: null, after: FIRST_RETRY };
+      return;
+    }
+    const { after } = this.#retry;
+    const timer = setTimeout(() => this.#alone(() => this.#applyTolerant(config, bundle)), after);
+    this.#retry = { timer, after: Math.min(after * 2, LAST_RETRY) };
+  }
+
+  /** Prepare, then commit. `whole` is what was asked for, of which `config` may be the part that can start. */
+  async #apply(config: Config, bundle: string | null, whole: Config): Promise<Problem[]> {
+    if (this.#retry.timer) clearTimeout(this.#retry.timer);
+    const number = this.#remembered.revision + 1;
+    const revision: Revision = { number, seed: this.#remembered.seed, config, bundle };
+    const staged = this.book.stage(config, number);
+    this.#staged = staged.entries;
+    const entries = [...staged.entries.values()];
+    const kernel = await this.kernel.prepare(entries, revision);
+    if (Array.isArray(kernel)) return kernel;
+    const workers = await this.workers.prepare(entries, revision, connectionLimit());
+    if (Array.isArray(workers)) {
+      await kernel.abort();
+      return workers;
+    }
+    await kernel.commit();
+    workers.commit();
+    this.workers.drainLimit = config.drain;
+    this.book.commit(staged);
+    const changes = changesOf(this.revision?.config ?? null, config, this.#options.catalog);
+    this.revision = { ...revision, config: whole };
+    this.#remembered = { ...this.#remembered, revision: number, ids: staged.ids };
+    writeState(this.#options.instance, "state.json", this.#remembered, 0o600);
+    this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
+    for (const entry of entries) this.workers.tell(entry.snapshot);
+    this.#assignChecks();
+    return [];
+  }
+
+  /** Entries of the revision being prepared: its workers ask for snapshots before it is committed. */
+  #staged = new Map<string, Entry>();
+
+  #snapshotFor(service: string): Entry["snapshot"] {
+    return (this.#staged.get(service) ?? this.book.entry(service))!.snapshot;
+  }
+
+  #assignChecks(): void {
+    if (!this.#stopping) assignChecks(this.book, this.#checkers, this.kernel, this.#options.catalog.methods);
+  }
+
+  async #firstVerdicts(): Promise<void> {
+    const slowest = Math.max(0, ...[...this.book.entries.values()].map(({ service }) => service.check?.timeout ?? 0));
+    for (let waited = 0; waited < slowest + VERDICT_GRACE && !allJudged(this.book); waited += 20) await sleep(20);
+  }
+
+  /** A backend's state changed: say it, and give everyone the new snapshot. */
+  #changed(event: EventBody | null): void {
+    if (event?.kind !== "backend") return;
+    this.#record(event);
+    this.#spread(this.book.entry(event.service)!);
+  }
+
+  #spread(entry: Entry): void {
+    this.workers.tell(entry.snapshot);
+    if (this.revision && this.kernel.methodOf(entry)) void this.kernel.refresh(entry, this.revision);
+  }
+
+  #workerEvent(event: EventBody): void {
+    this.#record(event);
+    writeWorkers(this.#options.instance, this.workers.describe());
+  }
+
+  #record(event: EventBody): void {
+    this.#options.events.record(event);
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+}
+
+/** What a new revision changes, a clause each, for its event. */
+function changesOf(before: Config | null, after: Config, catalog: Catalog): string[] {
+  const { services, shared } = planChange(before, after, catalog);
+  const said = services.map((s) => (s.change === "same" ? null : `${s.service} ${s.change}: ${s.what.join(", ")}`));
+  return [...said.filter((text) => text !== null), ...shared];
+}
+
+const newSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;

@@ -1,0 +1,160 @@
+import type { Method } from "../core/method.ts";
+import type { Problem } from "../core/problem.ts";
+import { type Listener, listenerName, type Revision } from "../core/service.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import type { Entry } from "./book.ts";
+import { Generation, type GenerationEvents, type Work } from "./generation.ts";
+import { CounterMemory } from "./memory.ts";
+import { SocketTable } from "./sockets.ts";
+
+/** Generations that may be alive at once; the oldest is then cut. */
+const MOST_GENERATIONS = 4;
+
+/** A generation that is ready beside the current one. */
+export interface PreparedGeneration {
+  commit(): void;
+  abort(): void;
+}
+
+/** Services of the methods that run in workers: sockets, counter memory, and the generations that serve. */
+export class WorkerSide {
+  readonly memory: CounterMemory;
+  readonly sockets = new SocketTable();
+  readonly #methods: readonly Method[];
+  readonly #count: number;
+  readonly #events: GenerationEvents;
+  #current: Generation | null = null;
+  #draining: Generation[] = [];
+
+  constructor(instance: string, methods: readonly Method[], count: number, events: GenerationEvents) {
+    this.#methods = methods.filter(({ runs }) => runs === "worker");
+    this.#count = count;
+    this.#events = events;
+    this.memory = new CounterMemory(instance, count * (MOST_GENERATIONS + 2));
+  }
+
+  /** Makes sockets and workers for these entries; they accept from the moment they are ready. */
+  async prepare(
+    entries: readonly Entry[],
+    revision: Revision,
+    connectionLimit: number,
+  ): Promise<PreparedGeneration | Problem[]> {
+    const work = this.#workOf(entries, revision, connectionLimit);
+    const current = this.#current;
+    const same = current !== null && sameWork(current.work, work);
+    if (same || work.services.length === 0) return { commit: () => same || this.#retire(current), abort: () => {} };
+    const problems = this.sockets.prepare(work.listeners, this.#count);
+    if (problems.length > 0) return problems;
+    const next = new Generation(work, this.sockets, this.memory, this.#events);
+    const failed = await next.start(this.#count);
+    if (failed.length > 0) {
+      this.sockets.keep(current?.work.listeners ?? [], this.#count);
+      return failed;
+    }
+    return {
+      commit: () => {
+        this.#current = next;
+        this.#retire(current);
+        this.sockets.keep(work.listeners, this.#count);
+      },
+      abort: () => {
+        next.kill();
+        this.sockets.keep(current?.work.listeners ?? [], this.#count);
+      },
+    };
+  }
+
+  #workOf(entries: readonly Entry[], revision: Revision, connectionLimit: number): Work {
+    const used = this.#methods.filter(({ name }) => entries.some(({ service }) => service.method === name));
+    const mine = entries.filter(({ service }) => used.some(({ name }) => name === service.method));
+    return {
+      revision: revision.number,
+      seed: revision.seed,
+      bundle: revision.bundle,
+      services: mine.map(({ service }) => service),
+      settings: revision.config.settings,
+      cells: mine.map(({ service, members }) =>
+        this.memory.range(service.name, Math.max(0, ...members.map(({ id }) => id))),
+      ),
+      connectionLimit,
+      log: revision.config.log,
+      listeners: used.flatMap((method) => listenersOf(method, mine, revision)),
+      methods: used.map(({ name }) => name),
+    };
+  }
+
+  #retire(generation: Generation | null): void {
+    if (!generation) return;
+    if (this.#current === generation) this.#current = null;
+    this.#draining.push(generation);
+    while (this.#draining.length >= MOST_GENERATIONS) this.#draining.shift()!.kill();
+    const done = (): void => {
+      this.#draining = this.#draining.filter((g) => g !== generation);
+    };
+    void generation.drain(this.drainLimit).then(done);
+  }
+
+  /** How long a retired generation may live, ms. */
+  drainLimit = 30_000;
+
+  /** A health or weight change: living workers of every generation hear it. */
+  tell(snapshot: Snapshot): void {
+    for (const generation of [...this.#draining, this.#current])
+      if (generation?.work.services.some(({ name }) => name === snapshot.service))
+        generation.tell({ kind: "snapshot", snapshot });
+  }
+
+  /** Drains all generations; resolves when every worker is gone. */
+  async drain(deadlineMs: number): Promise<void> {
+    const all = [...this.#draining, ...(this.#current ? [this.#current] : [])];
+    this.#current = null;
+    await Promise.all(all.map((generation) => generation.drain(deadlineMs)));
+  }
+
+  get workers(): number {
+    return this.#current?.living ?? 0;
+  }
+
+  /** For the next daemon: the living workers and their sockets. */
+  describe(): ReturnType<Generation["describe"]> {
+    return [...this.#draining, ...(this.#current ? [this.#current] : [])].flatMap((generation) =>
+      generation.describe(),
+    );
+  }
+}
+
+/** The sockets a method needs for its services, each once. */
+function listenersOf(method: Method, entries: readonly Entry[], revision: Revision): Listener[] {
+  const services = entries.filter(({ service }) => service.method === method.name).map(({ service }) => service);
+  const wanted =
+    method.sockets?.(services, revision.config.settings[method.name]) ?? services.flatMap(({ listen }) => listen);
+  return [...new Map(wanted.map((listener) => [listenerName(listener), listener])).values()];
+}
+
+/** Would the living workers serve this as well as new ones? Backends are snapshots; all else is a new generation. */
+function sameWork(a: Work, b: Work): boolean {
+  return fingerprint(a) === fingerprint(b);
+}
+
+const fingerprint = ({
+  services,
+  settings,
+  cells,
+  listeners,
+  methods,
+  connectionLimit,
+  log,
+  bundle,
+  seed,
+}: Work): string =>
+  JSON.stringify([
+    services.map(({ backends: _b, check: _c, ...rest }) => rest),
+    settings,
+    cells,
+    listeners,
+    methods,
+    connectionLimit,
+    log,
+    bundle,
+    seed,
+  ]);

@@ -1,0 +1,89 @@
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ok, type Result, refuse } from "../core/problem.ts";
+import { libc } from "../runtime/libc.ts";
+
+/** The folders and files that one instance of the daemon owns. Two instances never share any. */
+export interface Instance {
+  name: string;
+  /** `/run/sluice/NAME`; without root `$XDG_RUNTIME_DIR/sluice/NAME`. */
+  runDir: string;
+  /** `/sys/fs/bpf/sluice/NAME` */
+  bpfDir: string;
+  adminSocket: string;
+  lockFile: string;
+  /** The data plane's journal of host changes. */
+  journal: string;
+}
+
+const root = (): string =>
+  process.getuid?.() === 0
+    ? "/run/sluice"
+    : join(process.env.XDG_RUNTIME_DIR ?? `/tmp/sluice-${process.getuid?.() ?? 0}`, "sluice");
+
+/** Names what an instance owns; makes nothing. `name` is checked by the caller: `[a-z0-9][a-z0-9-]*`. */
+export function instancePaths(name: string): Instance {
+  const runDir = join(root(), name);
+  return {
+    name,
+    runDir,
+    bpfDir: `/sys/fs/bpf/sluice/${name}`,
+    adminSocket: join(runDir, "admin.sock"),
+    lockFile: join(runDir, "lock"),
+    journal: join(runDir, "journal.json"),
+  };
+}
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/**
+ * Takes the instance for this process, for as long as it lives (flock(2) on a file that names the pid).
+ * Errors: SLUICE_INSTANCE_BUSY with the holder's pid.
+ */
+export function takeInstance(instance: Instance): Result<{ release(): void }> {
+  mkdirSync(instance.runDir, { recursive: true, mode: 0o755 });
+  const fd = openSync(instance.lockFile, "a+", 0o644);
+  if (libc.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+    const holder = readFileSync(instance.lockFile, "utf8").trim();
+    closeSync(fd);
+    return refuse({
+      code: "SLUICE_INSTANCE_BUSY",
+      severity: "error",
+      source: "internal",
+      path: [],
+      message: `instance "${instance.name}" is run by process ${holder || "(unknown)"}`,
+      hint: `Change it with sluice reload, stop it with kill ${holder || "PID"}, or use another --instance.`,
+    });
+  }
+  writeFileSync(instance.lockFile, `${process.pid}\n`);
+  return ok({ release: () => closeSync(fd) });
+}
+
+/** Is a daemon of this instance alive? Looks at the lock, not at the pid. */
+export function instanceHeld(instance: Instance): boolean {
+  if (!existsSync(instance.lockFile)) return false;
+  const fd = openSync(instance.lockFile, "r");
+  const held = libc.flock(fd, LOCK_EX | LOCK_NB) !== 0;
+  closeSync(fd);
+  return held;
+}
+
+/** Reads a JSON file of the instance; null when it is absent or torn. */
+export function readState<T>(instance: Instance, name: string): T | null {
+  try {
+    return JSON.parse(readFileSync(join(instance.runDir, name), "utf8")) as T;
+  } catch {
+    return null;
+  }
+}
+
+/** Replaces a JSON file of the instance whole (write beside it, rename). */
+export function writeState(instance: Instance, name: string, value: unknown, mode = 0o644): void {
+  const path = join(instance.runDir, name);
+  writeFileSync(`${path}.new`, JSON.stringify(value), { mode });
+  renameSync(`${path}.new`, path);
+}
+
+/** Removes the instance's folder. Callers have undone what its files remember. */
+export const removeInstance = (instance: Instance): void => rmSync(instance.runDir, { recursive: true, force: true });

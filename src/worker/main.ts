@@ -1,0 +1,85 @@
+/**
+ * A relay worker: serves redirect, dns and proxy on sockets it inherits. Its arguments are the methods to load: their
+ * files are read before the process gives up its rights, for they may lie where only root can read.
+ */
+import { catalog } from "../catalog.ts";
+import type { Balancer, Method, Serving, WorkerSide } from "../core/method.ts";
+import { toProblem } from "../core/problem.ts";
+import type { Assignment, FromWorker, ToWorker } from "../core/worker-protocol.ts";
+import { parentPort } from "../runtime/ipc.ts";
+import { dropPrivileges } from "../runtime/privileges.ts";
+import { openDoors } from "./doors.ts";
+
+const sides = new Map<Method, WorkerSide>();
+
+async function load(): Promise<void> {
+  const methods = catalog.methods.filter(({ name }) => process.argv.slice(2).includes(name));
+  for (const method of methods) sides.set(method, await method.worker!());
+  dropPrivileges();
+}
+
+const parent = parentPort<ToWorker, FromWorker>();
+let balancers = new Map<string, Balancer>();
+const serving = new Map<string, Serving>();
+let draining = false;
+
+/** Without a parent to say otherwise, what is under way may take this long, ms. */
+const ORPHAN_DRAIN = 30_000;
+
+/** The part of an assignment that one method serves. */
+function shareOf(assignment: Assignment, method: Method): Assignment {
+  const services = assignment.services.filter((service) => service.method === method.name);
+  const wanted =
+    method.sockets?.(services, assignment.settings[method.name]) ?? services.flatMap(({ listen }) => listen);
+  const sockets = assignment.sockets.filter((socket) =>
+    wanted.some((l) => l.address === socket.address && l.port === socket.port && l.protocol === socket.protocol),
+  );
+  return { ...assignment, services, sockets };
+}
+
+async function assign(assignment: Assignment): Promise<void> {
+  const opened = openDoors(assignment, catalog.schedulers, parent.send);
+  balancers = opened.balancers;
+  for (const [method, side] of sides) {
+    const share = shareOf(assignment, method);
+    if (share.services.length === 0) continue;
+    try {
+      const served = await side.serve(share, opened.doors);
+      for (const { name } of share.services) serving.set(name, served);
+    } catch (thrown) {
+      for (const { name } of share.services) parent.send({ kind: "failed", service: name, problem: toProblem(thrown) });
+      return;
+    }
+  }
+  parent.send({ kind: "ready", revision: assignment.revision });
+}
+
+async function drain(deadlineMs: number): Promise<void> {
+  if (draining) return;
+  draining = true;
+  await Promise.all([...new Set(serving.values())].map((served) => served.drain(deadlineMs)));
+  parent.send({ kind: "drained" });
+  process.exit(0);
+}
+
+async function handle(message: ToWorker): Promise<void> {
+  if (message.kind === "assign") await assign(message.assignment);
+  else if (message.kind === "snapshot") {
+    const { service } = message.snapshot;
+    balancers.get(service)?.update(message.snapshot);
+    serving.get(service)?.changed?.(service);
+  } else if (message.kind === "drain") void drain(message.deadlineMs);
+  else parent.send({ kind: "pong", n: message.n });
+}
+
+// One after the other: a snapshot that arrives while an assignment is being taken must not be lost.
+let queue = load();
+parent.onMessage((message) => {
+  queue = queue.then(() => handle(message));
+});
+
+// The daemon is gone: serve on with the last snapshot; the next daemon takes the sockets over and ends us by SIGTERM.
+parent.onClosed(() => {});
+process.on("SIGTERM", () => void drain(ORPHAN_DRAIN));
+// A terminal's Ctrl-C reaches the whole group; the daemon decides when we drain.
+process.on("SIGINT", () => {});
