@@ -1,7 +1,7 @@
 import type { Backend } from "../../core/backend.ts";
 import type { Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
-import type { DnsOptions } from "./options.ts";
+import { type DnsOptions, MOST_ADDRESSES } from "./options.ts";
 
 /** An address that may be answered, and the backend behind it. */
 export interface Target {
@@ -21,12 +21,6 @@ export interface CompiledDns {
   v4: Target[];
   v6: Target[];
 }
-
-/**
- * Most addresses of one kind in an answer: as many AAAA records as a TCP message of 65,535 octets holds beside the
- * longest question. An RRset is sent whole (RFC 2181 9), so the set itself is what is limited.
- */
-export const MOST_ADDRESSES = 2300;
 
 /**
  * Who is answered when nobody is eligible: those whom only a failed check keeps out, by the same rules (tier, weight) as
@@ -59,7 +53,7 @@ export function compile(service: Service<DnsOptions>, snapshot: Snapshot): Compi
     service: service.name,
     names: service.names,
     ttl,
-    most: Math.min(answers ?? MOST_ADDRESSES, MOST_ADDRESSES),
+    most: answers ?? MOST_ADDRESSES,
     rule,
     v4: targets.filter((t) => !t.address.includes(":")),
     v6: targets.filter((t) => t.address.includes(":")),

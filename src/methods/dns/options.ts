@@ -1,105 +1,131 @@
 import { z } from "zod";
 import { parseAddress, parseEndpoint } from "../../core/address.ts";
-import { parseDuration } from "../../core/words.ts";
+import { duration } from "../../core/schema-words.ts";
+import { formatDuration, parseDuration } from "../../core/words.ts";
 import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
 import { MAX_TTL, SAFE_SIZE } from "../../protocols/dns/numbers.ts";
 
-const duration = (fallback: string, least: number) =>
-  z
-    .string()
-    .refine((text) => (parseDuration(text) ?? -1) >= least, `must be a duration such as 30s, at least ${least} ms`)
-    .default(fallback)
-    .transform((text) => parseDuration(text)!);
+/**
+ * Most addresses of one kind in an answer: as many AAAA records as a TCP message of 65,535 octets holds beside the
+ * longest question. An RRset is sent whole (RFC 2181 9), so the set itself is what is limited.
+ */
+export const MOST_ADDRESSES = 2300;
 
-/** A duration word, in whole seconds once parsed: TTLs and the times of SOA. */
-const seconds = (fallback: string) =>
-  z
-    .string()
-    .refine((text) => {
-      const ms = parseDuration(text);
-      return ms !== null && ms % 1000 === 0 && ms / 1000 <= MAX_TTL;
-    }, "must be a duration in whole seconds, such as 30s")
-    .default(fallback)
-    .transform((text) => parseDuration(text)! / 1000);
+const quote = (text: string): string => JSON.stringify(text);
 
-const lower = (text: string): string => text.toLowerCase().replace(/\.$/, "");
-
-const domain = z
-  .string()
-  .refine((text) => text !== "." && nameToWire(text) !== null, "must be a domain name")
-  .transform(lower);
-
-const listen = z
-  .string()
-  .refine((text) => parseEndpoint(text, true) !== null, "must be ADDRESS or ADDRESS:PORT")
-  // A wildcard socket answers from whatever source the kernel likes; resolvers drop such answers (RFC 2181 4).
-  .refine(
-    (text) => !["0.0.0.0", "::"].includes(parseEndpoint(text, true)?.address ?? ""),
-    "must name each address: an answer has to come from the address that was asked (RFC 2181 section 4)",
-  )
-  .transform((text) => {
-    const { address, port } = parseEndpoint(text, true)!;
-    return { address, port: port ?? 53 };
+/** Text to a value and back; `decode` gives null for what it does not accept, `refusal` the sentence. */
+const word = <T>(decode: (text: string) => T | null, encode: (value: T) => string, refusal: (text: string) => string) =>
+  z.codec(z.string(), z.custom<T>(), {
+    decode: (text, context): T => {
+      const value = decode(text);
+      if (value !== null) return value;
+      context.issues.push({ code: "custom", message: refusal(text), input: text });
+      return z.NEVER;
+    },
+    encode,
   });
 
-const address = z
-  .string()
-  .refine((text) => parseAddress(text) !== null, "must be an IPv4 or IPv6 address")
-  .transform((text) => parseAddress(text)!);
+/** A duration word, whole seconds once parsed: TTLs and the times of SOA. */
+const seconds = word<number>(
+  (text) => {
+    const ms = parseDuration(text);
+    return ms !== null && ms % 1000 === 0 && ms / 1000 <= MAX_TTL ? ms / 1000 : null;
+  },
+  (value) => formatDuration(value * 1000).replace(/^0ms$/, "0s"),
+  (text) => `${quote(text)} is not a duration in whole seconds, such as 30s or 1h.`,
+);
 
-const nameServer = z.union([
-  domain.transform((name) => ({ name, addresses: null as string[] | null })),
-  z.strictObject({ name: domain, addresses: z.array(address).min(1).nullable().default(null) }),
-]);
+const domain = word<string>(
+  (text) => (text !== "." && nameToWire(text) !== null ? text.toLowerCase().replace(/\.$/, "") : null),
+  (name) => name,
+  (text) => `${quote(text)} is not a domain name.`,
+);
+
+const address = word<string>(
+  parseAddress,
+  (text) => text,
+  (text) => `${quote(text)} is not an IPv4 or IPv6 address.`,
+);
+
+interface Endpoint {
+  address: string;
+  port: number;
+}
+
+const isWildcard = (ip: string | undefined): boolean => ip === "0.0.0.0" || ip === "::";
+
+const listen = word<Endpoint>(
+  (text) => {
+    const endpoint =
+      parseEndpoint(text, true) ?? (parseAddress(text) ? { address: parseAddress(text)!, port: null } : null);
+    return endpoint === null || isWildcard(endpoint.address)
+      ? null
+      : { address: endpoint.address, port: endpoint.port ?? 53 };
+  },
+  ({ address: ip, port }) => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`),
+  // A wildcard socket answers from whatever source the kernel likes; resolvers drop such answers.
+  (text) =>
+    isWildcard(parseEndpoint(text, true)?.address)
+      ? `${quote(text)} is every address: name each one, because an answer has to come from the address that was asked (RFC 2181 section 4).`
+      : `${quote(text)} is not ADDRESS or ADDRESS:PORT (an IP address, and a port from 1 to 65535).`,
+).describe("ADDRESS:PORT, UDP and TCP; port 53 when it is left out.");
+
+const nameServer = z.union([domain, z.strictObject({ name: domain, addresses: z.array(address).min(1).max(16) })]);
+
+/** Times of the zones' SOA record, and who it names. */
+const soa = z.strictObject({
+  primary: domain.optional().describe("Default: the first name server."),
+  admin: z
+    .string()
+    .refine((text) => mailboxToWire(text) !== null, "must be a mailbox, such as hostmaster@example.com")
+    .optional()
+    .describe("Mailbox of who is responsible. Default: hostmaster@ZONE."),
+  ttl: seconds.prefault("1h"),
+  refresh: seconds.prefault("1h"),
+  retry: seconds.prefault("10m"),
+  expire: seconds.prefault("14d"),
+  negative: seconds.prefault("30s").describe("How long resolvers may remember that something is not there."),
+});
+
+const tcp = z.strictObject({
+  idle: duration({ min: 1000, max: 3_600_000 }).prefault("10s").describe("A silent connection is closed after it."),
+  connections: z.int().min(1).max(1_000_000).default(1000).describe("Most connections per worker."),
+  perClient: z.int().min(1).max(1_000_000).default(100).describe("Most of them from one address."),
+});
 
 /** The top-level key `dns:`: the name server itself, shared by all dns services. */
 export const settings = z.strictObject({
-  /** Where queries arrive, UDP and TCP; port 53 unless said otherwise. */
-  listen: z.array(listen).min(1),
-  /** Zones this server is the authority for. Names outside them make a zone of their parent. */
-  zones: z.array(domain).default([]),
-  /** Name servers of every zone; without any, `ns.ZONE` with the listening addresses. */
-  ns: z.array(nameServer).default([]),
-  soa: z
-    .strictObject({
-      /** Default: the first name server. */
-      primary: domain.nullable().default(null),
-      /** Default: `hostmaster.ZONE`. */
-      admin: z
-        .string()
-        .refine((text) => mailboxToWire(text) !== null, "must be a mailbox: hostmaster@example.com")
-        .nullable()
-        .default(null),
-      ttl: seconds("1h"),
-      refresh: seconds("1h"),
-      retry: seconds("10m"),
-      expire: seconds("14d"),
-      /** How long resolvers may remember that something is not there. */
-      negative: seconds("30s"),
-    })
-    .prefault({}),
-  /** Most octets of an answer over UDP. */
-  udpSize: z.int().min(512).max(4096).default(SAFE_SIZE),
-  /** Given to clients that ask for it (RFC 5001). */
-  nsid: z.string().max(64).nullable().default(null),
-  tcp: z
-    .strictObject({
-      idle: duration("10s", 1000),
-      /** Connections per worker, and of those per client address. */
-      connections: z.int().min(1).default(1000),
-      perClient: z.int().min(1).default(100),
-    })
-    .prefault({}),
+  listen: z
+    .array(listen)
+    .min(1)
+    .max(256)
+    .describe("Where queries arrive: ADDRESS:PORT, UDP and TCP; port 53 by default."),
+  zones: z
+    .array(domain)
+    .max(10_000)
+    .default([])
+    .describe("Zones this server is the authority for. A name outside them makes a zone of its parent."),
+  ns: z
+    .array(nameServer)
+    .max(16)
+    .default([])
+    .describe("Name servers of every zone, with addresses where they are not this one's. Default: ns.ZONE."),
+  soa: soa.prefault({}).describe("The zones' SOA record."),
+  udpSize: z.int().min(512).max(4096).default(SAFE_SIZE).describe("Most octets of an answer over UDP."),
+  nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
+  tcp: tcp.prefault({}).describe("Limits of TCP connections."),
 });
 export type DnsSettings = z.output<typeof settings>;
 
 /** A service's own key `dns:`. */
 export const options = z.strictObject({
-  /** How long resolvers may keep an answer: also the longest a dead backend is still sent clients. */
-  ttl: seconds("30s"),
-  /** Most addresses in one answer; null: all. */
-  answers: z.int().min(1).nullable().default(null),
-  /** What to answer when no backend is eligible. */
-  empty: z.enum(["all", "nodata", "servfail"]).default("all"),
+  ttl: seconds
+    .prefault("30s")
+    .describe("How long resolvers may keep an answer, and so the longest a dead backend is still sent clients."),
+  answers: z.int().min(1).max(MOST_ADDRESSES).optional().describe("Most addresses in one answer. Default: all."),
+  empty: z
+    .enum(["all", "nodata", "servfail"])
+    .default("all")
+    .describe("What to answer when no backend is eligible. all: every one that only a failed check keeps out."),
 });
 export type DnsOptions = z.output<typeof options>;

@@ -4,9 +4,14 @@ import { counterNames } from "../../core/counters.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../../core/method.ts";
 import type { Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import { plainUdp, type Transport } from "../../protocols/dns/respond.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
+import { Answerer } from "./answerer.ts";
+import { clientKeys } from "./client-key.ts";
+import { createLive } from "./live-service.ts";
 import { type DnsOptions, options, settings } from "./options.ts";
+import { Site } from "./site.ts";
 
 /** What the tests of this room share: services, snapshots, doors without a worker, and queries. */
 
@@ -136,3 +141,27 @@ export function ask({
 /** The addresses of an answer, in order. */
 export const addressesOf = (message: Buffer | Uint8Array): string[] =>
   packet.decode(Buffer.from(message)).answers!.map((a) => (a as { data: string }).data);
+
+/** A whole server without sockets: `tell` takes wire bytes (or a question) and gives the decoded answer, null for silence. */
+export function aServer(
+  services: readonly Service<DnsOptions>[],
+  snapshots: readonly Snapshot[],
+  more: object = {},
+  transport: Partial<Transport> = {},
+) {
+  const doors = fakeDoors(services, snapshots);
+  const live = createLive(services, 7, doors);
+  const answerer = new Answerer(new Site([...live.values()], someSettings(more), 1), doors.cells, clientKeys(7));
+  const out = Buffer.alloc(65535);
+  const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>
+    out.subarray(0, answerer.answer(bytes, bytes.length, client, { ...plainUdp, ...transport }, out));
+  const tell = (question: Ask | Uint8Array, client?: string) => {
+    const answer = raw(question instanceof Uint8Array ? question : ask(question), client);
+    return answer.length === 0 ? null : packet.decode(Buffer.from(answer));
+  };
+  const change = (next: Snapshot): void => {
+    doors.balancer(next.service).update(next);
+    live.get(next.service)!.changed();
+  };
+  return { doors, raw, tell, change, answerer };
+}

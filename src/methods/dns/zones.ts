@@ -61,7 +61,9 @@ function below(label: string, apex: Uint8Array): Uint8Array {
 function nameServersOf(apex: Uint8Array, settings: DnsSettings): NameServer[] {
   const own = [...new Set(settings.listen.map((l) => l.address))];
   if (settings.ns.length === 0) return [{ name: below("ns", apex), addresses: own }];
-  return settings.ns.map((ns) => ({ name: wire(ns.name), addresses: ns.addresses ?? own }));
+  return settings.ns.map((ns) =>
+    typeof ns === "string" ? { name: wire(ns), addresses: own } : { name: wire(ns.name), addresses: ns.addresses },
+  );
 }
 
 /** Makes a zone and its prebuilt answers. `serial` is the revision's number. */
@@ -69,8 +71,8 @@ export function createZone(apex: Uint8Array, settings: DnsSettings, serial: numb
   const nameServers = nameServersOf(apex, settings);
   const { primary, admin, ttl, refresh, retry, expire, negative } = settings.soa;
   const soa: Soa = {
-    primary: primary === null ? nameServers[0]!.name : wire(primary),
-    admin: admin === null ? below("hostmaster", apex) : mailboxToWire(admin)!,
+    primary: primary === undefined ? nameServers[0]!.name : wire(primary),
+    admin: admin === undefined ? below("hostmaster", apex) : mailboxToWire(admin)!,
     serial: serial >>> 0,
     refresh,
     retry,
