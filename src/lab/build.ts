@@ -52,23 +52,30 @@ export function planLab(topology: Topology, options: { name?: string; keep?: boo
 export async function buildNetwork(topology: Topology, id: string): Promise<void> {
   const pass = topology.hosts.some((h) => h.xdp) ? await passProgram() : null;
   await must(run(["ip", "-batch", "-"], { input: cableCommands(topology, id) }), "cables");
-  await Promise.all([
-    inNamespace(id, SWITCH, switchScript(topology, pass)),
-    ...topology.hosts.map((host) => inNamespace(id, host.name, hostScript(topology, host))),
-  ]);
+  await inNamespace(id, SWITCH, switchScript(topology, pass));
+  await Promise.all(topology.hosts.map((host) => inNamespace(id, host.name, hostScript(topology, host))));
+  await inNamespace(id, SWITCH, ports(topology).map(noticeCarrier).join("\n"));
 }
 
 const batch = (commands: string): string => `ip -batch - <<'END'\n${commands}\nEND`;
+
+const ports = (topology: Topology): string[] =>
+  topology.hosts.flatMap((host) => host.interfaces.map((_, i) => portOf(host.name, i)));
+
+/**
+ * A carrier that comes up is told to the queue of an interface and to its bridge up to a second later (linkwatch), and
+ * until then packets are dropped. Asking for the link state makes the kernel tell now.
+ */
+const noticeCarrier = (device: string): string => `ethtool ${device} >/dev/null`;
 
 /**
  * The captures are made at the switch's ports; GRO would show there packets that never were on the wire.
  * Attaching XDP switches GRO on, so this comes after it.
  */
 const switchScript = (topology: Topology, pass: string | null): string =>
-  [
-    batch(switchCommands(topology, pass)),
-    ...topology.hosts.flatMap((h) => h.interfaces.map((_, i) => `ethtool -K ${portOf(h.name, i)} gro off tx off`)),
-  ].join("\n");
+  [batch(switchCommands(topology, pass)), ...ports(topology).map((port) => `ethtool -K ${port} gro off tx off`)].join(
+    "\n",
+  );
 
 /** An unfinished checksum is lost when a frame becomes an XDP frame, so every host finishes its own (tx off). */
 const hostScript = (topology: Topology, host: Host): string =>
@@ -77,7 +84,7 @@ const hostScript = (topology: Topology, host: Host): string =>
       ([key, value]) => `echo ${value} > /proc/sys/${key.replaceAll(".", "/")} || exit`,
     ),
     batch(hostCommands(topology, host)),
-    ...host.interfaces.map((_, i) => `ethtool -K eth${i} tx off`),
+    ...host.interfaces.map((_, i) => `ethtool -K eth${i} tx off\n${noticeCarrier(`eth${i}`)}`),
   ].join("\n");
 
 const inNamespace = (id: string, host: string, script: string): Promise<void> =>

@@ -124,7 +124,9 @@ export class Lab {
 
   /** Cuts or mends a host's cable. */
   async cable(host: string, state: "up" | "down", index = 0): Promise<void> {
-    await this.shell(SWITCH, `ip link set dev ${portOf(host, index)} ${state}`);
+    const port = portOf(host, index);
+    // Asking for the link state makes the kernel tell of the carrier now, not within a second.
+    await this.shell(SWITCH, `ip link set dev ${port} ${state} && ethtool ${port} >/dev/null`);
   }
 
   /** Takes everything down. */

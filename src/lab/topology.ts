@@ -1,4 +1,5 @@
 import type { MethodName } from "../core/service.ts";
+import type { PeerName } from "./peers.ts";
 
 /** A host's place on a network (a switch). The first interface of a host is `eth0`, the second `eth1`, and so on. */
 export interface Attachment {
@@ -49,6 +50,8 @@ export interface Topology {
   /** MTU 1500 where none is given. */
   networks: readonly { name: string; mtu?: number }[];
   hosts: readonly Host[];
+  /** Programs of others that `tries` use and a host may lack. */
+  peers?: readonly PeerName[];
   /** Commands that show it, each on one host. */
   tries: readonly { host: string; command: string }[];
 }

@@ -38,5 +38,6 @@ export const dns: Topology = {
     },
     ...ADDRESSES.map(backend),
   ],
+  peers: ["dig"],
   tries: [{ host: "client", command: "dig +noall +answer @125.12.12.53 www.example.com" }],
 };

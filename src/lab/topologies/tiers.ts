@@ -70,5 +70,6 @@ export const tiersDns: Topology = {
     },
     undefined,
   ),
+  peers: ["dig"],
   tries: [{ host: "client", command: "dig +short @125.12.12.53 www.example.com" }],
 };
