@@ -1,5 +1,5 @@
 import { type Change, type Health, initialHealth, observe, setAdmin } from "../checks/state-machine.ts";
-import { type AdminState, type Backend, type BackendState, backendName } from "../core/backend.ts";
+import { type AdminState, type Backend, backendName } from "../core/backend.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
@@ -134,16 +134,20 @@ export class Book {
 }
 
 const weightOf = (member: Member): number => member.override.weight ?? member.config.weight;
-export const stateOf = (member: Member): BackendState => member.health.state;
 
-/** The member that `config` names, when it was there before under a check of the same kind. */
+/** The member that `config` names, when it was there before: number, health and what the operator said go on. */
 function stay(before: Entry | undefined, config: BackendConfig, service: Service): Member | null {
   const member = before?.members.find((m) => identity(m.config) === identity(config));
-  if (!member || before!.service.check?.kind !== service.check?.kind) return null;
+  if (!member) return null;
   const override =
     member.config.admin === config.admin && member.config.weight === config.weight ? member.override : {};
-  const { health, change } = setAdmin(member.health, override.admin ?? config.admin);
-  return { ...member, config, override, health, since: change ? Date.now() : member.since };
+  const admin = override.admin ?? config.admin;
+  const sameCheck = before!.service.check?.kind === service.check?.kind;
+  const { health } = sameCheck
+    ? setAdmin(member.health, admin, "set by a new revision")
+    : { health: initialHealth(service.check, admin) };
+  const since = health.state === member.health.state ? member.since : Date.now();
+  return { ...member, config, override, health, last: sameCheck ? member.last : null, since };
 }
 
 function newMember(id: number, config: BackendConfig, service: Service): Member {
@@ -159,7 +163,7 @@ function toSnapshot(service: string, members: readonly Member[], revision: numbe
       port: member.config.port,
       ...(member.config.url ? { url: member.config.url } : {}),
       weight: weightOf(member),
-      state: stateOf(member),
+      state: member.health.state,
       tier: member.config.tier,
       tags: member.config.tags,
       load: null,

@@ -10,7 +10,7 @@ import {
   STATUS_SCHEMA,
   type StatusModel,
 } from "../observe/status.ts";
-import { type Entry, type Member, stateOf } from "./book.ts";
+import type { Entry, Member } from "./book.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export const VERSION = "0.1.0";
@@ -64,11 +64,11 @@ function serviceStatus(
 }
 
 function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Counts): BackendStatus {
-  const { id, name, last, since } = member;
+  const { id, name, health, last, since } = member;
   return {
     id,
     name,
-    state: stateOf(member),
+    state: health.state,
     eligible: snapshot.eligible.includes(id),
     weight: snapshot.backends.find((b) => b.id === id)!.weight,
     share: expectedShare(snapshot, id),

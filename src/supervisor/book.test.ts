@@ -1,0 +1,91 @@
+import { expect, test } from "bun:test";
+import type { Verdict } from "../core/check.ts";
+import type { BackendConfig, Config, Service } from "../core/service.ts";
+import { Book } from "./book.ts";
+
+const backend = (n: number, more: Partial<BackendConfig> = {}): BackendConfig => ({
+  address: `10.0.0.${n}`,
+  port: 80,
+  weight: 1,
+  tier: 0,
+  tags: [],
+  admin: "ready",
+  ...more,
+});
+const service = (backends: BackendConfig[], check = true): Service => ({
+  name: "web",
+  method: "proxy",
+  listen: [{ address: "127.0.0.1", port: 80, protocol: "tcp" }],
+  names: [],
+  scheduler: { name: "random", options: {} },
+  backends,
+  check: check ? { kind: "tcp", options: {}, interval: 100, timeout: 50, rise: 2, fall: 3 } : null,
+  options: {},
+});
+const config = (...services: Service[]): Config => ({
+  version: 1,
+  services,
+  settings: {},
+  workers: 1,
+  log: { level: "info", format: "text" },
+  drain: 1000,
+});
+const good: Verdict = { passed: true, code: "SLUICE_CHECK_OK", detail: "ok", latency: 1 };
+const bad: Verdict = { passed: false, code: "SLUICE_CHECK_REFUSED", detail: "connect refused", latency: 1 };
+
+function running(...backends: BackendConfig[]): Book {
+  const book = new Book({});
+  book.commit(book.stage(config(service(backends)), 1));
+  return book;
+}
+const eligible = (book: Book) => book.entry("web")!.snapshot.eligible;
+
+test("a checked backend gets work from its first good verdict, and loses it after `fall` bad ones", () => {
+  const book = running(backend(1), backend(2));
+  expect(eligible(book)).toEqual([]);
+  expect(book.verdict("web/0", good)).toMatchObject({ kind: "backend", to: "up", eligible: 1, of: 2 });
+  book.verdict("web/0", bad);
+  book.verdict("web/0", bad);
+  expect(eligible(book)).toEqual([0]);
+  expect(book.verdict("web/0", bad)).toMatchObject({ to: "down", progress: { count: 3, of: 3 }, eligible: 0 });
+});
+
+test("a new revision keeps number and health of the backends that stay", () => {
+  const book = running(backend(1), backend(2));
+  book.verdict("web/1", good);
+  const staged = book.stage(config(service([backend(3), backend(2)])), 2);
+  expect(eligible(book)).toEqual([1]);
+  book.commit(staged);
+  expect(book.entry("web")!.snapshot).toMatchObject({ revision: 2, eligible: [1] });
+  expect(book.entry("web")!.members.map(({ id, health }) => [id, health.state])).toEqual([
+    [2, "down"],
+    [1, "up"],
+  ]);
+});
+
+test("an operator's word holds until a revision changes the same thing", () => {
+  const book = running(backend(1), backend(2));
+  book.verdict("web/0", good);
+  book.verdict("web/1", good);
+  expect(book.command("web", "10.0.0.1:80", { admin: "drain" })!.event).toMatchObject({ to: "draining", eligible: 1 });
+  book.commit(book.stage(config(service([backend(1), backend(2)])), 2));
+  expect(eligible(book)).toEqual([1]);
+  book.commit(book.stage(config(service([backend(1, { weight: 5 }), backend(2)])), 3));
+  expect(eligible(book)).toEqual([0, 1]);
+  expect(book.command("web", "10.9.9.9:80", { weight: 2 })).toBeNull();
+});
+
+test("a verdict about a backend that is gone is nobody's", () => {
+  const book = running(backend(1));
+  expect(book.verdict("web/7", good)).toBeNull();
+  expect(book.verdict("shop/0", good)).toBeNull();
+});
+
+test("weight zero is not eligible, and a change of weight makes a new snapshot", () => {
+  const book = running(backend(1), backend(2));
+  book.verdict("web/0", good);
+  const { generation } = book.entry("web")!.snapshot;
+  expect(book.command("web", "10.0.0.1:80", { weight: 0 })!.event).toBeNull();
+  expect(book.entry("web")!.snapshot.generation).toBeGreaterThan(generation);
+  expect(eligible(book)).toEqual([]);
+});
