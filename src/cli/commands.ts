@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { registerAdapt } from "./adapt.ts";
 import { registerCheck } from "./check.ts";
 import { registerEvents } from "./events.ts";
+import { registerLab } from "./lab.ts";
 import { registerMetrics } from "./metrics.ts";
 import { registerReload } from "./reload.ts";
 import { registerRole } from "./role.ts";
@@ -22,4 +23,5 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerCheck,
   registerSchema,
   registerAdapt,
+  registerLab,
 ];

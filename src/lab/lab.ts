@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { type Finished, type RunOptions, run } from "../runtime/child.ts";
 import { sleep } from "../runtime/clock.ts";
 import { buildNetwork, planLab } from "./build.ts";
@@ -94,7 +95,8 @@ export class Lab {
     command: readonly string[],
     options: { env?: Record<string, string>; cwd?: string } = {},
   ): Promise<HostProcess> {
-    const stem = `${this.folder}/${host}-${command[0]!.split("/").at(-1)}-${process.pid}-${this.#count++}`;
+    const program = command.find((word) => word.endsWith(".ts")) ?? command[0]!;
+    const stem = `${this.folder}/${host}-${basename(program, ".ts")}-${process.pid}-${this.#count++}`;
     const files = { stdout: `${stem}.out`, stderr: `${stem}.err` };
     const id = await startDetached(this.namespace(host), command, { ...files, ...options });
     this.state.processes.push({ ...id, host, command: [...command] });

@@ -53,7 +53,7 @@ export function recordInstance(lab: Lab, key: string, host: string): string {
 }
 
 /** Says that the daemon serves, in its own log. */
-const SERVING = /serving/i;
+const SERVING = /^sluice: serving/m;
 
 /** Starts `sluice run` in a host with a configuration file and waits until it serves. Throws with its log when it does not. */
 export async function startDirector(
