@@ -44,6 +44,8 @@ export const codes = {
   SLUICE_CHECK_PROTOCOL: ["The answer is not valid.", "Does this port speak the checked protocol?"],
   SLUICE_CHECK_TLS: ["The TLS handshake failed.", "Check certificate and name."],
   SLUICE_CHECK_CLOSED: ["The connection was closed before an answer.", "See the server's log."],
+  SLUICE_CHECK_LOCAL: ["A probe could not leave this host; it says nothing of the backend.", "Raise RLIMIT_NOFILE."],
+  SLUICE_OPERATOR: ["An operator or a new revision changed a state.", ""],
   // HTTP
   SLUICE_HTTP_BAD_REQUEST: ["The request is malformed or ambiguous; it was refused.", "Mend the client."],
   SLUICE_HTTP_HEAD_TOO_LARGE: ["The request's head is too large.", "Raise the limit if the client is right."],

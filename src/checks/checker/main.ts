@@ -1,0 +1,29 @@
+/** The checker: a child of the supervisor that runs probes. Backends' bytes are strangers' bytes; it has no rights. */
+import type { FromChecker, ToChecker } from "../../core/worker-protocol.ts";
+import { now } from "../../runtime/clock.ts";
+import { parentPort } from "../../runtime/ipc.ts";
+import { dropPrivileges } from "../../runtime/privileges.ts";
+import { checks } from "../list.ts";
+import { Schedule } from "./schedule.ts";
+
+const port = parentPort<ToChecker, FromChecker>();
+dropPrivileges();
+
+const schedule = new Schedule({
+  checks,
+  now,
+  verdict: (key, verdict) => port.send({ kind: "verdict", key, verdict }),
+  after(ms, call) {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+});
+
+port.onMessage((message) => {
+  if (message.kind === "jobs") schedule.set(message.jobs);
+  else port.send({ kind: "pong", n: message.n });
+});
+port.onClosed(() => process.exit(0));
+// A Ctrl-C goes to the whole group; the supervisor decides when its children end.
+process.on("SIGINT", () => {});
+port.send({ kind: "ready" });

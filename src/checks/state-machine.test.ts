@@ -1,0 +1,137 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import type { AdminState } from "../core/backend.ts";
+import type { CheckConfig, Verdict } from "../core/check.ts";
+import { type Health, initialHealth, observe, type Step, setAdmin } from "./state-machine.ts";
+
+const check: CheckConfig = { kind: "tcp", options: {}, interval: 1000, timeout: 500, rise: 2, fall: 3 };
+const good: Verdict = { passed: true, code: "SLUICE_CHECK_OK", detail: "connected", latency: 0.4 };
+const bad: Verdict = { passed: false, code: "SLUICE_CHECK_REFUSED", detail: "connect refused", latency: 0.2 };
+const local: Verdict = { passed: false, code: "SLUICE_CHECK_LOCAL", detail: "no descriptor", latency: null };
+
+/** The states after each verdict of a word: `+` passed, `-` failed, `.` never left this host. */
+function walk(word: string, health: Health = initialHealth(check, "ready")): string[] {
+  const verdicts: Record<string, Verdict> = { "+": good, "-": bad, ".": local };
+  return [...word].map((sign) => {
+    health = observe(health, verdicts[sign]!, check).health;
+    return health.state;
+  });
+}
+
+test("down until the first verdict, which decides at once", () => {
+  expect(initialHealth(check, "ready").state).toBe("down");
+  expect(walk("+")).toEqual(["up"]);
+  expect(walk("-")).toEqual(["down"]);
+});
+
+test("fall failures in a row take it down, rise successes bring it up", () => {
+  expect(walk("+--")).toEqual(["up", "up", "up"]);
+  expect(walk("+---").at(-1)).toBe("down");
+  expect(walk("+---+").at(-1)).toBe("down");
+  expect(walk("+---++").at(-1)).toBe("up");
+});
+
+test("one that flaps faster than a row keeps its state", () => {
+  expect(new Set(walk("+--+--+--+--+--+"))).toEqual(new Set(["up"]));
+  expect(new Set(walk("-+-+-+-+-+-"))).toEqual(new Set(["down"]));
+});
+
+test("a probe that never left this host changes nothing, not even a row", () => {
+  expect(walk("....")).toEqual(["down", "down", "down", "down"]);
+  expect(walk("+-.-..-").at(-1)).toBe("down");
+  expect(walk("+-.-.").at(-1)).toBe("up");
+});
+
+test("a change tells what an event needs", () => {
+  const first = observe(initialHealth(check, "ready"), good, check);
+  expect(first.change).toEqual({
+    from: "down",
+    to: "up",
+    code: "SLUICE_CHECK_OK",
+    detail: "tcp connected",
+    progress: { count: 1, of: 1 },
+    latency: 0.4,
+  });
+  let step: Step = first;
+  for (let i = 0; i < 2; i++) {
+    step = observe(step.health, bad, check);
+    expect(step.change).toBeNull();
+  }
+  expect(observe(step.health, bad, check).change).toEqual({
+    from: "up",
+    to: "down",
+    code: "SLUICE_CHECK_REFUSED",
+    detail: "tcp connect refused",
+    progress: { count: 3, of: 3 },
+    latency: 0.2,
+  });
+});
+
+test("a backend that is down at the start makes no event until it is up", () => {
+  const step = observe(initialHealth(check, "ready"), bad, check);
+  expect(step.change).toBeNull();
+  expect(observe(observe(step.health, good, check).health, good, check).change?.to).toBe("up");
+});
+
+test("an operator's word: draining only while alive, maintenance whatever is seen", () => {
+  const up = observe(initialHealth(check, "ready"), good, check).health;
+  const draining = setAdmin(up, "drain");
+  expect(draining.change).toMatchObject({ from: "up", to: "draining", progress: null, detail: "set by an operator" });
+  expect(walk("---", draining.health).at(-1)).toBe("down");
+  const maintained = setAdmin(draining.health, "maintenance");
+  expect(maintained.health.state).toBe("maintenance");
+  expect(walk("---+++", maintained.health).at(-1)).toBe("maintenance");
+  const back = setAdmin(maintained.health, "ready");
+  expect(back.health.state).toBe("down");
+  expect(walk("+", back.health)).toEqual(["up"]);
+  expect(setAdmin(up, "ready").change).toBeNull();
+});
+
+test("without a check a backend is unchecked, and verdicts mean nothing", () => {
+  const health = initialHealth(null, "ready");
+  expect(health.state).toBe("unchecked");
+  expect(walk("---", health)).toEqual(["unchecked", "unchecked", "unchecked"]);
+  expect(setAdmin(health, "drain").health.state).toBe("draining");
+  expect(setAdmin(setAdmin(health, "maintenance").health, "ready").health.state).toBe("unchecked");
+});
+
+test("against a model: the state is what the whole history says, and each change joins on to the last", () => {
+  const verdict = fc.constantFrom<Verdict | AdminState>(good, bad, bad, good, local, "ready", "drain", "maintenance");
+  const row = fc.integer({ min: 1, max: 5 });
+  fc.assert(
+    fc.property(fc.array(verdict, { maxLength: 60 }), row, row, (history, rise, fall) => {
+      const timing = { ...check, rise, fall };
+      let health = initialHealth(timing, "ready");
+      let admin: AdminState = "ready";
+      let seen: boolean[] = [];
+      let state = health.state;
+      for (const step of history) {
+        if (typeof step === "string" && admin === "maintenance" && step !== "maintenance") seen = [];
+        if (typeof step === "string") admin = step;
+        else if (step !== local) seen.push(step.passed);
+        const { health: next, change } =
+          typeof step === "string" ? setAdmin(health, step) : observe(health, step, timing);
+        health = next;
+        const alive = aliveAfter(seen, rise, fall);
+        const expected =
+          admin === "maintenance" ? "maintenance" : !alive ? "down" : admin === "drain" ? "draining" : "up";
+        expect(health.state).toBe(expected);
+        if (change) expect([change.from, change.to]).toEqual([state, expected]);
+        else expect(expected).toBe(state);
+        state = expected;
+      }
+    }),
+  );
+});
+
+/** The model: the first verdict decides; from there the last full row of one kind does. */
+function aliveAfter(seen: readonly boolean[], rise: number, fall: number): boolean {
+  let alive = seen[0] ?? false;
+  for (let end = 1; end <= seen.length; end++) {
+    const lastRow = (kind: boolean, length: number) =>
+      end - 1 >= length && seen.slice(end - length, end).every((passed) => passed === kind);
+    if (lastRow(false, fall)) alive = false;
+    if (lastRow(true, rise)) alive = true;
+  }
+  return alive;
+}
