@@ -1,0 +1,89 @@
+import { expect, test } from "bun:test";
+import type { BackendConfig, Listener, Service } from "../../core/service.ts";
+import { compile } from "./compile.ts";
+import { judge, judgeTogether } from "./judge.ts";
+import { type NatOptions, options } from "./options.ts";
+
+const backend = (address: string, port: number | null = 8000): BackendConfig => ({
+  address,
+  port,
+  weight: 1,
+  tier: 0,
+  tags: [],
+  admin: "ready",
+});
+
+const service = (name: string, nat: unknown, more: Partial<Service<NatOptions>> = {}): Service<NatOptions> => ({
+  name,
+  method: "nat",
+  listen: [{ address: "125.12.12.12", port: 80, protocol: "tcp" }],
+  names: [],
+  scheduler: { name: "maglev", options: {} },
+  backends: [backend("10.0.1.210"), backend("10.0.1.211")],
+  check: null,
+  options: options.parse(nat),
+  ...more,
+});
+
+const at = (problems: readonly { code: string; path: readonly (string | number)[] }[]): string[] =>
+  problems.map(({ code, path }) => `${code} ${path.join(".")}`);
+
+test("what nat can do is no problem", () => {
+  expect(judge(service("web", {}))).toEqual([]);
+  expect(judge(service("ftp", { engine: "nftables", helper: "ftp", masquerade: true }))).toEqual([]);
+});
+
+test("only nftables has helpers and masquerade", () => {
+  expect(at(judge(service("ftp", { engine: "xdp", helper: "ftp", masquerade: true })))).toEqual([
+    "SLUICE_CONFIG_IMPOSSIBLE nat.helper",
+    "SLUICE_CONFIG_IMPOSSIBLE nat.masquerade",
+  ]);
+});
+
+test("a helper or masquerade under auto means nftables", () => {
+  const snapshot = { service: "ftp", revision: 1, generation: 1, backends: [], eligible: [] };
+  const engine = (nat: unknown): string => compile(service("ftp", nat), snapshot, { number: 1, seed: 1 }).engine;
+  expect([engine({}), engine({ helper: "ftp" }), engine({ masquerade: true }), engine({ engine: "xdp" })]).toEqual([
+    "auto",
+    "nftables",
+    "nftables",
+    "xdp",
+  ]);
+});
+
+test("a wildcard VIP, FTP over UDP and mixed families are impossible, each at its place", () => {
+  const listen: Listener[] = [
+    { address: "0.0.0.0", port: 80, protocol: "tcp" },
+    { address: "125.12.12.12", port: 21, protocol: "udp" },
+    { address: "2001:db8::1", port: 80, protocol: "tcp" },
+  ];
+  const backends = [backend("10.0.1.210"), backend("2001:db8::2")];
+  expect(at(judge(service("odd", { helper: "ftp" }, { listen, backends })))).toEqual([
+    "SLUICE_CONFIG_IMPOSSIBLE listen.0",
+    "SLUICE_CONFIG_IMPOSSIBLE listen.1",
+    "SLUICE_CONFIG_IMPOSSIBLE listen.2",
+    "SLUICE_CONFIG_IMPOSSIBLE backends.1",
+  ]);
+});
+
+test("two services that share a backend's address and port cannot both be on xdp", () => {
+  const listen: Listener[] = [{ address: "125.12.12.13", port: 80, protocol: "tcp" }];
+  const one = service("one", {});
+  const two = service("two", { engine: "xdp" }, { listen });
+  const problems = judgeTogether([one, two]);
+  expect(at(problems)).toEqual(["SLUICE_CONFIG_CONFLICT two.backends.0", "SLUICE_CONFIG_CONFLICT two.backends.1"]);
+  expect(problems[0]!.message).toContain('"one" and "two"');
+  expect(judgeTogether([one, service("two", { engine: "nftables" }, { listen })])).toEqual([]);
+  const udp = [{ ...listen[0]!, protocol: "udp" as const }];
+  expect(judgeTogether([one, service("two", {}, { listen: udp })])).toEqual([]);
+});
+
+test("two VIPs of one service that lead to one backend port are as ambiguous", () => {
+  const listen: Listener[] = [
+    { address: "125.12.12.12", port: 80, protocol: "tcp" },
+    { address: "125.12.12.12", port: 8080, protocol: "tcp" },
+  ];
+  expect(at(judgeTogether([service("web", {}, { listen })]))).toEqual(["SLUICE_CONFIG_CONFLICT web.listen.1"]);
+  const asTheyCome = [backend("10.0.1.210", null)];
+  expect(judgeTogether([service("web", {}, { listen, backends: asTheyCome })])).toEqual([]);
+});

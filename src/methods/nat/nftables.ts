@@ -1,0 +1,118 @@
+import type { Applier, Doors, KernelCounts, Prepared } from "../../core/method.ts";
+import { type Problem, type Result, SluiceError, toProblem } from "../../core/problem.ts";
+import { type NftCounter, nftCounters, nftTable, nftTransaction } from "../../system/nft.ts";
+import { groundChanges, tableName, vipChanges } from "./changes.ts";
+import type { NatService } from "./compile.ts";
+import { heldChanges } from "./held-changes.ts";
+import { refreshedService, type Slotted, wholeTable } from "./ruleset.ts";
+import { fillSlots } from "./slots.ts";
+
+/** A refusal by nft, told of the services and not of the line of a rule set that nobody has written. */
+const must = <T>(result: Result<T>): T => {
+  if (!result.ok) throw new SluiceError(result.problems[0]!);
+  return result.value;
+};
+
+/**
+ * The nftables engine: one table per instance. New flows are spread by a hash over the scheduler's slots; the flow
+ * then belongs to conntrack, which also turns the way back around. The table outlives the daemon and is adopted by
+ * the next start with its counters.
+ */
+export function createNftablesApplier(doors: Doors): Applier<NatService> {
+  const table = tableName(doors.instance);
+  const ground = heldChanges(doors);
+  const vips = heldChanges(doors);
+  let standby = doors.standby;
+  let running: readonly NatService[] = [];
+
+  const toSlotted = (service: NatService): Slotted => {
+    const definition = doors.schedulers(service.scheduler.name);
+    return { service, slots: fillSlots(service, definition), bySource: definition.slotKey === "source" };
+  };
+  const wholeRules = async (next: readonly NatService[]): Promise<string> =>
+    wholeTable(table, next.map(toSlotted), must(await nftTable("inet", table)));
+  const holdVips = (): Promise<void> => vips.hold(standby ? [] : vipChanges(running, doors.facts));
+
+  async function commit(next: readonly NatService[]): Promise<void> {
+    running = next;
+    // Rules before addresses: a VIP that stands without rules would answer clients with a reset.
+    must(next.length > 0 ? await nftTransaction(await wholeRules(next)) : await empty());
+    await holdVips();
+    await ground.settle();
+  }
+  const empty = async (): Promise<Result<null>> => {
+    const there = must(await nftTable("inet", table));
+    return there ? nftTransaction(wholeTable(table, [], there)) : { ok: true, value: null };
+  };
+
+  return {
+    async prepare(next): Promise<Prepared | Problem[]> {
+      try {
+        must(next.length > 0 ? await nftTransaction(await wholeRules(next), true) : { ok: true, value: null });
+        await ground.widen(groundChanges(next, doors.facts, true));
+      } catch (thrown) {
+        await ground.shrink();
+        return [toProblem(thrown, "kernel")];
+      }
+      return { commit: () => commit(next), abort: () => ground.shrink() };
+    },
+    async refresh(changed) {
+      for (const service of changed) {
+        running = running.map((old) => (old.name === service.name ? service : old));
+        must(await nftTransaction(refreshedService(table, toSlotted(service))));
+      }
+    },
+    async setRole(role) {
+      standby = role === "standby";
+      await holdVips();
+    },
+    async counts() {
+      const told = await nftCounters("inet", table);
+      return told.ok ? countsOf(told.value) : new Map();
+    },
+    describe: () => [`nftables table inet ${table}`],
+    release: async () => {},
+    async remove() {
+      running = [];
+      await vips.hold([]);
+      await ground.hold([]);
+    },
+  };
+}
+
+/** Named counters to counts: `n.SERVICE.ID.{new,in,out}`, `n.SERVICE.none`. Bytes are those of IP packets. Pure. */
+export function countsOf(counters: readonly NftCounter[]): Map<string, KernelCounts> {
+  const all = new Map<string, KernelCounts>();
+  const of = (service: string): KernelCounts => {
+    let counts = all.get(service);
+    if (!counts) {
+      const zero = { connections: 0, packetsIn: 0, packetsOut: 0, bytesIn: 0, bytesOut: 0, drops: 0 };
+      counts = { service: zero, backends: new Map(), drops: {} };
+      all.set(service, counts);
+    }
+    return counts;
+  };
+  for (const { name, packets, bytes } of counters) {
+    const match = /^n\.([^.]+)\.(?:(none)|(\d+)\.(new|in|out))$/.exec(name);
+    if (!match) continue;
+    const counts = of(match[1]!);
+    if (match[2]) {
+      counts.drops.SLUICE_DROP_NO_BACKEND = packets;
+      counts.service.drops = packets;
+      continue;
+    }
+    const id = Number(match[3]);
+    const backend = counts.backends.get(id) ?? {};
+    counts.backends.set(id, backend);
+    const add = (key: "connections" | "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut", amount: number): void => {
+      backend[key] = amount;
+      counts.service[key] = (counts.service[key] ?? 0) + amount;
+    };
+    if (match[4] === "new") add("connections", packets);
+    else {
+      add(match[4] === "in" ? "packetsIn" : "packetsOut", packets);
+      add(match[4] === "in" ? "bytesIn" : "bytesOut", bytes);
+    }
+  }
+  return all;
+}
