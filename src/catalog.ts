@@ -1,9 +1,10 @@
-import { checks, checks } from "./checks/list.ts";
+import { checks } from "./checks/list.ts";
 import type { CheckDefinition } from "./core/check.ts";
 import type { Method } from "./core/method.ts";
 import type { SchedulerDefinition } from "./core/scheduler.ts";
 import { dns } from "./methods/dns/index.ts";
 import { nat } from "./methods/nat/index.ts";
+import { proxy } from "./methods/proxy/index.ts";
 import { schedulers } from "./schedulers/list.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: a list of definitions whose option types differ
@@ -17,7 +18,7 @@ export interface Catalog {
 
 /** The bill of materials: adding a sibling is adding a line. */
 export const catalog: Catalog = {
-  methods: [dns, nat],
+  methods: [dns, proxy, nat],
   schedulers,
   checks,
 };

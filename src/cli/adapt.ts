@@ -16,7 +16,7 @@ export function registerAdapt(program: Command): void {
         process.exitCode = EXIT.config;
         return;
       }
-      const written = toWritten(loaded.value, catalog);
+      const written = toWritten(loaded.value, loaded.raw, catalog);
       process.stdout.write(`${JSON.stringify(written, null, options.compact ? undefined : 2)}\n`);
     });
 }

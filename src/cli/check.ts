@@ -2,12 +2,13 @@ import type { Command } from "commander";
 import { type Catalog, catalog } from "../catalog.ts";
 import { firstSnapshot } from "../config/first-snapshot.ts";
 import { loadConfig } from "../config/load.ts";
+import { checkReport } from "../config/report.ts";
 import { wantsColor } from "../config/terminal.ts";
 import { type HostChange, hostChangeText } from "../core/host-change.ts";
 import type { HostFacts } from "../core/method.ts";
 import { type Config, listenerName } from "../core/service.ts";
 import { createHostFacts } from "../system/host-facts.ts";
-import { checkReport, configFile } from "./config-file.ts";
+import { configFile, EXIT } from "./config-file.ts";
 
 interface CheckOptions {
   config?: string;
@@ -28,12 +29,12 @@ export function registerCheck(program: Command): void {
     .option("--instance <name>", "instance whose names the changes carry", "main")
     .action(async (options: CheckOptions) => {
       const loaded = await loadConfig(configFile(options.config), catalog);
-      const { text, code } = checkReport(loaded, {
+      const text = checkReport(loaded, {
         json: options.json === true && options.changes !== true,
         color: wantsColor(process.stdout),
         github: process.env.GITHUB_ACTIONS === "true",
       });
-      process.exitCode = code;
+      process.exitCode = loaded.ok ? EXIT.ok : EXIT.config;
       if (!options.changes || !loaded.ok) {
         process.stdout.write(text);
         return;

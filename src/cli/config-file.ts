@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Catalog } from "../catalog.ts";
-import { annotations, diagnose, problemsJson } from "../config/diagnose.ts";
+import { diagnose } from "../config/diagnose.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
 import { wantsColor } from "../config/terminal.ts";
 
@@ -26,23 +26,4 @@ export async function loadForCommand(
   const loaded = await loadConfig(file, catalog);
   process.stderr.write(diagnose(loaded.problems, loaded.source, { color: wantsColor(process.stderr), state }));
   return loaded.ok ? loaded : null;
-}
-
-/** How a check of a file is told: the text for standard output, and the exit code. Pure. */
-export function checkReport(loaded: Loaded, options: { json: boolean; color: boolean; github: boolean }) {
-  const { problems, source } = loaded;
-  const code: number = loaded.ok ? EXIT.ok : EXIT.config;
-  if (options.json) return { text: `${JSON.stringify(problemsJson(problems, source.file), null, 2)}\n`, code };
-  const state = loaded.ok ? "the configuration is valid" : "nothing was changed";
-  const told = diagnose(problems, source, { color: options.color, state });
-  const notes = options.github ? annotations(problems, source.file) : "";
-  return { text: `${told || validText(loaded)}${notes}`, code };
-}
-
-function validText(loaded: Loaded): string {
-  if (!loaded.ok) return "";
-  const { services } = loaded.value;
-  const backends = services.reduce((sum, s) => sum + s.backends.length, 0);
-  const count = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;
-  return `${loaded.source.file} is valid: ${count(services.length, "service")}, ${count(backends, "backend")}.\n`;
 }

@@ -7,6 +7,9 @@ import { excerpt, paint, plain } from "./terminal.ts";
 /** Some words are easier to read in a list than all of them. */
 const MAX_WORDS = 24;
 
+/** Problems that are shown as text; `--json` has them all. */
+const MAX_SHOWN = 100;
+
 export interface DiagnoseOptions {
   color: boolean;
   /** The state that things are in, one clause: `nothing was changed; the running configuration stays (revision 41)`. */
@@ -16,7 +19,8 @@ export interface DiagnoseOptions {
 /** All problems as text, in the order given, and a closing sentence. Ends with a newline; empty without problems. */
 export function diagnose(problems: readonly Problem[], source: SourceText, options: DiagnoseOptions): string {
   if (problems.length === 0) return "";
-  const shown = problems.map((p) => problemText(p, source, options.color));
+  const shown = problems.slice(0, MAX_SHOWN).map((p) => problemText(p, source, options.color));
+  if (problems.length > MAX_SHOWN) shown.push(`and ${problems.length - MAX_SHOWN} more\n`);
   return `${shown.join("")}${closing(problems, source.file, options.state)}\n`;
 }
 

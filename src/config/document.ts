@@ -17,6 +17,9 @@ const MAX_ALIASES = 100;
 /** Deeper nesting than any configuration has; keeps recursion bounded. */
 const MAX_DEPTH = 64;
 
+/** More problems of form than these help nobody; the rest of the tree is then left unread. */
+const MAX_PROBLEMS = 500;
+
 interface Found {
   key: Node | null;
   value: Node | null;
@@ -25,7 +28,7 @@ interface Found {
 /** Parses YAML 1.2 (and so JSON). Never throws; with syntax errors `value` is undefined. */
 export function parseConfigDocument(file: string, text: string): ParsedDocument {
   const source = createSourceText(file, text);
-  if (nestingOf(text) > MAX_DEPTH * 4) return broken(source, "brackets are nested too deep");
+  if (nestingOf(text) > MAX_DEPTH * 4) return broken(source, "Brackets are nested too deep");
   try {
     const document = parseDocument(text, { uniqueKeys: false, prettyErrors: false, version: "1.2", merge: false });
     const problems = [...document.errors, ...document.warnings].map((error) => syntaxProblem(source, error));
@@ -39,9 +42,9 @@ export function parseConfigDocument(file: string, text: string): ParsedDocument 
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof RangeError) return "the file is nested too deep";
-  if (error instanceof ReferenceError) return "aliases repeat too much of the file";
-  return "the file cannot be read as YAML";
+  if (error instanceof RangeError) return "The file is nested too deep";
+  if (error instanceof ReferenceError) return "Aliases repeat too much of the file";
+  return "The file cannot be read as YAML";
 }
 
 function broken(source: SourceText, reason: string): ParsedDocument {
@@ -66,17 +69,17 @@ function nestingOf(text: string): number {
 }
 
 const plainWords: Partial<Record<string, string>> = {
-  TAB_AS_INDENT: "tabs cannot indent: use spaces.",
-  BAD_INDENT: "the indentation does not fit the lines above.",
-  MISSING_CHAR: "a closing quote or bracket, or a colon, is missing.",
-  MULTIPLE_DOCS: "a second document begins here: a file holds one.",
-  TAG_RESOLVE_FAILED: "tags have no meaning here.",
-  BLOCK_AS_IMPLICIT_KEY: "a mapping cannot stand here: is the indentation right, or a colon too many?",
-  MULTILINE_IMPLICIT_KEY: "this is not a key with its colon: is a colon missing?",
-  UNEXPECTED_TOKEN: "this cannot stand here.",
-  BAD_ALIAS: "this alias is not defined above.",
-  BAD_SCALAR_START: "plain text cannot begin with this character: put it in quotes.",
-  BAD_DQ_ESCAPE: "this escape is not valid in double quotes.",
+  TAB_AS_INDENT: "Tabs cannot indent: use spaces.",
+  BAD_INDENT: "The indentation does not fit the lines above.",
+  MISSING_CHAR: "A closing quote or bracket, or a colon, is missing.",
+  MULTIPLE_DOCS: "A second document begins here: a file holds one.",
+  TAG_RESOLVE_FAILED: "Tags have no meaning here.",
+  BLOCK_AS_IMPLICIT_KEY: "A mapping cannot stand here: is the indentation right, or a colon too many?",
+  MULTILINE_IMPLICIT_KEY: "This is not a key with its colon: is a colon missing?",
+  UNEXPECTED_TOKEN: "This cannot stand here.",
+  BAD_ALIAS: "This alias is not defined above.",
+  BAD_SCALAR_START: "Plain text cannot begin with this character: put it in quotes.",
+  BAD_DQ_ESCAPE: "This escape is not valid in double quotes.",
 };
 
 function syntaxProblem(source: SourceText, error: YAMLError): Problem {
@@ -89,18 +92,20 @@ const placeOf = (source: SourceText, node: Node | null): Place | null =>
 
 /** Reports, over the whole tree, what the plain value can no longer show. */
 function checkTree(source: SourceText, node: unknown, path: Path, problems: Problem[], depth: number): void {
+  if (problems.length >= MAX_PROBLEMS) return;
   if (depth > MAX_DEPTH) {
     const place = placeOf(source, isNode(node) ? node : null) ?? source.place(0, 1);
-    problems.push(configProblem("SLUICE_CONFIG_SYNTAX", path, "the file is nested too deep.", { place }));
+    problems.push(configProblem("SLUICE_CONFIG_SYNTAX", path, "The file is nested too deep.", { place }));
   } else if (isSeq(node)) {
     for (const [i, item] of node.items.entries()) checkTree(source, item, [...path, i], problems, depth + 1);
   } else if (isMap(node)) {
     const seen = new Map<string, Place>();
     for (const pair of node.items) {
+      if (problems.length >= MAX_PROBLEMS) return;
       const key = isNode(pair.key) ? pair.key : null;
       const place = placeOf(source, key) ?? source.place(0, 1);
       if (!isScalar(key)) {
-        problems.push(configProblem("SLUICE_CONFIG_SYNTAX", path, "a key must be plain text.", { place }));
+        problems.push(configProblem("SLUICE_CONFIG_SYNTAX", path, "A key must be plain text.", { place }));
         continue;
       }
       const name = keyText(key);

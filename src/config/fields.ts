@@ -61,8 +61,8 @@ const backendUrl = text((value) => {
   const parsed = URL.canParse(value) ? new URL(value) : null;
   if (!parsed || !/^https?:\/\/[^/\\]/i.test(value) || /[\s\\\u0000-\u001f\u007f]/.test(value))
     return `${quote(value)} is not a URL: http:// or https://, a host, and no more than a path.`;
-  if (parsed.username || parsed.password) return "a URL of a backend may not hold a user or password.";
-  return parsed.search || parsed.hash ? "a URL of a backend ends with its path: no ? and no #." : null;
+  if (parsed.username || parsed.password) return "A URL of a backend may not hold a user or password.";
+  return parsed.search || parsed.hash ? "A URL of a backend ends with its path: no ? and no #." : null;
 });
 
 const backendMapping = z.strictObject({

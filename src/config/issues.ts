@@ -37,7 +37,7 @@ function valueAt(root: unknown, path: Path): unknown {
 }
 
 const article = (word: string): string => (/^[aeiou]/.test(word) ? `an ${word}` : `a ${word}`);
-const lastWord = (path: Path): string => String(path.findLast((part) => typeof part === "string") ?? "the file");
+const lastWord = (path: Path): string => String(path.findLast((part) => typeof part === "string") ?? "The file");
 /** `listen.0` and `names.1` are spoken of in the singular. */
 const noun = (path: Path): string =>
   typeof path.at(-1) === "number" ? lastWord(path).replace(/s$/, "") : lastWord(path);
@@ -45,13 +45,18 @@ const noun = (path: Path): string =>
 /** The problems of a failed parse, in plain words. `root` is what was parsed; paths are relative to it. */
 export function issuesToProblems(issues: readonly Issue[], schema: z.ZodType, root: unknown): Problem[] {
   const problems = issues.flatMap((issue) => toProblems(issue, [], schema, root));
-  // A misspelt key is one mistake, not also a missing one.
-  const meant = new Set(
-    problems
-      .filter((p) => p.code === "SLUICE_CONFIG_KEY" && p.closest)
-      .map((p) => pathText([...p.path.slice(0, -1), p.closest!])),
-  );
-  return problems.filter((p) => p.code !== "SLUICE_CONFIG_MISSING" || !meant.has(pathText(p.path)));
+  // A misspelt key is one mistake, not also a missing one, nor a mapping that lacks something.
+  const misspelt = problems.filter((p) => p.code === "SLUICE_CONFIG_KEY" && p.closest);
+  const meant = new Set(misspelt.map((p) => pathText([...p.path.slice(0, -1), p.closest!])));
+  const parents = new Set(misspelt.map((p) => pathText(p.path.slice(0, -1))));
+  const refused = new Set<string>();
+  return problems.filter((p) => {
+    const path = pathText(p.path);
+    if (p.code === "SLUICE_CONFIG_MISSING") return !meant.has(path);
+    if (p.code !== "SLUICE_CONFIG_VALUE") return true;
+    // One reason per value is enough.
+    return !parents.has(path) && !refused.has(path) && refused.add(path);
+  });
 }
 
 /** `services.web.listen.0`; empty for the whole file. */
@@ -74,13 +79,7 @@ function toProblems(issue: Issue, prefix: Path, schema: z.ZodType, root: unknown
       ];
     case "invalid_type":
       if (value === undefined) return [missing(path, wordsAt(schema, path))];
-      return [
-        configProblem(
-          "SLUICE_CONFIG_VALUE",
-          path,
-          `${noun(path)} must be ${typeWord(issue.expected)}, not ${shown(value)}.`,
-        ),
-      ];
+      return [wrongType(issue, path, value)];
     case "invalid_key":
       return [invalidKey(path)];
     case "too_small":
@@ -89,7 +88,7 @@ function toProblems(issue: Issue, prefix: Path, schema: z.ZodType, root: unknown
     case "invalid_format":
       return [configProblem("SLUICE_CONFIG_VALUE", path, formatRefusal(issue, value, noun(path)))];
     case "custom":
-      return [configProblem("SLUICE_CONFIG_VALUE", path, issue.message || `${shown(value)} is not allowed.`)];
+      return [configProblem("SLUICE_CONFIG_VALUE", path, customText(issue.message, value, noun(path)))];
     default:
       return [configProblem("SLUICE_CONFIG_VALUE", path, `${shown(value)} is not ${article(noun(path))}.`)];
   }
@@ -99,7 +98,26 @@ function formatRefusal(issue: Extract<Issue, { code: "invalid_format" }>, value:
   const affix = issue as { prefix?: string; suffix?: string };
   if (affix.prefix !== undefined) return `${shown(value)} must begin with ${JSON.stringify(affix.prefix)}.`;
   if (affix.suffix !== undefined) return `${shown(value)} must end with ${JSON.stringify(affix.suffix)}.`;
+  if (!issue.message.startsWith("Invalid ")) return customText(issue.message, value, what);
   return `${shown(value)} is not ${article(what)}.`;
+}
+
+/** A schema's own sentence; one without a subject (`must be …`, `is not …`) speaks of the value. */
+function customText(message: string, value: unknown, what: string): string {
+  if (!message || message === "Invalid input") return `${shown(value)} is not allowed as ${what}.`;
+  const sentence = message.replace(/[.\s]*$/, "");
+  if (/^(must|may|can) /.test(sentence)) return `${what} ${sentence}, not ${shown(value)}.`;
+  return /^(is|are|has|holds|lacks|begins|ends|cannot) /.test(sentence)
+    ? `${shown(value)} ${sentence}.`
+    : `${sentence}.`;
+}
+
+function wrongType(issue: Extract<Issue, { code: "invalid_type" }>, path: Path, value: unknown): Problem {
+  if (!issue.message.startsWith("Invalid "))
+    return configProblem("SLUICE_CONFIG_VALUE", path, customText(issue.message, value, noun(path)));
+  const message = `${noun(path)} must be ${typeWord(issue.expected)}, not ${shown(value)}.`;
+  const entry = issue.expected === "array" && (typeof value === "string" || typeof value === "number");
+  return configProblem("SLUICE_CONFIG_VALUE", path, message, entry ? { hint: `Write [${value}].` } : {});
 }
 
 function unknownKey(key: string, path: Path, valid: readonly string[]): Problem {
@@ -114,7 +132,7 @@ function invalidKey(path: Path): Problem {
 }
 
 function missing(path: Path, valid: readonly string[]): Problem {
-  const where = path.length > 1 ? lastWord(path.slice(0, -1)) : "the file";
+  const where = path.length > 1 ? noun(path.slice(0, -1)) : "The file";
   const message = `${where} needs the key ${JSON.stringify(String(path.at(-1) ?? ""))}.`;
   return configProblem("SLUICE_CONFIG_MISSING", path, message, valid.length ? { valid } : {});
 }

@@ -50,7 +50,7 @@ function judgePair(listener: Listener, first: Claim, second: Claim): Finding | n
   const name = listenerName(listener);
   const alsoAt = [{ path: first.path, message: "it is taken here" }];
   if (first.service !== null && first.service === second.service)
-    return { ...configProblem("SLUICE_CONFIG_DUPLICATE", second.path, `the listener ${name} stands twice.`), alsoAt };
+    return { ...configProblem("SLUICE_CONFIG_DUPLICATE", second.path, `The listener ${name} stands twice.`), alsoAt };
   const shared = first.method === second.method && tellsNamesApart(first.method, listener);
   if (!shared || first.service === null || second.service === null) {
     const owner = first.service ? `service ${first.service.name}` : `${first.method.name}`;
@@ -60,7 +60,7 @@ function judgePair(listener: Listener, first: Claim, second: Claim): Finding | n
   const [a, b] = [first.service, second.service];
   const both = b.names.find((n) => a.names.includes(n));
   if (both !== undefined) {
-    const message = `the name ${both} on ${name} already belongs to service ${a.name}.`;
+    const message = `The name ${both} on ${name} already belongs to service ${a.name}.`;
     const path: Path = ["services", b.name, "names", b.names.indexOf(both)];
     const there = [{ path: ["services", a.name, "names", a.names.indexOf(both)], message: "it is taken here" }];
     return { ...configProblem("SLUICE_CONFIG_DUPLICATE", path, message), alsoAt: there };
@@ -79,6 +79,6 @@ function repeatedNames(service: Service): Finding[] {
     if (first === i) return [];
     const alsoAt = [{ path: ["services", service.name, "names", first], message: "it stands here first" }];
     const path: Path = ["services", service.name, "names", i];
-    return [{ ...configProblem("SLUICE_CONFIG_DUPLICATE", path, `the name ${name} stands twice.`), alsoAt }];
+    return [{ ...configProblem("SLUICE_CONFIG_DUPLICATE", path, `The name ${name} stands twice.`), alsoAt }];
   });
 }

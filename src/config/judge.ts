@@ -52,7 +52,7 @@ function attempt(judgement: () => Problem[]): Problem[] {
   try {
     return judgement();
   } catch (error) {
-    const message = `a judgement failed: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `A judgement failed: ${error instanceof Error ? error.message : String(error)}`;
     return [{ ...configProblem("SLUICE_INTERNAL", [], message), source: "internal" }];
   }
 }
@@ -65,13 +65,15 @@ function lift(problem: Finding, at: (path: Path) => Path, method: AnyMethod, dep
   return { ...problem, path: rename(problem.path), ...(alsoAt ? { alsoAt } : {}) };
 }
 
-/** The shared rules and a method's own may see the same thing: the first one told stays. */
+/** The shared rules and a method's own may see the same thing: an error comes before a warning, then who told first. */
 function withoutRepeats(found: Finding[]): Finding[] {
-  const seen = new Set<string>();
-  return found.filter((p) => {
-    const key = `${p.code} ${p.severity} ${p.path.join(".")}`;
-    return seen.has(key) ? false : seen.add(key);
-  });
+  const kept = new Map<string, Finding>();
+  for (const problem of found) {
+    const key = `${problem.code} ${problem.path.join(".")}`;
+    const earlier = kept.get(key);
+    if (!earlier || (earlier.severity === "warning" && problem.severity === "error")) kept.set(key, problem);
+  }
+  return [...kept.values()];
 }
 
 const warning = (problem: Finding): Finding => ({ ...problem, severity: "warning" });
@@ -90,7 +92,7 @@ function judgeArrival(service: Service, method: AnyMethod): Finding[] {
       found.push(configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["listen", i], message));
     }
     if (method.runs === "kernel" && (l.address === "0.0.0.0" || l.address === "::")) {
-      const message = `a VIP is one address: ${method.name} cannot serve ${listenerName(l)}.`;
+      const message = `A VIP is one address: ${method.name} cannot serve ${listenerName(l)}.`;
       found.push(configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["listen", i], message));
     }
   });
@@ -108,7 +110,7 @@ function judgeBackends(service: Service, method: AnyMethod): Finding[] {
     const earlier = first.get(name);
     if (earlier !== undefined) {
       const alsoAt = [{ path: ["backends", earlier], message: "it stands here first" }];
-      found.push({ ...configProblem("SLUICE_CONFIG_DUPLICATE", path, `the backend ${name} stands twice.`), alsoAt });
+      found.push({ ...configProblem("SLUICE_CONFIG_DUPLICATE", path, `The backend ${name} stands twice.`), alsoAt });
       return;
     }
     first.set(name, i);
@@ -127,7 +129,7 @@ function judgeBackends(service: Service, method: AnyMethod): Finding[] {
   });
   if (backends.length === 0)
     found.push(
-      warning(configProblem("SLUICE_CONFIG_VALUE", ["backends"], "there is no backend: nothing can be served.")),
+      warning(configProblem("SLUICE_CONFIG_VALUE", ["backends"], "There is no backend: nothing can be served.")),
     );
   else if (!backends.some((b) => b.weight > 0 && b.admin === "ready"))
     found.push(
@@ -135,7 +137,7 @@ function judgeBackends(service: Service, method: AnyMethod): Finding[] {
         configProblem(
           "SLUICE_CONFIG_VALUE",
           ["backends"],
-          "no backend may get work: all have weight 0 or are not ready.",
+          "No backend may get work: all have weight 0 or are not ready.",
         ),
       ),
     );
@@ -156,12 +158,12 @@ function judgeCheck(service: Service): Finding[] {
   if (check === null) return [];
   const found: Finding[] = [];
   if (check.timeout >= check.interval) {
-    const message = "the check's timeout is not shorter than its interval: a dead backend is noticed late.";
+    const message = "The check's timeout is not shorter than its interval: a dead backend is noticed late.";
     found.push(warning(configProblem("SLUICE_CONFIG_VALUE", ["check", "timeout"], message)));
   }
   backends.forEach((backend, i) => {
     if (backend.port !== null || listen.length > 0) return;
-    const message = `the check of ${backendName(backend)} needs a port.`;
+    const message = `The check of ${backendName(backend)} needs a port.`;
     found.push(
       configProblem("SLUICE_CONFIG_MISSING", ["backends", i, "port"], message, {
         hint: "Write ADDRESS:PORT, or `check: none`.",

@@ -19,12 +19,13 @@ const refused = (file: string, problems: Problem[]): Loaded => ({
 
 /**
  * Loads a configuration: `.yaml`, `.yml`, `.json`, `-` (YAML on standard input), or `.ts`/`.js`/`.mjs` whose default export it is. Never throws and
- * always ends. `bundleDir` keeps a TypeScript configuration's bundle for the workers.
+ * always ends. `bundleDir` keeps a TypeScript configuration's bundle for the workers;
+ * `codeLimit` is how long its code may run, ms.
  */
 export async function loadConfig(
   file: string,
   catalog: Catalog,
-  options: { bundleDir?: string } = {},
+  options: { bundleDir?: string; codeLimit?: number } = {},
 ): Promise<Loaded> {
   const input = file === "-";
   const extension = input ? ".yaml" : extname(file).toLowerCase();
@@ -36,10 +37,10 @@ export async function loadConfig(
     const message = `${JSON.stringify(extension || file)} is not a kind of configuration: .yaml, .yml, .json or .ts.`;
     return refused(file, [configProblem("SLUICE_CONFIG_READ", [], message)]);
   }
-  const code = await loadCode(file, options.bundleDir ?? null);
+  const code = await loadCode(file, options.bundleDir ?? null, options.codeLimit);
   if (!code.ok) return refused(file, code.problems);
   const functions = functionPaths(code.value.value).map((path) =>
-    configProblem("SLUICE_CONFIG_VALUE", path, "a function cannot stand here: write the value itself."),
+    configProblem("SLUICE_CONFIG_VALUE", path, "A function cannot stand here: write the value itself."),
   );
   if (functions.length > 0) return refused(file, functions);
   return parseConfigValue(file, code.value.value, catalog, code.value.bundle);
@@ -57,9 +58,9 @@ function readText(file: string | 0): string | Problem {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     const { code } = error as { code?: string };
-    const reason = code === "ENOENT" ? "there is no such file" : code === "EACCES" ? "permission denied" : null;
+    const reason = code === "ENOENT" ? "There is no such file" : code === "EACCES" ? "Permission denied" : null;
     const message =
-      error instanceof TypeError ? "the file is not UTF-8 text" : (reason ?? `it cannot be read (${code})`);
+      error instanceof TypeError ? "The file is not UTF-8 text" : (reason ?? `It cannot be read (${code})`);
     return configProblem("SLUICE_CONFIG_READ", [], `${message}.`);
   } finally {
     if (fd) closeSync(fd);
@@ -67,4 +68,4 @@ function readText(file: string | 0): string | Problem {
 }
 
 const tooLarge = (bytes: number): Problem =>
-  configProblem("SLUICE_CONFIG_READ", [], `the file has ${bytes} bytes: at most ${MAX_CONFIG_BYTES} are read.`);
+  configProblem("SLUICE_CONFIG_READ", [], `The file has ${bytes} bytes: at most ${MAX_CONFIG_BYTES} are read.`);

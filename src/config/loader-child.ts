@@ -23,7 +23,7 @@ async function load(file: string, bundle: string): Promise<FromLoader> {
   console.log = console.info = console.debug = console.error;
   const module = (await import(pathToFileURL(resolve(bundle)).href)) as { default?: unknown };
   if (module.default === undefined)
-    return { kind: "refused", reasons: ["the file exports no default: write `export default defineConfig({ … })`"] };
+    return { kind: "refused", reasons: ["The file exports no default: write `export default defineConfig({ … })`"] };
   const plain = toPlainValue(await module.default);
   return "refused" in plain ? { kind: "refused", reasons: [plain.refused] } : { kind: "value", ...plain };
 }

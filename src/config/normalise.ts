@@ -29,7 +29,7 @@ function schedulerOf(service: WrittenService, fallback: string, catalog: Catalog
   const definition = catalog.schedulers.find((s) => s.name === name);
   if (!definition) {
     problems.push(
-      configProblem("SLUICE_INTERNAL", path, `the default scheduler ${JSON.stringify(name)} does not exist.`),
+      configProblem("SLUICE_INTERNAL", path, `The default scheduler ${JSON.stringify(name)} does not exist.`),
     );
     return { name, options: {} };
   }
@@ -97,7 +97,7 @@ export function toConfig(written: WrittenConfig, services: Service[], catalog: C
       const parsed = method.settings.safeParse({});
       if (parsed.success) settings[method.name] = parsed.data;
       else {
-        const message = `the file needs the key ${JSON.stringify(method.name)}: a service uses this method.`;
+        const message = `The file needs the key ${JSON.stringify(method.name)}: a service uses this method.`;
         problems.push(configProblem("SLUICE_CONFIG_MISSING", [method.name], message));
       }
     }

@@ -9,7 +9,7 @@ import { configSchema, serviceSchema } from "./schema.ts";
 import { createSourceText, type SourceText, wholeFile } from "./source-text.ts";
 
 /** Largest configuration that is read, bytes. */
-export const MAX_CONFIG_BYTES = 4 * 2 ** 20;
+export const MAX_CONFIG_BYTES = 2 * 2 ** 20;
 
 interface Judged {
   /** All errors and warnings, by position, each with its place. */
@@ -19,7 +19,18 @@ interface Judged {
 }
 /** What came of a configuration: the value with warnings at most, or the problems that refuse it. */
 export type Loaded = Judged &
-  ({ ok: true; value: Config; warnings: Problem[]; bundle: string | null } | { ok: false; warnings: Problem[] });
+  (
+    | {
+        ok: true;
+        value: Config;
+        /** The plain value as it was written. */
+        raw: unknown;
+        warnings: Problem[];
+        /** Path of the bundle of a TypeScript configuration, when it was kept. */
+        bundle: string | null;
+      }
+    | { ok: false; warnings: Problem[] }
+  );
 
 type Locate = (problem: Problem) => Place;
 
@@ -27,12 +38,13 @@ type Locate = (problem: Problem) => Place;
 export function parseConfig(file: string, text: string, catalog: Catalog): Loaded {
   const document = parseConfigDocument(file, text);
   const locate: Locate = (p) => document.locate(p.path, p.code === "SLUICE_CONFIG_KEY" ? "key" : "value");
-  if (document.value === undefined) return finish(document.problems, null, document.source, locate);
+  if (document.value === undefined) return finish(document.problems, null, undefined, document.source, locate);
   const { problems, config } = parseValue(document.value, catalog);
   const repeated = new Set(document.problems.map((p) => pathText(p.path)));
   return finish(
     [...document.problems, ...problems.filter((p) => !sameKey(p, repeated))],
     config,
+    document.value,
     document.source,
     locate,
   );
@@ -45,15 +57,15 @@ const sameKey = (problem: Problem, repeated: ReadonlySet<string>): boolean =>
 /** Judges a plain value that a program made: its problems have the file as their place. */
 export function parseConfigValue(file: string, value: unknown, catalog: Catalog, bundle: string | null): Loaded {
   const { problems, config } = parseValue(value, catalog);
-  const loaded = finish(problems, config, createSourceText(file, ""), () => wholeFile(file));
+  const loaded = finish(problems, config, value, createSourceText(file, ""), () => wholeFile(file));
   return loaded.ok ? { ...loaded, bundle } : loaded;
 }
 
-function finish(found: Finding[], config: Config | null, source: SourceText, locate: Locate): Loaded {
+function finish(found: Finding[], config: Config | null, raw: unknown, source: SourceText, locate: Locate): Loaded {
   const problems = found.map((finding) => placed(finding, locate)).sort(byPlace);
   const warnings = problems.filter((p) => p.severity === "warning");
   if (config === null || warnings.length < problems.length) return { ok: false, problems, warnings, source };
-  return { ok: true, value: config, problems, warnings, source, bundle: null };
+  return { ok: true, value: config, raw, problems, warnings, source, bundle: null };
 }
 
 function placed({ alsoAt, ...problem }: Finding, locate: Locate): Problem & { place: Place } {

@@ -17,7 +17,7 @@ export function toPlainValue(value: unknown): { value: unknown } | { refused: st
   let count = 0;
   const convert = (part: unknown, path: Path): unknown => {
     if (++count > MAX_VALUES || path.length > MAX_DEPTH)
-      throw new Refused("the configuration is too large, or holds itself");
+      throw new Refused("The configuration is too large, or holds itself");
     if (typeof part === "function") return { $fn: path.join(".") };
     if (part === null || typeof part === "string" || typeof part === "boolean") return part;
     if (typeof part === "number" && Number.isFinite(part)) return part;
@@ -27,13 +27,13 @@ export function toPlainValue(value: unknown): { value: unknown } | { refused: st
       return Object.fromEntries(entries.map(([key, item]) => [key, convert(item, [...path, key])]));
     }
     throw new Refused(
-      `${path.join(".") || "the configuration"} is neither text, number, true, false, list nor mapping`,
+      `${path.join(".") || "The configuration"} is neither text, number, true, false, list nor mapping`,
     );
   };
   try {
     return { value: convert(value, []) };
   } catch (error) {
-    return { refused: error instanceof Refused ? error.message : `the configuration cannot be read: ${String(error)}` };
+    return { refused: error instanceof Refused ? error.message : `The configuration cannot be read: ${String(error)}` };
   }
 }
 

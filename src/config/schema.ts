@@ -40,7 +40,7 @@ const exactlyOne =
       given.length === 0
         ? `${what} needs one of: ${keys.join(", ")}.`
         : `${what} can be only one of: ${given.join(", ")}.`;
-    context.addIssue({ code: "custom", message, path: given.length > 1 ? [given[1]!] : [] });
+    context.addIssue({ code: "custom", message });
   };
 
 function schedulerSchema(catalog: Catalog): z.ZodType {

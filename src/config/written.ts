@@ -1,31 +1,31 @@
-import { z } from "zod";
 import type { Catalog } from "../catalog.ts";
 import type { CheckConfig } from "../core/check.ts";
 import { type Config, listenerName, type Service } from "../core/service.ts";
 import { formatDuration } from "../core/words.ts";
 import { fromBackend } from "./fields.ts";
+import { fillDefaults } from "./fill.ts";
 
-/** Options in the form they are written in: durations and sizes as words. What cannot go back stays as parsed. */
-function encode(schema: z.ZodType | undefined, options: unknown): unknown {
-  if (!schema) return options;
-  try {
-    return z.encode(schema, options);
-  } catch {
-    return options;
-  }
-}
+type Mapping = Record<string, unknown>;
+
+const mapping = (value: unknown): Mapping =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
 
 /**
- * A configuration in its written form with every default filled in: plain JSON that loads to the same again.
- * The inverse of loading, up to what was left out.
+ * A loaded configuration in its written form with every default filled in: plain JSON that loads to the same again.
+ * `raw` is the value that was loaded: options are taken from it, since only a schema's way in is known.
  */
-export function toWritten(config: Config, catalog: Catalog): Record<string, unknown> {
+export function toWritten(config: Config, raw: unknown, catalog: Catalog): Mapping {
+  const file = mapping(raw);
   const settings = catalog.methods
-    .filter((m) => config.settings[m.name] !== undefined)
-    .map((m) => [m.name, encode(m.settings, config.settings[m.name])]);
+    .filter((m) => m.settings && config.settings[m.name] !== undefined)
+    .map((m) => [m.name, fillDefaults(m.settings!, file[m.name] ?? {})]);
+  const services = config.services.map((s) => [
+    s.name,
+    toWrittenService(s, mapping(mapping(file.services)[s.name]), catalog),
+  ]);
   return {
     version: config.version,
-    services: Object.fromEntries(config.services.map((s) => [s.name, serviceToWritten(s, catalog)])),
+    services: Object.fromEntries(services),
     ...Object.fromEntries(settings),
     ...(config.workers === null ? {} : { workers: config.workers }),
     log: config.log,
@@ -33,27 +33,34 @@ export function toWritten(config: Config, catalog: Catalog): Record<string, unkn
   };
 }
 
-function serviceToWritten(service: Service, catalog: Catalog): Record<string, unknown> {
-  const method = catalog.methods.find((m) => m.name === service.method);
-  const scheduler = catalog.schedulers.find((s) => s.name === service.scheduler.name);
+function toWrittenService(service: Service, raw: Mapping, catalog: Catalog): Mapping {
+  const own = catalog.methods
+    .filter((m) => m.name === service.method || raw[m.name] !== undefined)
+    .map((m) => [m.name, fillDefaults(m.options, raw[m.name] ?? {})]);
+  const { name } = service.scheduler;
+  const scheduler = catalog.schedulers.find((s) => s.name === name);
+  const options = scheduler ? fillDefaults(scheduler.options, mapping(raw.scheduler)[name] ?? {}) : {};
   return {
     method: service.method,
     listen: service.listen.map(listenerName),
     names: service.names,
-    scheduler: { [service.scheduler.name]: encode(scheduler?.options, service.scheduler.options) },
+    scheduler: { [name]: options },
     backends: service.backends.map(fromBackend),
-    check: service.check === null ? "none" : checkToWritten(service.check, catalog),
-    [service.method]: encode(method?.options, service.options),
+    check: service.check === null ? "none" : toWrittenCheck(service.check, mapping(raw.check), catalog),
+    ...Object.fromEntries(own),
   };
 }
 
-function checkToWritten(check: CheckConfig, catalog: Catalog): Record<string, unknown> {
-  const definition = catalog.checks.find((c) => c.name === check.kind);
+function toWrittenCheck(check: CheckConfig, raw: Mapping, catalog: Catalog): Mapping {
+  const { kind, interval, timeout, rise, fall } = check;
+  const definition = catalog.checks.find((c) => c.name === kind);
+  const given = raw[kind] ?? {};
+  const short = typeof given === "object" ? given : (definition?.fromShort?.(given) ?? {});
   return {
-    [check.kind]: encode(definition?.options, check.options),
-    interval: formatDuration(check.interval),
-    timeout: formatDuration(check.timeout),
-    rise: check.rise,
-    fall: check.fall,
+    [kind]: definition ? fillDefaults(definition.options, short) : short,
+    interval: formatDuration(interval),
+    timeout: formatDuration(timeout),
+    rise,
+    fall,
   };
 }

@@ -7,7 +7,7 @@ import { formatDuration, parseDuration, parseSize } from "./words.ts";
  */
 export function duration(limits: { min?: number; max?: number } = {}) {
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = limits;
-  return z.codec(z.string(), z.number(), {
+  return z.codec(z.string("must be a duration such as 500ms, 2s or 1m"), z.number(), {
     decode: (text, context) => {
       const ms = parseDuration(text);
       if (ms !== null && ms >= min && ms <= max) return ms;
@@ -25,7 +25,7 @@ export function duration(limits: { min?: number; max?: number } = {}) {
 /** Schema of a size: text such as `512B`, `64KiB`, `1MiB` in, bytes out; both ways. */
 export function size(limits: { min?: number; max?: number } = {}) {
   const { min = 0, max = Number.MAX_SAFE_INTEGER } = limits;
-  return z.codec(z.string(), z.number(), {
+  return z.codec(z.string("must be a size such as 512B, 64KiB or 1MiB"), z.number(), {
     decode: (text, context) => {
       const bytes = parseSize(text);
       if (bytes !== null && bytes >= min && bytes <= max) return bytes;

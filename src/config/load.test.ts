@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadConfig, MAX_CONFIG_BYTES } from "./load.ts";
+import { testCatalog } from "./test-catalog.ts";
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "sluice-load-test-"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const body = `{ version: 1, services: { shop: { method: "proxy", listen: ["10.0.0.1:80"], backends: ["10.0.0.2:80"] } } }`;
+const write = (name: string, text: string | Uint8Array): string => {
+  const file = join(dir, name);
+  writeFileSync(file, text);
+  return file;
+};
+const told = async (file: string): Promise<string[]> => {
+  const loaded = await loadConfig(file, testCatalog);
+  return loaded.problems.map((p) => `${p.path.join(".")} ${p.code} ${p.message}`);
+};
+
+describe("a file", () => {
+  test("that is not there, too large, no text or of an unknown kind is refused", async () => {
+    expect(await told(join(dir, "none.yaml"))).toEqual([" SLUICE_CONFIG_READ There is no such file."]);
+    expect(await told(write("a.toml", ""))).toEqual([
+      ' SLUICE_CONFIG_READ ".toml" is not a kind of configuration: .yaml, .yml, .json or .ts.',
+    ]);
+    expect(await told(write("b.yaml", new Uint8Array([0xff, 0xfe, 0x00])))).toEqual([
+      " SLUICE_CONFIG_READ The file is not UTF-8 text.",
+    ]);
+    expect((await told(write("c.yaml", new Uint8Array(MAX_CONFIG_BYTES + 1))))[0]).toContain("at most");
+    expect((await told(dir))[0]).toContain("SLUICE_CONFIG_READ");
+  });
+
+  test("in JSON loads like one in YAML", async () => {
+    const json = JSON.stringify({
+      version: 1,
+      services: { shop: { method: "proxy", listen: ["10.0.0.1:80"], backends: ["10.0.0.2:80"] } },
+    });
+    const loaded = await loadConfig(write("d.json", json), testCatalog);
+    expect(loaded.ok && loaded.value.services[0]!.name).toBe("shop");
+  });
+});
+
+describe("a TypeScript configuration", () => {
+  test("is typed, may import, and loads like YAML; its bundle is kept when asked", async () => {
+    write("part.ts", `export const port: number = 8080;`);
+    const file = write(
+      "a.config.ts",
+      `import { defineConfig } from "sluice";
+       import { port } from "./part.ts";
+       console.log("talk of the file");
+       export default defineConfig({ version: 1, services: { shop: { method: "proxy", listen: [\`10.0.0.1:\${port}\`], backends: ["10.0.0.2:80"] } } });`,
+    );
+    const bundleDir = join(dir, "revision");
+    mkdirSync(bundleDir);
+    const loaded = await loadConfig(file, testCatalog, { bundleDir });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(loaded.value.services[0]!.listen).toEqual([{ address: "10.0.0.1", port: 8080, protocol: "tcp" }]);
+    expect(readFileSync(loaded.bundle!, "utf8")).toContain("talk of the file");
+    const again = await loadConfig(file, testCatalog);
+    expect(again.ok && again.bundle).toBeNull();
+  });
+
+  test("is judged like YAML, with the file as the place", async () => {
+    const loaded = await loadConfig(
+      write("b.config.ts", `export default ${body.replace("proxy", "prxy")}`),
+      testCatalog,
+    );
+    expect(loaded.problems).toMatchObject([
+      { path: ["services", "shop", "method"], closest: "proxy", place: { line: 1, column: 1, endColumn: 1 } },
+    ]);
+  });
+
+  test("that does not parse, throws, exports nothing, or holds itself is refused", async () => {
+    expect((await told(write("c.config.ts", "export default {{")))[0]).toContain("SLUICE_CONFIG_CODE");
+    expect(await told(write("d.config.ts", `throw new TypeError("no such luck")`))).toEqual([
+      " SLUICE_CONFIG_CODE TypeError: no such luck.",
+    ]);
+    expect((await told(write("e.config.ts", "export const a = 1")))[0]).toContain("exports no default");
+    expect((await told(write("f.config.ts", "const a: any = {}; a.a = a; export default a")))[0]).toContain(
+      "holds itself",
+    );
+    expect((await told(write("g.config.ts", "process.exit(7)")))[0]).toContain("exit code 7");
+  });
+
+  test("may not hold a function where a value is needed", async () => {
+    const file = write("h.config.ts", `export default ${body.replace(`"proxy"`, `"proxy", scheduler: () => 1`)}`);
+    expect((await told(file))[0]).toStartWith(
+      "services.shop.scheduler SLUICE_CONFIG_VALUE A function cannot stand here",
+    );
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("runs without the rights of the daemon", async () => {
+    const target = join(dir, "stolen");
+    const text = `import { writeFileSync } from "node:fs"; let what = "" + process.getuid();
+      try { writeFileSync(${JSON.stringify(target)}, "x"); what += " wrote" } catch (e) { what += " " + e.code }
+      export default { version: what }`;
+    const loaded = await loadConfig(write("i.config.ts", text), testCatalog);
+    expect(loaded.problems.map((p) => p.message).join()).toContain("65534 EACCES");
+    expect(existsSync(target)).toBe(false);
+  });
+
+  test("that does not end is ended", async () => {
+    const loaded = await loadConfig(write("j.config.ts", "for (;;) {}"), testCatalog, { codeLimit: 500 });
+    expect(loaded.problems[0]!.message).toContain("did not finish within 500ms");
+  });
+});
