@@ -1,4 +1,3 @@
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type { ProbeTarget, Verdict } from "../core/check.ts";
 import type { Code } from "../core/codes.ts";
 import { formatDuration } from "../core/words.ts";
@@ -20,7 +19,7 @@ export interface Conversation {
 export type Finding = Omit<Verdict, "latency">;
 
 export interface ProbeTls {
-  /** Server name for SNI and for the certificate; without one neither is sent nor compared. */
+  /** Name for SNI and for the certificate; without one the certificate must be for the address. */
   name?: string;
   /** Take any certificate. */
   insecure?: boolean;
@@ -126,15 +125,9 @@ class Probe {
     this.#talk();
   }
 
-  #tlsFault({ name, insecure }: ProbeTls, authorized: boolean, error: Error | null): string | undefined {
+  #tlsFault({ insecure }: ProbeTls, authorized: boolean, error: Error | null): string | undefined {
     if (insecure) return error && !isCertificateError(error) ? `handshake failed: ${reason(error)}` : undefined;
-    if (!authorized) return `certificate refused: ${reason(error)}`;
-    return name ? this.#wrongName(name) : undefined;
-  }
-
-  #wrongName(name: string): string | undefined {
-    const certificate = (this.#socket as unknown as { getPeerCertificate(): PeerCertificate }).getPeerCertificate();
-    return checkServerIdentity(name, certificate) ? `certificate is not for ${name}` : undefined;
+    return authorized ? undefined : `certificate refused: ${reason(error)}`;
   }
 
   #talk(): void {

@@ -44,7 +44,10 @@ const options = z
         "may not hold Host, Connection, Content-Length or Transfer-Encoding (`host` sets the first)",
       )
       .default({}),
-    /** Speak TLS. `name`: server name for SNI and the certificate. `insecure`: take any certificate. */
+    /**
+     * Speak TLS. `name`: for SNI and the certificate. `insecure`: take any certificate. Trusted are the system's
+     * authorities and those of the file that NODE_EXTRA_CA_CERTS names.
+     */
     tls: z
       .union([
         z.boolean(),

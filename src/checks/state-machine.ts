@@ -70,9 +70,9 @@ export function observe(health: Health, verdict: Verdict, check: Pick<CheckConfi
   });
 }
 
-/** What an operator's word (or a new revision's) makes of a backend. */
-export function setAdmin(health: Health, admin: AdminState): Step {
-  const why = { code: "SLUICE_OPERATOR", detail: "set by an operator", latency: null, progress: null } as const;
+/** What an operator's word (or a new revision's; `detail` says whose) makes of a backend. */
+export function setAdmin(health: Health, admin: AdminState, detail = "set by an operator"): Step {
+  const why = { code: "SLUICE_OPERATOR", detail, latency: null, progress: null } as const;
   if (health.admin !== "maintenance" || admin === "maintenance" || !health.checked)
     return settle(health, { admin }, why);
   // Probes pause in maintenance: what was seen before it may no longer hold, so the first one after it decides.
