@@ -1,0 +1,191 @@
+/** The daemon itself, on loopback: revisions, workers that die, a supervisor that dies, drain. */
+import { afterAll, expect, test } from "bun:test";
+import { freePort, sluice, startBackend, startDaemon, type TestDaemon } from "../lib/daemon.ts";
+
+const backends = [startBackend("one"), startBackend("two")];
+const daemons: TestDaemon[] = [];
+afterAll(async () => {
+  for (const daemon of daemons) await daemon.dispose();
+  for (const backend of backends) backend.stop();
+});
+
+const proxyOn = (port: number, ports = backends.map((b) => b.port), more: object = {}) => ({
+  version: 1,
+  workers: 2,
+  services: {
+    web: {
+      method: "proxy",
+      listen: [`127.0.0.1:${port}`],
+      scheduler: "round-robin",
+      backends: ports.map((p) => `127.0.0.1:${p}`),
+      check: { tcp: true, interval: "200ms", timeout: "100ms", rise: 1, fall: 2 },
+      ...more,
+    },
+  },
+});
+
+async function serve(config: unknown): Promise<TestDaemon> {
+  const daemon = await startDaemon(config, "daemon");
+  daemons.push(daemon);
+  return daemon;
+}
+
+/** One request on a connection of its own; the body, or the error's code. */
+async function get(port: number, path = "/"): Promise<string> {
+  try {
+    return await (
+      await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: "close" }, keepalive: false })
+    ).text();
+  } catch (error) {
+    return `failed: ${(error as { code?: string }).code ?? error}`;
+  }
+}
+
+/** Who answers `count` requests: each worker has its own cursor, so a few requests may miss somebody. */
+async function answering(port: number, count = 12): Promise<string[]> {
+  return [...new Set(await Promise.all(Array.from({ length: count }, () => get(port))))].sort();
+}
+
+/** Requests one after the other while `during` runs; returns what was not served. */
+async function failuresWhile(port: number, during: () => Promise<void>): Promise<string[]> {
+  let going = true;
+  const failures: string[] = [];
+  const client = async () => {
+    while (going) {
+      const body = await get(port);
+      if (body !== "one" && body !== "two") failures.push(body);
+    }
+  };
+  const clients = Promise.all([client(), client(), client()]);
+  await during();
+  going = false;
+  await clients;
+  return failures;
+}
+
+test("a service is served, counted and shown", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  expect(await answering(port)).toEqual(["one", "two"]);
+  const status = daemon.status();
+  expect(status.schema).toBe("sluice.status/v1");
+  expect(status.services[0]).toMatchObject({ name: "web", method: "proxy", state: "serving" });
+  expect(status.services[0]!.counts.requests).toBe(12);
+  expect(status.services[0]!.counts.packetsIn).toBeNull();
+  expect(status.services[0]!.backends.map(({ state, share }) => [state, share])).toEqual([
+    ["up", 0.5],
+    ["up", 0.5],
+  ]);
+  expect(sluice("metrics", "--instance", daemon.instance).stdout).toContain('method="proxy"');
+});
+
+test("a bad revision changes nothing and says so; a good one loses no request", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  await daemon.write({ ...proxyOn(port), servcies: {} });
+  const refused = daemon.reload();
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("SLUICE_CONFIG_KEY");
+  expect(refused.stderr).toContain("the running configuration stays");
+  const failures = await failuresWhile(port, async () => {
+    // A listener more is a new generation of workers; a backend less is only a snapshot.
+    for (const next of [
+      proxyOn(port, undefined, { listen: [`127.0.0.1:${port}`, `127.0.0.1:${freePort()}`] }),
+      proxyOn(port, [backends[0]!.port]),
+    ]) {
+      await daemon.write(next);
+      expect(daemon.reload().code).toBe(0);
+      await Bun.sleep(300);
+    }
+  });
+  expect(failures).toEqual([]);
+  expect(await get(port)).toBe("one");
+});
+
+test("a listener that is taken refuses the whole revision", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  await daemon.write(proxyOn(port, undefined, { listen: [`127.0.0.1:${taken.port}`] }));
+  const refused = daemon.reload();
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("SLUICE_BIND");
+  expect(["one", "two"]).toContain(await get(port));
+  taken.stop(true);
+});
+
+test("at start a service that cannot bind is left out, said, and served once it can", async () => {
+  const [good, bad] = [freePort(), Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } })];
+  const config = proxyOn(good);
+  const blocked = { ...config.services.web, listen: [`127.0.0.1:${bad.port}`] };
+  const daemon = await serve({ ...config, services: { ...config.services, blocked } });
+  expect(["one", "two"]).toContain(await get(good));
+  expect(daemon.status().services.find(({ name }) => name === "blocked")).toMatchObject({ state: "failed" });
+  const { port } = bad;
+  bad.stop(true);
+  for (let i = 0; i < 60 && daemon.status().services.some(({ state }) => state === "failed"); i++) await Bun.sleep(100);
+  expect(["one", "two"]).toContain(await get(port));
+});
+
+test("a worker that is killed is replaced, and no connection is refused", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  const failures = await failuresWhile(port, async () => {
+    const workers = Bun.spawnSync(["pgrep", "-P", String(daemon.pid), "-f", "worker/main"])
+      .stdout.toString()
+      .trim()
+      .split("\n");
+    expect(workers.length).toBe(2);
+    process.kill(Number(workers[0]), "SIGKILL");
+    await Bun.sleep(1500);
+  });
+  // What the dead worker held is lost with it; nobody is refused.
+  expect(failures.length).toBeLessThanOrEqual(3);
+  expect(failures.filter((f) => f.includes("Refused"))).toEqual([]);
+  expect(daemon.said()).toContain("DIED");
+  expect(daemon.status().workers).toBe(2);
+});
+
+test("workers outlive their supervisor, and the next one takes over without a lost request", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  const failures = await failuresWhile(port, async () => {
+    await daemon.kill("SIGKILL");
+    await Bun.sleep(300);
+    await daemon.start();
+    await Bun.sleep(500);
+  });
+  expect(failures).toEqual([]);
+  expect(daemon.status().workers).toBe(2);
+});
+
+test("SIGTERM lets a download finish, then ends and leaves nothing", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port, [backends[0]!.port]));
+  const download = get(port, "/slow");
+  await Bun.sleep(300);
+  await daemon.kill("SIGTERM");
+  expect(await download).toBe(Array.from({ length: 10 }, (_, i) => `one${i}`).join(""));
+  expect(sluice("status", "--instance", daemon.instance).code).toBe(3);
+});
+
+test("a drained backend gets nothing new until it is ready again", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  const name = `web/127.0.0.1:${backends[0]!.port}`;
+  expect(sluice("set", "backend", name, "state", "drain", "--instance", daemon.instance).code).toBe(0);
+  await Bun.sleep(100);
+  expect(await answering(port)).toEqual(["two"]);
+  expect(daemon.status().services[0]!.backends[0]!.state).toBe("draining");
+  sluice("set", "backend", name, "state", "ready", "--instance", daemon.instance);
+  await Bun.sleep(100);
+  expect(await answering(port)).toEqual(["one", "two"]);
+});
+
+test("an instance has one daemon", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  const second = sluice("run", "-c", daemon.file, "--instance", daemon.instance);
+  expect(second.code).toBe(2);
+  expect(second.stderr).toContain("SLUICE_INSTANCE_BUSY");
+});

@@ -1,0 +1,114 @@
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import type { StatusModel } from "../../src/observe/status.ts";
+
+const root = join(import.meta.dirname, "../..");
+const command = join(root, "bin/sluice");
+let counter = 0;
+
+/** A name that no other test has. */
+export const uniqueName = (hint: string): string => `${hint}-${process.pid}-${++counter}`;
+
+/** Runs the sluice command to its end. */
+export function sluice(...args: string[]): { code: number; stdout: string; stderr: string } {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([command, ...args], { timeout: 30_000 });
+  return { code: exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+/** A daemon on loopback, with its own instance and configuration file. */
+export interface TestDaemon {
+  instance: string;
+  file: string;
+  pid: number;
+  /** All it has said so far. */
+  said(): string;
+  status(): StatusModel;
+  write(config: unknown): Promise<void>;
+  reload(): ReturnType<typeof sluice>;
+  /** Starts it again after `kill("SIGKILL")`. */
+  start(): Promise<void>;
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** Ends it, however it stands, and removes what is left. */
+  dispose(): Promise<void>;
+}
+
+/** Starts `sluice run` with a configuration (an object: JSON is YAML) and waits until it serves. */
+export async function startDaemon(config: unknown, hint = "test"): Promise<TestDaemon> {
+  const instance = uniqueName(hint);
+  const file = join("/tmp", `sluice-${instance}.yaml`);
+  let child: Subprocess<"ignore", "ignore", "pipe">;
+  let said = "";
+  const daemon: TestDaemon = {
+    instance,
+    file,
+    pid: 0,
+    said: () => said,
+    status: () => JSON.parse(sluice("status", "--json", "--instance", instance).stdout) as StatusModel,
+    write: async (next) => void (await Bun.write(file, JSON.stringify(next, null, 2))),
+    reload: () => sluice("reload", "--instance", instance),
+    async start() {
+      child = Bun.spawn([command, "run", "-c", file, "--instance", instance], {
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+      });
+      daemon.pid = child.pid;
+      const from = said.length;
+      void (async () => {
+        for await (const chunk of child.stderr) said += Buffer.from(chunk).toString();
+      })();
+      for (let i = 0; i < 200 && !said.slice(from).includes("sluice: serving"); i++) {
+        if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}:\n${said}`);
+        await Bun.sleep(50);
+      }
+    },
+    async kill(signal) {
+      child.kill(signal);
+      await child.exited;
+    },
+    async dispose() {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill("SIGTERM");
+        await Promise.race([child.exited, Bun.sleep(5000)]);
+        child.kill("SIGKILL");
+      }
+      Bun.spawnSync(["rm", "-f", file]);
+    },
+  };
+  await daemon.write(config);
+  await daemon.start();
+  return daemon;
+}
+
+/** A port on loopback that was free a moment ago. */
+export function freePort(): number {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  listener.stop(true);
+  return listener.port;
+}
+
+/** An HTTP backend that answers its own name; `/slow` drips a known body over a second. */
+export function startBackend(name: string, port = 0): { port: number; stop(): void; requests(): number } {
+  let requests = 0;
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port,
+    async fetch(request) {
+      requests++;
+      if (!request.url.endsWith("/slow")) return new Response(name);
+      const parts = Array.from({ length: 10 }, (_, i) => `${name}${i}`);
+      return new Response(
+        new ReadableStream({
+          async start(controller) {
+            for (const part of parts) {
+              controller.enqueue(part);
+              await Bun.sleep(100);
+            }
+            controller.close();
+          },
+        }),
+      );
+    },
+  });
+  return { port: server.port!, stop: () => void server.stop(true), requests: () => requests };
+}
