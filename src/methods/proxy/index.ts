@@ -1,0 +1,32 @@
+import { defineMethod } from "../../core/method.ts";
+import { judgeHttp, judgeHttpTogether } from "../../relay/judge.ts";
+import { type CompiledProxy, compile } from "./compile.ts";
+import { options, type ProxyOptions } from "./options.ts";
+
+/** A terminating HTTP/1.1 gateway: each request goes on as a new one, on a connection of our own. */
+export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
+  name: "proxy",
+  summary: "Relays each HTTP request to a backend over its own connections, and the response back.",
+  layer: 7,
+  runs: "worker",
+  options,
+  traits: {
+    face: "pick",
+    load: "own",
+    seesResponses: true,
+    translatesPort: true,
+    preparesRealServer: false,
+    checks: "backend",
+    needs: ["CAP_NET_BIND_SERVICE"],
+    counts: ["connections", "active", "requests", "errors", "retries", "bytesIn", "bytesOut"],
+    names: "optional",
+    arrival: "listen",
+    protocols: ["tcp"],
+    defaultScheduler: "least-connections",
+  },
+  judge: judgeHttp,
+  judgeTogether: judgeHttpTogether,
+  compile,
+  worker: async () => (await import("./worker.ts")).workerSide,
+});
+export default proxy;

@@ -1,0 +1,44 @@
+import type { WorkerSide } from "../../core/method.ts";
+import type { Service } from "../../core/service.ts";
+import { Backends } from "../../relay/backends.ts";
+import { Forwarder } from "../../relay/forwarder.ts";
+import { toClientLimits } from "../../relay/limits.ts";
+import type { BackendLimits } from "../../relay/pool.ts";
+import { serveHttp } from "../../relay/serve.ts";
+import { TrustList } from "../../relay/trust.ts";
+import { RESPONSE_FIELDS } from "../../relay/upstream.ts";
+import type { ProxyOptions } from "./options.ts";
+
+const optionsOf = (service: Service): ProxyOptions => service.options as ProxyOptions;
+
+function backendLimits({ timeouts, limits }: ProxyOptions): BackendLimits {
+  return {
+    size: limits.response,
+    fields: RESPONSE_FIELDS,
+    connectTimeout: timeouts.connect,
+    responseTimeout: timeouts.response,
+    readTimeout: timeouts.read,
+    poolTimeout: timeouts.pool,
+    poolSize: limits.pool,
+    tunnelTimeout: timeouts.tunnel,
+  };
+}
+
+/** Serves the proxy services of one worker. */
+export const workerSide: WorkerSide = {
+  async serve(assignment, doors) {
+    return serveHttp<Backends>(assignment, doors, {
+      state(service, _doors, shared) {
+        const options = optionsOf(service);
+        const rules = { ...options, trusted: new TrustList(options.trusted) };
+        return new Backends(service, doors, shared, rules, backendLimits(options));
+      },
+      client: (front) => new Forwarder(front),
+      limits(service) {
+        const { timeouts, limits } = optionsOf(service);
+        return toClientLimits(timeouts, limits, limits.body);
+      },
+      changed: (state) => state.changed(),
+    });
+  },
+};

@@ -1,0 +1,18 @@
+import { z } from "zod";
+import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
+
+/** What stands under `redirect:` of a service. Durations and sizes as words; parsed to ms and bytes. */
+export const options = z.strictObject({
+  status: z
+    .literal([301, 302, 303, 307, 308])
+    .default(302)
+    .describe("302: temporary; 307 and 308 keep the method; 301 and 308 are remembered by clients; 303 makes a GET."),
+  scheme: z
+    .enum(["http", "https"])
+    .default("http")
+    .describe("Scheme of the Location for backends without a url of their own."),
+  timeouts: z.strictObject(clientTimeouts).prefault({}).describe("Time-outs."),
+  limits: z.strictObject(clientLimits).prefault({}).describe("Bounds of what is read."),
+});
+
+export type RedirectOptions = z.output<typeof options>;

@@ -1,0 +1,174 @@
+import { type BlockAnswers, type BlockLimits, FieldBlock, scanFields } from "./field-block.ts";
+import { Field, mayBeNominated } from "./fields.ts";
+import { CR, HEX, HTAB, LF, SEMICOLON, SP, VALUE } from "./octets.ts";
+
+const State = {
+  SIZE_FIRST: 0,
+  SIZE: 1,
+  SPACE: 2,
+  EXTENSION: 3,
+  SIZE_LF: 4,
+  DATA: 5,
+  DATA_CR: 6,
+  DATA_LF: 7,
+  LAST: 8,
+  LAST_LF: 9,
+  TRAILER: 10,
+  DONE: 11,
+} as const;
+
+/** Digits of a chunk's size, leading zeros too: more than any real sender writes. */
+const SIZE_DIGITS = 16;
+/** Bytes of chunk extensions in one body; they end here and are worth nothing (RFC 9112 7.1.1). */
+const EXTENSION_BYTES = 4096;
+const TRAILER_LIMITS: BlockLimits = { size: 8192, fields: 64 };
+const MALFORMED = -1;
+const answers: BlockAnswers = { malformed: MALFORMED, tooLarge: MALFORMED };
+
+/**
+ * Reads a chunked body as it comes (RFC 9112 7.1) and says which of its bytes to pass on: all but extensions
+ * (`frames`), or the data alone. Holds no data; keeps at most 8 KiB of trailers.
+ */
+export class ChunkedReader {
+  /** Ranges of the last `feed`'s bytes to pass on: start, end, start, end … `count` numbers are valid. */
+  readonly ranges: number[] = [];
+  count = 0;
+  /** What follows the ranges: the trailer section, cleaned; null without trailers. */
+  tail: Buffer | null = null;
+  /** Bytes of data seen. */
+  total = 0;
+  private state: number = State.SIZE_FIRST;
+  private left = 0;
+  private digits = 0;
+  private extensions = 0;
+  private trailer: Buffer | null = null;
+  private frames = true;
+
+  get done(): boolean {
+    return this.state === State.DONE;
+  }
+
+  /** Ready for a new body. `frames`: pass the chunk framing on too; else only data. */
+  reset(frames: boolean): this {
+    this.state = State.SIZE_FIRST;
+    this.left = this.digits = this.extensions = this.total = this.count = 0;
+    this.tail = this.trailer = null;
+    this.frames = frames;
+    return this;
+  }
+
+  /**
+   * @returns offset of the first byte not used (`end` unless the body is done), or -1 when the body is malformed:
+   * then nothing after the ranges may be passed on and both connections must go.
+   */
+  feed(bytes: Buffer, start: number, end: number): number {
+    this.count = 0;
+    this.tail = null;
+    const { frames } = this;
+    let open = frames && this.state !== State.EXTENSION && this.state !== State.SPACE && this.state < State.TRAILER;
+    let from = start;
+    let i = start;
+    while (i < end && this.state < State.TRAILER) {
+      if (this.state === State.DATA) {
+        const stop = Math.min(end, i + this.left);
+        if (!frames) this.put(i, stop);
+        this.total += stop - i;
+        this.left -= stop - i;
+        i = stop;
+        if (this.left === 0) this.state = State.DATA_CR;
+        continue;
+      }
+      const next = this.step(bytes[i]!);
+      if (next < 0) return MALFORMED;
+      if (frames) {
+        const keep = next !== State.SPACE && next !== State.EXTENSION && next !== State.TRAILER;
+        if (keep && !open) from = i;
+        else if (!keep && open) this.put(from, i);
+        open = keep;
+      }
+      this.state = next;
+      if (next === State.TRAILER) break;
+      i++;
+    }
+    if (open && i > from) this.put(from, i);
+    return this.state === State.TRAILER ? this.trailers(bytes, i, end) : i;
+  }
+
+  private put(start: number, end: number): void {
+    if (end <= start) return;
+    this.ranges[this.count++] = start;
+    this.ranges[this.count++] = end;
+  }
+
+  /** The state after one octet that is not data; -1 when it may not stand there. */
+  private step(octet: number): number {
+    switch (this.state) {
+      case State.SIZE_FIRST:
+      case State.SIZE:
+        return this.sizeOctet(octet);
+      case State.SPACE:
+        if (octet === SEMICOLON) return State.EXTENSION;
+        return (octet === SP || octet === HTAB) && ++this.extensions <= EXTENSION_BYTES ? State.SPACE : MALFORMED;
+      case State.EXTENSION:
+        if (octet === CR) return State.SIZE_LF;
+        return VALUE[octet] === 1 && ++this.extensions <= EXTENSION_BYTES ? State.EXTENSION : MALFORMED;
+      case State.SIZE_LF:
+        if (octet !== LF) return MALFORMED;
+        return this.left === 0 ? State.LAST : State.DATA;
+      case State.DATA_CR:
+        return octet === CR ? State.DATA_LF : MALFORMED;
+      case State.DATA_LF:
+        this.digits = 0;
+        return octet === LF ? State.SIZE_FIRST : MALFORMED;
+      case State.LAST:
+        return octet === CR ? State.LAST_LF : State.TRAILER;
+      default: // LAST_LF
+        return octet === LF ? State.DONE : MALFORMED;
+    }
+  }
+
+  private sizeOctet(octet: number): number {
+    const digit = HEX[octet]!;
+    if (digit !== 255) {
+      // 2^49 * 16 is the last step that stays a safe integer.
+      if (++this.digits > SIZE_DIGITS || this.left >= 2 ** 49) return MALFORMED;
+      this.left = this.left * 16 + digit;
+      return State.SIZE;
+    }
+    if (this.state === State.SIZE_FIRST) return MALFORMED;
+    if (octet === CR) return State.SIZE_LF;
+    if (octet === SEMICOLON) return State.EXTENSION;
+    return octet === SP || octet === HTAB ? State.SPACE : MALFORMED;
+  }
+
+  /** Gathers the trailer section, then checks and cleans it. */
+  private trailers(bytes: Buffer, start: number, end: number): number {
+    const had = this.trailer?.length ?? 0;
+    const fresh = bytes.subarray(start, end);
+    const all = this.trailer === null ? fresh : Buffer.concat([this.trailer, fresh]);
+    const after = scanFields(all, 0, 0, all.length, trailerBlock, TRAILER_LIMITS, answers);
+    if (after < 0) return MALFORMED;
+    if (after === 0) {
+      this.trailer = Buffer.from(all);
+      return end;
+    }
+    this.trailer = null;
+    this.state = State.DONE;
+    if (this.frames) this.tail = cleanTrailers(all, trailerBlock);
+    return start + after - had;
+  }
+}
+
+const trailerBlock = new FieldBlock(TRAILER_LIMITS.fields);
+const CRLF = Buffer.from("\r\n");
+
+/** Trailer lines that may be passed on (RFC 9110 6.5.1): none that frames, routes or authenticates; then the empty line. */
+function cleanTrailers(bytes: Buffer, block: FieldBlock): Buffer {
+  const lines: Buffer[] = [];
+  for (let k = 0; k < block.count; k++) {
+    const plain = block.id[k] === Field.OTHER && mayBeNominated(bytes, block.name[k]!, block.nameEnd[k]!);
+    if (plain) lines.push(bytes.subarray(block.name[k]!, block.name[k + 1]!));
+  }
+  lines.push(CRLF);
+  return Buffer.concat(lines);
+}

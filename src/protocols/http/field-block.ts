@@ -1,0 +1,119 @@
+import { fieldOf } from "./fields.ts";
+import { COLON, CR, HTAB, LF, SP, TOKEN, VALUE } from "./octets.ts";
+import { NEED_MORE } from "./refusal.ts";
+
+/** What a block may cost. Sizes in bytes, counted from the message's first byte. */
+export interface BlockLimits {
+  readonly size: number;
+  readonly fields: number;
+}
+
+/** Answers for the three ways a block can be wrong, by the caller's side (request, response, trailer). */
+export interface BlockAnswers {
+  readonly malformed: number;
+  readonly tooLarge: number;
+}
+
+/**
+ * The field lines of one message as offsets into its bytes: no string, no object per field. One block is used over and
+ * over; its content is valid until the next scan.
+ */
+export class FieldBlock {
+  count = 0;
+  /** A line runs from `name[i]` to `name[i + 1]` (its CR LF included); `name[count]` is the end of the last. */
+  readonly name: Int32Array;
+  readonly nameEnd: Int32Array;
+  /** Value without the white space around it. */
+  readonly value: Int32Array;
+  readonly valueEnd: Int32Array;
+  readonly id: Uint8Array;
+  /** 1: not to be forwarded. */
+  readonly drop: Uint8Array;
+
+  constructor(capacity: number) {
+    this.name = new Int32Array(capacity + 1);
+    this.nameEnd = new Int32Array(capacity);
+    this.value = new Int32Array(capacity);
+    this.valueEnd = new Int32Array(capacity);
+    this.id = new Uint8Array(capacity);
+    this.drop = new Uint8Array(capacity);
+  }
+
+  /** Index of the first field of that id, or -1. */
+  find(id: number): number {
+    for (let i = 0; i < this.count; i++) if (this.id[i] === id) return i;
+    return -1;
+  }
+}
+
+/**
+ * Reads field lines from `at` up to and with the empty line (RFC 9112 5). A verdict is only given on whole lines, so
+ * the answer does not hang on how the bytes were cut.
+ * @returns offset after the empty line; NEED_MORE; or one of `answers`.
+ */
+export function scanFields(
+  bytes: Buffer,
+  start: number,
+  at: number,
+  end: number,
+  block: FieldBlock,
+  limits: BlockLimits,
+  answers: BlockAnswers,
+): number {
+  const { name, nameEnd, value, valueEnd, id, drop } = block;
+  const last = start + limits.size;
+  let count = 0;
+  let i = at;
+  for (;;) {
+    const line = i;
+    if (i < end && bytes[i] === CR) {
+      if (i + 1 < end && bytes[i + 1] === LF) {
+        if (i + 2 > last) return answers.tooLarge;
+        block.count = count;
+        name[count] = i;
+        return i + 2;
+      }
+      return unfinished(bytes, i, start, end, limits, answers);
+    }
+    while (i < end && TOKEN[bytes[i]!] === 1) i++;
+    const colon = i;
+    if (i >= end || bytes[i] !== COLON || i === line) return unfinished(bytes, i, start, end, limits, answers);
+    i++;
+    while (i < end && (bytes[i] === SP || bytes[i] === HTAB)) i++;
+    const from = i;
+    while (i < end && VALUE[bytes[i]!] === 1) i++;
+    if (i + 1 >= end || bytes[i] !== CR || bytes[i + 1] !== LF)
+      return unfinished(bytes, i, start, end, limits, answers);
+    let to = i;
+    while (to > from && (bytes[to - 1] === SP || bytes[to - 1] === HTAB)) to--;
+    i += 2;
+    if (i > last || count >= limits.fields) return answers.tooLarge;
+    name[count] = line;
+    nameEnd[count] = colon;
+    value[count] = from;
+    valueEnd[count] = to;
+    id[count] = fieldOf(bytes, line, colon);
+    drop[count] = 0;
+    count++;
+  }
+}
+
+/** The line that `at` stands in is wrong or not whole: which, only its LF tells. */
+export function unfinished(
+  bytes: Buffer,
+  at: number,
+  start: number,
+  end: number,
+  limits: BlockLimits,
+  answers: BlockAnswers,
+): number {
+  const feed = lineFeed(bytes, at, end);
+  if (feed < 0) return end - start > limits.size ? answers.tooLarge : NEED_MORE;
+  return feed + 1 - start > limits.size ? answers.tooLarge : answers.malformed;
+}
+
+/** Offset of the next LF at or after `at`, -1 when there is none before `end`. */
+export function lineFeed(bytes: Buffer, at: number, end: number): number {
+  const feed = bytes.indexOf(LF, at);
+  return feed < end ? feed : -1;
+}

@@ -1,0 +1,177 @@
+import type { FieldBlock } from "./field-block.ts";
+import { Field } from "./fields.ts";
+import { ascii, SP } from "./octets.ts";
+import { Method, type RequestHead } from "./request.ts";
+import { Framing, type ResponseHead } from "./response.ts";
+import { Form } from "./target.ts";
+
+/** Copies `bytes[start, end)`; @returns the offset after it. */
+export function put(out: Buffer, at: number, bytes: Buffer, start: number, end: number): number {
+  bytes.copy(out, at, start, end);
+  return at + (end - start);
+}
+
+export const putAll = (out: Buffer, at: number, bytes: Buffer): number => put(out, at, bytes, 0, bytes.length);
+
+/** Copies the lines that are not dropped, run by run. */
+function putFields(out: Buffer, at: number, bytes: Buffer, block: FieldBlock): number {
+  const { name, drop, count } = block;
+  let k = 0;
+  while (k < count) {
+    if (drop[k] === 1) {
+      k++;
+      continue;
+    }
+    const first = k;
+    while (k < count && drop[k] === 0) k++;
+    at = put(out, at, bytes, name[first]!, name[k]!);
+  }
+  return at;
+}
+
+function putNumber(out: Buffer, at: number, value: number): number {
+  return at + out.write(String(value), at, "latin1");
+}
+
+/** What a gateway writes into the requests of one client connection: made once, when it opens. */
+export interface RequestTail {
+  /** `Via` and `X-Forwarded-Proto` lines for an HTTP/1.1 and an HTTP/1.0 client. */
+  readonly lines: readonly [http10: Buffer, http11: Buffer];
+  /** The client's address. */
+  readonly address: Buffer;
+  /** Take the client's own X-Forwarded-* and Forwarded as true, and add to them. */
+  readonly trusted: boolean;
+  /** Host for an HTTP/1.0 client that sent none. */
+  readonly host: Buffer;
+}
+
+const HTTP11 = ascii(" HTTP/1.1\r\n");
+const HOST = ascii("Host: ");
+const FORWARDED_FOR = ascii("X-Forwarded-For: ");
+const FORWARDED_HOST = ascii("X-Forwarded-Host: ");
+const UPGRADE = ascii("Connection: upgrade\r\n");
+const CHUNKED = ascii("Transfer-Encoding: chunked\r\n");
+const MAX_FORWARDS = ascii("Max-Forwards: ");
+const LIST = ascii(", ");
+const CRLF = ascii("\r\n");
+const STAR = ascii("*");
+const ROOT = ascii("/");
+
+/** Most bytes that `writeRequest` adds to what the client sent, beside the tail's own lines. */
+export const REQUEST_EXTRA = 512;
+
+/**
+ * Writes the request as the next hop gets it (RFC 9110 7.6; RFC 9112 3.2): origin-form, version 1.1, one Host,
+ * without hop-by-hop fields, with Via and X-Forwarded-*. `upgrade`: offer the client's upgrade on.
+ * @returns offset after the head. `out` must have room for the head, the tail and REQUEST_EXTRA.
+ */
+export function writeRequest(
+  out: Buffer,
+  at: number,
+  bytes: Buffer,
+  head: RequestHead,
+  tail: RequestTail,
+  upgrade: boolean,
+): number {
+  const { fields, target } = head;
+  at = put(out, at, bytes, head.methodStart, head.methodEnd);
+  out[at++] = SP;
+  at = putTarget(out, at, bytes, head);
+  at = putAll(out, at, HTTP11);
+  // A Host line of ours comes first; one of the client's stays where it is.
+  if (target.form === Form.ABSOLUTE) at = putLine(out, at, HOST, bytes, head.hostStart, head.hostEnd);
+  else if (head.hostStart < 0) at = putLine(out, at, HOST, tail.host, 0, tail.host.length);
+  if (head.maxForwards > 0 && head.method === Method.OPTIONS) dropAll(fields, Field.MAX_FORWARDS);
+  if (!tail.trusted) dropForwarded(fields);
+  let forwardedFor = -1;
+  let forwardedHost = -1;
+  if (tail.trusted) {
+    forwardedFor = fields.find(Field.X_FORWARDED_FOR);
+    forwardedHost = fields.find(Field.X_FORWARDED_HOST);
+    dropAll(fields, Field.X_FORWARDED_FOR);
+  }
+  at = putFields(out, at, bytes, fields);
+  if (head.chunked) at = putAll(out, at, CHUNKED);
+  if (head.maxForwards > 0 && head.method === Method.OPTIONS) {
+    at = putNumber(out, putAll(out, at, MAX_FORWARDS), head.maxForwards - 1);
+    at = putAll(out, at, CRLF);
+  }
+  at = putAll(out, at, FORWARDED_FOR);
+  if (forwardedFor >= 0) at = putValues(out, at, bytes, fields, Field.X_FORWARDED_FOR);
+  at = putAll(out, putAll(out, at, tail.address), CRLF);
+  if (forwardedHost < 0 && head.hostStart >= 0)
+    at = putLine(out, at, FORWARDED_HOST, bytes, head.hostStart, head.hostEnd);
+  at = putAll(out, at, tail.lines[head.minor as 0 | 1]);
+  if (upgrade) {
+    at = put(out, at, bytes, fields.name[head.upgrade]!, fields.name[head.upgrade + 1]!);
+    at = putAll(out, at, UPGRADE);
+  }
+  return putAll(out, at, CRLF);
+}
+
+function putLine(out: Buffer, at: number, name: Buffer, bytes: Buffer, start: number, end: number): number {
+  at = put(out, putAll(out, at, name), bytes, start, end);
+  return putAll(out, at, CRLF);
+}
+
+function putTarget(out: Buffer, at: number, bytes: Buffer, head: RequestHead): number {
+  const { form, pathStart, pathEnd } = head.target;
+  if (pathStart === pathEnd) return putAll(out, at, head.method === Method.OPTIONS ? STAR : ROOT);
+  // `http://host?query` has no path; its origin-form is `/?query`.
+  if (form === Form.ABSOLUTE && bytes[pathStart] !== ROOT[0]) at = putAll(out, at, ROOT);
+  return put(out, at, bytes, pathStart, pathEnd);
+}
+
+function dropAll(fields: FieldBlock, id: number): void {
+  for (let k = 0; k < fields.count; k++) if (fields.id[k] === id) fields.drop[k] = 1;
+}
+
+function dropForwarded(fields: FieldBlock): void {
+  for (let k = 0; k < fields.count; k++) {
+    const id = fields.id[k]!;
+    if ((id >= Field.X_FORWARDED_FOR && id <= Field.FORWARDED) || id === Field.X_FORWARDED_PORT) fields.drop[k] = 1;
+  }
+}
+
+/** The values of all lines of one id as one list, each followed by a comma: empty values leave nothing. */
+function putValues(out: Buffer, at: number, bytes: Buffer, fields: FieldBlock, id: number): number {
+  for (let k = 0; k < fields.count; k++) {
+    if (fields.id[k] !== id || fields.value[k] === fields.valueEnd[k]) continue;
+    at = putAll(out, put(out, at, bytes, fields.value[k]!, fields.valueEnd[k]!), LIST);
+  }
+  return at;
+}
+
+const STATUS_LINE = ascii("HTTP/1.1 ");
+const CLOSE = ascii("Connection: close\r\n");
+
+/** How a response goes on to its client. */
+export interface ResponseEdit {
+  /** Say that the connection closes after it. */
+  close: boolean;
+  /** Announce chunked framing. */
+  chunked: boolean;
+  /** A `Date: …` line for a response that has none (RFC 9110 6.6.1). */
+  date: Buffer;
+}
+
+/** Most bytes that `writeResponse` adds to what the backend sent. */
+export const RESPONSE_EXTRA = 256;
+
+/**
+ * Writes the response head as the client gets it: version 1.1, SP after the status even without a reason (RFC 9112 4),
+ * without hop-by-hop fields. @returns offset after the head.
+ */
+export function writeResponse(out: Buffer, at: number, bytes: Buffer, head: ResponseHead, edit: ResponseEdit): number {
+  at = putAll(out, at, STATUS_LINE);
+  at = put(out, at, bytes, head.statusStart, head.statusStart + 3);
+  out[at++] = SP;
+  if (head.reasonEnd > head.statusStart + 4) at = put(out, at, bytes, head.statusStart + 4, head.reasonEnd);
+  at = putAll(out, at, CRLF);
+  at = putFields(out, at, bytes, head.fields);
+  if (!head.hasDate && head.status >= 200) at = putAll(out, at, edit.date);
+  if (edit.chunked && head.framing === Framing.CHUNKED) at = putAll(out, at, CHUNKED);
+  if (head.status === 101 || (head.status === 426 && !edit.close)) at = putAll(out, at, UPGRADE);
+  else if (edit.close) at = putAll(out, at, CLOSE);
+  return putAll(out, at, CRLF);
+}

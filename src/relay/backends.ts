@@ -1,0 +1,110 @@
+import { backendName } from "../core/backend.ts";
+import type { Code } from "../core/codes.ts";
+import type { WorkerDoors } from "../core/method.ts";
+import type { Service } from "../core/service.ts";
+import type { FieldBlock } from "../protocols/http/field-block.ts";
+import { Field } from "../protocols/http/fields.ts";
+import { ascii } from "../protocols/http/octets.ts";
+import type { RequestTail } from "../protocols/http/write.ts";
+import { Forwarder } from "./forwarder.ts";
+import type { Shared } from "./front.ts";
+import { type BackendLimits, Pool } from "./pool.ts";
+import { Cell, ServiceState } from "./service-state.ts";
+import type { TrustList } from "./trust.ts";
+
+/** What forwarding needs to know of a service beside its limits. */
+export interface ForwardingRules {
+  /** Our name in `Via`. */
+  readonly via: string;
+  /** Sends after the first. */
+  readonly retries: number;
+  /** Upgrade words let through, lower case. */
+  readonly upgrades: readonly string[];
+  /** Whose X-Forwarded-* are taken as true. */
+  readonly trusted: TrustList;
+}
+
+/** One service whose requests are forwarded: its backends' connections and its rules. */
+export class Backends extends ServiceState {
+  readonly upgrades: readonly Uint8Array[];
+  readonly retries: number;
+  private readonly pools: (Pool | undefined)[] = [];
+
+  private readonly doors: WorkerDoors;
+  private readonly shared: Shared;
+  private readonly rules: ForwardingRules;
+  private readonly limits: BackendLimits;
+  constructor(service: Service, doors: WorkerDoors, shared: Shared, rules: ForwardingRules, limits: BackendLimits) {
+    super(service, doors);
+    this.doors = doors;
+    this.shared = shared;
+    this.rules = rules;
+    this.limits = limits;
+    this.upgrades = rules.upgrades.map(ascii);
+    this.retries = rules.retries;
+  }
+
+  /** The pool of a backend; null when it is not of the service any more. */
+  pool(id: number): Pool | null {
+    const known = this.pools[id];
+    if (known !== undefined) return known;
+    const backend = this.balancer.backend(id);
+    if (backend === undefined) return null;
+    const port = backend.port ?? this.service.listen[0]!.port;
+    const count = () => this.cells.add(id, Cell.connections, 1);
+    const pool = new Pool(this.shared, this.limits, backend, port, count);
+    this.pools[id] = pool;
+    return pool;
+  }
+
+  /** Passive health: what happened goes to the supervisor and the log. */
+  observed(id: number, why: Code, detail: string): void {
+    this.doors.observed(this.name, id, why);
+    const backend = this.balancer.backend(id);
+    this.doors.log("warn", "backend failed", {
+      service: this.name,
+      backend: backend ? backendName(backend) : id,
+      code: why,
+      detail,
+    });
+  }
+
+  /** What our requests carry for a client at `address` that came to `listener`. */
+  tailFor(address: string, listener: string): RequestTail {
+    const { via, trusted } = this.rules;
+    const trust = trusted.has(address);
+    const proto = trust ? "" : "X-Forwarded-Proto: http\r\n";
+    const lines = (minor: number) => ascii(`${proto}Via: 1.${minor} ${via}\r\n`);
+    return { lines: [lines(0), lines(1)], address: ascii(address), trusted: trust, host: ascii(listener) };
+  }
+
+  /** How many members of the Via lines bear our name (RFC 9110 7.6.3). */
+  loops(bytes: Buffer, fields: FieldBlock): number {
+    let count = 0;
+    for (let k = 0; k < fields.count; k++) {
+      if (fields.id[k] !== Field.VIA) continue;
+      const value = bytes.toString("latin1", fields.value[k], fields.valueEnd[k]);
+      for (const member of value.split(",")) if (member.trim().split(/[ \t]+/)[1] === this.rules.via) count++;
+    }
+    return count;
+  }
+
+  /** The balancer has a new snapshot: lets go of backends that are gone, and saves what can be saved from the dead. */
+  changed(): void {
+    this.pools.forEach((pool, id) => {
+      const backend = this.balancer.backend(id);
+      if (backend?.state === "up" || backend?.state === "unchecked") {
+        pool!.closed = false;
+        return;
+      }
+      pool!.shut();
+      for (const upstream of [...pool!.all]) {
+        const client = upstream.worksFor;
+        if (!(client instanceof Forwarder)) continue;
+        if (backend?.state === "maintenance" && client.tunnelling) client.terminate();
+        else if (backend?.state === "down") client.moveOn();
+      }
+      if (backend === undefined && pool!.all.size === 0) delete this.pools[id];
+    });
+  }
+}

@@ -1,0 +1,390 @@
+import type { Code } from "../core/codes.ts";
+import { hashText } from "../core/hash.ts";
+import { ChunkedReader } from "../protocols/http/chunked.ts";
+import { dateLine } from "../protocols/http/date.ts";
+import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
+import { toErrorReply } from "../protocols/http/reply.ts";
+import { Method, parseRequest } from "../protocols/http/request.ts";
+import { closeGently, type TcpSocket } from "../runtime/tcp.ts";
+import type { Front } from "./front.ts";
+import { Cell, type ServiceState } from "./service-state.ts";
+import { Timed } from "./wheel.ts";
+import { Wire } from "./wire.ts";
+
+/** What the next byte from the client is. */
+export const Reading = {
+  /** Part of a request's head. */
+  HEAD: 0,
+  /** Part of a request's body. */
+  BODY: 1,
+  /** Part of the request after the one that is being answered: kept. */
+  NEXT: 2,
+  /** Part of another protocol, after an upgrade. */
+  TUNNEL: 3,
+  /** Nothing: the connection is being closed, or is gone. */
+  NOTHING: 4,
+} as const;
+
+/** Bytes that a client may send ahead (pipelining, or a body while a backend is being reached) before reading stops. */
+const AHEAD = 64 * 1024;
+
+/**
+ * One client connection: reads requests one after the other, strictly in order (RFC 9112 9.3), and hands each to the
+ * method's subclass. Everything about the request under way is a field here, so that a request costs no object.
+ */
+export abstract class Client<S extends ServiceState = ServiceState> extends Timed {
+  readonly wire = new Wire();
+  protected reading: number = Reading.HEAD;
+  /** Bytes received and not used yet: `input[at, …)`. */
+  protected input: Buffer | null = null;
+  protected at = 0;
+  /** Where the head of the request under way lies, for writing it once more to another backend. */
+  protected requestBytes: Buffer | null = null;
+  protected requestStart = 0;
+  /** Body bytes to come; -1 when it is chunked. */
+  protected bodyLeft = 0;
+  protected chunks: ChunkedReader | null = null;
+  isHead = false;
+  protected minor = 1;
+  protected expect = false;
+  /** No further request on this connection. */
+  protected close = false;
+  /** The response of the request under way has been handed to the wire, whole. */
+  protected answered = true;
+  protected service: S | null = null;
+  /** The peer has sent FIN. */
+  protected ended = false;
+  private paused = false;
+  /** A head has begun and is not whole: its time runs. */
+  private partial = false;
+  private requests = 0;
+  private progress = 0;
+  /** The service that this connection is counted for. */
+  private counted: S | null = null;
+  address = "";
+  /** u32 hash of the client's address: what schedulers that need a key get. */
+  key = 0;
+
+  readonly front: Front<S>;
+  constructor(front: Front<S>) {
+    super();
+    this.front = front;
+  }
+
+  // ---- what a method does ------------------------------------------------------------------------------------------
+  /** A request's head has been read: `front.head` over `requestBytes`. Answer it now or later. */
+  protected abstract request(): void;
+  /** More of the request's body is at hand: call `takeBody` now or later. */
+  protected abstract body(): void;
+  /** Bytes after an upgrade. */
+  protected tunnel(_chunk: Buffer): void {}
+  /** The client takes bytes again, all that waited is gone. */
+  protected flushed(): void {}
+  /** The client sent FIN in the middle of a request or tunnel. */
+  protected abstract cut(): void;
+  /** Takes `bytes[start, end)` of the request's body. */
+  protected abstract bodyPart(bytes: Buffer, start: number, end: number): void;
+  /** The request under way is over, maybe before its end: let go of what works for it. */
+  protected abstract over(): void;
+
+  // ---- socket events -----------------------------------------------------------------------------------------------
+  opened(socket: TcpSocket<Client<S>>): void {
+    this.wire.socket = socket as TcpSocket<unknown>;
+    this.address = socket.remoteAddress;
+    this.key = hashText(this.address, this.front.seed);
+    this.front.wheel.set(this, this.front.limits.headTimeout);
+  }
+
+  received(chunk: Buffer): void {
+    if (this.reading === Reading.NOTHING) return;
+    if (this.reading === Reading.TUNNEL) {
+      this.tunnel(chunk);
+      return;
+    }
+    if (this.input === null) {
+      this.input = chunk;
+      this.at = 0;
+    } else {
+      this.input = Buffer.concat([this.input.subarray(this.at), chunk]);
+      this.at = 0;
+    }
+    if (this.reading === Reading.HEAD) this.nextRequests();
+    else if (this.reading === Reading.BODY) this.body();
+    if (this.input !== null && this.input.length - this.at > AHEAD && this.reading !== Reading.HEAD) this.pause();
+  }
+
+  drained(): void {
+    if (!this.wire.flush()) return;
+    if (this.reading === Reading.NOTHING) {
+      this.shut();
+      return;
+    }
+    this.flushed();
+    if (this.reading === Reading.HEAD) this.nextRequests();
+  }
+
+  finished(): void {
+    this.ended = true;
+    if (this.reading === Reading.HEAD) this.hangUp();
+    else if (this.reading === Reading.BODY || this.reading === Reading.TUNNEL) this.cut();
+    else if (this.reading === Reading.NOTHING) this.shut();
+  }
+
+  closed(): void {
+    this.settle();
+    this.reading = Reading.NOTHING;
+    this.wire.drop();
+    this.front.wheel.remove(this);
+    this.input = this.requestBytes = null;
+    this.front.left(this);
+  }
+
+  expired(): void {
+    const { wheel, limits } = this.front;
+    if (this.wire.queued > 0) {
+      if (this.wire.taken === this.progress) {
+        this.terminate();
+        return;
+      }
+      this.progress = this.wire.taken;
+      wheel.set(this, limits.stallTimeout);
+    } else if (this.reading === Reading.HEAD) {
+      if (this.input === null) this.hangUp();
+      else this.refuse({ status: 408, code: "SLUICE_HTTP_REQUEST_TIMEOUT", why: "head not whole in time" });
+    } else if (this.reading === Reading.BODY) {
+      if (this.paused) wheel.set(this, limits.bodyTimeout);
+      else this.bodyLate();
+    }
+  }
+
+  protected bodyLate(): void {
+    this.refuse({ status: 408, code: "SLUICE_HTTP_REQUEST_TIMEOUT", why: "body not whole in time" });
+  }
+
+  // ---- requests ----------------------------------------------------------------------------------------------------
+  /** Reads requests from what is at hand, as long as each is answered at once. */
+  protected nextRequests(): void {
+    const { front } = this;
+    while (this.reading === Reading.HEAD) {
+      if (this.wire.queued > 0) {
+        this.stalled(); // a client that does not read gets no more work done
+        return;
+      }
+      this.resume();
+      const { input } = this;
+      if (input === null) {
+        if (this.ended) this.hangUp();
+        return;
+      }
+      const end = parseRequest(input, this.at, input.length, front.limits, front.head);
+      if (end < 0) {
+        this.refuse(refusalOf(end));
+        return;
+      }
+      if (end === 0) {
+        if (this.ended) this.hangUp();
+        else if (!this.partial) {
+          this.partial = true;
+          front.wheel.set(this, front.limits.headTimeout);
+        }
+        return;
+      }
+      this.begin(input, end);
+    }
+  }
+
+  private begin(input: Buffer, end: number): void {
+    const { front } = this;
+    const { head, wheel, limits } = front;
+    this.requestBytes = input;
+    this.requestStart = this.at;
+    this.consume(end);
+    this.requests++;
+    this.partial = false;
+    this.isHead = head.method === Method.HEAD;
+    this.minor = head.minor;
+    this.expect = head.expect;
+    this.close = head.close || front.draining || this.requests >= limits.requests;
+    this.answered = false;
+    if (head.chunked) {
+      this.bodyLeft = -1;
+      this.chunks = (this.chunks ?? new ChunkedReader()).reset(true);
+    } else this.bodyLeft = Math.max(0, head.length);
+    if (this.bodyLeft === 0) {
+      this.reading = Reading.NEXT;
+      wheel.clear(this);
+    } else {
+      this.reading = Reading.BODY;
+      wheel.set(this, limits.bodyTimeout);
+    }
+    this.service = front.site.find(input, head.hostStart, head.hostEnd);
+    if (this.service === null) {
+      this.refuse({ status: 404, code: "SLUICE_HTTP_NO_SERVICE", why: "" });
+      return;
+    }
+    this.count(this.service, end - this.requestStart);
+    if (this.bodyLeft > limits.body) {
+      this.refuse(refusalOf(Refused.BODY_LARGE));
+      return;
+    }
+    this.request();
+  }
+
+  private count(service: S, headSize: number): void {
+    const { cells } = service;
+    if (this.counted === null) {
+      this.counted = service;
+      cells.add(-1, Cell.connections, 1);
+    }
+    cells.add(-1, Cell.requests, 1);
+    cells.add(-1, Cell.active, 1);
+    cells.add(-1, Cell.bytesIn, headSize);
+  }
+
+  private consume(to: number): void {
+    if (to === this.input!.length) this.input = null;
+    this.at = to;
+  }
+
+  /**
+   * Hands the body bytes at hand, up to the body's end, to `bodyPart`. `reading` is NEXT when the body is whole, NOTHING
+   * when it was refused.
+   */
+  protected takeBody(): void {
+    const { input, chunks } = this;
+    const { wheel, limits } = this.front;
+    if (input === null || this.reading !== Reading.BODY) return;
+    const from = this.at;
+    let to: number;
+    if (this.bodyLeft >= 0) {
+      to = Math.min(input.length, from + this.bodyLeft);
+      this.bodyLeft -= to - from;
+      this.consume(to);
+      if (this.bodyLeft === 0) this.reading = Reading.NEXT;
+      this.bodyPart(input, from, to);
+    } else {
+      to = chunks!.feed(input, from, input.length);
+      if (to < 0) {
+        this.refuse(refusalOf(Refused.CHUNK));
+        return;
+      }
+      if (chunks!.total > limits.body) {
+        this.refuse(refusalOf(Refused.BODY_LARGE));
+        return;
+      }
+      this.consume(to);
+      if (chunks!.done) this.reading = Reading.NEXT;
+      for (let k = 0; k < chunks!.count; k += 2) this.bodyPart(input, chunks!.ranges[k]!, chunks!.ranges[k + 1]!);
+      if (chunks!.tail !== null) this.bodyPart(chunks!.tail, 0, chunks!.tail.length);
+    }
+    this.service!.cells.add(-1, Cell.bytesIn, to - from);
+    if (this.reading === Reading.NEXT) wheel.clear(this);
+    else wheel.set(this, limits.bodyTimeout);
+  }
+
+  // ---- answers -----------------------------------------------------------------------------------------------------
+  /** Refuses what the client sent: says why, and closes, for what follows cannot be told apart. */
+  protected refuse({ status, code, why }: Refusal): void {
+    this.front.log("info", "request refused", { client: this.address, status, code, why });
+    this.fail(status, code, why);
+  }
+
+  /** Ends the request under way with an error made here, and closes. */
+  protected fail(status: number, code: Code, why: string): void {
+    const service = this.service ?? this.front.site.fallback;
+    service?.cells.add(-1, Cell.errors, 1);
+    if (this.mayAnswer()) {
+      const reply = { status, date: dateLine(Date.now()), close: true, isHead: this.isHead };
+      this.answer(toErrorReply(code, why, reply));
+    }
+    this.hangUp();
+  }
+
+  /** False once a part of a response has left: another one behind it would be read as its body. */
+  protected mayAnswer(): boolean {
+    return true;
+  }
+
+  /** Sends a whole response of our own. */
+  protected answer(reply: Buffer): void {
+    this.wire.send(reply, 0, reply.length, false);
+    this.service?.cells.add(-1, Cell.bytesOut, reply.length);
+    this.stalled();
+  }
+
+  /** The request under way is over, well or not. */
+  protected settle(): void {
+    if (this.answered) return;
+    this.answered = true;
+    // A refused head never became a request.
+    if (this.reading !== Reading.HEAD) this.service?.cells.add(-1, Cell.active, -1);
+    this.over();
+    this.requestBytes = null;
+  }
+
+  /** After a whole request and its whole response: closes, or goes on. */
+  protected next(): void {
+    const { front } = this;
+    const close = this.close || (front.draining && this.input === null);
+    this.settle();
+    if (close) {
+      this.hangUp();
+      return;
+    }
+    this.reading = Reading.HEAD;
+    this.service = null;
+    this.expect = this.isHead = false;
+    front.wheel.set(this, front.limits.idleTimeout);
+  }
+
+  /** Watches a client that does not take its bytes. */
+  protected stalled(): void {
+    if (this.wire.queued > 0 && this.deadline === Number.POSITIVE_INFINITY) {
+      this.progress = this.wire.taken;
+      this.front.wheel.set(this, this.front.limits.stallTimeout);
+    }
+  }
+
+  // ---- the connection ----------------------------------------------------------------------------------------------
+  protected pause(): void {
+    if (this.paused || this.wire.socket === null) return;
+    this.paused = true;
+    this.wire.socket.pause();
+  }
+
+  protected resume(): void {
+    if (!this.paused || this.wire.socket === null) return;
+    this.paused = false;
+    this.wire.socket.resume();
+  }
+
+  /** Closes once all that waits has gone out. */
+  hangUp(): void {
+    this.settle();
+    this.reading = Reading.NOTHING;
+    this.input = null;
+    this.resume();
+    if (this.wire.queued === 0) this.shut();
+    else this.front.wheel.set(this, this.front.limits.stallTimeout);
+  }
+
+  private shutting = false;
+  private shut(): void {
+    if (this.shutting || this.wire.socket === null || this.wire.queued > 0) return;
+    this.shutting = true;
+    this.front.wheel.remove(this);
+    closeGently(this.wire.socket);
+  }
+
+  /** Cuts the connection: the client must see that what it has is not whole. */
+  terminate(): void {
+    this.settle();
+    this.reading = Reading.NOTHING;
+    this.wire.socket?.terminate();
+  }
+
+  /** Is there nothing under way? */
+  get idle(): boolean {
+    return this.reading === Reading.HEAD && this.input === null;
+  }
+}

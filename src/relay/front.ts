@@ -1,0 +1,131 @@
+import type { WorkerDoors } from "../core/method.ts";
+import { listenerName } from "../core/service.ts";
+import type { InheritedSocket } from "../core/worker-protocol.ts";
+import type { RequestLimits } from "../protocols/http/request.ts";
+import { RequestHead } from "../protocols/http/request.ts";
+import { adoptListener, type TcpListener, type TcpSocket } from "../runtime/tcp.ts";
+import type { Client } from "./client.ts";
+import type { ServiceState } from "./service-state.ts";
+import type { Site } from "./site.ts";
+import type { Wheel } from "./wheel.ts";
+
+/** Bounds of the client side. Times in ms, sizes in bytes. */
+export interface ClientLimits extends RequestLimits {
+  /** Largest request body. */
+  readonly body: number;
+  /** Requests on one connection. */
+  readonly requests: number;
+  /** From a head's first byte (or the connection's start) to its last. */
+  readonly headTimeout: number;
+  /** Between two reads of a body. */
+  readonly bodyTimeout: number;
+  /** Between two requests. */
+  readonly idleTimeout: number;
+  /** Without the client taking a byte that waits for it. */
+  readonly stallTimeout: number;
+}
+
+/** What the fronts of one worker share. */
+export interface Shared {
+  readonly wheel: Wheel;
+  readonly seed: number;
+  readonly doors: WorkerDoors;
+  readonly connectionLimit: number;
+  /** Client connections of all fronts. */
+  connections: number;
+}
+
+/** One listening socket and its clients. */
+export class Front<S extends ServiceState = ServiceState> {
+  readonly head: RequestHead;
+  readonly name: string;
+  draining = false;
+  private readonly clients = new Set<Client<S>>();
+  private readonly listener: TcpListener;
+  private whenEmpty: (() => void) | null = null;
+
+  readonly shared: Shared;
+  readonly site: Site<S>;
+  readonly limits: ClientLimits;
+  constructor(
+    shared: Shared,
+    site: Site<S>,
+    limits: ClientLimits,
+    socket: InheritedSocket,
+    make: (front: Front<S>) => Client<S>,
+  ) {
+    this.shared = shared;
+    this.site = site;
+    this.limits = limits;
+    this.name = listenerName(socket);
+    this.head = new RequestHead(limits);
+    this.listener = adoptListener<Client<S>>(
+      socket.fd,
+      {
+        open: (opened) => this.arrived(opened),
+        data: (from, chunk) => from.data.received(chunk),
+        drain: (from) => from.data.drained(),
+        end: (from) => from.data.finished(),
+        close: (from) => from.data.closed(),
+        error: (from, error) => {
+          this.log("error", "a client connection failed inside", { error: String(error?.stack ?? error) });
+          from.terminate();
+        },
+      },
+      () => make(this),
+    );
+  }
+
+  get wheel(): Wheel {
+    return this.shared.wheel;
+  }
+  get seed(): number {
+    return this.shared.seed;
+  }
+  log(level: "debug" | "info" | "warn" | "error", message: string, fields: Record<string, unknown>): void {
+    this.shared.doors.log(level, message, { listener: this.name, ...fields });
+  }
+
+  private arrived(socket: TcpSocket<Client<S>>): void {
+    this.shared.connections++;
+    this.clients.add(socket.data);
+    socket.data.opened(socket);
+    // Beyond the limit a descriptor is worth more than a polite answer.
+    if (this.shared.connections <= this.shared.connectionLimit) return;
+    this.log("warn", "connection refused: limit reached", { code: "SLUICE_HTTP_CONNECTION_LIMIT" });
+    socket.terminate();
+  }
+
+  /** A client is gone. */
+  left(client: Client<S>): void {
+    if (!this.clients.delete(client)) return;
+    this.shared.connections--;
+    if (this.clients.size === 0) this.whenEmpty?.();
+  }
+
+  /**
+   * Stops accepting. Requests under way end, each with `Connection: close`; idle clients get `grace` ms to send one
+   * more, so that none is cut in the act of sending. Resolves when all are gone, at the latest after `deadline` ms.
+   */
+  async drain(deadline: number, grace = 1000): Promise<void> {
+    this.draining = true;
+    this.listener.stop();
+    if (this.clients.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.whenEmpty = resolve;
+    });
+    const idle = setTimeout(
+      () => {
+        for (const client of this.clients) if (client.idle) client.hangUp();
+      },
+      Math.min(grace, deadline),
+    );
+    const end = setTimeout(() => {
+      for (const client of this.clients) client.terminate();
+      this.whenEmpty?.();
+    }, deadline);
+    await empty;
+    clearTimeout(idle);
+    clearTimeout(end);
+  }
+}

@@ -1,0 +1,51 @@
+import type { Serving, WorkerDoors } from "../core/method.ts";
+import { listenerName, type Service } from "../core/service.ts";
+import type { Assignment } from "../core/worker-protocol.ts";
+import type { Client } from "./client.ts";
+import { type ClientLimits, Front, type Shared } from "./front.ts";
+import type { ServiceState } from "./service-state.ts";
+import { byListener, Site } from "./site.ts";
+import { Wheel } from "./wheel.ts";
+
+/** What a method over HTTP brings: its state per service, its kind of client, its limits. */
+export interface HttpPlan<S extends ServiceState> {
+  state(service: Service, doors: WorkerDoors, shared: Shared): S;
+  client(front: Front<S>): Client<S>;
+  limits(service: Service): ClientLimits;
+  changed?(state: S): void;
+}
+
+/** Serves all HTTP services of one method in one worker, on the sockets of the assignment. */
+export function serveHttp<S extends ServiceState>(
+  assignment: Assignment,
+  doors: WorkerDoors,
+  plan: HttpPlan<S>,
+): Serving {
+  const wheel = new Wheel(() => doors.now());
+  const { seed, connectionLimit } = assignment;
+  const shared: Shared = { wheel, seed, doors, connectionLimit, connections: 0 };
+  const states = new Map(assignment.services.map((service) => [service.name, plan.state(service, doors, shared)]));
+  const sites = byListener(assignment.services, (service) => states.get(service.name)!);
+  const fronts = assignment.sockets.flatMap((socket) => {
+    const members = sites.get(listenerName(socket));
+    if (members === undefined) return [];
+    const limits = widest(members.map(({ service }) => plan.limits(service.service)));
+    return [new Front<S>(shared, new Site(members), limits, socket, (front) => plan.client(front))];
+  });
+  return {
+    changed(service) {
+      const state = states.get(service);
+      if (state !== undefined) plan.changed?.(state);
+    },
+    async drain(deadlineMs) {
+      await Promise.all(fronts.map((front) => front.drain(deadlineMs)));
+      wheel.stop();
+    },
+  };
+}
+
+/** A request is read before its service is known: services that share a listener share the widest of their limits. */
+function widest(all: readonly ClientLimits[]): ClientLimits {
+  const keys = Object.keys(all[0]!) as (keyof ClientLimits)[];
+  return Object.fromEntries(keys.map((key) => [key, Math.max(...all.map((limits) => limits[key]))])) as never;
+}

@@ -1,0 +1,349 @@
+import type { Code } from "../core/codes.ts";
+import { ChunkedReader } from "../protocols/http/chunked.ts";
+import { Broken, refusalOf } from "../protocols/http/refusal.ts";
+import { Framing, parseResponse, ResponseHead } from "../protocols/http/response.ts";
+import { type ConnectFailure, type ConnectHandlers, closeGently, connectTcp, type TcpSocket } from "../runtime/tcp.ts";
+import type { Pool } from "./pool.ts";
+import { Timed } from "./wheel.ts";
+import { Wire } from "./wire.ts";
+
+/** Who a backend connection works for: one client's request. All bytes are only valid during the call. */
+export interface Asker {
+  readonly isHead: boolean;
+  /** Pass the chunk framing on, or only the data (HTTP/1.0 clients). */
+  readonly wantsFrames: boolean;
+  /** The client has not sent its request whole. */
+  readonly unsent: boolean;
+  /** The connection stands: send the request. */
+  connected(upstream: Upstream): void;
+  /** A 1xx other than 101; its head lies in `responseHead` over `bytes`. */
+  interim(bytes: Buffer): void;
+  /** 101: may the tunnel begin? After true, `tunnelled` gets all that follows. */
+  switched(bytes: Buffer): boolean;
+  tunnelled(bytes: Buffer, start: number, end: number): void;
+  /** The head of the response; then `part`s, then `sent` after each read, then `whole`. */
+  head(bytes: Buffer): void;
+  part(bytes: Buffer, start: number, end: number): void;
+  sent(): void;
+  whole(): void;
+  /** The backend sent FIN in a tunnel. */
+  halfClosed(): void;
+  /** The connection takes bytes again. */
+  writable(): void;
+  /** The connection is gone, or of no use; nothing follows. `silent`: not a byte of a response had come. */
+  failed(code: Code, detail: string, silent: boolean): void;
+}
+
+const State = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, ANSWERED: 4, TUNNEL: 5, DEAD: 6 } as const;
+
+/** 1xx responses before the final one. */
+const INTERIMS = 32;
+/** Fields of a response. */
+export const RESPONSE_FIELDS = 256;
+
+/** The response head under way; one per process, valid until the next read. */
+export const responseHead = new ResponseHead({ fields: RESPONSE_FIELDS });
+
+const connectCodes: Record<ConnectFailure, Code> = {
+  refused: "SLUICE_BACKEND_CONNECT",
+  unreachable: "SLUICE_BACKEND_CONNECT",
+  timeout: "SLUICE_BACKEND_CONNECT_TIMEOUT",
+  local: "SLUICE_HTTP_CONNECTION_LIMIT",
+};
+
+/** One connection to a backend: reads responses strictly, one for each request, and is used again only when whole. */
+export class Upstream extends Timed {
+  readonly wire = new Wire();
+  /** How many responses it has carried: one that has carried none cannot be stale. */
+  served = 0;
+  restingSince = 0;
+  private state: number = State.CONNECTING;
+  private input: Buffer | null = null;
+  private left = 0;
+  private framing: number = Framing.NONE;
+  private chunks: ChunkedReader | null = null;
+  private keepAlive = false;
+  private silent = true;
+  private interims = 0;
+  private paused = false;
+  private ended = false;
+  private attempt: { cancel(): void } | null = null;
+
+  private readonly pool: Pool;
+  private asker: Asker | null;
+  constructor(pool: Pool, asker: Asker | null) {
+    super();
+    this.pool = pool;
+    this.asker = asker;
+  }
+
+  connect(): void {
+    const { backend, port, limits } = this.pool;
+    const options = { address: backend.address, port, timeout: limits.connectTimeout, data: this as Upstream };
+    this.attempt = connectTcp<Upstream>(options, handlers);
+  }
+
+  // ---- what the asker does -----------------------------------------------------------------------------------------
+  /** Works for `asker` from now on; the request follows on `wire`. */
+  begin(asker: Asker): void {
+    this.asker = asker;
+    this.state = State.HEAD;
+    this.silent = true;
+    this.interims = 0;
+  }
+
+  /** A part of the request has gone out: the backend's time runs from here. */
+  asked(): void {
+    if (this.state === State.HEAD) this.pool.shared.wheel.set(this, this.pool.limits.responseTimeout);
+  }
+
+  /** Who has it at work. */
+  get worksFor(): Asker | null {
+    return this.asker;
+  }
+
+  /** Bytes have gone through its tunnel. */
+  alive(): void {
+    if (this.state === State.TUNNEL) this.pool.shared.wheel.set(this, this.pool.limits.tunnelTimeout);
+  }
+
+  /** Does the backend keep this connection after the response under way? */
+  get lasting(): boolean {
+    return this.keepAlive && !this.ended;
+  }
+
+  pause(): void {
+    if (this.paused || this.wire.socket === null) return;
+    this.paused = true;
+    this.wire.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.paused || this.wire.socket === null) return;
+    this.paused = false;
+    this.wire.socket.resume();
+  }
+
+  /** The exchange is over. `whole`: request and response were, so the connection may be used again. */
+  release(whole: boolean): void {
+    this.asker = null;
+    if (!whole || !this.keepAlive || this.ended || this.input !== null || this.state === State.DEAD) {
+      this.destroy();
+      return;
+    }
+    this.resume();
+    this.served++;
+    this.pool.give(this);
+  }
+
+  /** The pool keeps it. */
+  rest(): void {
+    const { wheel } = this.pool.shared;
+    this.state = State.IDLE;
+    this.restingSince = wheel.now;
+    wheel.set(this, this.pool.limits.poolTimeout);
+  }
+
+  destroy(): void {
+    if (this.state === State.DEAD) return;
+    const { socket } = this.wire;
+    const tunnelled = this.state === State.TUNNEL;
+    this.state = State.DEAD;
+    this.asker = null;
+    this.input = null;
+    this.attempt?.cancel();
+    this.pool.shared.wheel.remove(this);
+    this.pool.lost(this);
+    const gently = tunnelled && this.wire.queued === 0;
+    this.wire.drop();
+    if (socket === null) return;
+    if (gently) closeGently(socket);
+    else socket.terminate();
+  }
+
+  /** Sends FIN once all has gone out (tunnels). */
+  shutdown(): void {
+    this.wire.socket?.shutdown();
+  }
+
+  // ---- socket events -----------------------------------------------------------------------------------------------
+  opened(socket: TcpSocket<Upstream>): void {
+    this.wire.socket = socket as TcpSocket<unknown>;
+    this.attempt = null;
+    if (this.asker === null) {
+      this.destroy();
+      return;
+    }
+    this.pool.opened();
+    this.asker.connected(this);
+  }
+
+  refused(why: ConnectFailure, detail: string): void {
+    this.give(connectCodes[why], detail);
+  }
+
+  received(chunk: Buffer): void {
+    switch (this.state) {
+      case State.HEAD:
+        this.readHead(chunk);
+        return;
+      case State.BODY:
+        this.readBody(chunk, 0);
+        return;
+      case State.TUNNEL:
+        this.pool.shared.wheel.set(this, this.pool.limits.tunnelTimeout);
+        this.asker?.tunnelled(chunk, 0, chunk.length);
+        return;
+      case State.DEAD:
+        return;
+      default:
+        // Bytes that nobody asked for are not a response (RFC 9112 9.2).
+        this.give("SLUICE_BACKEND_PROTOCOL", "bytes behind the response");
+    }
+  }
+
+  drained(): void {
+    this.asked();
+    if (this.wire.flush()) this.asker?.writable();
+  }
+
+  finished(): void {
+    this.ended = true;
+    if (this.state === State.TUNNEL) {
+      this.asker?.halfClosed();
+      return;
+    }
+    if (this.state === State.BODY && this.framing === Framing.CLOSE) {
+      this.state = State.ANSWERED;
+      this.asker?.whole();
+      return;
+    }
+    this.closed();
+  }
+
+  closed(): void {
+    if (this.state === State.DEAD) return;
+    this.give("SLUICE_BACKEND_CLOSED", this.silent ? "closed without an answer" : "closed in the middle of its answer");
+  }
+
+  expired(): void {
+    if (this.state === State.IDLE) {
+      this.destroy();
+      return;
+    }
+    const { wheel } = this.pool.shared;
+    // A client that reads slowly, or does not send its body, is watched on its own side.
+    if (this.paused || (this.asker?.unsent && this.wire.queued === 0)) wheel.set(this, this.pool.limits.readTimeout);
+    else this.give("SLUICE_BACKEND_TIMEOUT", this.state === State.HEAD ? "no answer in time" : "no more data in time");
+  }
+
+  // ---- responses ---------------------------------------------------------------------------------------------------
+  private readHead(chunk: Buffer): void {
+    const { limits, shared } = this.pool;
+    const bytes = this.input === null ? chunk : Buffer.concat([this.input, chunk]);
+    this.input = null;
+    let at = 0;
+    this.silent = false;
+    while (this.state === State.HEAD && at < bytes.length) {
+      const asker = this.asker!;
+      const end = parseResponse(bytes, at, bytes.length, limits, asker, responseHead);
+      if (end < 0) {
+        this.give("SLUICE_BACKEND_PROTOCOL", refusalOf(end).why);
+        return;
+      }
+      if (end === 0) {
+        this.input = bytes.subarray(at);
+        return;
+      }
+      at = end;
+      const { status } = responseHead;
+      if (status === 101) {
+        this.switch(bytes, at);
+        return;
+      }
+      if (status >= 200) {
+        this.keepAlive = responseHead.keepAlive;
+        this.framing = responseHead.framing;
+        this.left = responseHead.length;
+        if (this.framing === Framing.CHUNKED)
+          this.chunks = (this.chunks ?? new ChunkedReader()).reset(asker.wantsFrames);
+        this.state = State.BODY;
+        shared.wheel.set(this, limits.readTimeout);
+        asker.head(bytes);
+        if (this.asker === asker) this.readBody(bytes, at);
+        return;
+      }
+      if (++this.interims > INTERIMS) {
+        this.give("SLUICE_BACKEND_PROTOCOL", refusalOf(Broken.INTERIM).why);
+        return;
+      }
+      asker.interim(bytes);
+      if (this.asker !== asker) return;
+    }
+  }
+
+  private switch(bytes: Buffer, at: number): void {
+    const asker = this.asker!;
+    if (!asker.switched(bytes)) {
+      this.give("SLUICE_BACKEND_PROTOCOL", refusalOf(Broken.SWITCH).why);
+      return;
+    }
+    this.state = State.TUNNEL;
+    this.pool.shared.wheel.set(this, this.pool.limits.tunnelTimeout);
+    asker.tunnelled(bytes, at, bytes.length);
+  }
+
+  private readBody(bytes: Buffer, from: number): void {
+    const asker = this.asker!;
+    const { length } = bytes;
+    let to = length;
+    let whole = false;
+    if (this.framing === Framing.LENGTH) {
+      to = Math.min(length, from + this.left);
+      this.left -= to - from;
+      whole = this.left === 0;
+      if (to > from) asker.part(bytes, from, to);
+    } else if (this.framing === Framing.CHUNKED) {
+      const chunks = this.chunks!;
+      to = chunks.feed(bytes, from, length);
+      for (let k = 0; k < chunks.count; k += 2) asker.part(bytes, chunks.ranges[k]!, chunks.ranges[k + 1]!);
+      if (to < 0) {
+        asker.sent();
+        this.give("SLUICE_BACKEND_PROTOCOL", refusalOf(Broken.CHUNK).why);
+        return;
+      }
+      if (chunks.tail !== null) asker.part(chunks.tail, 0, chunks.tail.length);
+      whole = chunks.done;
+    } else if (this.framing === Framing.CLOSE) {
+      if (to > from) asker.part(bytes, from, to);
+    } else {
+      to = from;
+      whole = true;
+    }
+    // What follows a whole response is not one (RFC 9112 6.3): the connection is not used again.
+    if (whole && to < length) this.keepAlive = false;
+    asker.sent();
+    if (whole) {
+      this.state = State.ANSWERED;
+      this.pool.shared.wheel.clear(this);
+      asker.whole();
+    } else this.pool.shared.wheel.set(this, this.pool.limits.readTimeout);
+  }
+
+  /** Tells the asker, once, and goes. */
+  private give(code: Code, detail: string): void {
+    const { asker, silent } = this;
+    this.destroy();
+    asker?.failed(code, detail, silent);
+  }
+}
+
+const handlers: ConnectHandlers<Upstream> = {
+  open: (socket) => socket.data.opened(socket),
+  data: (socket, chunk) => socket.data.received(chunk),
+  drain: (socket) => socket.data.drained(),
+  end: (socket) => socket.data.finished(),
+  close: (socket) => socket.data.closed(),
+  error: (socket) => void socket.terminate(),
+  failed: (upstream, why, detail) => upstream.refused(why, detail),
+};

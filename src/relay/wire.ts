@@ -1,0 +1,77 @@
+import type { TcpSocket } from "../runtime/tcp.ts";
+
+/** Pieces up to this size are copied beside what precedes them, so that a message leaves in one write; bytes. */
+const GATHER = 32 * 1024;
+
+/** Where messages are put together; one per process, never kept over a call. Room for the largest head and a piece. */
+export const OUT: Buffer = Buffer.allocUnsafeSlow(640 * 1024);
+
+const NOTHING: Buffer[] = [];
+
+/**
+ * The sending half of a socket: what the kernel does not take waits here, and whoever fills it looks at `queued` and
+ * stops reading its source. Nothing is ever sent twice or out of order.
+ */
+export class Wire {
+  socket: TcpSocket<unknown> | null = null;
+  /** Bytes waiting. */
+  queued = 0;
+  /** Bytes that the kernel has taken, ever. */
+  taken = 0;
+  private queue: Buffer[] = NOTHING;
+
+  /** Sends `bytes[start, end)`. `scratch`: the bytes will be overwritten, so what stays behind is copied. */
+  send(bytes: Buffer, start: number, end: number, scratch: boolean): void {
+    if (end <= start || this.socket === null) return;
+    if (this.queued === 0) {
+      const written = this.socket.write(bytes, start, end - start);
+      if (written < 0) return; // closed: the close handler follows
+      this.taken += written;
+      start += written;
+      if (start === end) return;
+    }
+    const rest = bytes.subarray(start, end);
+    if (this.queue === NOTHING) this.queue = [];
+    this.queue.push(scratch ? Buffer.from(rest) : rest);
+    this.queued += end - start;
+  }
+
+  /**
+   * Adds `bytes[start, end)` to a message under way in `OUT[0, at)`: small pieces are copied, a large one is sent as it
+   * is after what stands before it. @returns the new `at`.
+   */
+  gather(at: number, bytes: Buffer, start: number, end: number): number {
+    const size = end - start;
+    if (size <= GATHER && at + size <= OUT.length) {
+      bytes.copy(OUT, at, start, end);
+      return at + size;
+    }
+    this.send(OUT, 0, at, true);
+    this.send(bytes, start, end, false);
+    return 0;
+  }
+
+  /** The socket takes bytes again. @returns true when nothing waits any more. */
+  flush(): boolean {
+    while (this.queued > 0 && this.socket !== null) {
+      const first = this.queue[0]!;
+      const written = this.socket.write(first, 0, first.length);
+      if (written < 0) return false;
+      this.taken += written;
+      this.queued -= written;
+      if (written < first.length) {
+        this.queue[0] = first.subarray(written);
+        return false;
+      }
+      this.queue.shift();
+    }
+    return true;
+  }
+
+  /** Lets go of everything. */
+  drop(): void {
+    this.queue = NOTHING;
+    this.queued = 0;
+    this.socket = null;
+  }
+}
