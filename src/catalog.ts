@@ -5,6 +5,7 @@ import type { SchedulerDefinition } from "./core/scheduler.ts";
 import { dns } from "./methods/dns/index.ts";
 import { nat } from "./methods/nat/index.ts";
 import { proxy } from "./methods/proxy/index.ts";
+import { redirect } from "./methods/redirect/index.ts";
 import { schedulers } from "./schedulers/list.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: a list of definitions whose option types differ
@@ -18,7 +19,7 @@ export interface Catalog {
 
 /** The bill of materials: adding a sibling is adding a line. */
 export const catalog: Catalog = {
-  methods: [dns, proxy, nat],
+  methods: [redirect, dns, proxy, nat],
   schedulers,
   checks,
 };

@@ -150,6 +150,8 @@ function locate(source: SourceText, document: Document, path: Path, wanted: "key
     found = next;
     keyPlace = placeOf(source, next.key) ?? (next.key === null ? null : keyPlace);
   }
+  // What the whole file lacks is said at its beginning, not under all of it.
+  if (!whole && found.value === document.contents) return source.place(found.value?.range?.[0] ?? 0, 0);
   const value = placeOf(source, found.value);
   const scalar = isScalar(found.value) && found.value.range && found.value.range[1] > found.value.range[0];
   if (wanted === "key" && whole) return keyPlace ?? value ?? source.place(0, 1);

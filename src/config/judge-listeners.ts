@@ -23,7 +23,11 @@ export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
     if (problem) found.push(problem);
     claims.set(name, [...earlier, next]);
   };
-  for (const method of catalog.methods) claimOwnSockets(config, method, claim);
+  for (const method of catalog.methods) {
+    claimOwnSockets(config, method, claim);
+    if (method.traits.arrival === "settings")
+      found.push(...sharedNames(config.services.filter((s) => s.method === method.name)));
+  }
   for (const service of config.services) {
     found.push(...repeatedNames(service));
     const method = catalog.methods.find((m) => m.name === service.method)!;
@@ -53,8 +57,10 @@ function judgePair(listener: Listener, first: Claim, second: Claim): Finding | n
     return { ...configProblem("SLUICE_CONFIG_DUPLICATE", second.path, `The listener ${name} stands twice.`), alsoAt };
   const shared = first.method === second.method && tellsNamesApart(first.method, listener);
   if (!shared || first.service === null || second.service === null) {
-    const owner = first.service ? `service ${first.service.name}` : `${first.method.name}`;
-    const message = `${name} already belongs to ${owner} (method ${first.method.name}).`;
+    const owner = first.service
+      ? `service ${first.service.name} (method ${first.method.name})`
+      : `the key ${JSON.stringify(first.method.name)}`;
+    const message = `${name} already belongs to ${owner}.`;
     return { ...configProblem("SLUICE_CONFIG_CONFLICT", second.path, message), alsoAt };
   }
   const [a, b] = [first.service, second.service];
@@ -71,6 +77,22 @@ function judgePair(listener: Listener, first: Claim, second: Claim): Finding | n
     ...configProblem("SLUICE_CONFIG_CONFLICT", second.path, message, { hint: "Give one of them `names`." }),
     alsoAt,
   };
+}
+
+/** Services that share their sockets cannot share a name. */
+function sharedNames(services: readonly Service[]): Finding[] {
+  const owners = new Map<string, Path>();
+  return services.flatMap((service) =>
+    service.names.flatMap((name, i) => {
+      const path: Path = ["services", service.name, "names", i];
+      const first = owners.get(name);
+      if (first === undefined) owners.set(name, path);
+      if (first === undefined || first[1] === service.name) return [];
+      const message = `The name ${name} already belongs to service ${first[1]}.`;
+      const alsoAt = [{ path: first, message: "it is taken here" }];
+      return [{ ...configProblem("SLUICE_CONFIG_DUPLICATE", path, message), alsoAt }];
+    }),
+  );
 }
 
 function repeatedNames(service: Service): Finding[] {

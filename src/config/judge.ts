@@ -69,7 +69,9 @@ function lift(problem: Finding, at: (path: Path) => Path, method: AnyMethod, dep
 function withoutRepeats(found: Finding[]): Finding[] {
   const kept = new Map<string, Finding>();
   for (const problem of found) {
-    const key = `${problem.code} ${problem.path.join(".")}`;
+    // The same thing twice on one spot is told as a duplicate by some, as a conflict by others.
+    const code = problem.code === "SLUICE_CONFIG_CONFLICT" ? "SLUICE_CONFIG_DUPLICATE" : problem.code;
+    const key = `${code} ${problem.path.join(".")}`;
     const earlier = kept.get(key);
     if (!earlier || (earlier.severity === "warning" && problem.severity === "error")) kept.set(key, problem);
   }
@@ -157,8 +159,8 @@ function judgeCheck(service: Service): Finding[] {
   const { check, backends, listen } = service;
   if (check === null) return [];
   const found: Finding[] = [];
-  if (check.timeout >= check.interval) {
-    const message = "The check's timeout is not shorter than its interval: a dead backend is noticed late.";
+  if (check.timeout > check.interval) {
+    const message = "The check's timeout is longer than its interval: a dead backend is noticed late.";
     found.push(warning(configProblem("SLUICE_CONFIG_VALUE", ["check", "timeout"], message)));
   }
   backends.forEach((backend, i) => {

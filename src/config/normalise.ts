@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Catalog } from "../catalog.ts";
-import type { CheckConfig } from "../core/check.ts";
+import type { CheckConfig, CheckTiming } from "../core/check.ts";
 import { configProblem, type Path, type Problem } from "../core/problem.ts";
 import type { Config, Service } from "../core/service.ts";
 import { toBackend } from "./fields.ts";
@@ -9,6 +9,8 @@ import type { configSchema, serviceSchema } from "./schema.ts";
 
 type WrittenService = z.output<ReturnType<typeof serviceSchema>> & Record<string, unknown>;
 type WrittenConfig = z.output<ReturnType<typeof configSchema>> & Record<string, unknown>;
+
+type WrittenTiming = Omit<CheckTiming, "timeout"> & { timeout?: number };
 
 /** A definition's options, parsed; what is wrong is added to `problems` under `path`. */
 function parseOptions(schema: z.ZodType, value: unknown, path: Path, problems: Problem[]): unknown {
@@ -37,13 +39,11 @@ function schedulerOf(service: WrittenService, fallback: string, catalog: Catalog
 }
 
 function checkOf(service: WrittenService, catalog: Catalog): CheckConfig | null {
-  const written = service.check as
-    | "none"
-    | (Record<string, unknown> & Omit<CheckConfig, "kind" | "options">)
-    | undefined;
+  const written = service.check as "none" | (Record<string, unknown> & WrittenTiming) | undefined;
   if (written === "none") return null;
   if (written === undefined) return defaultCheck(service, catalog);
-  const { interval, timeout, rise, fall } = written;
+  const { interval, rise, fall } = written;
+  const timeout = written.timeout ?? Math.min(1000, interval);
   const kind = catalog.checks.find((c) => written[c.name] !== undefined)!.name;
   return { kind, options: written[kind], interval, timeout, rise, fall };
 }

@@ -12,7 +12,7 @@ export interface ReportOptions {
 export function checkReport(loaded: Loaded, options: ReportOptions): string {
   const { problems, source } = loaded;
   if (options.json) return `${JSON.stringify(problemsJson(problems, source.file), null, 2)}\n`;
-  const state = loaded.ok ? "The configuration is valid" : "nothing was changed";
+  const state = loaded.ok ? "the configuration is valid" : "nothing was changed";
   const told = diagnose(problems, source, { color: options.color, state });
   return `${told || validText(loaded)}${options.github ? annotations(problems, source.file) : ""}`;
 }
