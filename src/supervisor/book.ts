@@ -1,4 +1,4 @@
-import { type Change, type Health, initialHealth, observe, setAdmin } from "../checks/state-machine.ts";
+import { type Change, type Health, initialHealth, observe, setAdmin, stateOf } from "../checks/state-machine.ts";
 import { type AdminState, type Backend, backendName } from "../core/backend.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
@@ -33,13 +33,30 @@ export interface Staged {
   ids: IdBook;
 }
 
+/** Identities of living backends, by service. */
+export type AliveBook = Record<string, string[]>;
+
 /** The one view of health: every backend of the running revision. Nobody else keeps a backend's state. */
 export class Book {
   #entries = new Map<string, Entry>();
   #ids: IdBook;
 
-  constructor(remembered: IdBook) {
+  readonly #aliveBefore: AliveBook;
+
+  /** `aliveBefore`: backends that a daemon which died last knew to be alive; they are taken as up until a verdict. */
+  constructor(remembered: IdBook, aliveBefore: AliveBook = {}) {
     this.#ids = remembered;
+    this.#aliveBefore = aliveBefore;
+  }
+
+  /** Backends that passed their last checks, for the next daemon should this one die. */
+  get alive(): AliveBook {
+    return Object.fromEntries(
+      [...this.#entries].map(([name, { members }]) => [
+        name,
+        members.filter(({ health }) => health.alive).map(({ config }) => identity(config)),
+      ]),
+    );
   }
 
   get ids(): IdBook {
@@ -63,7 +80,7 @@ export class Book {
       const before = this.#entries.get(service.name);
       const numbers = ids[service.name]!.ids;
       const members = service.backends.map(
-        (b) => stay(before, b, service) ?? newMember(numbers[identity(b)]!, b, service),
+        (b) => stay(before, b, service) ?? this.#newMember(numbers[identity(b)]!, b, service),
       );
       const generation = (before?.snapshot.generation ?? 0) + 1;
       const since = before?.since ?? Date.now();
@@ -106,6 +123,13 @@ export class Book {
     return { event: null };
   }
 
+  #newMember(id: number, config: BackendConfig, service: Service): Member {
+    const fresh = initialHealth(service.check, config.admin);
+    const alive = service.check !== null && this.#aliveBefore[service.name]?.includes(identity(config));
+    const health = alive ? { ...fresh, alive, state: stateOf({ ...fresh, alive }) } : fresh;
+    return { id, name: config.url ?? backendName(config), config, override: {}, health, last: null, since: Date.now() };
+  }
+
   #find(key: string): [Entry, Member] | [undefined, undefined] {
     const slash = key.lastIndexOf("/");
     const entry = this.#entries.get(key.slice(0, slash));
@@ -143,16 +167,9 @@ function stay(before: Entry | undefined, config: BackendConfig, service: Service
     member.config.admin === config.admin && member.config.weight === config.weight ? member.override : {};
   const admin = override.admin ?? config.admin;
   const sameCheck = before!.service.check?.kind === service.check?.kind;
-  const { health } = sameCheck
-    ? setAdmin(member.health, admin, "set by a new revision")
-    : { health: initialHealth(service.check, admin) };
+  const { health } = sameCheck ? setAdmin(member.health, admin) : { health: initialHealth(service.check, admin) };
   const since = health.state === member.health.state ? member.since : Date.now();
   return { ...member, config, override, health, last: sameCheck ? member.last : null, since };
-}
-
-function newMember(id: number, config: BackendConfig, service: Service): Member {
-  const health = initialHealth(service.check, config.admin);
-  return { id, name: config.url ?? backendName(config), config, override: {}, health, last: null, since: Date.now() };
 }
 
 function toSnapshot(service: string, members: readonly Member[], revision: number, generation: number): Snapshot {

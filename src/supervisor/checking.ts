@@ -29,9 +29,6 @@ function hostTarget({ service }: Entry, { config }: Member): ProbeJob["target"] 
   return { address: config.address, port: config.port ?? service.listen[0]?.port ?? 80 };
 }
 
-/** Have all backends with a check had their first verdict? */
-export const allJudged = (book: Book): boolean =>
-  [...book.entries.values()].every(
-    ({ service, members }) =>
-      service.check === null || members.every((m) => m.last !== null || m.health.state === "maintenance"),
-  );
+/** Have all checked backends of this service had a verdict? */
+export const judged = ({ service, members }: Entry): boolean =>
+  service.check === null || members.every((m) => m.last !== null || m.health.state === "maintenance");

@@ -19,15 +19,15 @@ export class SocketTable {
    * Sees that `count` sockets exist for each listener. On a problem the ones made by this call are closed again.
    * Returns the problems; none means that `of` answers for all.
    */
-  prepare(listeners: readonly Listener[], count: number): Problem[] {
-    const problems: Problem[] = [];
+  prepare(listeners: readonly Listener[], count: number): { listener: Listener; problem: Problem }[] {
+    const problems: { listener: Listener; problem: Problem }[] = [];
     const fresh: { entry: { fds: number[] }; fd: number }[] = [];
     for (const listener of listeners) {
       const entry = this.#entry(listener);
       while (entry.fds.length < count) {
         const made = makeListener(listener);
         if (!made.ok) {
-          problems.push(...made.problems);
+          problems.push(...made.problems.map((problem) => ({ listener, problem })));
           break;
         }
         entry.fds.push(made.value);

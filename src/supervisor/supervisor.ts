@@ -7,9 +7,9 @@ import type { Config, Revision } from "../core/service.ts";
 import type { EventLog } from "../observe/events.ts";
 import { sleep } from "../runtime/clock.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
-import { Book, type Entry, type Member } from "./book.ts";
+import { type AliveBook, Book, type Entry, type Member } from "./book.ts";
 import { Checkers } from "./checkers.ts";
-import { allJudged, assignChecks } from "./checking.ts";
+import { assignChecks, judged } from "./checking.ts";
 import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
@@ -21,6 +21,8 @@ interface Remembered {
   revision: number;
   seed: number;
   ids: IdBook;
+  /** Known alive when last written: only a daemon that died leaves this to the next. */
+  alive: AliveBook;
 }
 
 export interface SupervisorOptions {
@@ -39,6 +41,8 @@ interface Failed {
   problem: Problem;
 }
 
+/** ms after a change of health until it is written down: many come together. */
+const REMEMBER_AFTER = 50;
 const FIRST_RETRY = 1000;
 const LAST_RETRY = 30_000;
 /** ms that a start waits for first verdicts, beyond the slowest check's own time-out. */
@@ -64,8 +68,13 @@ export class Supervisor {
     this.#options = options;
     const { instance, catalog } = options;
     this.role = options.standby ? "standby" : "active";
-    this.#remembered = readState<Remembered>(instance, "state.json") ?? { revision: 0, seed: newSeed(), ids: {} };
-    this.book = new Book(this.#remembered.ids);
+    this.#remembered = readState<Remembered>(instance, "state.json") ?? {
+      revision: 0,
+      seed: newSeed(),
+      ids: {},
+      alive: {},
+    };
+    this.book = new Book(this.#remembered.ids, this.#remembered.alive);
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
       observed: () => {},
@@ -85,10 +94,15 @@ export class Supervisor {
 
   /** The first revision: services that cannot start are left out, said, and tried again. */
   async start(config: Config, bundle: string | null): Promise<Problem[]> {
+    const methodOf = (name: string): Method => this.#options.catalog.methods.find((m) => m.name === name)!;
     const orphans = adoptOrphans(this.#options.instance, this.workers.sockets);
+    // Probes from the host's own network come first, so that nothing is served before it is known who is alive.
+    this.book.commit(this.book.stage(config, this.#remembered.revision));
+    this.#assignChecks();
+    await this.#firstVerdicts(({ service }) => methodOf(service.method).traits.checks === "backend");
     const problems = await this.#alone(() => this.#applyTolerant(config, bundle));
     orphans.release();
-    if (problems.length === 0) await this.#firstVerdicts();
+    if (problems.length === 0) await this.#firstVerdicts(() => true);
     return problems;
   }
 
@@ -130,6 +144,7 @@ export class Supervisor {
   /** Drains the workers, then removes what was set on the host (`keep`: leaves the kernel's path running). */
   async stop(keep: boolean): Promise<void> {
     this.#stopping = true;
+    if (this.#rememberSoon) this.#remember();
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
     await this.#queue;
@@ -193,8 +208,9 @@ export class Supervisor {
     const changes = changesOf(this.revision?.config ?? null, config, this.#options.catalog);
     this.revision = { ...revision, config: whole };
     this.#remembered = { ...this.#remembered, revision: number, ids: staged.ids };
-    writeState(this.#options.instance, "state.json", this.#remembered, 0o600);
+    this.#remember();
     this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
+    writeWorkers(this.#options.instance, this.workers.describe());
     for (const entry of entries) this.workers.tell(entry.snapshot);
     this.#assignChecks();
     return [];
@@ -211,9 +227,10 @@ export class Supervisor {
     if (!this.#stopping) assignChecks(this.book, this.#checkers, this.kernel, this.#options.catalog.methods);
   }
 
-  async #firstVerdicts(): Promise<void> {
-    const slowest = Math.max(0, ...[...this.book.entries.values()].map(({ service }) => service.check?.timeout ?? 0));
-    for (let waited = 0; waited < slowest + VERDICT_GRACE && !allJudged(this.book); waited += 20) await sleep(20);
+  async #firstVerdicts(which: (entry: Entry) => boolean): Promise<void> {
+    const awaited = [...this.book.entries.values()].filter(which);
+    const slowest = Math.max(0, ...awaited.map(({ service }) => service.check?.timeout ?? 0));
+    for (let waited = 0; waited < slowest + VERDICT_GRACE && !awaited.every(judged); waited += 20) await sleep(20);
   }
 
   /** A backend's state changed: say it, and give everyone the new snapshot. */
@@ -221,6 +238,16 @@ export class Supervisor {
     if (event?.kind !== "backend") return;
     this.#record(event);
     this.#spread(this.book.entry(event.service)!);
+    this.#rememberSoon ??= setTimeout(() => this.#remember(), REMEMBER_AFTER);
+  }
+
+  #rememberSoon: Timer | null = null;
+
+  #remember(): void {
+    if (this.#rememberSoon) clearTimeout(this.#rememberSoon);
+    this.#rememberSoon = null;
+    this.#remembered = { ...this.#remembered, alive: this.book.alive };
+    writeState(this.#options.instance, "state.json", this.#remembered, 0o600);
   }
 
   #spread(entry: Entry): void {

@@ -1,6 +1,6 @@
 import type { Method } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
-import { type Listener, listenerName, type Revision } from "../core/service.ts";
+import { type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { Entry } from "./book.ts";
 import { Generation, type GenerationEvents, type Work } from "./generation.ts";
@@ -43,8 +43,8 @@ export class WorkerSide {
     const current = this.#current;
     const same = current !== null && sameWork(current.work, work);
     if (same || work.services.length === 0) return { commit: () => same || this.#retire(current), abort: () => {} };
-    const problems = this.sockets.prepare(work.listeners, this.#count);
-    if (problems.length > 0) return problems;
+    const unbound = this.sockets.prepare(work.listeners, this.#count);
+    if (unbound.length > 0) return this.#blame(unbound, work.services, revision);
     const next = new Generation(work, this.sockets, this.memory, this.#events);
     const failed = await next.start(this.#count);
     if (failed.length > 0) {
@@ -67,20 +67,33 @@ export class WorkerSide {
   #workOf(entries: readonly Entry[], revision: Revision, connectionLimit: number): Work {
     const used = this.#methods.filter(({ name }) => entries.some(({ service }) => service.method === name));
     const mine = entries.filter(({ service }) => used.some(({ name }) => name === service.method));
+    const services = mine.map(({ service }) => service);
     return {
       revision: revision.number,
       seed: revision.seed,
       bundle: revision.bundle,
-      services: mine.map(({ service }) => service),
+      services,
       settings: revision.config.settings,
       cells: mine.map(({ service, members }) =>
         this.memory.range(service.name, Math.max(0, ...members.map(({ id }) => id))),
       ),
       connectionLimit,
       log: revision.config.log,
-      listeners: used.flatMap((method) => listenersOf(method, mine, revision)),
+      listeners: used.flatMap((method) => listenersOf(method, services, revision)),
       methods: used.map(({ name }) => name),
     };
+  }
+
+  /** Sockets that cannot be made are problems of the services that need them. */
+  #blame(unbound: ReturnType<SocketTable["prepare"]>, services: readonly Service[], revision: Revision): Problem[] {
+    return unbound.flatMap(({ listener, problem }) => {
+      const needing = services.filter((service) =>
+        listenersOf(this.#methods.find(({ name }) => name === service.method)!, [service], revision).some(
+          (l) => listenerName(l) === listenerName(listener),
+        ),
+      );
+      return needing.map(({ name }) => ({ ...problem, path: ["services", name, ...problem.path] }));
+    });
   }
 
   #retire(generation: Generation | null): void {
@@ -124,8 +137,8 @@ export class WorkerSide {
 }
 
 /** The sockets a method needs for its services, each once. */
-function listenersOf(method: Method, entries: readonly Entry[], revision: Revision): Listener[] {
-  const services = entries.filter(({ service }) => service.method === method.name).map(({ service }) => service);
+function listenersOf(method: Method, all: readonly Service[], revision: Revision): Listener[] {
+  const services = all.filter((service) => service.method === method.name);
   const wanted =
     method.sockets?.(services, revision.config.settings[method.name]) ?? services.flatMap(({ listen }) => listen);
   return [...new Map(wanted.map((listener) => [listenerName(listener), listener])).values()];
