@@ -31,6 +31,7 @@ export interface SiteService {
 export class Site {
   readonly zones: Zone[];
   private readonly nodes = new NameTable<Node>();
+  private readonly nodata = new Map<Zone, Map<number, Template>>();
 
   constructor(services: readonly SiteService[], settings: DnsSettings, serial: number) {
     const names = services.flatMap((s) => s.names);
@@ -76,7 +77,17 @@ export class Site {
   private serve(apexes: NameTable<Zone>, wire: Uint8Array, service: SiteService): void {
     const node = this.ensure(apexes, wire);
     node.service = service.answers;
-    node.nodata = negativeAnswer(node.zone, Rcode.NOERROR, service.ttl);
+    node.nodata = this.nodataFor(node.zone, service.ttl);
+  }
+
+  /** One template for all services of a zone with the same TTL. */
+  private nodataFor(zone: Zone, ttl: number): Template {
+    if (ttl >= zone.soa.minimum) return zone.nodata;
+    const byTtl = this.nodata.get(zone) ?? new Map<number, Template>();
+    this.nodata.set(zone, byTtl);
+    const made = byTtl.get(ttl) ?? negativeAnswer(zone, Rcode.NOERROR, ttl);
+    byTtl.set(ttl, made);
+    return made;
   }
 
   /** Makes the node and the empty non-terminals on the way up to its apex. `wire` lies within a zone. */

@@ -1,17 +1,41 @@
 import type { Transport } from "../../protocols/dns/respond.ts";
+import { sleep } from "../../runtime/clock.ts";
+import { ptr } from "../../runtime/ffi.ts";
+import { libc } from "../../runtime/libc.ts";
+import { toSockaddr } from "../../runtime/socket-address.ts";
 import { adoptUdp, type UdpSocket } from "../../runtime/udp.ts";
 import type { Answerer } from "./answerer.ts";
 
 /** Answers held back for one system call; more than 200 datagrams in one are lost (`runtime/udp.ts`). */
 const BATCH = 128;
 
+export interface UdpServer {
+  /**
+   * Answers what has arrived and closes. Closing alone would lose the queries that wait in the socket's queue. A UDP
+   * socket that is connected to somebody else gets no new query: those go to the sockets of other workers on the same
+   * address (SO_REUSEPORT). What waits is read in the next turns of the loop.
+   */
+  drain(): Promise<void>;
+}
+
+/** A port that sends nothing (RFC 863); being connected to it at one's own address is being connected to nobody. */
+const DISCARD = 9;
+/** Long enough to read a full queue, ms: 4 MiB hold some 5,000 queries of 3 us each. */
+const QUEUE_TIME = 50;
+
 /**
  * Serves one adopted UDP socket. Answers are gathered until the loop has handed over all datagrams that were waiting,
  * then leave in one system call: fewer calls, and no waiting, because the next turn of the loop comes at once.
  */
-export async function serveUdp(fd: number, answerer: Answerer, transport: Transport): Promise<{ close(): void }> {
+export async function serveUdp(
+  { fd, address }: { fd: number; address: string },
+  answerer: Answerer,
+  transport: Transport,
+): Promise<UdpServer> {
   const room = Math.max(transport.udpSize, 512);
-  const outs = Array.from({ length: BATCH }, () => Buffer.allocUnsafeSlow(room));
+  const outs = Array.from({ length: BATCH }, () => new Uint8Array(room));
+  // Answers of one length come one after the other mostly: the view of last time serves again.
+  const views = [...outs];
   const pending: (Uint8Array | number | string)[] = [];
   let count = 0;
   let closed = false;
@@ -25,20 +49,28 @@ export async function serveUdp(fd: number, answerer: Answerer, transport: Transp
     count = 0;
   };
 
-  socket = await adoptUdp(fd, (_socket, data, port, address) => {
+  socket = await adoptUdp(fd, (_socket, data, port, client) => {
     // Port 0 cannot be answered (RFC 768); a packet from there is forged.
     if (port === 0) return;
     const out = outs[count]!;
-    const length = answerer.answer(data, data.length, address, transport, out);
+    const length = answerer.answer(data, data.length, client, transport, out);
     if (length === 0) return;
-    pending.push(length === room ? out : out.subarray(0, length), port, address);
+    let view = views[count]!;
+    if (view.length !== length) {
+      view = new Uint8Array(out.buffer, 0, length);
+      views[count] = view;
+    }
+    pending.push(view, port, client);
     count++;
     if (count === 1) setImmediate(flush);
     else if (count === BATCH) flush();
   });
 
   return {
-    close() {
+    async drain() {
+      const { bytes } = toSockaddr(address, DISCARD);
+      libc.connect(fd, ptr(bytes), bytes.length);
+      await sleep(QUEUE_TIME);
       flush();
       closed = true;
       socket.close();

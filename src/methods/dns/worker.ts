@@ -8,7 +8,7 @@ import { createLive } from "./live-service.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
 import { Site } from "./site.ts";
 import { TcpServer } from "./tcp-server.ts";
-import { serveUdp } from "./udp-server.ts";
+import { serveUdp, type UdpServer } from "./udp-server.ts";
 
 /** Serves all dns services of an assignment on its UDP and TCP sockets. */
 export const workerSide: WorkerSide = {
@@ -23,17 +23,17 @@ export const workerSide: WorkerSide = {
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };
     const limits = { ...settings.tcp, connections: Math.min(settings.tcp.connections, assignment.connectionLimit) };
 
-    const udpServers: { close(): void }[] = [];
+    const udpServers: UdpServer[] = [];
     const tcpServers: TcpServer[] = [];
     for (const socket of assignment.sockets) {
-      if (socket.protocol === "udp") udpServers.push(await serveUdp(socket.fd, answerer, udp));
+      if (socket.protocol === "udp") udpServers.push(await serveUdp(socket, answerer, udp));
       else tcpServers.push(new TcpServer(answerer, tcp, limits, doors.now).listen(socket.fd));
     }
     return {
       changed: (service) => live.get(service)?.changed(),
       async drain(deadlineMs) {
-        for (const server of udpServers) server.close();
-        await Promise.all(tcpServers.map((server) => server.drain(deadlineMs)));
+        const udpDone = udpServers.map((server) => server.drain());
+        await Promise.all([...udpDone, ...tcpServers.map((server) => server.drain(deadlineMs))]);
       },
     };
   },
