@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { registerAdapt } from "./adapt.ts";
 import { registerCheck } from "./check.ts";
+import { registerDemo } from "./demo.ts";
 import { registerEvents } from "./events.ts";
 import { registerLab } from "./lab.ts";
 import { registerMetrics } from "./metrics.ts";
@@ -24,4 +25,5 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerSchema,
   registerAdapt,
   registerLab,
+  registerDemo,
 ];

@@ -1,0 +1,48 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { type MethodName, methodNames } from "../core/service.ts";
+import { closestWord } from "../core/words.ts";
+import { closeStages, runDemo } from "../lab/demo/demo.ts";
+import { methodText, tableText } from "../lab/demo/text.ts";
+
+const say = (text: string): void => void process.stderr.write(text);
+
+function toMethods(list: string): MethodName[] {
+  return list.split(",").map((word) => {
+    const name = methodNames.find((method) => method === word.trim());
+    if (name) return name;
+    const close = closestWord(word, methodNames);
+    throw new InvalidArgumentError(
+      `"${word}" is no method.${close ? ` Did you mean ${close}?` : ""} One of: ${methodNames.join(", ")}.`,
+    );
+  });
+}
+
+/** `sluice demo`: every method on the article's networks, shown and measured. */
+export function registerDemo(program: Command): void {
+  program
+    .command("demo")
+    .description("show all six methods on test networks of this machine: paths, shares, a death under load")
+    .option("--only <methods>", "some of them, comma between", toMethods)
+    .option("--json", "print the table as JSON")
+    .action(demo);
+}
+
+async function demo(options: { only?: MethodName[]; json?: boolean }): Promise<void> {
+  const began = performance.now();
+  const stamp = () => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;
+  const tell = options.json ? say : (text: string) => void process.stdout.write(text);
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      say("sluice: taking the labs down\n");
+      void closeStages().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
+    });
+  const report = await runDemo({
+    only: options.only ?? null,
+    say: (text) => say(`${stamp()}  ${text}\n`),
+    show: (result) => tell(`\n${methodText(result)}\n`),
+  });
+  if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+
+  tell(tableText(report));
+  process.exitCode = report.ok ? 0 : 4;
+}

@@ -1,0 +1,93 @@
+import { writeFileSync } from "node:fs";
+import type { Recorded } from "../../observe/events.ts";
+import { fetchUnix } from "../../runtime/http.ts";
+import { instancePaths } from "../../system/instance.ts";
+import { Lab } from "../lab.ts";
+import { isAlive, type ProcessId, signal, waitGone } from "../processes.ts";
+import { prepareRealServers, startDirector, startServers } from "../start.ts";
+import { findTopology } from "../topologies/index.ts";
+import { bareAddress } from "../topology.ts";
+import type { Scene } from "./scene.ts";
+import type { Stage } from "./stage.ts";
+import { watchLab } from "./watch.ts";
+
+/** Runs the rest of its arguments with `$0` as the resolver's configuration, seen by nobody else. */
+const WITH_RESOLVER = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
+
+/** GETs of `$2`, `$1` of them, one curl each: a client that knows no name yet. A lost one prints `!`. */
+const ONE_BY_ONE = 'i=0; while [ $i -lt $1 ]; do curl -4sfL --max-time 3 "$2" || echo "!"; i=$((i+1)); done';
+
+/** The method's lab of the article, its servers and real servers; Sluice on its director runs the scene. */
+export async function createLabStage(scene: Scene, say: (text: string) => void): Promise<Stage> {
+  const topology = findTopology(scene.method.name);
+  if (!topology) throw new Error(`there is no lab for ${scene.method.name}`);
+  say(`building the lab: ${topology.summary}`);
+  const lab = await Lab.build(topology);
+  try {
+    return await furnish(lab, scene, say);
+  } catch (error) {
+    await lab.down();
+    throw error;
+  }
+}
+
+async function furnish(lab: Lab, scene: Scene, say: (text: string) => void): Promise<Stage> {
+  const { topology, folder } = lab;
+  const director = topology.hosts.find((h) => h.role === "director" && h.director && !h.director.standby)!.name;
+  const client = topology.hosts.find((h) => h.role === "client")!.name;
+  const backends = topology.hosts.filter((h) => h.role === "backend");
+  await startServers(lab);
+  if (topology.hosts.some((h) => h.realServer)) {
+    say("preparing the real servers: sluice realserver up");
+    await prepareRealServers(lab);
+  }
+  const config = `${folder}/demo.yaml`;
+  writeFileSync(config, scene.text);
+  const resolver = `${folder}/resolv.conf`;
+  writeFileSync(resolver, `nameserver ${scene.nameServer?.split(":")[0] ?? "127.0.0.1"}\n`);
+  say(`starting Sluice on ${director}`);
+  const { instance } = await startDirector(lab, director, config);
+  const { adminSocket } = instancePaths(instance);
+  const resolving = (command: readonly string[]): readonly string[] =>
+    scene.nameServer ? ["unshare", "-m", "sh", "-c", WITH_RESOLVER, resolver, ...command] : command;
+  const asClient: Stage["asClient"] = (command, timeout = 60_000) => lab.exec(client, resolving(command), { timeout });
+  return {
+    folder,
+    director,
+    client,
+    servers: new Map(backends.map((h) => [bareAddress(h.interfaces[0]!.addresses[0]!), h.name])),
+    asClient,
+    startClient: (command) => lab.spawn(client, resolving(command)),
+    async getMany(path, count) {
+      const url = `${scene.origin}${path}`;
+      const command = scene.nameServer
+        ? ["sh", "-c", ONE_BY_ONE, "sh", String(count), url]
+        : ["curl", "-sfL", "--max-time", "40", "-H", "Connection: close", `${url}?[1-${count}]`];
+      const { stdout } = await asClient(command);
+      const bodies = stdout.split("\n").filter((line) => line !== "");
+      return Array.from({ length: count }, (_, i) => ((bodies[i] ?? "!") === "!" ? null : bodies[i]!));
+    },
+    kill: (server) => killServer(lab, server),
+    async events() {
+      return (await (await fetchUnix(adminSocket, "/v1/events")).json()) as Recorded[];
+    },
+    watch: () => watchLab(lab),
+    close: () => lab.down(),
+  };
+}
+
+async function killServer(lab: Lab, host: string): Promise<number> {
+  const server = lab.state.processes.find(
+    (p) => p.host === host && isAlive(p) && p.command.some((word) => word.endsWith("/http-backend.ts")),
+  );
+  if (!server) throw new Error(`no HTTP server runs on ${host}`);
+  return killNow(server);
+}
+
+/** SIGKILL; returns when, in ms since 1970, once it is gone. */
+export async function killNow(victim: ProcessId): Promise<number> {
+  const at = performance.timeOrigin + performance.now();
+  signal(victim, "SIGKILL");
+  await waitGone(victim, 2_000);
+  return at;
+}

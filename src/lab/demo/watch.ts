@@ -1,0 +1,38 @@
+import type { Lab } from "../lab.ts";
+import { hostMac } from "../topology.ts";
+import { type Hop, toHops } from "./journey.ts";
+
+/** Captures on every cable of a lab. */
+export interface Watch {
+  /** What was seen so far: each frame once, by time. */
+  hops(): Hop[];
+  /** Ends it; gives all. */
+  stop(): Promise<Hop[]>;
+}
+
+/** Starts a capture of IPv4 at the switch's end of every cable. */
+export async function watchLab(lab: Lab): Promise<Watch> {
+  const { hosts } = lab.topology;
+  const owners = new Map(hosts.flatMap((h) => h.interfaces.map((_, i) => [hostMac(lab.topology, h.name, i), h.name])));
+  const cables = hosts.flatMap(({ name, interfaces }) =>
+    interfaces.map(({ network }, i) => ({ host: name, network, device: `eth${i}` })),
+  );
+  const watched = await Promise.all(
+    cables.map(async (cable) => ({ ...cable, capture: await lab.capture(cable.host, "ip", { device: cable.device }) })),
+  );
+  return {
+    hops: () =>
+      toHops(
+        watched.flatMap(({ host, network, capture }) => capture.packets().map((packet) => ({ host, network, packet }))),
+        owners,
+      ),
+    async stop() {
+      const seen = await Promise.all(
+        watched.map(async ({ host, network, capture }) =>
+          (await capture.stop()).map((packet) => ({ host, network, packet })),
+        ),
+      );
+      return toHops(seen.flat(), owners);
+    },
+  };
+}
