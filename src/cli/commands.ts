@@ -2,9 +2,11 @@ import type { Command } from "commander";
 import { registerAdapt } from "./adapt.ts";
 import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
+import { registerDown } from "./down.ts";
 import { registerEvents } from "./events.ts";
 import { registerLab } from "./lab.ts";
 import { registerMetrics } from "./metrics.ts";
+import { registerRealServer } from "./realserver.ts";
 import { registerReload } from "./reload.ts";
 import { registerRole } from "./role.ts";
 import { registerRun } from "./run.ts";
@@ -24,6 +26,8 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerCheck,
   registerSchema,
   registerAdapt,
+  registerDown,
+  registerRealServer,
   registerLab,
   registerDemo,
 ];

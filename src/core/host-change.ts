@@ -12,7 +12,9 @@ export type HostChange =
   | { kind: "offload"; device: string; feature: "tx" | "gro" | "gso" | "tso"; on: boolean }
   | { kind: "veth"; name: string; peer: string }
   | { kind: "route"; to: string; via?: string; device: string; advmss?: number; mtu?: number }
-  | { kind: "neighbour"; address: string; device: string };
+  | { kind: "neighbour"; address: string; device: string }
+  /** A device that takes every IPIP packet for this host and unwraps it. */
+  | { kind: "ipip"; name: string };
 
 /** One line for a person. */
 export function hostChangeText(change: HostChange): string {
@@ -35,5 +37,7 @@ export function hostChangeText(change: HostChange): string {
       return `route ${change.to}${change.via ? ` via ${change.via}` : ""} on ${change.device}${change.advmss ? ` advmss ${change.advmss}` : ""}`;
     case "neighbour":
       return `neighbour entry ${change.address} on ${change.device}, kept fresh`;
+    case "ipip":
+      return `IPIP device ${change.name}`;
   }
 }

@@ -165,6 +165,21 @@ const neighbour: ChangeKind<Of<"neighbour">> = {
   undo: (c) => unlessGone(ip("neigh", "del", c.address, "dev", c.device)),
 };
 
+const ipip: ChangeKind<Of<"ipip">> = {
+  subject: (c) => `ipip ${c.name}`,
+  async look(c) {
+    const all = await links();
+    return all.ok ? ok({ there: all.value.some((link) => link.name === c.name && link.up), before: null }) : all;
+  },
+  async make(c) {
+    // `external`: no peer is named, so it unwraps what any director sends.
+    const added = await ip("link", "add", "name", c.name, "type", "ipip", "external");
+    const already = !added.ok && added.problems[0]!.message.includes("File exists");
+    return added.ok || already ? ip("link", "set", c.name, "up") : added;
+  },
+  undo: (c) => unlessGone(ip("link", "del", c.name)),
+};
+
 const kinds: { [K in Kind]: ChangeKind<Of<K>> } = {
   address,
   sysctl,
@@ -175,6 +190,7 @@ const kinds: { [K in Kind]: ChangeKind<Of<K>> } = {
   veth,
   route,
   neighbour,
+  ipip,
 };
 
 /** The kind of a change, by its word. */

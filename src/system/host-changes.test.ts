@@ -40,7 +40,7 @@ describe.skipIf(missing !== null)("host changes through the journal", () => {
 
   const picture = (): string =>
     a.sh(
-      "ip -br address; ip route; sysctl net.ipv4.ip_forward net.ipv4.conf.all.arp_ignore; ethtool -k eth0 | grep generic-receive",
+      "ip -4 -o address; ip route; sysctl net.ipv4.ip_forward net.ipv4.conf.all.arp_ignore; ethtool -k eth0 | grep generic-receive",
     );
 
   test("every kind is made, and undone to what was before", async () => {
@@ -97,6 +97,19 @@ describe.skipIf(missing !== null)("host changes through the journal", () => {
       expect(readSysctl("net.ipv4.conf.all.arp_ignore")).toBe("2");
       await changes.undo([more], "two");
       expect(readSysctl("net.ipv4.conf.all.arp_ignore")).toBe("0");
+    });
+  });
+
+  test("a later process sweeps what an earlier one left and nobody wants now", async () => {
+    await a.within(async () => {
+      const other: HostChange = { kind: "address", address: "10.9.0.78", prefix: 32, device: "eth0" };
+      await createHostChanges(join(dir, "sweep")).change([vip, other], "nat");
+      const next = createHostChanges(join(dir, "sweep"));
+      await next.change([other], "nat");
+      expect(await next.sweep()).toEqual([]);
+      expect(a.sh("ip -br address show eth0")).not.toContain("10.9.0.77");
+      expect(a.sh("ip -br address show eth0")).toContain("10.9.0.78/32");
+      await next.undoAll();
     });
   });
 

@@ -19,6 +19,11 @@ export interface HostChanges {
   undo(changes: readonly HostChange[], owner: string): Promise<void>;
   /** Undoes everything, newest first; goes on over failures and returns them. */
   undoAll(): Promise<Problem[]>;
+  /**
+   * Undoes what an earlier process of the instance had journaled and nobody has asked for since `createHostChanges`:
+   * to be called once the first revision runs. Returns what could not be undone.
+   */
+  sweep(): Promise<Problem[]>;
   /** What is ours now, oldest first. */
   applied(): readonly JournalEntry[];
   /** Small facts kept beside the changes; null forgets. */
@@ -91,11 +96,14 @@ export function createHostChanges(runDir: string): HostChanges {
     queue = next.catch(() => {});
     return next;
   };
+  const asked: HostChange[] = [];
   return {
     change: (changes, owner) =>
       locked(async () => {
+        asked.push(...changes);
         for (const change of changes) await makeOne(journal, change, owner);
       }),
+    sweep: () => locked(() => undoEntries(journal, (entry) => !asked.some((change) => same(change, entry.change)))),
     undo: (changes, owner) =>
       locked(async () => {
         for (const change of changes.toReversed()) {
@@ -113,9 +121,9 @@ export function createHostChanges(runDir: string): HostChanges {
   };
 }
 
-async function undoEntries(journal: Journal): Promise<Problem[]> {
+async function undoEntries(journal: Journal, stale = (_entry: JournalEntry) => true): Promise<Problem[]> {
   const problems: Problem[] = [];
-  for (const entry of journal.entries.toReversed()) {
+  for (const entry of journal.entries.filter(stale).reverse()) {
     const done = await undoEntry(journal, entry);
     if (done.ok) continue;
     const [first] = done.problems;

@@ -89,5 +89,5 @@ test("what one engine had prepared is aborted when the other refuses", async () 
   const log: string[] = [];
   const all = engines(log, { xdp: problem("SLUICE_INTERNAL") });
   await all.prepare([service("a", "xdp"), service("b", "nftables")]);
-  expect(log).toEqual(["nftables prepare b", "xdp prepare a", "nftables abort"]);
+  expect(log).toEqual(["nftables prepare b", "xdp prepare a", "xdp remove", "nftables abort"]);
 });

@@ -1,0 +1,134 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseAddress } from "../core/address.ts";
+import { SluiceError } from "../core/problem.ts";
+import { instancePaths, removeInstance } from "../system/instance.ts";
+import {
+  createRealServer,
+  type Decap,
+  type RealServer,
+  type RealServerMethod,
+  type RealServerRequest,
+  realServerMethods,
+} from "../system/realserver.ts";
+import { type RealServerItem, realServerStatus } from "../system/realserver-status.ts";
+import { EXIT } from "./config-file.ts";
+
+interface Options {
+  method?: RealServerMethod;
+  vip?: string[];
+  device?: string;
+  instance: string;
+  json?: boolean;
+}
+
+/** `125.12.12.77,125.12.12.78`, or the option several times. */
+function addVips(text: string, before: string[] = []): string[] {
+  const vips = text.split(",").map((part) => {
+    const address = parseAddress(part.trim());
+    if (address === null) throw new InvalidArgumentError(`"${part}" is not an address.`);
+    return address;
+  });
+  return [...before, ...vips];
+}
+
+/** `sluice realserver`: prepares the host behind a `direct` or `tunnel` backend. */
+export function registerRealServer(program: Command): void {
+  const command = program.command("realserver").description("prepare this host as a real server of direct or tunnel");
+  const add = (verb: string, description: string, action: (options: Options) => Promise<number>): void => {
+    command
+      .command(verb)
+      .description(description)
+      .addOption(new Option("--method <method>", "how directors send to this host").choices(realServerMethods))
+      .option("--vip <addresses>", "the service's address or addresses, with commas between", addVips)
+      .option("--device <device>", "where wrapped packets arrive (default: the device of the default route)")
+      // An instance of its own: a director on the same host goes down without taking this with it.
+      .option("--instance <name>", "name of the instance", "realserver")
+      .option("--json", "what stands, versioned (sluice.realserver/v1)")
+      .action(async (options: Options) => process.exit(await told(() => action(options))));
+  };
+  add("up", "hold the VIPs silently and, for tunnel, unwrap what arrives; saying it twice is no harm", up);
+  add("down", "undo exactly what up did: for some VIPs, for one method, or all", down);
+  add("status", "say what is met and what is wrong, each with one command that mends it", status);
+}
+
+/** Problems of the host become one sentence and exit code 4. */
+async function told(action: () => Promise<number>): Promise<number> {
+  try {
+    return await action();
+  } catch (thrown) {
+    if (!(thrown instanceof SluiceError)) throw thrown;
+    const { code, message, hint } = thrown.problem;
+    console.error(`error ${code}: ${message}${hint ? `\n  ${hint}` : ""}`);
+    return EXIT.kernel;
+  }
+}
+
+function open(name: string): { server: RealServer; bpfDir: string } {
+  const { runDir, bpfDir } = instancePaths(name);
+  const decap: Decap = {
+    attach: async (device) => (await import("../dataplane/decap.ts")).attachDecap({ device, bpfDir }),
+    detach: async () => (await import("../dataplane/decap.ts")).detachDecap({ bpfDir }),
+  };
+  return { server: createRealServer({ runDir, bpfDir, decap }), bpfDir };
+}
+
+const usage = (message: string): number => {
+  console.error(`error: ${message}`);
+  return EXIT.usage;
+};
+
+async function up({ method, vip, device, instance, json }: Options): Promise<number> {
+  if (!method) return usage("--method is needed: direct or tunnel");
+  if (!vip) return usage("--vip is needed: the address that clients use");
+  const { server, bpfDir } = open(instance);
+  const said = await server.up({ method, vips: vip, device: device ?? null });
+  if (json)
+    return report(
+      [{ method, items: await realServerStatus({ method, vips: vip, device: device ?? null }, bpfDir) }],
+      true,
+    );
+  for (const line of said) console.error(line);
+  return EXIT.ok;
+}
+
+async function down({ method, vip, instance, json }: Options): Promise<number> {
+  const { server } = open(instance);
+  await server.down({ ...(method ? { method } : {}), ...(vip ? { vips: vip } : {}) });
+  const left = server.state();
+  if (Object.keys(left).length === 0) removeInstance(instancePaths(instance));
+  if (json) console.log(JSON.stringify({ schema: "sluice.realserver/v1", left }, null, 2));
+  const words = Object.entries(left).map(([name, what]) => `${name}: ${what.vips.join(", ")}`);
+  console.error(words.length > 0 ? `still up: ${words.join("; ")}` : "this host is as it was");
+  return EXIT.ok;
+}
+
+/** Without `--vip`: what `up` was asked for. With it: anything, also on a host that was prepared by hand. */
+async function status({ method, vip, device, instance, json }: Options): Promise<number> {
+  const { server, bpfDir } = open(instance);
+  const state = server.state();
+  const asked: RealServerRequest[] = realServerMethods.flatMap((name): RealServerRequest[] => {
+    if (method && method !== name) return [];
+    const vips = vip && method ? vip : state[name]?.vips;
+    return vips ? [{ method: name, vips, device: device ?? state[name]?.device ?? null }] : [];
+  });
+  if (asked.length === 0) return usage("nothing is up here; say --method and --vip to look all the same");
+  const found = await Promise.all(
+    asked.map(async (request) => ({ method: request.method, items: await realServerStatus(request, bpfDir) })),
+  );
+  return report(found, json === true);
+}
+
+/** Exit code 1 when something is wrong. */
+function report(found: { method: RealServerMethod; items: RealServerItem[] }[], json: boolean): number {
+  const good = found.every(({ items }) => items.every((item) => item.good));
+  if (json) console.log(JSON.stringify({ schema: "sluice.realserver/v1", good, methods: found }, null, 2));
+  else
+    for (const { method, items } of found) {
+      console.log(`real server of ${method}`);
+      for (const { item, good: met, seen, fix } of items) {
+        console.log(`  ${met ? "✓" : "✗"} ${item.padEnd(12)} ${seen}`);
+        if (fix) console.log(`      mend it: ${fix}`);
+      }
+    }
+  return good ? EXIT.ok : EXIT.config;
+}

@@ -1,0 +1,189 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connectTcp, listenTcp, type TcpListener } from "../runtime/tcp.ts";
+import { createTestNetns, eventually, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
+import { advisedMss, createRealServer, type Decap, IPIP_DEVICE } from "./realserver.ts";
+import { realServerStatus } from "./realserver-status.ts";
+
+test("MSS advice: what a link of 1,500 bytes or less holds beside two IPv4 headers and one of TCP", () => {
+  expect([advisedMss(1500), advisedMss(1400), advisedMss(1600), advisedMss(9000)]).toEqual([1440, 1340, null, null]);
+});
+
+const missing = netnsMissing();
+if (missing) console.warn(`real server: skipped, ${missing}`);
+
+describe.skipIf(missing !== null)("a host as real server", () => {
+  const vip = "125.12.12.77";
+  let asker: TestNetns;
+  let host: TestNetns;
+  let dir: string;
+  let listener: TcpListener;
+  let bpfDir: string;
+  let attached: string[];
+  let count = 0;
+
+  beforeAll(async () => {
+    asker = createTestNetns("asker");
+    host = createTestNetns("host");
+    wire(asker, "eth0", "125.12.12.1/24", host, "eth0", "125.12.12.20/24");
+    host.sh("ip route add default via 125.12.12.1; ip route add 10.7.0.0/16 via 125.12.12.1 metric 7");
+    listener = await host.within(() => listenTcp("0.0.0.0", 8080, { data() {} }, () => null));
+    dir = mkdtempSync(join(tmpdir(), "sluice-real-"));
+  });
+  beforeEach(() => {
+    bpfDir = join(dir, `pins-${count++}`);
+    attached = [];
+  });
+  afterAll(() => {
+    listener?.stop();
+    asker?.remove();
+    host?.remove();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  /** Stands for the data plane's program: pins a file. */
+  const decap = (): Decap => ({
+    async attach(device) {
+      attached.push(device);
+      mkdirSync(bpfDir, { recursive: true });
+      writeFileSync(join(bpfDir, "link"), device);
+      return { describe: () => `a program on ${device}` };
+    },
+    async detach() {
+      rmSync(bpfDir, { recursive: true, force: true });
+    },
+  });
+  const server = () => createRealServer({ runDir: join(dir, `run-${count}`), bpfDir, decap: decap() });
+  const picture = (): string =>
+    host.sh(
+      "ip -4 -o address; ip route; sysctl net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.arp_announce net.ipv4.conf.all.rp_filter; ip -br link | grep -c .",
+    );
+  const wrong = async (method: "direct" | "tunnel"): Promise<string[]> =>
+    (await realServerStatus({ method, vips: [vip], device: null }, bpfDir)).filter((i) => !i.good).map((i) => i.item);
+
+  /** Tries to connect; true when somebody accepts. Asks by ARP on the way, if need be. */
+  const reaches = (from: TestNetns, address: string, source?: string): Promise<boolean> =>
+    from.within(
+      () =>
+        new Promise((resolve) => {
+          const bound = source ? { source: { address: source, port: 0 } } : {};
+          connectTcp(
+            { address, port: 8080, timeout: 700, data: null, ...bound },
+            {
+              open(socket) {
+                socket.terminate();
+                resolve(true);
+              },
+              data() {},
+              failed: () => resolve(false),
+            },
+          );
+        }),
+    );
+  const answered = async (): Promise<boolean> => {
+    asker.sh("ip neigh flush all");
+    await reaches(asker, vip);
+    return asker.sh(`ip neigh show ${vip}`).includes("lladdr");
+  };
+
+  test("an unprepared host that holds the VIP answers ARP for it; a prepared one is silent and can still use it", async () => {
+    await host.within(async () => {
+      host.sh(`ip address add ${vip}/32 dev lo`);
+      expect(await answered()).toBe(true);
+      host.sh(`ip address del ${vip}/32 dev lo`);
+      const before = picture();
+      expect(await wrong("direct")).toEqual(["vip", "arp_ignore", "arp_announce"]);
+      const real = server();
+      await real.up({ method: "direct", vips: [vip], device: null });
+      expect(await wrong("direct")).toEqual([]);
+      expect(await answered()).toBe(false);
+      // By its link address alone it is reached, as directors do: the static entry stands for their rewriting.
+      const mac = JSON.parse(host.sh("ip -json link show eth0"))[0].address;
+      asker.sh(`ip neigh replace ${vip} lladdr ${mac} dev eth0 nud permanent`);
+      expect(await reaches(asker, vip)).toBe(true);
+      asker.sh(`ip neigh del ${vip} dev eth0`);
+      await real.up({ method: "direct", vips: [vip], device: null });
+      await real.down();
+      expect(picture()).toBe(before);
+      expect(real.state()).toEqual({});
+    });
+  });
+
+  test("it never asks by ARP with the VIP as sender", async () => {
+    await host.within(async () => {
+      const real = server();
+      await real.up({ method: "direct", vips: [vip], device: null });
+      host.sh("ip neigh flush all");
+      const tcpdump = Bun.spawn(asker.enter("tcpdump", "-i", "eth0", "-nn", "-l", "arp"), {
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      await tcpdump.stderr.getReader().read();
+      await reaches(host, "125.12.12.99", vip);
+      await Bun.sleep(200);
+      tcpdump.kill();
+      const heard = await new Response(tcpdump.stdout).text();
+      expect(heard).toContain("who-has 125.12.12.99 tell 125.12.12.20");
+      expect(heard).not.toContain(`tell ${vip}`);
+      await real.down();
+    });
+  });
+
+  test("tunnel: unwraps, advises an MSS on every route, and goes without a trace", async () => {
+    await host.within(async () => {
+      const before = picture();
+      expect(await wrong("tunnel")).toEqual(["vip", "arp_ignore", "arp_announce", "decap", "advmss"]);
+      const real = server();
+      const said = await real.up({ method: "tunnel", vips: [vip], device: null });
+      expect(said.join("\n")).toContain("IPIP unwrapped by");
+      expect(await wrong("tunnel")).toEqual([]);
+      const byKernel = host.sh("ip -br link").includes(IPIP_DEVICE);
+      if (!byKernel) expect(attached).toEqual(["eth0"]);
+      const routes = host.sh("ip route").trim().split("\n");
+      expect(routes.every((line) => line.includes("advmss 1440"))).toBe(true);
+      expect(routes).toHaveLength(3);
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      await real.down();
+      expect(picture()).toBe(before);
+      expect(existsSync(bpfDir)).toBe(false);
+    });
+  });
+
+  test("both methods and several VIPs: each goes down by itself", async () => {
+    await host.within(async () => {
+      const before = picture();
+      const other = "125.12.12.78";
+      const real = server();
+      await real.up({ method: "direct", vips: [vip, other], device: null });
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      await real.down({ method: "direct", vips: [other] });
+      expect(real.state().direct!.vips).toEqual([vip]);
+      await real.down({ method: "direct" });
+      expect(host.sh("ip -br address show lo")).toContain(vip);
+      expect(await wrong("tunnel")).toEqual([]);
+      await real.down();
+      expect(picture()).toBe(before);
+    });
+  });
+
+  test("status names what was broken since, with a command that mends it", async () => {
+    await host.within(async () => {
+      const real = server();
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      host.sh(
+        `sysctl -qw net.ipv4.conf.all.arp_ignore=0; ip address del ${vip}/32 dev lo; ip address add ${vip}/32 dev eth0; ip route change default via 125.12.12.1`,
+      );
+      const items = await realServerStatus({ method: "tunnel", vips: [vip], device: null }, bpfDir);
+      const fixes = items.filter((i) => !i.good).map((i) => i.fix!);
+      expect(fixes).toHaveLength(3);
+      for (const fix of fixes) host.sh(fix);
+      expect(await wrong("tunnel")).toEqual(["vip"]);
+      host.sh(`ip address add ${vip}/32 dev lo`);
+      expect(await wrong("tunnel")).toEqual([]);
+      await real.down();
+      expect(await eventually(() => !host.sh("ip -br address").includes(vip))).toBe(true);
+    });
+  });
+});

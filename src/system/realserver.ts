@@ -1,0 +1,185 @@
+import { existsSync } from "node:fs";
+import { isIPv6 } from "../core/address.ts";
+import type { HostChange } from "../core/host-change.ts";
+import { SluiceError } from "../core/problem.ts";
+import { createHostChanges, type HostChanges } from "./host-changes.ts";
+import { hostProblem } from "./host-command.ts";
+import { type IpLink, links, routeGetSync, routeTexts } from "./ip.ts";
+
+/** How a real server is addressed: `direct` by its link address alone, `tunnel` by packets wrapped in IPIP. */
+export type RealServerMethod = "direct" | "tunnel";
+export const realServerMethods: readonly RealServerMethod[] = ["direct", "tunnel"];
+
+export interface RealServerRequest {
+  method: RealServerMethod;
+  vips: string[];
+  /** Where wrapped packets arrive; null: the device of the default route. */
+  device: string | null;
+}
+
+/** What was asked of this host, by method. */
+export type RealServerState = Partial<Record<RealServerMethod, { vips: string[]; device: string | null }>>;
+
+/** Unwraps IPIP by a program of ours, where the kernel has no ipip; made by the data plane. */
+export interface Decap {
+  attach(device: string): Promise<{ describe(): string }>;
+  detach(): Promise<void>;
+}
+
+export interface RealServerDoors {
+  /** `/run/sluice/NAME` of an instance of its own. */
+  runDir: string;
+  bpfDir: string;
+  decap: Decap;
+}
+
+/** The device that unwraps where the kernel has ipip. */
+export const IPIP_DEVICE = "sluice-ipip";
+/** What IPIP adds to a packet, bytes: one IPv4 header (RFC 2003). */
+const IPIP_HEADER = 20;
+/** IPv4 header and TCP header without options, bytes. */
+const TCP_HEADERS = 40;
+/** Links of a larger MTU hold a wrapped packet of any path of 1,500 bytes. */
+const LARGEST_TIGHT_MTU = 1500;
+
+/** The MSS to advertise so that a wrapped segment still fits the link; null where the link has room. */
+export const advisedMss = (mtu: number): number | null =>
+  mtu > LARGEST_TIGHT_MTU ? null : mtu - IPIP_HEADER - TCP_HEADERS;
+
+const sysctl = (key: string, value: string, rule: "set" | "max" = "set"): HostChange => ({
+  kind: "sysctl",
+  key: `net.ipv4.conf.${key}`,
+  value,
+  rule,
+});
+
+/** The VIPs on lo: held, but on no link. */
+export const vipAddresses = (vips: readonly string[]): HostChange[] =>
+  vips.map((address) => ({ kind: "address", address, prefix: isIPv6(address) ? 128 : 32, device: "lo" }));
+
+/**
+ * Silence about the VIPs: answer ARP only for addresses of the asked interface, and never ask from a VIP. Both must
+ * stand on `all`: the kernel takes the larger of `all` and the interface the packet came by, and lo's is never asked.
+ * IPv6 needs nothing: an address on lo is not answered for on other interfaces.
+ */
+export const arpChanges = (vips: readonly string[]): HostChange[] =>
+  vips.every(isIPv6) ? [] : [sysctl("all.arp_ignore", "1", "max"), sysctl("all.arp_announce", "2", "max")];
+
+/** MSS advice on every route that leaves by a tight link: only what the advice limits will come back wrapped. */
+export async function mssChanges(): Promise<HostChange[]> {
+  const all = await links();
+  if (!all.ok) throw new SluiceError(all.problems[0]!);
+  const routes = await routeTexts(4);
+  if (!routes.ok) throw new SluiceError(routes.problems[0]!);
+  const byName = new Map(all.value.map((link): [string, IpLink] => [link.name, link]));
+  return routes.value.flatMap((text): HostChange[] => {
+    const words = text.split(" ");
+    const word = (name: string): string | undefined =>
+      words.includes(name) ? words[words.indexOf(name) + 1] : undefined;
+    const link = byName.get(word("dev") ?? "");
+    const via = word("via");
+    if (link?.type !== "ether") return [];
+    const advmss = advisedMss(link.mtu);
+    return advmss === null
+      ? []
+      : [{ kind: "route", to: words[0]!, device: link.name, ...(via ? { via } : {}), advmss }];
+  });
+}
+
+/** Prepares this host as a real server, undoes that, and says how it stands. */
+export interface RealServer {
+  /** Idempotent; VIPs add up. Returns what now stands, one line each. Throws SluiceError. */
+  up(request: RealServerRequest): Promise<string[]>;
+  /** Undoes exactly what `up` did: for some VIPs or, without, for all; of one method or of both. Throws SluiceError. */
+  down(what?: { method?: RealServerMethod; vips?: readonly string[] }): Promise<void>;
+  /** What `up` was asked for, as remembered. */
+  state(): RealServerState;
+}
+
+const NOTE = "realserver";
+const owner = (method: RealServerMethod): string => `realserver-${method}`;
+
+export function createRealServer(doors: RealServerDoors): RealServer {
+  const host = createHostChanges(doors.runDir);
+  const state = (): RealServerState => host.note<RealServerState>(NOTE) ?? {};
+  const remember = (method: RealServerMethod, value: RealServerState[RealServerMethod] | null): Promise<void> => {
+    const { [method]: _old, ...rest } = state();
+    const next: RealServerState = value ? { ...rest, [method]: value } : rest;
+    return host.setNote(NOTE, Object.keys(next).length > 0 ? next : null);
+  };
+  return {
+    state,
+    async up({ method, vips, device }) {
+      const before = state()[method];
+      const all = [...new Set([...(before?.vips ?? []), ...vips])];
+      const inbound = device ?? before?.device ?? null;
+      await remember(method, { vips: all, device: inbound });
+      // Silent first, then the address: the other way round a request in between would be answered.
+      await host.change([...arpChanges(all), ...vipAddresses(all)], owner(method));
+      const said = [`${all.join(", ")} on lo, silent to ARP`];
+      if (method === "tunnel") said.push(...(await tunnelUp(host, doors, inbound)));
+      return said;
+    },
+    async down(what = {}) {
+      for (const method of realServerMethods) {
+        const mine = state()[method];
+        if (!mine || (what.method && what.method !== method)) continue;
+        const left = what.vips ? mine.vips.filter((vip) => !what.vips!.includes(vip)) : [];
+        if (left.length > 0) {
+          const gone = mine.vips.filter((vip) => !left.includes(vip));
+          await host.undo(vipAddresses(gone), owner(method));
+          await remember(method, { ...mine, vips: left });
+          continue;
+        }
+        if (method === "tunnel" && existsSync(doors.bpfDir)) await doors.decap.detach();
+        await host.undo(ownedBy(host, owner(method)), owner(method));
+        await remember(method, null);
+      }
+    },
+  };
+}
+
+const ownedBy = (host: HostChanges, name: string): HostChange[] =>
+  host
+    .applied()
+    .filter(({ owners }) => owners.includes(name))
+    .map(({ change }) => change);
+
+/** Unwrapping by the kernel where it can, else by our program, and advice to clients about the room that it takes. */
+async function tunnelUp(host: HostChanges, doors: RealServerDoors, device: string | null): Promise<string[]> {
+  const said = [await unwrap(host, doors, device)];
+  const advice = await mssChanges();
+  await host.change(advice, owner("tunnel"));
+  if (advice.length > 0) said.push(`MSS advice on ${advice.length} routes`);
+  return said;
+}
+
+async function unwrap(host: HostChanges, doors: RealServerDoors, device: string | null): Promise<string> {
+  const kernel: HostChange = { kind: "ipip", name: IPIP_DEVICE };
+  try {
+    await host.change([kernel], owner("tunnel"));
+    // The unwrapped packet seems to come by the ipip device, from a client that is routed by another: the strict
+    // reverse path filter would drop it without a word. The larger of `all` and the device counts, so both.
+    await host.change([sysctl("all.rp_filter", "0"), sysctl(`${IPIP_DEVICE}.rp_filter`, "0")], owner("tunnel"));
+    return `IPIP unwrapped by the kernel (${IPIP_DEVICE})`;
+  } catch (thrown) {
+    if (!(thrown instanceof SluiceError) || !/Unknown device type|not supported/i.test(thrown.problem.message))
+      throw thrown;
+    await host.undo([kernel], owner("tunnel"));
+  }
+  const inbound = device ?? defaultDevice();
+  if (inbound === null)
+    throw new SluiceError(
+      hostProblem(
+        "SLUICE_HOST_COMMAND",
+        "no default route says where wrapped packets arrive",
+        "Name it with --device.",
+      ),
+    );
+  await host.change([{ kind: "bpf-pins", path: doors.bpfDir }], owner("tunnel"));
+  const attached = await doors.decap.attach(inbound);
+  return `IPIP unwrapped by ${attached.describe()}`;
+}
+
+/** The device of the default route; null when there is none. */
+export const defaultDevice = (): string | null => routeGetSync("198.51.100.1")?.device ?? null;
