@@ -2,7 +2,8 @@ import type { ProbeTarget, Verdict } from "../core/check.ts";
 import type { Code } from "../core/codes.ts";
 import { formatDuration } from "../core/words.ts";
 import { now } from "../runtime/clock.ts";
-import { type ConnectFailure, connectTcp, type TcpSocket } from "../runtime/tcp.ts";
+import { dialTcp } from "../runtime/dial.ts";
+import type { ConnectFailure, TcpSocket } from "../runtime/tcp.ts";
 
 /** What a probe does once it is connected: `null` means go on. */
 export interface Conversation {
@@ -34,6 +35,12 @@ const failures: Record<ConnectFailure, Code> = {
   unreachable: "SLUICE_CHECK_UNREACHABLE",
   local: "SLUICE_CHECK_LOCAL",
 };
+
+const unanswered: ReadonlySet<Code> = new Set([
+  "SLUICE_CHECK_TIMEOUT",
+  "SLUICE_CHECK_UNREACHABLE",
+  "SLUICE_CHECK_LOCAL",
+]);
 
 /**
  * One connection to a backend that may be hostile: connects, talks as the conversation says, and resets the
@@ -86,7 +93,7 @@ class Probe {
       rejectUnauthorized: !this.#tls.insecure,
       ...(this.#tls.name ? { serverName: this.#tls.name } : {}),
     };
-    const { cancel } = connectTcp<undefined>(
+    const { cancel } = dialTcp<undefined>(
       // This probe's own timer is the one that counts; the connection's must not come first with another sentence.
       {
         address,
@@ -153,7 +160,12 @@ class Probe {
 
   #timedOut(): void {
     const within = `within ${formatDuration(this.#timeout)}`;
-    this.#finish(failed("SLUICE_CHECK_TIMEOUT", this.#socket ? `no answer ${within}` : `no connection ${within}`));
+    this.#finish(
+      failed(
+        "SLUICE_CHECK_TIMEOUT",
+        this.#socket ? `no answer ${within}` : `no ${this.#tls ? "TLS " : ""}connection ${within}`,
+      ),
+    );
   }
 
   #guard(step: () => Finding | null): void {
@@ -172,7 +184,7 @@ class Probe {
     clearTimeout(this.#timer);
     this.#cancel?.();
     this.#socket?.terminate();
-    const answered = finding.code !== "SLUICE_CHECK_TIMEOUT" && finding.code !== "SLUICE_CHECK_LOCAL";
+    const answered = !unanswered.has(finding.code);
     this.#resolve({ ...finding, latency: answered ? now() - this.#started : null });
   }
 }

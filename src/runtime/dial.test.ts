@@ -1,0 +1,126 @@
+import { afterAll, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
+import { dialTcp } from "./dial.ts";
+import { ptr } from "./ffi.ts";
+import { libc } from "./libc.ts";
+import { makeListener } from "./listen.ts";
+import { type ConnectOptions, listenTcp } from "./tcp.ts";
+
+const undo: (() => void)[] = [];
+afterAll(() => {
+  for (const step of undo) step();
+});
+
+const descriptors = (): number => readdirSync("/proc/self/fd").length;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Dials and gathers what happens, in order, until it is over. */
+function dial(port: number, more: Partial<ConnectOptions<string>> = {}, send = "", patience = 3000) {
+  return new Promise<string[]>((resolve) => {
+    const said: string[] = [];
+    const over = (word: string): void => {
+      said.push(word);
+      resolve(said);
+    };
+    setTimeout(over, patience, "nothing more").unref();
+    dialTcp<string>(
+      { address: "127.0.0.1", port, timeout: 2000, data: "mine", ...more },
+      {
+        open(socket) {
+          said.push(`open ${socket.data} ${socket.localPort === more.source?.port}`);
+          if (send) socket.write(Buffer.from(send), 0, send.length);
+        },
+        data(socket, chunk) {
+          said.push(chunk.toString());
+          socket.terminate();
+        },
+        end: () => said.push("end"),
+        close: () => over("close"),
+        failed: (data, why, detail) => over(`failed ${data} ${why} ${detail}`),
+      },
+    );
+  });
+}
+
+/** A listener whose accept queue is full: the kernel drops every further SYN. */
+async function fullPort(): Promise<{ port: number; fd: number }> {
+  const made = makeListener({ address: "127.0.0.1", port: 0, protocol: "tcp" });
+  if (!made.ok) throw new Error("no listener");
+  const fd = made.value;
+  libc.listen(fd, 0);
+  const name = new Uint8Array(16);
+  libc.getsockname(fd, ptr(name), ptr(new Uint32Array([16])));
+  const port = new DataView(name.buffer).getUint16(2);
+  const held: Socket[] = [1, 2].map(() => createConnection(port, "127.0.0.1").on("error", () => {}));
+  undo.push(() => {
+    for (const socket of held) socket.destroy();
+    libc.close(fd);
+  });
+  await pause(100);
+  return { port, fd };
+}
+
+test("opens once, talks both ways, and closes", async () => {
+  const server = listenTcp(
+    "127.0.0.1",
+    0,
+    { data: (socket, chunk) => void socket.write(chunk, 0, chunk.length) },
+    () => 0,
+  );
+  undo.push(() => server.stop());
+  expect(await dial(server.port, {}, "hello")).toEqual(["open mine false", "hello", "close"]);
+});
+
+test("a server that speaks first, or resets at once, opens first", async () => {
+  const greeting = listenTcp(
+    "127.0.0.1",
+    0,
+    { open: (s) => void s.write(Buffer.from("220"), 0, 3), data() {} },
+    () => 0,
+  );
+  const resetting = listenTcp("127.0.0.1", 0, { open: (s) => s.terminate(), data() {} }, () => 0);
+  undo.push(
+    () => greeting.stop(),
+    () => resetting.stop(),
+  );
+  expect(await dial(greeting.port)).toEqual(["open mine false", "220", "close"]);
+  expect(await dial(resetting.port)).toEqual(["open mine false", "close"]);
+});
+
+test("each failure has its reason", async () => {
+  const gone = listenTcp("127.0.0.1", 0, { data() {} }, () => 0);
+  gone.stop();
+  expect(await dial(gone.port)).toEqual(["failed mine refused connect refused"]);
+  const foreign = { source: { address: "192.0.2.9", port: 0 } };
+  expect(await dial(gone.port, foreign)).toEqual(["failed mine local bind: Cannot assign requested address"]);
+  // A datagram address that no route can hold: refused before anything is sent.
+  expect((await dial(80, { address: "255.255.255.255" }))[0]).toMatch(/^failed mine (unreachable|local) connect: /);
+});
+
+test("a time-out and a cancel give the descriptor back at once", async () => {
+  const { port } = await fullPort();
+  const before = descriptors();
+  expect(await dial(port, { timeout: 100 })).toEqual(["failed mine timeout no answer to connect within 100 ms"]);
+  const words: string[] = [];
+  const handlers = { data() {}, open: () => words.push("open"), failed: () => words.push("failed") };
+  const { cancel } = dialTcp({ address: "127.0.0.1", port, timeout: 60, data: 0 }, handlers);
+  cancel();
+  await pause(120);
+  expect(words).toEqual([]);
+  expect(descriptors()).toBe(before);
+});
+
+test("a fixed source port is free again after a time-out", async () => {
+  const { port } = await fullPort();
+  const source = { address: "127.0.0.1", port: 30_000 + (process.pid % 2000) };
+  for (let i = 0; i < 3; i++) expect((await dial(port, { timeout: 60, source }))[0]).toContain("failed mine timeout");
+});
+
+test("a connection that stands only after a second try opens then", async () => {
+  const { port, fd } = await fullPort();
+  const dialled = dial(port, { timeout: 5000 }, "x", 1800);
+  await pause(50);
+  libc.listen(fd, 16); // room: the kernel repeats the SYN after a second
+  expect((await dialled)[0]).toBe("open mine false");
+});
