@@ -1,4 +1,5 @@
 import type { Listener } from "../core/service.ts";
+import { sleep } from "../runtime/clock.ts";
 import { startTime, takeDescriptor } from "../runtime/pidfd.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
 import type { SocketTable } from "./sockets.ts";
@@ -21,13 +22,36 @@ export function writeWorkers(instance: Instance, workers: readonly Omit<Written,
   );
 }
 
+/** The workers of a daemon that died, as far as they still live. */
+function living(instance: Instance): Written[] {
+  const written = readState<Written[]>(instance, FILE) ?? [];
+  return written.filter(({ pid, started }) => started !== null && startTime(pid) === started);
+}
+
+function signal({ pid, started }: Written, name: NodeJS.Signals): void {
+  if (startTime(pid) !== started) return;
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has just ended by itself.
+  }
+}
+
+/** Ends the workers that a dead daemon left: they may finish what is under way within `graceMs`. Returns how many. */
+export async function endOrphans(instance: Instance, graceMs: number): Promise<number> {
+  const orphans = living(instance);
+  for (const orphan of orphans) signal(orphan, "SIGTERM");
+  for (let waited = 0; waited < graceMs && living(instance).length > 0; waited += 50) await sleep(50);
+  for (const orphan of orphans) signal(orphan, "SIGKILL");
+  return orphans.length;
+}
+
 /**
  * Workers of a daemon that died: they serve on with their last snapshot. Copies their listening sockets into the
  * table, so that no waiting connection is lost; `release` lets them finish and go, once new workers serve.
  */
 export function adoptOrphans(instance: Instance, sockets: SocketTable): { count: number; release(): void } {
-  const written = readState<Written[]>(instance, FILE) ?? [];
-  const alive = written.filter(({ pid, started }) => started !== null && startTime(pid) === started);
+  const alive = living(instance);
   for (const { pid, sockets: held } of alive)
     for (const { fd, ...listener } of held) {
       const taken = takeDescriptor(pid, fd);
@@ -37,14 +61,7 @@ export function adoptOrphans(instance: Instance, sockets: SocketTable): { count:
   return {
     count: alive.length,
     release() {
-      for (const { pid, started } of alive)
-        if (startTime(pid) === started) {
-          try {
-            process.kill(pid, "SIGTERM");
-          } catch {
-            // It has just ended by itself.
-          }
-        }
+      for (const orphan of alive) signal(orphan, "SIGTERM");
     },
   };
 }

@@ -72,6 +72,7 @@ export async function startDaemon(config: unknown, hint = "test"): Promise<TestD
         await Promise.race([child.exited, Bun.sleep(5000)]);
         child.kill("SIGKILL");
       }
+      sluice("down", "--force", "--instance", instance);
       Bun.spawnSync(["rm", "-f", file]);
     },
   };
