@@ -34,6 +34,7 @@ export const codes = {
   SLUICE_DROP_TOO_BIG: ["A packet was dropped: it does not fit once wrapped.", "Use advmss or a larger MTU."],
   SLUICE_DROP_TABLE_FULL: ["A packet was dropped: no room to remember its flow.", "Raise the table's size."],
   SLUICE_DROP_MALFORMED: ["A packet for a VIP was dropped: it is malformed.", "See who sends it."],
+  SLUICE_DROP_TTL: ["A packet was dropped: it may not travel further.", "Look for a routing loop, or a traceroute."],
   // checks
   SLUICE_CHECK_OK: ["The check passed.", ""],
   SLUICE_CHECK_REFUSED: ["The connection was refused.", "Is the server running?"],

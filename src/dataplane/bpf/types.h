@@ -7,7 +7,7 @@
 /* One per plane: what all programs read. */
 struct control {
 	__u32 arrivals_active; /* which copy of the arrival table is read: 0 or 1 */
-	__u32 arrivals_seed[2];
+	__u32 arrivals_seed[4]; /* two words for each copy */
 	__u32 flags; /* sluice_control_flag */
 	__u32 heartbeat; /* tick of the supervisor's last sign of life */
 	__u32 flow_mask; /* buckets - 1 */
@@ -16,7 +16,7 @@ struct control {
 	__u32 check_ifindex; /* the director's end of the check veth */
 	__u8 check_inner_mac[6];
 	__u8 check_outer_mac[6];
-	__u32 spare[4];
+	__u32 spare[2];
 };
 
 struct arrival {
@@ -29,7 +29,7 @@ struct arrival {
 	__u32 vip[4]; /* ARRIVAL_REVERSE */
 	__u16 vip_port; /* network order */
 	__u16 spare0;
-	__u32 spare[3];
+	__u32 spare[4];
 };
 
 struct service {

@@ -1,0 +1,209 @@
+import type { HostChange } from "../core/host-change.ts";
+import type { Applier, Doors, KernelCounts, Prepared } from "../core/method.ts";
+import { configProblem, type Problem, SluiceError, toProblem } from "../core/problem.ts";
+import { sleep } from "../runtime/clock.ts";
+import { addresses } from "../system/ip.ts";
+import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
+import { createCheckPath } from "./check-path.ts";
+import { addTraffic, noTraffic, type Traffic } from "./counting.ts";
+import { Held } from "./held.ts";
+import { Plane, stateKey } from "./plane.ts";
+import type { ForwardName, PlaneService } from "./plane-service.ts";
+import { Upkeep } from "./upkeep.ts";
+
+/** How long a prepare waits for link addresses, ms. A backend that does not answer must not hold the others back. */
+const NEIGHBOUR_WAIT = 800;
+
+interface Shared {
+  plane: Plane;
+  upkeep: Upkeep;
+  /** Devices that each method needs attached. */
+  needs: Map<ForwardName, Set<string>>;
+}
+
+/** One plane per instance and process: the methods that forward share it. */
+const shared = new Map<string, Shared>();
+
+function share(doors: Doors): Shared {
+  let found = shared.get(doors.bpfDir);
+  if (found) return found;
+  const plane = new Plane(doors.bpfDir);
+  plane.schedulers = doors.schedulers;
+  found = { plane, upkeep: new Upkeep(plane, (level, message) => doors.log(level, message)), needs: new Map() };
+  shared.set(doors.bpfDir, found);
+  return found;
+}
+
+class XdpApplier implements Applier<PlaneService> {
+  readonly #doors: Doors;
+  readonly #forward: ForwardName;
+  #services: readonly PlaneService[] = [];
+  #role: "active" | "standby";
+  #ground: Held;
+  #vips: Held;
+
+  constructor(doors: Doors, forward: ForwardName) {
+    this.#doors = doors;
+    this.#forward = forward;
+    this.#role = doors.standby ? "standby" : "active";
+    // What an earlier daemon left of this method: its changes are ours now.
+    const adopted = this.#mine().flatMap((state) => state.config ?? []);
+    this.#ground = new Held(doors, groundChanges(adopted, doors.facts, forward));
+    this.#vips = new Held(doors, vipChanges(adopted, doors.facts));
+  }
+
+  get #shared(): Shared {
+    return share(this.#doors);
+  }
+
+  get #plane(): Plane {
+    return this.#shared.plane;
+  }
+
+  #mine() {
+    return [...this.#plane.services.values()].filter(({ forward }) => forward === this.#forward);
+  }
+
+  async prepare(next: readonly PlaneService[]): Promise<Prepared | Problem[]> {
+    const fresh: string[] = [];
+    try {
+      const { plane } = this.#shared;
+      const lacks = plane.lacks(this.#forward, next);
+      if (lacks) return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `The data plane holds no ${lacks}.`)];
+      plane.ownAddresses = await ownAddresses();
+      await this.#ground.widen(groundChanges(next, this.#doors.facts, this.#forward));
+      await this.#learn(next);
+      const devices = devicesOf(next, this.#doors.facts);
+      fresh.push(...(await plane.attach(devices)));
+      await this.#vips.widen(this.#vipChanges(next));
+      return { commit: () => this.#commit(next, devices), abort: () => this.#abort(fresh) };
+    } catch (thrown) {
+      await this.#abort(fresh);
+      return [toProblem(thrown, "kernel")];
+    }
+  }
+
+  #vipChanges(services: readonly PlaneService[]): HostChange[] {
+    return this.#role === "active" ? vipChanges(services, this.#doors.facts) : [];
+  }
+
+  async #learn(services: readonly PlaneService[]): Promise<void> {
+    const { plane } = this.#shared;
+    const wanted = [...new Set(services.flatMap(({ backends }) => backends.map(({ address }) => address)))];
+    await plane.learn(wanted);
+    for (let waited = 0; waited < NEIGHBOUR_WAIT && !plane.hops.whole; waited += 100) {
+      await sleep(100);
+      await plane.learn([]);
+    }
+    if (plane.hops.whole) return;
+    const silent = plane.hops.unresolved().join(", ");
+    this.#doors.log("warn", `no link address yet for ${silent}`, { code: "SLUICE_NEIGHBOUR" });
+  }
+
+  async #commit(next: readonly PlaneService[], devices: readonly string[]): Promise<void> {
+    const { plane, needs } = this.#shared;
+    plane.commit(this.#forward, next);
+    this.#services = next;
+    const before = needs.get(this.#forward) ?? new Set();
+    needs.set(this.#forward, new Set(devices));
+    const needed = new Set([...needs.values()].flatMap((set) => [...set]));
+    for (const device of before) if (!needed.has(device)) plane.entry.detach(device);
+    await this.#vips.settle();
+    await this.#ground.settle();
+  }
+
+  async #abort(fresh: readonly string[]): Promise<void> {
+    const plane = shared.get(this.#doors.bpfDir)?.plane;
+    for (const device of fresh) plane?.entry.detach(device);
+    await this.#vips.shrink();
+    await this.#ground.shrink();
+  }
+
+  async refresh(changed: readonly PlaneService[]): Promise<void> {
+    const { plane } = this.#shared;
+    const unknown = changed
+      .flatMap(({ backends }) => backends.map(({ address }) => address))
+      .filter((address) => !plane.routes.has(address));
+    if (unknown.length > 0) await plane.learn([...new Set(unknown)]);
+    plane.refresh(this.#forward, changed);
+    const byName = new Map(changed.map((service) => [service.name, service]));
+    this.#services = this.#services.map((service) => byName.get(service.name) ?? service);
+  }
+
+  async setRole(role: "active" | "standby"): Promise<void> {
+    this.#role = role;
+    await this.#vips.hold(this.#vipChanges(this.#services));
+  }
+
+  async counts(): Promise<Map<string, KernelCounts>> {
+    const { counting } = this.#plane;
+    const both = this.#forward === "nat";
+    const shown = (t: Traffic) => (both ? t : { packetsIn: t.packetsIn, bytesIn: t.bytesIn });
+    const all = new Map<string, KernelCounts>();
+    for (const state of this.#mine()) {
+      const sum = noTraffic();
+      addTraffic(sum, counting.retired(stateKey(this.#forward, state.name)));
+      const backends: KernelCounts["backends"] = new Map();
+      for (const one of state.locals.values()) {
+        const traffic = counting.backend(one.number);
+        addTraffic(sum, traffic);
+        if (one.id !== null) backends.set(one.id, shown(traffic));
+      }
+      const drops = counting.drops(state.number);
+      const dropped = Object.values(drops).reduce((total, count) => total + count, 0);
+      all.set(state.name, { service: { ...shown(sum), drops: dropped }, backends, drops });
+    }
+    return all;
+  }
+
+  describe(): string[] {
+    return this.#plane.entry.describe();
+  }
+
+  probe(service: string, backend: number): ReturnType<NonNullable<Applier<PlaneService>["probe"]>> {
+    const state = this.#mine().find(({ name }) => name === service);
+    const one = [...(state?.locals.values() ?? [])].find(({ id }) => id === backend);
+    const vip = state?.config?.vips.find(({ protocol }) => protocol === "tcp") ?? state?.config?.vips[0];
+    if (!one || !vip) return null;
+    const source = this.#plane.routes.get(one.address)?.source;
+    const port = this.#plane.checkPorts.next(one.number);
+    if (!source || port === null) return null;
+    return { address: vip.address, port: vip.port, source: { address: source, port } };
+  }
+
+  async joinChecker(pid: number): Promise<void> {
+    await createCheckPath(this.#plane, { pid });
+  }
+
+  async release(): Promise<void> {
+    shared.get(this.#doors.bpfDir)?.upkeep.stop();
+  }
+
+  async remove(): Promise<void> {
+    const { plane, needs, upkeep } = this.#shared;
+    await this.#vips.hold([]);
+    plane.commit(this.#forward, []);
+    await this.#ground.hold([]);
+    this.#services = [];
+    needs.delete(this.#forward);
+    if (plane.services.size > 0) return;
+    upkeep.stop();
+    plane.destroy();
+    shared.delete(this.#doors.bpfDir);
+  }
+}
+
+/** Addresses that the host has as its own, with a network; a VIP is a /32. */
+async function ownAddresses(): Promise<Set<string>> {
+  const all = await addresses();
+  if (!all.ok) throw new SluiceError(all.problems[0]!);
+  return new Set(all.value.filter(({ prefix }) => prefix < 32).map(({ address }) => address));
+}
+
+/**
+ * The applier of one forwarding method. All of one instance share one plane in this process, and the pinned one in the
+ * kernel: what an earlier daemon left is taken over without a packet lost. Throws SluiceError (SLUICE_BPF_LOAD).
+ */
+export async function createXdpApplier(doors: Doors, forward: ForwardName): Promise<Applier<PlaneService>> {
+  return new XdpApplier(doors, forward);
+}

@@ -1,0 +1,127 @@
+import { fromBytes16, toBytes16 } from "../core/address.ts";
+import type { Protocol } from "../core/service.ts";
+import { Arrival, arrival as at, control, Limit } from "./generated/layout.ts";
+import { elementBytes, getWord, type PlaneMemory, setWord, swap16 } from "./memory.ts";
+
+/** One key of the arrival table with what hangs on it. */
+export type ArrivalEntry =
+  | { kind: "vip"; address: string; port: number; protocol: Protocol; service: number }
+  | {
+      kind: "reverse";
+      address: string;
+      port: number;
+      protocol: Protocol;
+      service: number;
+      backend: number;
+      vip: string;
+      vipPort: number;
+    }
+  | { kind: "address"; address: string; service: number };
+
+const kinds = { vip: Arrival.ARRIVAL_VIP, reverse: Arrival.ARRIVAL_REVERSE, address: Arrival.ARRIVAL_ADDRESS };
+const protocols = { tcp: 6, udp: 17 };
+const EMPTY = Arrival.ARRIVAL_EMPTY;
+
+/** The same as `arrival_hash` in bpf/arrivals.h; a test compares the two through the program itself. */
+export function arrivalHash(seed: readonly [number, number], address: number, rest: number): number {
+  let h = (seed[0] ^ address) | 0;
+  h = Math.imul(h, 0x85ebca6b);
+  h ^= h >>> 15;
+  h = (h + (rest ^ seed[1])) | 0;
+  h = Math.imul(h, 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/** Last word of the address and port/protocol/kind, both as the program sees them. */
+function keyOf(entry: ArrivalEntry): { address: number; rest: number } {
+  const address = new DataView(toBytes16(entry.address).buffer).getUint32(12, true);
+  const kind = kinds[entry.kind];
+  if (entry.kind === "address") return { address, rest: kind };
+  return { address, rest: ((swap16(entry.port) << 16) | (protocols[entry.protocol] << 8) | kind) >>> 0 };
+}
+
+/**
+ * Positions of the entries under one seed: open addressing, each within `ARRIVAL_PROBES` steps of its hash. Null when
+ * some entry lies too far: try another seed.
+ */
+export function placeArrivals(entries: readonly ArrivalEntry[], seed: readonly [number, number]): number[] | null {
+  const taken = new Set<number>();
+  const places: number[] = [];
+  for (const entry of entries) {
+    const { address, rest } = keyOf(entry);
+    const hash = arrivalHash(seed, address, rest);
+    let step = 0;
+    while (step < Limit.ARRIVAL_PROBES && taken.has((hash + step) & (Limit.ARRIVALS - 1))) step++;
+    if (step === Limit.ARRIVAL_PROBES) return null;
+    const place = (hash + step) & (Limit.ARRIVALS - 1);
+    taken.add(place);
+    places.push(place);
+  }
+  return places;
+}
+
+function write(memory: PlaneMemory, index: number, entry: ArrivalEntry): void {
+  const bytes = elementBytes(memory.arrivals, index);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  bytes.fill(0);
+  bytes.set(toBytes16(entry.address), at.address);
+  view.setUint32(at.service, entry.service, true);
+  if (entry.kind !== "address") {
+    view.setUint16(at.port, entry.port);
+    bytes[at.protocol] = protocols[entry.protocol];
+  }
+  if (entry.kind === "reverse") {
+    view.setUint32(at.backend, entry.backend, true);
+    bytes.set(toBytes16(entry.vip), at.vip);
+    view.setUint16(at.vipPort, entry.vipPort);
+  }
+  bytes[at.kind] = kinds[entry.kind];
+}
+
+const randomWord = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;
+
+/**
+ * Fills the copy that nobody reads and returns its number for `flipArrivals`; the caller has waited for a barrier since
+ * the last flip. Each copy has its own secret seed. Null when the entries do not fit.
+ */
+export function stageArrivals(memory: PlaneMemory, entries: readonly ArrivalEntry[]): number | null {
+  const copy = getWord(memory.control_words, 0, control.arrivalsActive) === 0 ? 1 : 0;
+  const base = copy * Limit.ARRIVALS;
+  for (let attempt = 0; attempt < 16 && entries.length < Limit.ARRIVALS / 2; attempt++) {
+    const seed = [randomWord(), randomWord()] as const;
+    const places = placeArrivals(entries, seed);
+    if (!places) continue;
+    memory.arrivals.bytes.fill(0, base * at.size, (base + Limit.ARRIVALS) * at.size);
+    setWord(memory.control_words, 0, control.arrivalsSeed + copy * 8, seed[0]);
+    setWord(memory.control_words, 0, control.arrivalsSeed + copy * 8 + 4, seed[1]);
+    entries.forEach((entry, i) => {
+      write(memory, base + places[i]!, entry);
+    });
+    return copy;
+  }
+  return null;
+}
+
+export function flipArrivals(memory: PlaneMemory, copy: number): void {
+  setWord(memory.control_words, 0, control.arrivalsActive, copy);
+}
+
+/** The VIPs of each service as they stand in the copy in force: for the daemon that takes over. */
+export function readVips(
+  memory: PlaneMemory,
+): { service: number; address: string; port: number; protocol: Protocol }[] {
+  const base = getWord(memory.control_words, 0, control.arrivalsActive) * Limit.ARRIVALS;
+  const found = [];
+  for (let i = 0; i < Limit.ARRIVALS; i++) {
+    const bytes = elementBytes(memory.arrivals, base + i);
+    if (bytes[at.kind] === EMPTY || bytes[at.kind] !== kinds.vip) continue;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    found.push({
+      service: view.getUint32(at.service, true),
+      address: fromBytes16(bytes),
+      port: view.getUint16(at.port),
+      protocol: bytes[at.protocol] === protocols.udp ? ("udp" as const) : ("tcp" as const),
+    });
+  }
+  return found;
+}

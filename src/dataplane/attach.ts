@@ -1,0 +1,110 @@
+import { existsSync, unlinkSync } from "node:fs";
+import { errnoText } from "../runtime/libc.ts";
+import {
+  BpfObject,
+  bpfError,
+  linkIfindex,
+  linkXdp,
+  openPinned,
+  pin,
+  updateElement,
+  updateLink,
+  type XdpMode,
+} from "../system/libbpf.ts";
+import { closeFd, ifindexOf } from "../system/net.ts";
+import { ensureBuilt, objectPath } from "./build.ts";
+import { Place } from "./generated/layout.ts";
+import { makePins, type Pins, pinnedDevices } from "./pins.ts";
+
+const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+/** The entry program of an instance and the interfaces it is attached to. Whoever has a place plugs into it. */
+export class Entry {
+  readonly #pins: Pins;
+  readonly #object: BpfObject;
+  readonly #modes = new Map<string, XdpMode | "as before">();
+
+  /** Loads the entry program; its table of places is shared with an earlier or other loader by its pin. */
+  constructor(pins: Pins) {
+    ensureBuilt();
+    makePins(pins);
+    this.#pins = pins;
+    this.#object = new BpfObject(objectPath("entry"));
+    this.#object.setPinPath("places", pins.places);
+    this.#object.load();
+  }
+
+  /** Puts a program into a place, in one step. */
+  plug(place: keyof typeof Place, program: number): void {
+    updateElement(this.#object.mapFd("places"), word(Place[place]), word(program));
+  }
+
+  /** Devices with our link, from this run or an earlier one. */
+  get devices(): string[] {
+    return pinnedDevices(this.#pins);
+  }
+
+  /**
+   * Attaches to a device: native where the driver can, else generic. A link of an earlier daemon gets this entry
+   * program in one step, and no packet is missed. Returns true when the link is new. Throws SLUICE_BPF_ATTACH.
+   */
+  attach(device: string): boolean {
+    const index = ifindexOf(device);
+    if (index === 0) throw bpfError("SLUICE_BPF_ATTACH", `there is no interface ${device}`);
+    if (this.#adopt(device, index)) return false;
+    const program = this.#object.programFd("entry");
+    let mode: XdpMode = "native";
+    let link = linkXdp(program, index, mode);
+    const native = link;
+    if (link < 0) {
+      mode = "generic";
+      link = linkXdp(program, index, mode);
+    }
+    if (link < 0) {
+      const why = errnoText(-link);
+      throw bpfError("SLUICE_BPF_ATTACH", `interface ${device}: ${why} (native: ${errnoText(-native)})`);
+    }
+    pin(link, this.#pins.link(device));
+    closeFd(link);
+    this.#modes.set(device, mode);
+    return true;
+  }
+
+  #adopt(device: string, index: number): boolean {
+    const path = this.#pins.link(device);
+    if (!existsSync(path)) return false;
+    const link = openPinned(path);
+    if (link === null) return false;
+    const same = linkIfindex(link) === index;
+    if (same) updateLink(link, this.#object.programFd("entry"));
+    // Its interface has gone and another of that name has come: the pin holds nothing.
+    else unlinkSync(path);
+    closeFd(link);
+    if (same && !this.#modes.has(device)) this.#modes.set(device, "as before");
+    return same;
+  }
+
+  /** Does our link still hold on to the interface that has this index now? */
+  attachedTo(device: string, index: number): boolean {
+    const link = openPinned(this.#pins.link(device));
+    if (link === null) return false;
+    const same = linkIfindex(link) === index;
+    closeFd(link);
+    return same;
+  }
+
+  detach(device: string): void {
+    const path = this.#pins.link(device);
+    if (existsSync(path)) unlinkSync(path);
+    this.#modes.delete(device);
+  }
+
+  /** `xdp native on eth0` for each device. */
+  describe(): string[] {
+    return [...this.#modes].map(([device, mode]) => `xdp ${mode} on ${device}`);
+  }
+
+  close(): void {
+    this.#object.close();
+  }
+}

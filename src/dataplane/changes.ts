@@ -1,0 +1,70 @@
+import { isIPv6 } from "../core/address.ts";
+import type { HostChange } from "../core/host-change.ts";
+import type { HostFacts } from "../core/method.ts";
+import type { ForwardName, PlaneService } from "./plane-service.ts";
+
+type Facts = Pick<HostFacts, "route" | "deviceOf">;
+
+/** The device a VIP belongs on: the one that borders it, else the one towards it; null when neither is known. */
+const vipDevice = (address: string, host: Facts): string | null =>
+  host.deviceOf(address) ?? host.route(address)?.device ?? null;
+
+const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
+const vipsOf = (services: readonly PlaneService[]): string[] =>
+  unique(services.flatMap(({ vips }) => vips.map(({ address }) => address)));
+const backendsOf = (services: readonly PlaneService[]): string[] =>
+  unique(services.flatMap(({ backends }) => backends.map(({ address }) => address)));
+
+/** The VIPs: what an active director holds and announces, and a standby one does not. Pure given the host's facts. */
+export function vipChanges(services: readonly PlaneService[], host: Facts): HostChange[] {
+  return vipsOf(services).flatMap((address): HostChange[] => {
+    const device = vipDevice(address, host);
+    return device ? [{ kind: "address", address, prefix: isIPv6(address) ? 128 : 32, device, announce: true }] : [];
+  });
+}
+
+/** Interfaces whose packets the program must see: where clients arrive, where backends are, what was asked for. */
+export function devicesOf(services: readonly PlaneService[], host: Facts): string[] {
+  const found = [
+    ...vipsOf(services).map((address) => vipDevice(address, host)),
+    ...backendsOf(services).map((address) => host.route(address)?.device ?? null),
+    ...services.flatMap(({ devices = [] }) => devices),
+  ];
+  return unique(found.filter((device): device is string => device !== null && device !== "lo"));
+}
+
+/** What has to stand before packets come: next hops kept fresh, and for `nat` forwarding. Pure given the host's facts. */
+export function groundChanges(services: readonly PlaneService[], host: Facts, forward: ForwardName): HostChange[] {
+  const hops = new Map<string, HostChange>();
+  for (const address of backendsOf(services)) {
+    const route = host.route(address);
+    if (!route || route.device === "lo") continue;
+    const hop = route.via ?? address;
+    hops.set(`${hop} ${route.device}`, { kind: "neighbour", address: hop, device: route.device });
+  }
+  return [...(forward === "nat" && services.length > 0 ? forwarding(services, host) : []), ...hops.values()];
+}
+
+/** The backends' gateway must forward, and must not tell them of a shorter way that would pass it by. */
+function forwarding(services: readonly PlaneService[], host: Facts): HostChange[] {
+  const off = (device: string): HostChange => ({
+    kind: "sysctl",
+    key: `net/ipv4/conf/${device}/send_redirects`,
+    value: "0",
+  });
+  return [
+    { kind: "sysctl", key: "net.ipv4.ip_forward", value: "1" },
+    off("all"),
+    ...devicesOf(services, host).map(off),
+  ];
+}
+
+/** All that the plane changes on a host for these services of one method; `pins`: where its programs are pinned. */
+export function planeChanges(services: readonly PlaneService[], host: HostFacts, forward: ForwardName): HostChange[] {
+  if (services.length === 0) return [];
+  const path = `/sys/fs/bpf/sluice/${host.instance}`;
+  const xdp = devicesOf(services, host).map(
+    (device): HostChange => ({ kind: "xdp", device, pin: `${path}/links/${device.replaceAll(".", ":")}` }),
+  );
+  return [{ kind: "bpf-pins", path }, ...xdp, ...groundChanges(services, host, forward), ...vipChanges(services, host)];
+}

@@ -1,0 +1,81 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { toBytes16 } from "../core/address.ts";
+import {
+  BpfObject,
+  deleteElement,
+  keysOf,
+  lookupElement,
+  openPinned,
+  possibleCpus,
+  updateElement,
+} from "../system/libbpf.ts";
+import { closeFd } from "../system/net.ts";
+import { Entry } from "./attach.ts";
+import { objectPath } from "./build.ts";
+import { decapConfig, decapCount } from "./generated/layout.ts";
+import { pinsOf, removePinned } from "./pins.ts";
+
+const maps = ["decap_settings", "decap_counts", "decap_sources", "decap_vips"] as const;
+const zero = new Uint8Array(4);
+const present = Uint8Array.of(1, 0, 0, 0);
+
+const folderOf = (bpfDir: string): string => join(bpfDir, "decap");
+
+/** Makes the keys of a set in the kernel exactly these addresses. */
+function fillSet(map: number, addresses: readonly string[]): void {
+  const wanted = new Set(addresses.map((address) => String(toBytes16(address))));
+  for (const address of addresses) updateElement(map, toBytes16(address), present);
+  for (const key of keysOf(map, 16)) if (!wanted.has(String(key))) deleteElement(map, key);
+}
+
+/**
+ * Makes this host take off the outer header of tunnels that hold one of `vips`, on `device`. For kernels without ipip.
+ * `sources`: senders whose tunnels are taken; absent or empty: everybody's. Pinned: it outlives this process; calling it
+ * again replaces program and settings in one step each. Throws SluiceError.
+ */
+export async function attachDecap(options: {
+  device: string;
+  bpfDir: string;
+  vips: readonly string[];
+  sources?: readonly string[];
+}): Promise<{ describe(): string }> {
+  const entry = new Entry(pinsOf(options.bpfDir));
+  mkdirSync(folderOf(options.bpfDir), { recursive: true });
+  const object = new BpfObject(objectPath("decap"));
+  for (const name of maps) object.setPinPath(name, join(folderOf(options.bpfDir), name));
+  object.setPinPath("places", pinsOf(options.bpfDir).places);
+  object.load();
+  const sources = options.sources ?? [];
+  const config = new Uint8Array(decapConfig.size);
+  new DataView(config.buffer).setUint32(decapConfig.anySource, sources.length === 0 ? 1 : 0, true);
+  fillSet(object.mapFd("decap_vips"), options.vips);
+  fillSet(object.mapFd("decap_sources"), sources);
+  updateElement(object.mapFd("decap_settings"), zero, config);
+  entry.plug("PLACE_DECAP", object.programFd("decap"));
+  entry.attach(options.device);
+  const described = entry.describe().join(", ");
+  object.close();
+  entry.close();
+  return { describe: () => `decapsulation by ${described}` };
+}
+
+/** Packets that this host has unwrapped, and those it left alone; null when decapsulation is not set up. */
+export function decapCounts(bpfDir: string): { packets: number; refused: number } | null {
+  const map = openPinned(join(folderOf(bpfDir), "decap_counts"));
+  if (map === null) return null;
+  const width = decapCount.size / 8;
+  const raw = new BigUint64Array(width * possibleCpus());
+  lookupElement(map, zero, new Uint8Array(raw.buffer));
+  closeFd(map);
+  const sum = [0, 0];
+  raw.forEach((value, i) => {
+    sum[i % width]! += Number(value);
+  });
+  return { packets: sum[0]!, refused: sum[1]! };
+}
+
+/** Undoes `attachDecap`. True when there was something. */
+export async function detachDecap(options: { bpfDir: string }): Promise<boolean> {
+  return removePinned(options.bpfDir);
+}

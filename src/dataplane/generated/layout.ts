@@ -1,0 +1,242 @@
+// Generated from the object's BTF by src/dataplane/build.ts. Not edited by hand.
+// Structs: size and byte offsets of the fields. Numbers: the enums of bpf/limits.h.
+
+export const control = {
+  size: 64,
+  arrivalsActive: 0,
+  arrivalsSeed: 4,
+  flags: 20,
+  heartbeat: 24,
+  flowMask: 28,
+  checkLow: 32,
+  checkHigh: 36,
+  checkIfindex: 40,
+  checkInnerMac: 44,
+  checkOuterMac: 50,
+} as const;
+
+export const arrival = {
+  size: 64,
+  address: 0,
+  port: 16,
+  protocol: 18,
+  kind: 19,
+  service: 20,
+  backend: 24,
+  vip: 28,
+  vipPort: 44,
+} as const;
+
+export const service = {
+  size: 128,
+  active: 0,
+  used: 4,
+  flags: 8,
+  slots: 12,
+  seed: 16,
+  tcpTicks: 24,
+  udpTicks: 28,
+  lastFull: 32,
+  forward: 36,
+  name: 64,
+} as const;
+
+export const table = {
+  size: 81984,
+  generation: 0,
+  backends: 64,
+  slots: 16448,
+} as const;
+
+export const backend = {
+  size: 64,
+  address: 0,
+  source: 16,
+  nextHop: 32,
+  service: 36,
+  port: 40,
+  forward: 42,
+  used: 43,
+  local: 44,
+} as const;
+
+export const nextHop = {
+  size: 32,
+  ifindex: 0,
+  mtu: 4,
+  target: 8,
+  source: 14,
+} as const;
+
+export const flowBucket = {
+  size: 64,
+  lock: 0,
+  tag: 4,
+  service: 20,
+  slot: 28,
+  cell: 36,
+  isn: 44,
+  seen: 52,
+} as const;
+
+export const fragmentKey = {
+  size: 40,
+  source: 0,
+  target: 16,
+  id: 32,
+  protocol: 36,
+} as const;
+
+export const fragment = {
+  size: 24,
+  kind: 0,
+  backend: 4,
+  vip: 8,
+} as const;
+
+export const backendCount = {
+  size: 32,
+  packetsIn: 0,
+  bytesIn: 8,
+  packetsOut: 16,
+  bytesOut: 24,
+} as const;
+
+export const dropCount = {
+  size: 64,
+  reason: 0,
+} as const;
+
+export const device = {
+  size: 8,
+  mac: 0,
+  known: 6,
+} as const;
+
+export const wantedKey = {
+  size: 20,
+  address: 0,
+  ifindex: 16,
+} as const;
+
+export const busy = {
+  size: 2048,
+  word: 0,
+} as const;
+
+export const decapConfig = {
+  size: 8,
+  anySource: 0,
+} as const;
+
+export const decapCount = {
+  size: 16,
+  packets: 0,
+  refused: 8,
+} as const;
+
+export const sweepOrder = {
+  size: 24,
+  first: 0,
+  count: 4,
+} as const;
+
+export const Limit = {
+  MAX_SERVICES: 128,
+  MAX_LOCAL: 4096,
+  MAX_SLOTS: 16384,
+  MAX_BACKENDS: 16384,
+  MAX_HOPS: 16384,
+  ARRIVALS: 16384,
+  ARRIVAL_PROBES: 8,
+  FLOW_BUCKETS: 65536,
+  FLOW_WAYS: 4,
+  FRAGMENTS: 65536,
+  MAX_DEVICES: 16384,
+  WANTED: 256,
+  DECAP_SOURCES: 1024,
+  TICK_SHIFT: 30,
+  HEARTBEAT_TICKS: 10,
+  OUTER_TTL: 64,
+  ICMP_QUOTE: 68,
+  SWEEP_STEP: 4096,
+  SERVICE_NAME: 64,
+  BUSY_WORDS: 256,
+} as const;
+
+export const Place = {
+  PLACE_GUARD: 0,
+  PLACE_DNS: 1,
+  PLACE_BALANCE: 2,
+  PLACE_DECAP: 3,
+  PLACE_CHAIN: 4,
+  PLACES: 5,
+} as const;
+
+export const Forward = {
+  FORWARD_NONE: 0,
+  FORWARD_DIRECT: 1,
+  FORWARD_TUNNEL: 2,
+  FORWARD_NAT: 3,
+} as const;
+
+export const Slot = {
+  SLOT_BITS: 14,
+  SLOT_MASK: 16383,
+  SLOT_NONE: 16383,
+  PHASE_SHIFT: 28,
+  PHASE_SETTLED: 0,
+  PHASE_WINDOW: 1,
+  PHASE_SPARSE: 2,
+} as const;
+
+export const State = {
+  STATE_EMPTY: 0,
+  STATE_UP: 1,
+  STATE_DRAINING: 2,
+  STATE_DOWN: 3,
+  STATE_GONE: 4,
+  STATE_SHIFT: 24,
+  STATE_NUMBER_MASK: 16777215,
+} as const;
+
+export const ServiceFlag = {
+  SERVICE_BY_SOURCE: 1,
+  SERVICE_ONE_SHOT: 2,
+} as const;
+
+export const ControlFlag = {
+  CONTROL_REVERSE: 1,
+  CONTROL_CHECKS: 2,
+} as const;
+
+export const Arrival = {
+  ARRIVAL_EMPTY: 0,
+  ARRIVAL_VIP: 1,
+  ARRIVAL_REVERSE: 2,
+  ARRIVAL_ADDRESS: 3,
+} as const;
+
+export const Cell = {
+  CELL_BACKEND: 8191,
+  CELL_TENTATIVE: 8192,
+  CELL_CLOSED: 16384,
+  CELL_UDP: 32768,
+} as const;
+
+export const Fragment = {
+  FRAGMENT_FORWARD: 0,
+  FRAGMENT_REVERSE: 1,
+  FRAGMENT_PASS: 2,
+} as const;
+
+export const Drop = {
+  DROP_NO_BACKEND: 0,
+  DROP_NO_NEIGHBOUR: 1,
+  DROP_FRAGMENT: 2,
+  DROP_TOO_BIG: 3,
+  DROP_TABLE_FULL: 4,
+  DROP_MALFORMED: 5,
+  DROP_TTL: 6,
+  DROP_REASONS: 8,
+} as const;

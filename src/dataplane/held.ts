@@ -1,0 +1,52 @@
+import type { HostChange } from "../core/host-change.ts";
+import type { Doors } from "../core/method.ts";
+
+const key = (change: HostChange): string => JSON.stringify(change);
+
+/** Host changes that follow what is wanted: the new ones first, those no longer wanted after the commit. */
+export class Held {
+  readonly #doors: Pick<Doors, "change" | "undo">;
+  #held: HostChange[];
+  #next: HostChange[] | null = null;
+
+  /** `held`: what an earlier daemon has made. */
+  constructor(doors: Pick<Doors, "change" | "undo">, held: readonly HostChange[] = []) {
+    this.#doors = doors;
+    this.#held = [...held];
+  }
+
+  /** Makes what is wanted; asking again for what stands changes nothing. Throws SluiceError, and then nothing is new. */
+  async widen(next: readonly HostChange[]): Promise<void> {
+    this.#next = [...next];
+    try {
+      await this.#doors.change(next);
+    } catch (error) {
+      await this.shrink();
+      throw error;
+    }
+  }
+
+  /** After the commit: undoes what is not wanted any more. */
+  async settle(): Promise<void> {
+    if (!this.#next) return;
+    const keep = new Set(this.#next.map(key));
+    const stale = this.#held.filter((change) => !keep.has(key(change)));
+    this.#held = this.#next;
+    this.#next = null;
+    if (stale.length > 0) await this.#doors.undo(stale);
+  }
+
+  /** Instead of the commit: undoes what was new. */
+  async shrink(): Promise<void> {
+    if (!this.#next) return;
+    const keep = new Set(this.#held.map(key));
+    const fresh = this.#next.filter((change) => !keep.has(key(change)));
+    this.#next = null;
+    if (fresh.length > 0) await this.#doors.undo(fresh);
+  }
+
+  async hold(next: readonly HostChange[]): Promise<void> {
+    await this.widen(next);
+    await this.settle();
+  }
+}

@@ -1,0 +1,100 @@
+import { nextHop as at, Limit } from "./generated/layout.ts";
+import { elementBytes, type PlaneMemory, setWord } from "./memory.ts";
+import { Numbers } from "./numbers.ts";
+import { type Device, devices, neighbours, type Route } from "./routes.ts";
+
+interface Hop {
+  device: string;
+  address: string;
+  /** Number in the kernel's table; 0 while it is not resolved. */
+  number: number;
+  /** What stands under that number, as text to compare. */
+  face: string;
+}
+
+const keyOf = (route: Pick<Route, "device" | "hop">): string => `${route.device}|${route.hop}`;
+
+/**
+ * Next hops: numbered, immutable entries. A new link address gets a new number, and only then do backends change their
+ * one word. Number 0 is never resolved.
+ */
+export class Hops {
+  readonly #memory: PlaneMemory;
+  readonly #numbers = new Numbers(Limit.MAX_HOPS, 1);
+  readonly #hops = new Map<string, Hop>();
+  /** Numbers that packets under way may still read: freed after the next barrier. */
+  #leaving: number[] = [];
+
+  constructor(memory: PlaneMemory) {
+    this.#memory = memory;
+  }
+
+  /** A number that is in use already: taken over from an earlier daemon. It is replaced at the first `refresh`. */
+  claim(number: number): void {
+    if (number > 0) this.#numbers.claim(number);
+  }
+
+  /** Number of the hop a route leads to; 0 while its link address is unknown. */
+  numberOf(route: Route): number {
+    const key = keyOf(route);
+    const known = this.#hops.get(key);
+    if (known) return known.number;
+    this.#hops.set(key, { device: route.device, address: route.hop, number: 0, face: "" });
+    return 0;
+  }
+
+  /** Reads link addresses anew. True when a number has changed: backends must then be given theirs again. */
+  async refresh(): Promise<boolean> {
+    const [links, known] = await Promise.all([devices(), neighbours()]);
+    let changed = false;
+    for (const [key, hop] of this.#hops) {
+      const link = links.get(hop.device);
+      const mac = known.get(key);
+      // A neighbour that has fallen silent keeps its last address: the check decides about backends, not ARP.
+      if (!link || !mac) continue;
+      const face = `${link.index} ${link.mtu} ${mac} ${link.mac}`;
+      if (face === hop.face) continue;
+      const number = this.#numbers.take();
+      if (number < 0) continue;
+      this.#write(number, link, mac);
+      if (hop.number > 0) this.#leaving.push(hop.number);
+      hop.number = number;
+      hop.face = face;
+      changed = true;
+    }
+    return changed;
+  }
+
+  /** Has every hop its link address? */
+  get whole(): boolean {
+    return [...this.#hops.values()].every((hop) => hop.number > 0);
+  }
+
+  unresolved(): string[] {
+    return [...this.#hops.values()].filter((hop) => hop.number === 0).map((hop) => `${hop.address} on ${hop.device}`);
+  }
+
+  /** Forgets hops that no route of `used` leads to. */
+  keep(used: readonly Route[]): void {
+    const keys = new Set(used.map(keyOf));
+    for (const [key, hop] of this.#hops) {
+      if (keys.has(key)) continue;
+      if (hop.number > 0) this.#leaving.push(hop.number);
+      this.#hops.delete(key);
+    }
+  }
+
+  /** Called after a barrier. `left` of an earlier call are free now. */
+  afterBarrier(): void {
+    for (const number of this.#leaving.splice(0)) this.#numbers.free(number);
+  }
+
+  #write(number: number, link: Device, mac: Uint8Array): void {
+    const bytes = elementBytes(this.#memory.next_hops, number);
+    bytes.fill(0);
+    bytes.set(mac, at.target);
+    bytes.set(link.mac, at.source);
+    setWord(this.#memory.next_hops, number, at.mtu, link.mtu);
+    setWord(this.#memory.next_hops, number, at.ifindex, link.index);
+  }
+}

@@ -1,0 +1,69 @@
+import { fromBytes16, toBytes16 } from "../core/address.ts";
+import type { BackendState } from "../core/backend.ts";
+import { backend as at, State } from "./generated/layout.ts";
+import { elementBytes, getWord, type PlaneMemory, setWord, swap16 } from "./memory.ts";
+import type { Route } from "./routes.ts";
+
+/** A backend as its service's table knows it. */
+export interface LocalBackend {
+  /** Number in its service: what slots and flow cells hold. */
+  local: number;
+  /** Number in the plane: index of its entry and its counters. */
+  number: number;
+  /** Id in the snapshots; null once the configuration has dropped it. */
+  id: number | null;
+  address: string;
+  port: number;
+  /** One of the program's states. */
+  state: number;
+  /** Since when it is down, ms; null when it is not. */
+  downSince: number | null;
+}
+
+export const backendKey = (backend: Pick<LocalBackend, "address" | "port">): string =>
+  `${backend.address} ${backend.port}`;
+
+/** How long unknown flows still go to a backend that has just been found down, ms: it may only have been slow. After that they go on to another, which answers with a reset instead of silence. */
+export const DOWN_GRACE = 5000;
+
+/** The program's state for a snapshot's. */
+export function kernelState(state: BackendState, downSince: number | null, now: number): number {
+  if (state === "up" || state === "unchecked") return State.STATE_UP;
+  if (state === "draining") return State.STATE_DRAINING;
+  if (state === "maintenance") return State.STATE_GONE;
+  return downSince !== null && now - downSince > DOWN_GRACE ? State.STATE_GONE : State.STATE_DOWN;
+}
+
+/** Writes a new entry: nobody reads it until a table names it. */
+export function writeBackend(memory: PlaneMemory, one: LocalBackend, service: number, forward: number): void {
+  const bytes = elementBytes(memory.backends, one.number);
+  bytes.fill(0);
+  bytes.set(toBytes16(one.address), at.address);
+  setWord(memory.backends, one.number, at.service, service);
+  setWord(memory.backends, one.number, at.local, one.local);
+  memory.backends.view.setUint16(one.number * at.size + at.port, one.port);
+  bytes[at.forward] = forward;
+  bytes[at.used] = 1;
+}
+
+/** The two words of a living entry that may change: its way, and our own address towards it. */
+export function writeRoute(memory: PlaneMemory, number: number, route: Route, hop: number): void {
+  if (route.source !== "") {
+    const source = toBytes16(route.source);
+    const view = new DataView(source.buffer);
+    for (let i = 0; i < 4; i++) setWord(memory.backends, number, at.source + 4 * i, view.getUint32(4 * i, true));
+  }
+  setWord(memory.backends, number, at.nextHop, hop);
+}
+
+export const hopOf = (memory: PlaneMemory, number: number): number => getWord(memory.backends, number, at.nextHop);
+
+export function eraseBackend(memory: PlaneMemory, number: number): void {
+  elementBytes(memory.backends, number).fill(0);
+}
+
+/** What an earlier daemon wrote there. */
+export function readBackend(memory: PlaneMemory, number: number): Pick<LocalBackend, "address" | "port"> {
+  const port = memory.backends.view.getUint16(number * at.size + at.port, true);
+  return { address: fromBytes16(elementBytes(memory.backends, number)), port: swap16(port) };
+}

@@ -1,0 +1,61 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { hashText } from "../core/hash.ts";
+import { SluiceError } from "../core/problem.ts";
+import { ensureBpfFs } from "../system/bpffs.ts";
+import { generatedPath } from "./build.ts";
+
+/** Where an instance's programs and maps are pinned. bpffs knows no dots in names. */
+export interface Pins {
+  root: string;
+  /** Maps, in a folder named after their layout: another layout never adopts them. */
+  maps: string;
+  places: string;
+  link(device: string): string;
+}
+
+const layoutName = (): string => hashText(readFileSync(generatedPath, "utf8"), 0).toString(16).padStart(8, "0");
+
+/** Names only; makes nothing. */
+export function pinsOf(bpfDir: string): Pins {
+  return {
+    root: bpfDir,
+    maps: join(bpfDir, `maps-${layoutName()}`),
+    places: join(bpfDir, "places"),
+    link: (device) => join(bpfDir, "links", device.replaceAll(".", ":")),
+  };
+}
+
+/** Makes the folders. Throws SluiceError where there is no BPF file system and none can be mounted. */
+export function makePins(pins: Pins): void {
+  if (pins.root.startsWith("/sys/fs/bpf")) {
+    const there = ensureBpfFs();
+    if (!there.ok) throw new SluiceError(there.problems[0]!);
+  }
+  mkdirSync(pins.maps, { recursive: true });
+  mkdirSync(join(pins.root, "links"), { recursive: true });
+}
+
+/** Devices that have a pinned link. */
+export function pinnedDevices(pins: Pins): string[] {
+  const folder = join(pins.root, "links");
+  return existsSync(folder) ? readdirSync(folder).map((name) => name.replaceAll(":", ".")) : [];
+}
+
+/** Maps of another layout: left behind by another version whose programs have been replaced. */
+export function removeOldMaps(pins: Pins): void {
+  for (const name of readdirSync(pins.root))
+    if (name.startsWith("maps-") && join(pins.root, name) !== pins.maps)
+      rmSync(join(pins.root, name), { recursive: true, force: true });
+}
+
+/**
+ * Detaches and frees everything that an instance has pinned: links first, so that no program runs without its maps.
+ * Works without a daemon. True when there was something.
+ */
+export function removePinned(bpfDir: string): boolean {
+  if (!existsSync(bpfDir)) return false;
+  rmSync(join(bpfDir, "links"), { recursive: true, force: true });
+  rmSync(bpfDir, { recursive: true, force: true });
+  return true;
+}

@@ -1,0 +1,66 @@
+import type { Backend } from "../core/backend.ts";
+import type { Listener, Revision, Service } from "../core/service.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import { Forward } from "./generated/layout.ts";
+
+/** How packets reach the backends: which of the methods' forward functions runs. */
+export type ForwardName = "direct" | "tunnel" | "nat";
+
+export const forwardNumber: Record<ForwardName, number> = {
+  direct: Forward.FORWARD_DIRECT,
+  tunnel: Forward.FORWARD_TUNNEL,
+  nat: Forward.FORWARD_NAT,
+};
+
+/** One service as the data plane takes it: what `compile` of the kernel methods makes. Plain JSON. */
+export interface PlaneService {
+  name: string;
+  /** Secret of the revision; equal on directors that must choose alike. */
+  seed: number;
+  vips: readonly Listener[];
+  backends: readonly Backend[];
+  /** Ids of those that may get new work, ascending. */
+  eligible: readonly number[];
+  scheduler: { name: string; options: unknown };
+  /** Idle time-outs of flows, ms. */
+  idle?: { tcp: number; udp: number };
+  /** UDP of one packet each way: no flow is remembered. */
+  oneShot?: boolean;
+  /** Slots of the table; never changes while the service lives. */
+  slots?: number;
+  /** Further interfaces on which clients arrive, besides those of VIPs and backends. */
+  devices?: readonly string[];
+}
+
+export const defaultIdle = { tcp: 15 * 60_000, udp: 60_000 };
+export const defaultSlots = 16_381;
+
+/** What a kernel method's own key may hold for the plane. */
+export interface PlaneOptions {
+  idle: { tcp: number; udp: number };
+  oneShot: boolean;
+  devices: string[];
+}
+
+/** `compile` of a kernel method. Pure. */
+export function compilePlane(
+  service: Service<PlaneOptions>,
+  snapshot: Snapshot,
+  revision: Pick<Revision, "number" | "seed">,
+): PlaneService {
+  return {
+    name: service.name,
+    seed: revision.seed,
+    vips: service.listen,
+    backends: snapshot.backends,
+    eligible: snapshot.eligible,
+    scheduler: service.scheduler,
+    idle: service.options.idle,
+    oneShot: service.options.oneShot,
+    devices: service.options.devices,
+  };
+}
+
+/** A backend's port: its own, or that of the listener. */
+export const portOf = (service: Pick<PlaneService, "vips">, backend: Pick<Backend, "port">): number =>
+  backend.port ?? service.vips[0]?.port ?? 0;

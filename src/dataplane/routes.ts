@@ -1,0 +1,79 @@
+import { run } from "../runtime/child.ts";
+import { parseMac } from "../system/net.ts";
+
+/** The way to an address as the kernel's FIB tells it. */
+export interface Route {
+  device: string;
+  /** The address whose link address is needed: the gateway, or the destination itself. */
+  hop: string;
+  /** The director's own address towards it. */
+  source: string;
+  /** The destination is an address of this host. */
+  local: boolean;
+}
+
+export interface Device {
+  index: number;
+  mtu: number;
+  mac: Uint8Array;
+}
+
+interface RouteRow {
+  type?: string;
+  dst: string;
+  dev?: string;
+  gateway?: string;
+  prefsrc?: string;
+}
+
+/** ip(8) in batch mode prints one JSON array per answer, one after the other. */
+function arrays<T>(text: string): T[] {
+  const rows: T[] = [];
+  for (const part of text.split(/\n(?=\[)/)) {
+    const trimmed = part.trim();
+    if (trimmed.startsWith("[")) rows.push(...(JSON.parse(trimmed) as T[]));
+  }
+  return rows;
+}
+
+/** Routes to many addresses by one process; an address without a route is absent. */
+export async function routesTo(addresses: readonly string[]): Promise<Map<string, Route>> {
+  const found = new Map<string, Route>();
+  if (addresses.length === 0) return found;
+  const input = addresses.map((address) => `route get ${address}\n`).join("");
+  const done = await run(["ip", "-json", "-force", "-batch", "-"], { input });
+  for (const row of arrays<RouteRow>(done.stdout)) {
+    if (!row.dev || !row.dst) continue;
+    const hop = row.gateway ?? row.dst;
+    found.set(row.dst, { device: row.dev, hop, source: row.prefsrc ?? "", local: row.type === "local" });
+  }
+  return found;
+}
+
+/** Every Ethernet device of this network namespace, by name. */
+export async function devices(): Promise<Map<string, Device>> {
+  const done = await run(["ip", "-json", "link", "show"]);
+  const rows = arrays<{ ifname: string; ifindex: number; mtu: number; address?: string; link_type: string }>(
+    done.stdout,
+  );
+  const found = new Map<string, Device>();
+  for (const row of rows) {
+    const mac = row.link_type === "ether" ? parseMac(row.address ?? "") : null;
+    if (mac) found.set(row.ifname, { index: row.ifindex, mtu: row.mtu, mac });
+  }
+  return found;
+}
+
+const dead = new Set(["FAILED", "INCOMPLETE", "NONE"]);
+
+/** Link addresses that the neighbour table knows, by `device|address`. */
+export async function neighbours(): Promise<Map<string, Uint8Array>> {
+  const done = await run(["ip", "-json", "neigh", "show"]);
+  const rows = arrays<{ dst: string; dev: string; lladdr?: string; state?: string[] }>(done.stdout);
+  const found = new Map<string, Uint8Array>();
+  for (const row of rows) {
+    const mac = parseMac(row.lladdr ?? "");
+    if (mac && !row.state?.some((state) => dead.has(state))) found.set(`${row.dev}|${row.dst}`, mac);
+  }
+  return found;
+}

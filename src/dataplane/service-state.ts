@@ -1,0 +1,250 @@
+import { hashText } from "../core/hash.ts";
+import type { Scheduler, SchedulerDefinition } from "../core/scheduler.ts";
+import { coarseNanoseconds } from "../system/net.ts";
+import { service as at, Limit, ServiceFlag, State, table } from "./generated/layout.ts";
+import { backendKey, kernelState, type LocalBackend, readBackend } from "./local-backend.ts";
+import { elementBytes, getWord, type PlaneMemory, setWord } from "./memory.ts";
+import { Numbers } from "./numbers.ts";
+import * as phases from "./phases.ts";
+import {
+  defaultIdle,
+  defaultSlots,
+  type ForwardName,
+  forwardNumber,
+  type PlaneService,
+  portOf,
+} from "./plane-service.ts";
+
+/** ms to ticks of the program's clock, one more than needed. */
+export const toTicks = (ms: number): number => Math.ceil((ms * 1e6) / 2 ** Limit.TICK_SHIFT) + 1;
+export const ticksNow = (): number => Number((coarseNanoseconds() >> BigInt(Limit.TICK_SHIFT)) & 0xffff_ffffn);
+
+/** While more of a service's slots than this are unsettled, changes that only move weights wait. */
+const WEIGHTS_WAIT = 0.25;
+
+type Take = (local: LocalBackend) => number;
+
+/** One service in the plane: its numbering, its slots, and its two tables in the kernel. */
+export class ServiceState {
+  readonly number: number;
+  readonly forward: ForwardName;
+  readonly name: string;
+  config: PlaneService | null = null;
+  readonly locals = new Map<number, LocalBackend>();
+  slots: phases.Slots;
+  readonly #memory: PlaneMemory;
+  readonly #localNumbers = new Numbers(Limit.MAX_LOCAL);
+  #scheduler: Scheduler | undefined;
+  /** Eligible locals of the slots in force, as text: tells a change of the set from one of weights. */
+  #set = "";
+  #weights = "";
+  /** A change of weights that waits for slots to settle. */
+  waiting = false;
+  #fresh = true;
+
+  constructor(memory: PlaneMemory, number: number, forward: ForwardName, name: string, slots: number) {
+    this.#memory = memory;
+    this.number = number;
+    this.forward = forward;
+    this.name = name;
+    this.slots = phases.createSlots(slots);
+  }
+
+  /** ms after which an idle flow is forgotten: the longest of the service's protocols. */
+  get idle(): number {
+    const { tcp, udp } = this.config?.idle ?? defaultIdle;
+    const protocols = new Set(this.config?.vips.map(({ protocol }) => protocol) ?? ["tcp", "udp"]);
+    // One tick more than the program allows: it rounds.
+    return Math.max(protocols.has("tcp") ? tcp : 0, protocols.has("udp") ? udp : 0) + 2200;
+  }
+
+  /** Writes what never changes in a live service. Nothing names it yet. */
+  announce(config: PlaneService): void {
+    const bytes = elementBytes(this.#memory.services, this.number);
+    bytes.fill(0);
+    bytes.set(new TextEncoder().encode(this.name).subarray(0, Limit.SERVICE_NAME - 1), at.name);
+    this.#set32(at.slots, this.slots.words.length);
+    this.#set32(at.seed, hashText(this.name, config.seed));
+    this.#set32(at.seed + 4, hashText(this.name, config.seed ^ 0x5bd1e995));
+    this.#set32(at.forward, forwardNumber[this.forward]);
+    // "Long ago": a fresh service has never been full.
+    this.#set32(at.lastFull, ticksNow() - 0x4000_0000);
+    this.#set32(at.used, 1);
+  }
+
+  /** Takes up a service that an earlier daemon left: numbering and phases from the maps, every window opened now. */
+  adopt(now: number): void {
+    const base = this.#tableBase();
+    const { words } = this.#memory.tables;
+    this.slots.words.set(words.subarray(base + table.slots / 4, base + table.slots / 4 + this.slots.words.length));
+    this.slots.opened.fill(now);
+    this.slots.closed.fill(now);
+    this.#fresh = false;
+    for (let local = 0; local < Limit.MAX_LOCAL; local++) {
+      const word = words[base + table.backends / 4 + local]!;
+      const state = word >>> State.STATE_SHIFT;
+      if (state === State.STATE_EMPTY) continue;
+      const number = word & State.STATE_NUMBER_MASK;
+      this.#localNumbers.claim(local);
+      const downSince = state === State.STATE_DOWN ? now : null;
+      this.locals.set(local, { local, number, id: null, state, downSince, ...readBackend(this.#memory, number) });
+    }
+  }
+
+  /**
+   * Takes a configuration or snapshot in: numbers new backends (`take` gives the plane's number and writes the entry),
+   * moves slots. Nothing reaches the kernel before `fill`. Returns false when there was no number left.
+   */
+  update(config: PlaneService, definition: SchedulerDefinition, take: Take, now: number): boolean {
+    this.config = config;
+    const byKey = new Map([...this.locals.values()].map((one) => [backendKey(one), one]));
+    const byId = new Map<number, LocalBackend>();
+    const present = new Set<LocalBackend>();
+    for (const backend of config.backends) {
+      const key = { address: backend.address, port: portOf(config, backend) };
+      const one = byKey.get(backendKey(key)) ?? this.#number(key, take);
+      if (!one) return false;
+      byKey.set(backendKey(one), one);
+      one.id = backend.id;
+      one.downSince = backend.state === "down" ? (one.downSince ?? now) : null;
+      one.state = kernelState(backend.state, one.downSince, now);
+      byId.set(backend.id, one);
+      present.add(one);
+    }
+    // What the configuration has dropped keeps its flows, like one that is drained, and goes with the last of them.
+    for (const one of this.locals.values()) {
+      if (present.has(one)) continue;
+      one.id = null;
+      if (one.state === State.STATE_UP) one.state = State.STATE_DRAINING;
+    }
+    this.#reslot(config, definition, byId, now);
+    return true;
+  }
+
+  #number(key: Pick<LocalBackend, "address" | "port">, take: Take): LocalBackend | null {
+    const local = this.#localNumbers.take();
+    if (local < 0) return null;
+    const one: LocalBackend = { local, number: -1, id: null, state: State.STATE_UP, downSince: null, ...key };
+    one.number = take(one);
+    if (one.number < 0) {
+      this.#localNumbers.free(local);
+      return null;
+    }
+    this.locals.set(local, one);
+    return one;
+  }
+
+  #reslot(config: PlaneService, definition: SchedulerDefinition, byId: Map<number, LocalBackend>, now: number): void {
+    const chosen = config.eligible.flatMap((id) => byId.get(id) ?? []);
+    const weightOf = new Map(config.backends.map((backend) => [backend.id, Math.max(1, backend.weight)]));
+    const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()}`;
+    const weights = chosen.map((one) => weightOf.get(one.id!)).join();
+    const changed = set !== this.#set || weights !== this.#weights;
+    const open = phases.unsettled(this.slots) / this.slots.words.length;
+    this.waiting = changed && set === this.#set && open > WEIGHTS_WAIT;
+    if (changed && !this.waiting) {
+      this.#set = set;
+      this.#weights = weights;
+      const next = this.#table(chosen, weightOf, config, definition, now);
+      if (this.#fresh) phases.assign(this.slots, next);
+      else phases.change(this.slots, next);
+      this.#fresh = false;
+    }
+    phases.forceOut(this.slots, (local) => this.locals.get(local)?.state === State.STATE_GONE);
+  }
+
+  #table(
+    chosen: LocalBackend[],
+    weightOf: Map<number, number>,
+    config: PlaneService,
+    definition: SchedulerDefinition,
+    now: number,
+  ): Uint16Array {
+    const out = new Uint16Array(this.slots.words.length);
+    if (chosen.length === 0) return out.fill(phases.NONE);
+    const eligible = {
+      ids: chosen.map((one) => one.id!),
+      names: chosen.map((one) => `${one.address}:${one.port}`),
+      weights: chosen.map((one) => weightOf.get(one.id!)!),
+    };
+    const env = { random: Math.random, now: () => now, load: () => 0, seed: config.seed };
+    this.#scheduler = definition.create(eligible, config.scheduler.options, env, this.#scheduler);
+    this.#scheduler.slots!(out);
+    return out.map((index) => chosen[index]!.local);
+  }
+
+  /** Backends that have been down for longer than the grace: their flows go on to others. True when there was one. */
+  abandon(now: number): boolean {
+    let moved = false;
+    for (const one of this.locals.values()) {
+      if (
+        one.state !== State.STATE_DOWN ||
+        one.downSince === null ||
+        kernelState("down", one.downSince, now) === one.state
+      )
+        continue;
+      one.state = State.STATE_GONE;
+      moved = true;
+    }
+    if (moved) phases.forceOut(this.slots, (local) => this.locals.get(local)?.state === State.STATE_GONE);
+    return moved;
+  }
+
+  /** Backends that nothing names any more and that the configuration has dropped. */
+  retirable(live: (number: number) => number): LocalBackend[] {
+    const left = [...this.locals.values()].filter((one) => one.id === null);
+    if (left.length === 0) return left;
+    const named = phases.named(this.slots);
+    return left.filter((one) => !named.has(one.local) && live(one.number) === 0);
+  }
+
+  /** Takes a backend out of the numbering; the next `fill` forgets it. */
+  retire(one: LocalBackend): void {
+    this.locals.delete(one.local);
+    this.#localNumbers.free(one.local);
+  }
+
+  /** Fills the copy of the table that nobody reads. The caller has waited for a barrier since the last `flip`. */
+  fill(): void {
+    const copy = 1 - getWord(this.#memory.services, this.number, at.active);
+    const base = ((2 * this.number + copy) * table.size) / 4;
+    const { words } = this.#memory.tables;
+    words.fill(0, base + table.backends / 4, base + table.slots / 4);
+    for (const one of this.locals.values())
+      words[base + table.backends / 4 + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
+    words.set(this.slots.words, base + table.slots / 4);
+    words[base + table.generation / 4]! += 1;
+  }
+
+  /** Puts the filled copy in force, and the words that stand beside it. */
+  flip(definition: SchedulerDefinition | null): void {
+    const { tcp, udp } = this.config?.idle ?? defaultIdle;
+    if (definition) {
+      const bySource = definition.slotKey === "source" ? ServiceFlag.SERVICE_BY_SOURCE : 0;
+      this.#set32(at.flags, bySource | (this.config?.oneShot ? ServiceFlag.SERVICE_ONE_SHOT : 0));
+      this.#set32(at.tcpTicks, toTicks(tcp));
+      this.#set32(at.udpTicks, toTicks(udp));
+    }
+    this.#set32(at.active, 1 - getWord(this.#memory.services, this.number, at.active));
+  }
+
+  /** ms since a flow last found no room. */
+  get sinceFull(): number {
+    const ticks = (ticksNow() - getWord(this.#memory.services, this.number, at.lastFull)) >>> 0;
+    return (ticks * 2 ** Limit.TICK_SHIFT) / 1e6;
+  }
+
+  erase(): void {
+    this.#set32(at.used, 0);
+  }
+
+  #tableBase(): number {
+    return ((2 * this.number + getWord(this.#memory.services, this.number, at.active)) * table.size) / 4;
+  }
+
+  #set32(offset: number, value: number): void {
+    setWord(this.#memory.services, this.number, offset, value);
+  }
+}
+
+export const slotsOf = (config: PlaneService): number => Math.min(config.slots ?? defaultSlots, Limit.MAX_SLOTS);

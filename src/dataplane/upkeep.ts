@@ -1,0 +1,84 @@
+import { fromBytes16 } from "../core/address.ts";
+import { run } from "../runtime/child.ts";
+import { deleteElement, keysOf } from "../system/libbpf.ts";
+import { wantedKey } from "./generated/layout.ts";
+import type { Plane } from "./plane.ts";
+import { routesTo } from "./routes.ts";
+
+const BEAT = 1000;
+/** Beats between two looks at the neighbour table; at every beat while some link address is unknown. */
+const LOOK_EVERY = 2;
+/** Beats between two looks at the routes. */
+const ROUTE_EVERY = 5;
+/** Beats between two rounds of settling. */
+const SETTLE_EVERY = 3;
+
+type Log = (level: "debug" | "info" | "warn" | "error", message: string) => void;
+
+/** What a living daemon does for its plane once a second: the heartbeat, link addresses, phases. */
+export class Upkeep {
+  readonly #plane: Plane;
+  readonly #log: Log;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #beats = 0;
+  #busy = false;
+
+  constructor(plane: Plane, log: Log) {
+    this.#plane = plane;
+    this.#log = log;
+    this.#timer = setInterval(() => void this.#beat(), BEAT);
+    this.#timer.unref();
+  }
+
+  async #beat(): Promise<void> {
+    this.#plane.beat();
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#beats++;
+    try {
+      await this.round();
+    } catch (error) {
+      this.#log("error", `data plane: ${(error as Error).message}`);
+    }
+    this.#busy = false;
+  }
+
+  /** One beat's work. */
+  async round(): Promise<void> {
+    await this.#askForWanted();
+    if (this.#beats % ROUTE_EVERY === 0) await this.#rereadRoutes();
+    if (!this.#plane.hops.whole || this.#beats % LOOK_EVERY === 0)
+      if (await this.#plane.hops.refresh()) this.#plane.pointBackends();
+    if (this.#beats % SETTLE_EVERY === 0 && this.#plane.restless) this.#plane.settleRound();
+  }
+
+  /** Next hops that the program met and the kernel has no link address for: using the entry makes the kernel ask. */
+  async #askForWanted(): Promise<void> {
+    const map = this.#plane.mapFd("wanted");
+    const lines: string[] = [];
+    for (const key of keysOf(map, wantedKey.size)) {
+      deleteElement(map, key);
+      const index = new DataView(key.buffer).getUint32(wantedKey.ifindex, true);
+      const device = this.#plane.deviceName(index);
+      if (device) lines.push(`neigh replace ${fromBytes16(key)} dev ${device} use nud none\n`);
+    }
+    if (lines.length > 0) await run(["ip", "-force", "-batch", "-"], { input: lines.join("") });
+  }
+
+  async #rereadRoutes(): Promise<void> {
+    await this.#plane.rereadDevices();
+    const { routes } = this.#plane;
+    for (const [address, route] of await routesTo([...routes.keys()])) {
+      const old = routes.get(address);
+      if (old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
+      routes.set(address, route);
+      if (!route.local) this.#plane.hops.numberOf(route);
+      this.#log("info", `the way to ${address} is now by ${route.hop} on ${route.device}`);
+    }
+    this.#plane.pointBackends();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,29 @@
+import { z } from "zod";
+import { duration } from "../../core/schema-words.ts";
+
+const HOUR = 3_600_000;
+
+/** What stands under the method's own key of a service. */
+export const options = z.strictObject({
+  idle: z
+    .strictObject({
+      tcp: duration({ min: 1000, max: 12 * HOUR })
+        .prefault("15m")
+        .describe("Of a TCP connection."),
+      udp: duration({ min: 1000, max: 12 * HOUR })
+        .prefault("60s")
+        .describe("Of a UDP flow."),
+    })
+    .prefault({})
+    .describe("How long a silent flow still belongs to its backend when the set of backends changes."),
+  oneShot: z
+    .boolean()
+    .default(false)
+    .describe("UDP of one packet each way, such as DNS: every packet may go to another backend."),
+  devices: z
+    .array(z.string().regex(/^[^\s/]{1,15}$/))
+    .default([])
+    .describe("Further interfaces on which clients arrive, besides those of VIPs and backends."),
+});
+
+export type Options = z.infer<typeof options>;

@@ -1,0 +1,220 @@
+import { SluiceError } from "../core/problem.ts";
+import { CString, dlopen, JSCallback, type Pointer, ptr, FFIType as T } from "../runtime/ffi.ts";
+import { cstring, errno, errnoText } from "../runtime/libc.ts";
+
+const { i32, u32, u64 } = T;
+
+const library = () =>
+  dlopen("libbpf.so.1", {
+    libbpf_set_print: { args: [T.ptr], returns: T.ptr },
+    bpf_object__open_file: { args: [T.ptr, T.ptr], returns: T.ptr },
+    bpf_object__load: { args: [T.ptr], returns: i32 },
+    bpf_object__close: { args: [T.ptr], returns: T.void },
+    bpf_object__find_map_by_name: { args: [T.ptr, T.ptr], returns: T.ptr },
+    bpf_object__find_program_by_name: { args: [T.ptr, T.ptr], returns: T.ptr },
+    bpf_map__fd: { args: [T.ptr], returns: i32 },
+    bpf_map__set_max_entries: { args: [T.ptr, u32], returns: i32 },
+    bpf_map__set_pin_path: { args: [T.ptr, T.ptr], returns: i32 },
+    bpf_program__fd: { args: [T.ptr], returns: i32 },
+    bpf_map_update_elem: { args: [i32, T.ptr, T.ptr, u64], returns: i32 },
+    bpf_map_lookup_elem: { args: [i32, T.ptr, T.ptr], returns: i32 },
+    bpf_map_delete_elem: { args: [i32, T.ptr], returns: i32 },
+    bpf_map_get_next_key: { args: [i32, T.ptr, T.ptr], returns: i32 },
+    bpf_obj_pin: { args: [i32, T.ptr], returns: i32 },
+    bpf_obj_get: { args: [T.ptr], returns: i32 },
+    bpf_obj_get_info_by_fd: { args: [i32, T.ptr, T.ptr], returns: i32 },
+    bpf_link_create: { args: [i32, i32, i32, T.ptr], returns: i32 },
+    bpf_link_update: { args: [i32, i32, T.ptr], returns: i32 },
+    bpf_prog_test_run_opts: { args: [i32, T.ptr], returns: i32 },
+    libbpf_num_possible_cpus: { args: [], returns: i32 },
+  }).symbols;
+
+let loaded: ReturnType<typeof library> | undefined;
+const lines: string[] = [];
+
+/** libbpf's functions; the library is opened when first needed, so hosts without it run the other methods. */
+function bpf(): ReturnType<typeof library> {
+  if (loaded) return loaded;
+  try {
+    loaded = library();
+  } catch (error) {
+    throw bpfError("SLUICE_BPF_LOAD", `libbpf cannot be opened: ${(error as Error).message}`);
+  }
+  const { symbols } = dlopen("libc.so.6", { vsnprintf: { args: [T.ptr, u64, T.ptr, T.ptr], returns: i32 } });
+  const text = new Uint8Array(8192);
+  // libbpf explains itself only by printing. Kept for the process: a callback that is freed would be called once more.
+  const print = new JSCallback(
+    (level: number, format: Pointer, args: Pointer) => {
+      if (level > 1) return 0; // debug talk
+      symbols.vsnprintf(ptr(text), text.length, format, args);
+      lines.push(String(new CString(ptr(text))).trimEnd());
+      return 0;
+    },
+    { args: [i32, T.ptr, T.ptr], returns: i32 },
+  );
+  loaded.libbpf_set_print(print.ptr);
+  return loaded;
+}
+
+export function bpfError(code: "SLUICE_BPF_LOAD" | "SLUICE_BPF_ATTACH", message: string): SluiceError {
+  return new SluiceError({ code, severity: "error", source: "kernel", path: [], message });
+}
+
+/** The last lines that libbpf printed, and forgets them: the end of a verifier log says what it minds. */
+const said = (): string => {
+  const all = lines.splice(0).join("\n").split("\n");
+  const worth = all.filter((line) => !/^\s*$|^-- /.test(line)).slice(-6);
+  return worth.length > 0 ? `: ${worth.join("; ")}` : "";
+};
+
+/** Throws unless `result` >= 0; libbpf 1.x returns negative errno. */
+function check(result: number, what: string): number {
+  if (result >= 0) return result;
+  throw bpfError("SLUICE_BPF_LOAD", `${what}: ${errnoText(-result)}${said()}`);
+}
+
+/** An opened object: maps may still be changed until `load`. */
+export class BpfObject {
+  readonly #handle: Pointer;
+
+  /** Opens an object file. Throws SluiceError (SLUICE_BPF_LOAD). */
+  constructor(path: string) {
+    const handle = bpf().bpf_object__open_file(ptr(cstring(path)), null) as Pointer | null;
+    if (!handle) throw bpfError("SLUICE_BPF_LOAD", `${path}: ${errnoText(errno())}${said()}`);
+    this.#handle = handle;
+  }
+
+  #map(name: string): Pointer {
+    const map = bpf().bpf_object__find_map_by_name(this.#handle, ptr(cstring(name))) as Pointer | null;
+    if (!map) throw bpfError("SLUICE_BPF_LOAD", `the object has no map ${name}`);
+    return map;
+  }
+
+  /** Before `load`. */
+  setMaxEntries(name: string, entries: number): void {
+    check(bpf().bpf_map__set_max_entries(this.#map(name), entries), `map ${name}`);
+  }
+
+  /** Before `load`: the map pinned there is taken over when it has the same shape; else ours is pinned there. */
+  setPinPath(name: string, path: string): void {
+    check(bpf().bpf_map__set_pin_path(this.#map(name), ptr(cstring(path))), `map ${name}`);
+  }
+
+  /** Throws SluiceError with the verifier's last words. */
+  load(): void {
+    lines.length = 0;
+    check(bpf().bpf_object__load(this.#handle), "the kernel refused the program");
+  }
+
+  mapFd(name: string): number {
+    return check(bpf().bpf_map__fd(this.#map(name)), `map ${name}`);
+  }
+
+  programFd(name: string): number {
+    const program = bpf().bpf_object__find_program_by_name(this.#handle, ptr(cstring(name)));
+    if (!program) throw bpfError("SLUICE_BPF_LOAD", `the object has no program ${name}`);
+    return check(bpf().bpf_program__fd(program), `program ${name}`);
+  }
+
+  /** Closes all its descriptors; what is pinned or attached lives on. */
+  close(): void {
+    bpf().bpf_object__close(this.#handle);
+  }
+}
+
+/** Throws SluiceError. `value` has the map's value size; for a map of programs it is a descriptor. */
+export function updateElement(map: number, key: Uint8Array, value: Uint8Array): void {
+  check(bpf().bpf_map_update_elem(map, ptr(key), ptr(value), 0n), "map update");
+}
+
+/** Fills `value`; false when there is no such key. */
+export function lookupElement(map: number, key: Uint8Array, value: Uint8Array): boolean {
+  return bpf().bpf_map_lookup_elem(map, ptr(key), ptr(value)) === 0;
+}
+
+export function deleteElement(map: number, key: Uint8Array): boolean {
+  return bpf().bpf_map_delete_elem(map, ptr(key)) === 0;
+}
+
+/** All keys of a hash map. */
+export function keysOf(map: number, keySize: number): Uint8Array[] {
+  const keys: Uint8Array[] = [];
+  let last: Uint8Array | null = null;
+  for (;;) {
+    const next = new Uint8Array(keySize);
+    if (bpf().bpf_map_get_next_key(map, last && ptr(last), ptr(next)) !== 0) return keys;
+    keys.push(next);
+    last = next;
+  }
+}
+
+export function pin(fd: number, path: string): void {
+  check(bpf().bpf_obj_pin(fd, ptr(cstring(path))), `pin ${path}`);
+}
+
+/** A descriptor of what is pinned there; null when there is nothing. */
+export function openPinned(path: string): number | null {
+  const fd = bpf().bpf_obj_get(ptr(cstring(path)));
+  return fd >= 0 ? fd : null;
+}
+
+const BPF_XDP = 37;
+export type XdpMode = "native" | "generic";
+const modeFlags: Record<XdpMode, number> = { native: 4, generic: 2 };
+
+/** Attaches a program to an interface by a link. The errno as a negative number on failure. */
+export function linkXdp(program: number, ifindex: number, mode: XdpMode): number {
+  const options = new Uint8Array(64);
+  const view = new DataView(options.buffer);
+  view.setBigUint64(0, 64n, true);
+  view.setUint32(8, modeFlags[mode], true);
+  return bpf().bpf_link_create(program, ifindex, BPF_XDP, ptr(options));
+}
+
+/** Puts another program in a link's place, in one step. */
+export const updateLink = (link: number, program: number): void => {
+  check(bpf().bpf_link_update(link, program, null), "link update");
+};
+
+/** The interface a link is attached to; 0 when its interface has gone. */
+export function linkIfindex(link: number): number {
+  // struct bpf_link_info: type, id, prog_id, (hole), then the xdp part: ifindex.
+  const info = new Uint8Array(128);
+  const length = new Uint32Array([info.length]);
+  if (bpf().bpf_obj_get_info_by_fd(link, ptr(info), ptr(length)) !== 0) return 0;
+  return new DataView(info.buffer).getUint32(16, true);
+}
+
+export interface TestRun {
+  /** XDP action. */
+  verdict: number;
+  output: Uint8Array;
+}
+
+/** Runs a program once over one frame (BPF_PROG_TEST_RUN). */
+export function testRun(program: number, frame: Uint8Array, ifindex?: number): TestRun {
+  const input = Uint8Array.from(frame);
+  const output = new Uint8Array(frame.length + 512);
+  // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+  const context = new Uint32Array([0, frame.length, 0, ifindex ?? 0, 0, 0]);
+  const options = new Uint8Array(80);
+  const view = new DataView(options.buffer);
+  view.setBigUint64(0, 80n, true);
+  view.setBigUint64(8, BigInt(ptr(input)), true);
+  view.setBigUint64(16, BigInt(ptr(output)), true);
+  view.setUint32(24, input.length, true);
+  view.setUint32(28, output.length, true);
+  if (ifindex !== undefined) {
+    view.setBigUint64(32, BigInt(ptr(context)), true);
+    view.setUint32(48, context.byteLength, true);
+  }
+  view.setInt32(60, 1, true);
+  check(bpf().bpf_prog_test_run_opts(program, ptr(options)), "test run");
+  // Read after the call: what was written through the pointers is in the same buffers.
+  const verdict = view.getUint32(56, true);
+  void [input.length, context.length];
+  return { verdict, output: output.subarray(0, view.getUint32(28, true)) };
+}
+
+/** How many values a per-CPU look-up fills, each rounded up to 8 bytes. */
+export const possibleCpus = (): number => check(bpf().libbpf_num_possible_cpus(), "possible CPUs");

@@ -1,0 +1,66 @@
+import { SluiceError } from "../core/problem.ts";
+import { dlopen, ptr, FFIType as T, toArrayBuffer } from "../runtime/ffi.ts";
+import { cstring, errno, errnoText, libc } from "../runtime/libc.ts";
+
+const more = dlopen("libc.so.6", {
+  clock_gettime: { args: [T.i32, T.ptr], returns: T.i32 },
+  syscall: { args: [T.i64, T.i64, T.i64, T.i64], returns: T.i64 },
+}).symbols;
+
+const failure = (call: string): SluiceError =>
+  new SluiceError({
+    code: "SLUICE_BPF_LOAD",
+    severity: "error",
+    source: "kernel",
+    path: [],
+    message: `${call}: ${errnoText(errno())}`,
+  });
+
+const CLOCK_MONOTONIC_COARSE = 6;
+const time = new BigInt64Array(2);
+
+/** ns of the clock that `bpf_ktime_get_coarse_ns` reads. */
+export function coarseNanoseconds(): bigint {
+  more.clock_gettime(CLOCK_MONOTONIC_COARSE, ptr(time));
+  return time[0]! * 1_000_000_000n + time[1]!;
+}
+
+const MAP_SHARED = 1;
+const PROT_READ_WRITE = 3;
+
+/** Maps `bytes` of a descriptor, shared, for reading and writing. Lives as long as the process. Throws SluiceError. */
+export function mapDescriptor(fd: number, bytes: number): ArrayBuffer {
+  const length = Math.ceil(bytes / 4096) * 4096;
+  const address = libc.mmap(null, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+  if (address === null || Number(address) === -1) throw failure("mmap of a BPF map");
+  return toArrayBuffer(address, 0, bytes);
+}
+
+const MEMBARRIER = { x64: 324n, arm64: 283n } as Record<string, bigint>;
+const MEMBARRIER_CMD_GLOBAL = 1n;
+
+/**
+ * Waits until every program run that began before has ended: membarrier(2)'s global command is an RCU grace period,
+ * and XDP runs inside RCU read sections. About 10 ms. Throws SluiceError where the kernel refuses (nohz_full).
+ */
+export function kernelBarrier(): void {
+  const number = MEMBARRIER[process.arch];
+  if (number === undefined) throw failure(`membarrier on ${process.arch}`);
+  if (Number(more.syscall(number, MEMBARRIER_CMD_GLOBAL, 0n, 0n)) !== 0) throw failure("membarrier");
+}
+
+/** 0 when there is no such device. */
+export const ifindexOf = (device: string): number => libc.if_nametoindex(ptr(cstring(device)));
+
+/** `02:00:00:00:00:01` to six bytes; null for anything else. */
+export function parseMac(text: string): Uint8Array | null {
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return null;
+  return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
+}
+
+export const macText = (mac: Uint8Array): string => [...mac].map((b) => b.toString(16).padStart(2, "0")).join(":");
+
+/** Closes a descriptor that the C library or libbpf opened. */
+export const closeFd = (fd: number): void => {
+  libc.close(fd);
+};
