@@ -44,5 +44,5 @@ async function demo(options: { only?: MethodName[]; json?: boolean }): Promise<v
   if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 
   tell(tableText(report));
-  process.exitCode = report.ok ? 0 : 4;
+  process.exitCode = report.ok ? 0 : 1;
 }

@@ -11,19 +11,23 @@ import type { Watch } from "./watch.ts";
 
 type Say = (text: string) => void;
 
+/** The article's client port and the ones after it: a redirect's second connection needs one of its own. */
+const CLIENT_PORTS = "5656-5659";
+
 /** Requests whose packets at the director are counted, the one that is shown among them. */
 const COUNTED = 20;
 
 /** (a) One request, captured on every cable; then some more, to count packets at the director. */
 export async function showPath(stage: Stage, scene: Scene, watch: Watch): Promise<PathResult> {
   const word = `hop-${process.pid.toString(36)}`;
-  const fetch = async (marker: string) => {
+  const fetch = async (marker: string, ...options: string[]) => {
     const url = `${scene.origin}/${marker}`;
-    const { code, stderr } = await stage.asClient(["curl", "-4sSfL", "--max-time", "5", "-o", "/dev/null", url]);
+    const command = ["curl", "-4sSfL", "--max-time", "5", ...options, "-o", "/dev/null", url];
+    const { code, stderr } = await stage.asClient(command);
     if (code !== 0) throw new Error(`curl ${url}: exit code ${code}: ${stderr.trim()}`);
   };
   const ends = (hops: readonly Hop[]) => responsePassed(hopsOf(hops, `${word}-1 `), stage.client);
-  await fetch(`${word}-1`);
+  await fetch(`${word}-1`, "--local-port", CLIENT_PORTS);
   for (const end = performance.now() + 3_000; !ends(watch.hops()) && performance.now() < end; ) await sleep(20);
   // The last FINs and ACKs.
   await sleep(60);

@@ -1,5 +1,5 @@
 import type { Lab } from "../lab.ts";
-import { hostMac } from "../topology.ts";
+import { hostMac, type Topology } from "../topology.ts";
 import { type Hop, toHops } from "./journey.ts";
 
 /** Captures on every cable of a lab. */
@@ -10,10 +10,16 @@ export interface Watch {
   stop(): Promise<Hop[]>;
 }
 
+/** Which host each MAC of a topology belongs to. */
+export const macOwners = (topology: Topology): Map<string, string> =>
+  new Map(
+    topology.hosts.flatMap(({ name, interfaces }) => interfaces.map((_, i) => [hostMac(topology, name, i), name])),
+  );
+
 /** Starts a capture of IPv4 at the switch's end of every cable. */
 export async function watchLab(lab: Lab): Promise<Watch> {
   const { hosts } = lab.topology;
-  const owners = new Map(hosts.flatMap((h) => h.interfaces.map((_, i) => [hostMac(lab.topology, h.name, i), h.name])));
+  const owners = macOwners(lab.topology);
   const cables = hosts.flatMap(({ name, interfaces }) =>
     interfaces.map(({ network }, i) => ({ host: name, network, device: `eth${i}` })),
   );
