@@ -2,7 +2,7 @@ import type { ProbeTarget, Verdict } from "../core/check.ts";
 import type { Code } from "../core/codes.ts";
 import { formatDuration } from "../core/words.ts";
 import { now } from "../runtime/clock.ts";
-import { dialTcp } from "../runtime/dial.ts";
+import { connectTcp } from "../runtime/dial.ts";
 import type { ConnectFailure, TcpSocket } from "../runtime/tcp.ts";
 
 /** What a probe does once it is connected: `null` means go on. */
@@ -93,7 +93,7 @@ class Probe {
       rejectUnauthorized: !this.#tls.insecure,
       ...(this.#tls.name ? { serverName: this.#tls.name } : {}),
     };
-    const { cancel } = dialTcp<undefined>(
+    const { cancel } = connectTcp<undefined>(
       // This probe's own timer is the one that counts; the connection's must not come first with another sentence.
       {
         address,

@@ -4,10 +4,11 @@ import type { Balancer, Method, ServiceCells, Serving, WorkerDoors } from "../co
 import type { Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
 import { now } from "../runtime/clock.ts";
+import { connectTcp } from "../runtime/dial.ts";
 import { ptr } from "../runtime/ffi.ts";
 import { libc } from "../runtime/libc.ts";
 import { makeListener } from "../runtime/listen.ts";
-import { connectTcp, listenTcp, type TcpListener, type TcpSocket } from "../runtime/tcp.ts";
+import { listenTcp, type TcpListener, type TcpSocket } from "../runtime/tcp.ts";
 import { createBalancer } from "../schedulers/follow.ts";
 import { schedulers } from "../schedulers/list.ts";
 

@@ -2,9 +2,10 @@
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { spawnChild } from "./child.ts";
+import { connectTcp } from "./dial.ts";
 import { closeFd, makeListener } from "./listen.ts";
 import { createSharedMemory } from "./memory.ts";
-import { adoptListener, type ConnectFailure, closeGently, connectTcp, listenTcp } from "./tcp.ts";
+import { adoptListener, type ConnectFailure, closeGently, listenTcp } from "./tcp.ts";
 import { adoptUdp, bindUdp } from "./udp.ts";
 
 const stops: (() => void)[] = [];

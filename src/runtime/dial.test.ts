@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
-import { dialTcp } from "./dial.ts";
+import { connectTcp } from "./dial.ts";
 import { ptr } from "./ffi.ts";
 import { libc } from "./libc.ts";
 import { makeListener } from "./listen.ts";
@@ -24,7 +24,7 @@ function dial(port: number, more: Partial<ConnectOptions<string>> = {}, send = "
       resolve(said);
     };
     setTimeout(over, patience, "nothing more").unref();
-    dialTcp<string>(
+    connectTcp<string>(
       { address: "127.0.0.1", port, timeout: 2000, data: "mine", ...more },
       {
         open(socket) {
@@ -104,7 +104,7 @@ test("a time-out and a cancel give the descriptor back at once", async () => {
   expect(await dial(port, { timeout: 100 })).toEqual(["failed mine timeout no answer to connect within 100 ms"]);
   const words: string[] = [];
   const handlers = { data() {}, open: () => words.push("open"), failed: () => words.push("failed") };
-  const { cancel } = dialTcp({ address: "127.0.0.1", port, timeout: 60, data: 0 }, handlers);
+  const { cancel } = connectTcp({ address: "127.0.0.1", port, timeout: 60, data: 0 }, handlers);
   cancel();
   await pause(120);
   expect(words).toEqual([]);

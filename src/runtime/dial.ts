@@ -30,13 +30,14 @@ const errnoFailures: Record<number, ConnectFailure> = {
 };
 
 /**
- * Connects as `connectTcp` does, over a socket that is made here, which brings two things: a connect under way can be
- * ended (time-out and `cancel()` close the socket at once, so that a dead host costs no descriptor for two minutes
- * and a fixed source port is free again), and failures have the kernel's own reason.
+ * Connects; exactly one of `open` and `failed` follows, unless `cancel()` comes first. The socket is made here and not
+ * by Bun, which brings two things: a connect under way can be ended (time-out and `cancel()` close the socket at once,
+ * so that a dead host costs no descriptor for two minutes and a fixed source port is free again), and failures have the
+ * kernel's own reason, where Bun calls them all ECONNREFUSED.
  *
  * With `tls`, `open` comes together with the handshake's end. Addresses are literals.
  */
-export function dialTcp<D>(options: ConnectOptions<D>, handlers: ConnectHandlers<D>): { cancel(): void } {
+export function connectTcp<D>(options: ConnectOptions<D>, handlers: ConnectHandlers<D>): { cancel(): void } {
   const dial = new Dial(options, handlers);
   dial.start();
   return { cancel: () => dial.cancel() };

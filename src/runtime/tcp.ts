@@ -1,4 +1,4 @@
-import { errno, libc } from "./libc.ts";
+import { libc } from "./libc.ts";
 import "./augment.d.ts";
 
 /** A connected socket. `write(bytes, offset, length)` returns the bytes taken (0: full, wait for `drain`; -1: closed). */
@@ -85,67 +85,6 @@ export interface ConnectOptions<D> {
 export interface ConnectHandlers<D> extends TcpHandlers<D> {
   /** Called at most once, and never after `open`. */
   failed(data: D, why: ConnectFailure, detail: string): void;
-}
-
-/** Connects; exactly one of `open` and `failed` follows, unless `cancel()` comes first. */
-export function connectTcp<D>(options: ConnectOptions<D>, handlers: ConnectHandlers<D>): { cancel(): void } {
-  let settled = false;
-  const { data } = options;
-  const fail = (why: ConnectFailure, detail: string): void => {
-    if (settled) return;
-    settled = true;
-    clearTimeout(timer);
-    handlers.failed(data, why, detail);
-  };
-  const timer = setTimeout(fail, options.timeout, "timeout", `no answer to connect within ${options.timeout} ms`);
-  const socket: Bun.SocketHandler<D> = {
-    ...bunHandlers(handlers),
-    open(opened) {
-      if (settled) return void opened.terminate(); // too late, or cancelled: Bun cannot stop a connect under way
-      settled = true;
-      clearTimeout(timer);
-      handlers.open?.(opened);
-    },
-    connectError: (_socket, error) => fail(...classify(error)),
-  };
-  const { address, port, source, tls } = options;
-  const bound = source ? { localAddress: source.address, localPort: source.port } : {};
-  try {
-    Bun.connect<D>({
-      hostname: address,
-      port,
-      data,
-      allowHalfOpen: true,
-      socket,
-      ...bound,
-      ...(tls ? { tls } : {}),
-    }).catch((error) => fail(...classify(error)));
-  } catch (error) {
-    fail(...classify(error));
-  }
-  return {
-    cancel() {
-      settled = true;
-      clearTimeout(timer);
-    },
-  };
-}
-
-/** Bun reports every failed connect as ECONNREFUSED, also when this process has run out of descriptors: look. */
-function classify(error: unknown): [ConnectFailure, string] {
-  const { code, syscall } = error as { code?: string; syscall?: string };
-  if (outOfDescriptors()) return ["local", "no file descriptor left in this process"];
-  if (code === "EADDRINUSE" || code === "EADDRNOTAVAIL" || syscall === "bind")
-    return ["local", `${code ?? "bind failed"}`];
-  if (code === "EHOSTUNREACH" || code === "ENETUNREACH") return ["unreachable", code];
-  return ["refused", "connect refused"];
-}
-
-function outOfDescriptors(): boolean {
-  const fd = libc.socket(2, 1 | 0o2000000, 0);
-  if (fd < 0) return errno() === 24 || errno() === 23; // EMFILE, ENFILE
-  libc.close(fd);
-  return false;
 }
 
 /** How long a half-closed peer may take to close its side, ms. */

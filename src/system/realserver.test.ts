@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectTcp, listenTcp, type TcpListener } from "../runtime/tcp.ts";
+import { connectTcp } from "../runtime/dial.ts";
+import { listenTcp, type TcpListener } from "../runtime/tcp.ts";
 import { createTestNetns, eventually, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
 import { advisedMss, createRealServer, type Decap, IPIP_DEVICE } from "./realserver.ts";
 import { realServerStatus } from "./realserver-status.ts";

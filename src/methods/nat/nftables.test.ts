@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Backend } from "../../core/backend.ts";
 import type { Applier, Doors } from "../../core/method.ts";
-import { connectTcp, listenTcp, type TcpListener, type TcpSocket } from "../../runtime/tcp.ts";
+import { connectTcp } from "../../runtime/dial.ts";
+import { listenTcp, type TcpListener, type TcpSocket } from "../../runtime/tcp.ts";
 import { bindUdp, type UdpSocket } from "../../runtime/udp.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { createHostChanges } from "../../system/host-changes.ts";
@@ -284,6 +285,36 @@ describe.skipIf(missing !== null)("nftables engine, on the article's addresses",
     await director.within(() => applier.refresh([stopped]));
     expect(await alive(held)).toBe(held.filter(({ who }) => who.startsWith("B")).length);
     for (const { socket } of held) socket.terminate();
+  });
+
+  test("a UDP client that keeps its port leaves a dead backend at once, and no other", async () => {
+    const dns = (state: Backend["state"], eligible: number[]) =>
+      service({
+        name: "dns",
+        vips: [{ address: "125.12.12.12", port: 53, protocol: "udp" }],
+        backends: [backend(0, "10.0.1.210", null, { state }), backend(1, "10.0.1.211", null)],
+        eligible,
+      });
+    await apply(dns("up", [0, 1]));
+    const heard = new Map<number, string>();
+    const hear = (socket: UdpSocket, data: Buffer): void => void heard.set(socket.port, data.toString()[0]!);
+    const asking = await client.within(() =>
+      Promise.all(Array.from({ length: 20 }, () => bindUdp("0.0.0.0", 0, hear))),
+    );
+    const askAll = async (): Promise<Map<number, string>> => {
+      heard.clear();
+      for (const socket of asking) socket.send(Buffer.from("?"), 53, "125.12.12.12");
+      await eventually(() => heard.size === asking.length);
+      return new Map(heard);
+    };
+    const first = await askAll();
+    expect(new Set(first.values())).toEqual(new Set(["A", "B"]));
+    // Drained: flows stay. Down: those of the dead move, the others are left where they are.
+    await director.within(() => applier.refresh([dns("draining", [1])]));
+    expect(await askAll()).toEqual(first);
+    await director.within(() => applier.refresh([dns("down", [1])]));
+    expect(new Set((await askAll()).values())).toEqual(new Set(["B"]));
+    for (const socket of asking) socket.close();
   });
 
   test("nobody eligible: dropped and counted; the backends' own traffic goes on", async () => {
