@@ -1,11 +1,9 @@
 import { counterIndex } from "../../core/counters.ts";
-import type { ServiceCells } from "../../core/method.ts";
 import { Class, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query } from "../../protocols/dns/query.ts";
 import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
-import type { ServiceAnswers } from "./service-answers.ts";
 import { apexAt, type Node, type Site } from "./site.ts";
 
 /** ANY gets one small record instead of everything (RFC 8482 4.2). */
@@ -23,13 +21,10 @@ export type KeyOf = (address: string) => number;
 export class Answerer {
   private readonly query = new Query();
   private readonly site: Site;
-  private readonly cells: (service: string) => ServiceCells;
   private readonly keyOf: KeyOf;
-  private readonly cellsOf = new Map<ServiceAnswers, ServiceCells>();
 
-  constructor(site: Site, cells: (service: string) => ServiceCells, keyOf: KeyOf) {
+  constructor(site: Site, keyOf: KeyOf) {
     this.site = site;
-    this.cells = cells;
     this.keyOf = keyOf;
   }
 
@@ -72,7 +67,7 @@ export class Answerer {
     const { service } = node;
     const type = query.type;
     if (service !== null) {
-      const cells = this.cellsFor(service);
+      const { cells } = service;
       cells.add(-1, REQUESTS, 1);
       if (type === Type.A || type === Type.AAAA) {
         const set = type === Type.A ? service.v4 : service.v6;
@@ -102,15 +97,6 @@ export class Answerer {
       }
     }
     return writeTemplate(out, query, transport, template, apexAt(query, zone));
-  }
-
-  private cellsFor(service: ServiceAnswers): ServiceCells {
-    let cells = this.cellsOf.get(service);
-    if (cells === undefined) {
-      cells = this.cells(service.name);
-      this.cellsOf.set(service, cells);
-    }
-    return cells;
   }
 }
 

@@ -35,8 +35,8 @@ export class LiveService implements SiteService {
     this.balancer = doors.balancer(service.name);
     this.families = this.familyBalancers();
     const definition = schedulers.find((s) => s.name === service.scheduler.name);
-    const needsKey = definition === undefined || definition.needs.key === true;
-    this.answers = new ServiceAnswers(compile(service, this.balancer.snapshot), this.families, needsKey);
+    const compiled = compile(service, this.balancer.snapshot);
+    this.answers = new ServiceAnswers(compiled, this.families, definition?.needs ?? null, doors.cells(service.name));
   }
 
   changed(): void {

@@ -151,7 +151,7 @@ export function aServer(
 ) {
   const doors = fakeDoors(services, snapshots);
   const live = createLive(services, 7, doors);
-  const answerer = new Answerer(new Site([...live.values()], someSettings(more), 1), doors.cells, clientKeys(7));
+  const answerer = new Answerer(new Site([...live.values()], someSettings(more), 1), clientKeys(7));
   const out = Buffer.alloc(65535);
   const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>
     out.subarray(0, answerer.answer(bytes, bytes.length, client, { ...plainUdp, ...transport }, out));

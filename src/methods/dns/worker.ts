@@ -17,7 +17,7 @@ export const workerSide: WorkerSide = {
     const services = assignment.services as Service<DnsOptions>[];
     const live = createLive(services, assignment.seed, doors);
     const site = new Site([...live.values()], settings, assignment.revision);
-    const answerer = new Answerer(site, (service) => doors.cells(service), clientKeys(assignment.seed));
+    const answerer = new Answerer(site, clientKeys(assignment.seed));
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
     const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };
