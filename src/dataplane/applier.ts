@@ -177,6 +177,7 @@ class XdpApplier implements Applier<PlaneService> {
 
   async release(): Promise<void> {
     shared.get(this.#doors.bpfDir)?.upkeep.stop();
+    shared.delete(this.#doors.bpfDir);
   }
 
   async remove(): Promise<void> {

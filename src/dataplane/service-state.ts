@@ -247,4 +247,9 @@ export class ServiceState {
   }
 }
 
-export const slotsOf = (config: PlaneService): number => Math.min(config.slots ?? defaultSlots, Limit.MAX_SLOTS);
+/** Slots of a new service: what the scheduler was told where it has such an option, else the default. */
+export function slotsOf(config: PlaneService): number {
+  const { slots } = (config.scheduler.options ?? {}) as { slots?: unknown };
+  const wanted = config.slots ?? (typeof slots === "number" ? slots : defaultSlots);
+  return wanted <= Limit.MAX_SLOTS ? wanted : defaultSlots;
+}

@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { BackendState } from "../core/backend.ts";
+import type { Applier } from "../core/method.ts";
+import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
+import { createXdpApplier } from "./applier.ts";
+import type { PlaneService } from "./plane-service.ts";
+import { testBackend, testDoors, testService } from "./testing/doors.ts";
+import { TestNetwork, xdpMissing } from "./testing/network.ts";
+import { Programs } from "./testing/programs.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: direct end to end: ${missing}`);
+const VIP = "125.12.12.77";
+const vips = [
+  { address: VIP, port: 80, protocol: "tcp" as const },
+  { address: VIP, port: 80, protocol: "udp" as const },
+];
+
+describe.skipIf(missing !== null)("direct", () => {
+  const net = new TestNetwork();
+  const programs = new Programs();
+  let director: TestNetns;
+  let doors: ReturnType<typeof testDoors>;
+  let client: (command: object) => Promise<string[]>;
+
+  beforeAll(async () => {
+    const lan = net.switch("switch");
+    director = net.host("director");
+    net.plug(director, lan, "eth0", "125.12.12.12/24");
+    net.plug(net.host("client"), lan, "eth0", "125.12.12.100/24");
+    for (const [name, address] of [
+      ["rs1", "125.12.12.20"],
+      ["rs2", "125.12.12.21"],
+      ["rs3", "125.12.12.22"],
+    ] as const) {
+      const host = net.host(name);
+      net.plug(host, lan, "eth0", `${address}/24`);
+      net.holdVip(host, VIP);
+      await programs.server(host, name, VIP, 80);
+    }
+    client = await programs.client(net.host("client"));
+    doors = testDoors({ log: console.log });
+  });
+  afterAll(async () => {
+    await programs.stop();
+    net.remove();
+    doors?.close();
+  });
+
+  const set = (states: Record<number, BackendState>) =>
+    testService(
+      "web",
+      vips,
+      Object.entries(states).map(([id, state]) => testBackend(Number(id), `125.12.12.${19 + Number(id)}`, null, state)),
+    );
+  const apply = async (applier: Applier<PlaneService>, states: Record<number, BackendState>) => {
+    const prepared = await applier.prepare([set(states)]);
+    if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+    await prepared.commit();
+  };
+  const ask = () => client({ do: "ask", size: 10 });
+  const open = (count: number) => client({ do: "open", address: VIP, port: 80, count });
+  const names = (answers: string[]) => answers.map((answer) => answer.split(" ")[0]!);
+
+  test("connections keep their real server while real servers come, drain, fall, recover and go", async () => {
+    await director.within(async () => {
+      const applier = await createXdpApplier(doors, "direct");
+      await apply(applier, { 1: "up", 2: "up" });
+      expect(applier.describe()).toEqual(["xdp native on eth0"]);
+      expect(new Set(await open(24))).toEqual(new Set(["open"]));
+      const first = await ask();
+      expect(first.every((answer) => /^rs[12] 125\.12\.12\.100:/.test(answer))).toBe(true);
+      const kept = async (): Promise<void> => expect(names(await ask()).slice(0, 24)).toEqual(names(first));
+
+      await apply(applier, { 1: "up", 2: "up", 3: "up" });
+      await kept();
+      await open(24);
+      expect(new Set(names(await ask()).slice(24))).toContain("rs3");
+
+      await applier.refresh([set({ 1: "draining", 2: "up", 3: "up" })]);
+      await kept();
+      await open(24);
+      expect(names(await ask()).slice(48)).not.toContain("rs1");
+
+      await apply(applier, { 2: "up", 3: "up" });
+      await kept();
+      await applier.refresh([set({ 2: "down", 3: "up" })]);
+      await kept();
+      await open(12);
+      expect(new Set(names(await ask()).slice(72))).toEqual(new Set(["rs3"]));
+      await applier.refresh([set({ 2: "up", 3: "up" })]);
+      await kept();
+      await applier.release();
+
+      // The daemon dies here: what is pinned forwards on, and the next one takes it over.
+      await kept();
+      expect(new Set(await open(4))).toEqual(new Set(["open"]));
+      const next = await createXdpApplier(doors, "direct");
+      await apply(next, { 2: "up", 3: "up" });
+      await kept();
+      expect((await next.counts()).get("web")?.service.packetsIn).toBeGreaterThan(100);
+
+      const datagrams = await client({ do: "udp", address: VIP, port: 80, count: 8, size: 100 });
+      expect(datagrams.every((answer) => /^rs[23] 100$/.test(answer))).toBe(true);
+      const fragmented = await client({ do: "udp", address: VIP, port: 80, count: 8, size: 4000 });
+      expect(fragmented.every((answer) => /^rs[23] 4000$/.test(answer))).toBe(true);
+      await next.remove();
+      expect(director.sh("ip address show dev eth0")).not.toContain(VIP);
+      expect(director.sh("ip link show dev eth0")).not.toContain("xdp");
+    });
+  }, 30_000);
+});

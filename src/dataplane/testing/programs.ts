@@ -1,0 +1,45 @@
+import { join } from "node:path";
+import { type Child, spawnChild } from "../../runtime/child.ts";
+import type { TestNetns } from "../../system/netns-testing.ts";
+
+const program = (name: string): string => join(import.meta.dirname, `${name}.ts`);
+
+/** The programs that a test has running in its hosts. */
+export class Programs {
+  readonly #children: Child<unknown>[] = [];
+
+  /** A server on a host; resolves when it listens. */
+  server(host: TestNetns, name: string, address: string, port: number): Promise<Child<unknown>> {
+    return this.#start(host, "server", [name, address, String(port)], () => {}).then(({ child }) => child);
+  }
+
+  /** A client on a host: each command is answered by one list of texts. */
+  async client(host: TestNetns): Promise<(command: object) => Promise<string[]>> {
+    let answer: (list: string[]) => void = () => {};
+    const { child } = await this.#start(host, "client", [], (message) => answer(message as string[]));
+    return (command) =>
+      new Promise((resolve) => {
+        answer = resolve;
+        child.send(command);
+      });
+  }
+
+  #start(host: TestNetns, name: string, args: string[], heard: (message: unknown) => void) {
+    return new Promise<{ child: Child<unknown> }>((resolve, reject) => {
+      void host.within(() => {
+        const child = spawnChild<unknown, unknown>({
+          program: program(name),
+          args,
+          onMessage: (message) => (message === "ready" ? resolve({ child }) : heard(message)),
+          onExit: (code) => reject(new Error(`${name} on ${host.name} ended with ${code}`)),
+        });
+        this.#children.push(child);
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    for (const child of this.#children) child.kill("SIGKILL");
+    await Promise.all(this.#children.map((child) => child.exited));
+  }
+}
