@@ -66,8 +66,8 @@ async function told(action: () => Promise<number>): Promise<number> {
 function open(name: string): { server: RealServer; bpfDir: string } {
   const { runDir, bpfDir } = instancePaths(name);
   const decap: Decap = {
-    attach: async (device) => (await import("../dataplane/decap.ts")).attachDecap({ device, bpfDir }),
-    detach: async () => (await import("../dataplane/decap.ts")).detachDecap({ bpfDir }),
+    attach: async (device, vips) => (await import("../dataplane/decap.ts")).attachDecap({ device, vips, bpfDir }),
+    detach: async () => void (await (await import("../dataplane/decap.ts")).detachDecap({ bpfDir })),
   };
   return { server: createRealServer({ runDir, bpfDir, decap }), bpfDir };
 }

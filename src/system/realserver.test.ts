@@ -46,8 +46,8 @@ describe.skipIf(missing !== null)("a host as real server", () => {
 
   /** Stands for the data plane's program: pins a file. */
   const decap = (): Decap => ({
-    async attach(device) {
-      attached.push(device);
+    async attach(device, vips) {
+      attached.push(`${device} ${vips}`);
       mkdirSync(bpfDir, { recursive: true });
       writeFileSync(join(bpfDir, "link"), device);
       return { describe: () => `a program on ${device}` };
@@ -141,7 +141,7 @@ describe.skipIf(missing !== null)("a host as real server", () => {
       expect(said.join("\n")).toContain("IPIP unwrapped by");
       expect(await wrong("tunnel")).toEqual([]);
       const byKernel = host.sh("ip -br link").includes(IPIP_DEVICE);
-      if (!byKernel) expect(attached).toEqual(["eth0"]);
+      if (!byKernel) expect(attached).toEqual([`eth0 ${vip}`]);
       const routes = host.sh("ip route").trim().split("\n");
       expect(routes.every((line) => line.includes("advmss 1440"))).toBe(true);
       expect(routes).toHaveLength(3);

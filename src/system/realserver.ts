@@ -22,7 +22,8 @@ export type RealServerState = Partial<Record<RealServerMethod, { vips: string[];
 
 /** Unwraps IPIP by a program of ours, where the kernel has no ipip; made by the data plane. */
 export interface Decap {
-  attach(device: string): Promise<{ describe(): string }>;
+  /** On `device`, for wrapped packets to `vips`; calling it again replaces both. */
+  attach(device: string, vips: readonly string[]): Promise<{ describe(): string }>;
   detach(): Promise<void>;
 }
 
@@ -117,7 +118,7 @@ export function createRealServer(doors: RealServerDoors): RealServer {
       // Silent first, then the address: the other way round a request in between would be answered.
       await host.change([...arpChanges(all), ...vipAddresses(all)], owner(method));
       const said = [`${all.join(", ")} on lo, silent to ARP`];
-      if (method === "tunnel") said.push(...(await tunnelUp(host, doors, inbound)));
+      if (method === "tunnel") said.push(...(await tunnelUp(host, doors, inbound, all)));
       return said;
     },
     async down(what = {}) {
@@ -129,6 +130,8 @@ export function createRealServer(doors: RealServerDoors): RealServer {
           const gone = mine.vips.filter((vip) => !left.includes(vip));
           await host.undo(vipAddresses(gone), owner(method));
           await remember(method, { ...mine, vips: left });
+          const inbound = mine.device ?? defaultDevice();
+          if (method === "tunnel" && inbound && existsSync(doors.bpfDir)) await doors.decap.attach(inbound, left);
           continue;
         }
         if (method === "tunnel" && existsSync(doors.bpfDir)) await doors.decap.detach();
@@ -146,15 +149,25 @@ const ownedBy = (host: HostChanges, name: string): HostChange[] =>
     .map(({ change }) => change);
 
 /** Unwrapping by the kernel where it can, else by our program, and advice to clients about the room that it takes. */
-async function tunnelUp(host: HostChanges, doors: RealServerDoors, device: string | null): Promise<string[]> {
-  const said = [await unwrap(host, doors, device)];
+async function tunnelUp(
+  host: HostChanges,
+  doors: RealServerDoors,
+  device: string | null,
+  vips: readonly string[],
+): Promise<string[]> {
+  const said = [await unwrap(host, doors, device, vips)];
   const advice = await mssChanges();
   await host.change(advice, owner("tunnel"));
   if (advice.length > 0) said.push(`MSS advice on ${advice.length} routes`);
   return said;
 }
 
-async function unwrap(host: HostChanges, doors: RealServerDoors, device: string | null): Promise<string> {
+async function unwrap(
+  host: HostChanges,
+  doors: RealServerDoors,
+  device: string | null,
+  vips: readonly string[],
+): Promise<string> {
   const kernel: HostChange = { kind: "ipip", name: IPIP_DEVICE };
   try {
     await host.change([kernel], owner("tunnel"));
@@ -177,7 +190,7 @@ async function unwrap(host: HostChanges, doors: RealServerDoors, device: string 
       ),
     );
   await host.change([{ kind: "bpf-pins", path: doors.bpfDir }], owner("tunnel"));
-  const attached = await doors.decap.attach(inbound);
+  const attached = await doors.decap.attach(inbound, vips);
   return `IPIP unwrapped by ${attached.describe()}`;
 }
 

@@ -1,20 +1,14 @@
-import type { Backend } from "../../core/backend.ts";
-import type { Listener, Revision, Service } from "../../core/service.ts";
+import type { Revision, Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
-import { type NatOptions, wantedEngine } from "./options.ts";
+import { compilePlane, type PlaneService } from "../../dataplane/plane-service.ts";
+import { engineOf } from "./engine-of.ts";
+import type { NatOptions } from "./options.ts";
 
-/** One nat service, whole, as its engine takes it. Plain JSON. */
-export interface NatService {
-  name: string;
-  revision: number;
-  seed: number;
+/** One nat service, whole: as the data plane takes it, and what the choice and the work of the engines need besides. */
+export interface NatService extends PlaneService {
   engine: NatOptions["engine"];
   helper: "ftp" | null;
   masquerade: boolean;
-  vips: Listener[];
-  backends: readonly Backend[];
-  eligible: readonly number[];
-  scheduler: { name: string; options: unknown };
 }
 
 /** Pure: what is to be, from configuration and snapshot. */
@@ -24,15 +18,9 @@ export function compile(
   revision: Pick<Revision, "number" | "seed">,
 ): NatService {
   return {
-    name: service.name,
-    revision: revision.number,
-    seed: revision.seed,
-    engine: wantedEngine(service.options),
+    ...compilePlane(service, snapshot, revision),
+    engine: engineOf(service),
     helper: service.options.helper ?? null,
     masquerade: service.options.masquerade,
-    vips: service.listen,
-    backends: snapshot.backends,
-    eligible: snapshot.eligible,
-    scheduler: service.scheduler,
   };
 }

@@ -6,7 +6,6 @@ import { type EngineName, NatEngines } from "./engines.ts";
 
 const service = (name: string, engine: NatService["engine"]): NatService => ({
   name,
-  revision: 1,
   seed: 1,
   engine,
   helper: null,

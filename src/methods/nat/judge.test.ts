@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { BackendConfig, Listener, Service } from "../../core/service.ts";
 import { compile } from "./compile.ts";
+import { engineOf } from "./engine-of.ts";
 import { judge, judgeTogether } from "./judge.ts";
 import { type NatOptions, options } from "./options.ts";
 
@@ -78,12 +79,24 @@ test("two services that share a backend's address and port cannot both be on xdp
   expect(judgeTogether([one, service("two", {}, { listen: udp })])).toEqual([]);
 });
 
-test("two VIPs of one service that lead to one backend port are as ambiguous", () => {
+test("what only nftables can do is refused of xdp, and decides auto", () => {
   const listen: Listener[] = [
     { address: "125.12.12.12", port: 80, protocol: "tcp" },
     { address: "125.12.12.12", port: 8080, protocol: "tcp" },
   ];
-  expect(at(judgeTogether([service("web", {}, { listen })]))).toEqual(["SLUICE_CONFIG_CONFLICT web.listen.1"]);
-  const asTheyCome = [backend("10.0.1.210", null)];
-  expect(judgeTogether([service("web", {}, { listen, backends: asTheyCome })])).toEqual([]);
+  const bare = [backend("10.0.1.210", null)];
+  expect(at(judge(service("web", { engine: "xdp" }, { listen })))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE listen.1"]);
+  expect(at(judge(service("web", { engine: "xdp" }, { listen, backends: bare })))).toEqual([
+    "SLUICE_CONFIG_IMPOSSIBLE listen.1",
+  ]);
+  expect(judge(service("web", {}, { listen }))).toEqual([]);
+  expect(engineOf(service("web", {}, { listen }))).toBe("nftables");
+  const v6 = {
+    listen: [{ address: "2001:db8::1", port: 80, protocol: "tcp" as const }],
+    backends: [backend("2001:db8::2")],
+  };
+  expect(at(judge(service("web", { engine: "xdp" }, v6)))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE listen.0"]);
+  expect(engineOf(service("web", {}, v6))).toBe("nftables");
+  const both: Listener[] = [listen[0]!, { ...listen[0]!, protocol: "udp" }];
+  expect(engineOf(service("dns", {}, { listen: both, backends: bare }))).toBe("auto");
 });

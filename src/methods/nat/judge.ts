@@ -2,7 +2,8 @@ import { isIPv6 } from "../../core/address.ts";
 import { backendName } from "../../core/backend.ts";
 import { configProblem, type Problem } from "../../core/problem.ts";
 import { type Listener, listenerName, type Service } from "../../core/service.ts";
-import { type NatOptions, wantedEngine } from "./options.ts";
+import { beyondXdp, engineOf } from "./engine-of.ts";
+import type { NatOptions } from "./options.ts";
 
 const impossible = (path: Problem["path"], message: string, hint: string): Problem =>
   configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message, { hint });
@@ -11,18 +12,9 @@ const impossible = (path: Problem["path"], message: string, hint: string): Probl
 export function judge(service: Service<NatOptions>): Problem[] {
   const { options, listen, backends } = service;
   const problems: Problem[] = [];
-  if (options.engine === "xdp" && options.helper !== undefined)
-    problems.push(
-      impossible(
-        ["nat", "helper"],
-        `The helper "${options.helper}" rewrites addresses inside the connection's own words, which the xdp engine cannot.`,
-        "Use nat: { engine: nftables }.",
-      ),
-    );
-  if (options.engine === "xdp" && options.masquerade)
-    problems.push(
-      impossible(["nat", "masquerade"], "The xdp engine cannot masquerade.", "Use nat: { engine: nftables }."),
-    );
+  if (options.engine === "xdp")
+    for (const { path, what } of beyondXdp(service))
+      problems.push(impossible(path, `${what}, which the xdp engine cannot.`, "Use nat: { engine: nftables }."));
   listen.forEach((listener, i) => {
     if (listener.address === "0.0.0.0" || listener.address === "::")
       problems.push(
@@ -63,12 +55,12 @@ const replySources = (service: Service<NatOptions>): Map<string, number> => {
 
 /**
  * The xdp engine keeps no flows: on the way back it knows the VIP by the backend's address and port alone. Two
- * services (or two VIPs of one) that share one would make it ambiguous. Paths begin with the service's name.
+ * services that share one would make it ambiguous. Paths begin with the service's name.
  */
 export function judgeTogether(services: readonly Service<NatOptions>[]): Problem[] {
   const problems: Problem[] = [];
   const owners = new Map<string, string>();
-  for (const service of services.filter(({ options }) => wantedEngine(options) !== "nftables")) {
+  for (const service of services.filter((one) => engineOf(one) !== "nftables")) {
     for (const [source, index] of replySources(service)) {
       const other = owners.get(source);
       if (other === undefined) owners.set(source, service.name);
@@ -82,24 +74,6 @@ export function judgeTogether(services: readonly Service<NatOptions>[]): Problem
           ),
         );
     }
-    problems.push(...ambiguousVips(service));
   }
   return problems;
-}
-
-/** Two VIPs of one service and protocol lead to one backend port: the same ambiguity, within one service. */
-function ambiguousVips(service: Service<NatOptions>): Problem[] {
-  return service.listen.flatMap((listener, i) => {
-    const earlier = service.listen.slice(0, i).filter((l) => l.protocol === listener.protocol);
-    const clash = earlier.find((l) => service.backends.some((b) => b.port !== null || l.port === listener.port));
-    if (!clash) return [];
-    return [
-      configProblem(
-        "SLUICE_CONFIG_CONFLICT",
-        [service.name, "listen", i],
-        `${listenerName(clash)} and ${listenerName(listener)} lead to the same backend ports: on the xdp engine answers could belong to either.`,
-        { hint: "Use nat: { engine: nftables }, or one VIP per service." },
-      ),
-    ];
-  });
 }

@@ -28,7 +28,6 @@ const backend = (id: number, address: string, port: number | null, more: Partial
 
 export const service = (more: Partial<NatService> = {}): NatService => ({
   name: "web",
-  revision: 1,
   seed: 7,
   engine: "nftables",
   helper: null,

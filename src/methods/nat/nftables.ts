@@ -1,9 +1,11 @@
 import type { Applier, Doors, KernelCounts, Prepared } from "../../core/method.ts";
 import { type Problem, type Result, SluiceError, toProblem } from "../../core/problem.ts";
+import { vipChanges } from "../../dataplane/changes.ts";
+import { Held } from "../../dataplane/held.ts";
+import { forgetFlows } from "../../system/conntrack.ts";
 import { type NftCounter, nftCounters, nftTable, nftTransaction } from "../../system/nft.ts";
-import { groundChanges, tableName, vipChanges } from "./changes.ts";
+import { nftablesGround, tableName } from "./changes.ts";
 import type { NatService } from "./compile.ts";
-import { heldChanges } from "./held-changes.ts";
 import { refreshedService, type Slotted, wholeTable } from "./ruleset.ts";
 import { fillSlots } from "./slots.ts";
 
@@ -20,8 +22,8 @@ const must = <T>(result: Result<T>): T => {
  */
 export function createNftablesApplier(doors: Doors): Applier<NatService> {
   const table = tableName(doors.instance);
-  const ground = heldChanges(doors);
-  const vips = heldChanges(doors);
+  const ground = new Held(doors);
+  const vips = new Held(doors);
   let standby = doors.standby;
   let running: readonly NatService[] = [];
 
@@ -34,9 +36,11 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
   const holdVips = (): Promise<void> => vips.hold(standby ? [] : vipChanges(running, doors.facts));
 
   async function commit(next: readonly NatService[]): Promise<void> {
+    const before = new Map(running.map((service) => [service.name, service]));
     running = next;
     // Rules before addresses: a VIP that stands without rules would answer clients with a reset.
     must(next.length > 0 ? await nftTransaction(await wholeRules(next)) : await empty());
+    for (const service of next) freeFlows(service, before.get(service.name), doors.log);
     await holdVips();
     await ground.settle();
   }
@@ -49,7 +53,7 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
     async prepare(next): Promise<Prepared | Problem[]> {
       try {
         must(next.length > 0 ? await nftTransaction(await wholeRules(next), true) : { ok: true, value: null });
-        await ground.widen(groundChanges(next, doors.facts, true));
+        await ground.widen(nftablesGround(next, doors.facts));
       } catch (thrown) {
         await ground.shrink();
         return [toProblem(thrown, "kernel")];
@@ -58,8 +62,10 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
     },
     async refresh(changed) {
       for (const service of changed) {
-        running = running.map((old) => (old.name === service.name ? service : old));
+        const before = running.find((old) => old.name === service.name);
+        running = running.map((old) => (old === before ? service : old));
         must(await nftTransaction(refreshedService(table, toSlotted(service))));
+        freeFlows(service, before, doors.log);
       }
     },
     async setRole(role) {
@@ -78,6 +84,29 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
       await ground.hold([]);
     },
   };
+}
+
+const OUT: readonly string[] = ["down", "maintenance"];
+
+/**
+ * Flows of backends that have just gone out and that lose nothing by it are forgotten, so that their next packet
+ * finds another: UDP, which would go to the dead backend for as long as the client keeps its port, and TCP handshakes
+ * under way, whose SYN is repeated. Established TCP stays: the backend may be alive, only its check is not.
+ */
+function freeFlows(service: NatService, before: NatService | undefined, log: Doors["log"]): void {
+  const was = new Map(before?.backends.map((backend) => [backend.id, backend.state]));
+  for (const backend of service.backends) {
+    if (!OUT.includes(backend.state) || OUT.includes(was.get(backend.id) ?? "up")) continue;
+    for (const vip of service.vips) {
+      const flow = {
+        protocol: vip.protocol,
+        vip,
+        backend: { address: backend.address, port: backend.port ?? vip.port },
+      };
+      const done = forgetFlows(flow, vip.protocol === "udp" ? "all" : "unanswered");
+      if (!done.ok) log("warn", done.problems[0]!.message, { code: done.problems[0]!.code, service: service.name });
+    }
+  }
 }
 
 /** Named counters to counts: `n.SERVICE.ID.{new,in,out}`, `n.SERVICE.none`. Bytes are those of IP packets. Pure. */

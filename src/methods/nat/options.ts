@@ -1,20 +1,45 @@
 import { z } from "zod";
+import { duration } from "../../core/schema-words.ts";
+
+const HOUR = 3_600_000;
 
 /** What stands under `nat:` of a service. */
 export const options = z.strictObject({
-  /** Which of the kernel's two ways rewrites packets. `auto`: xdp where it can attach, else nftables. */
-  engine: z.enum(["auto", "xdp", "nftables"]).default("auto"),
-  /** A protocol that names addresses inside its own words and so needs the kernel's helper. nftables engine only. */
-  helper: z.enum(["ftp"]).optional(),
-  /**
-   * Backends see the director's address as the client's: they need no gateway, and clients may stand in their own
-   * network, but backends no longer know who asks. nftables engine only.
-   */
-  masquerade: z.boolean().default(false),
+  engine: z
+    .enum(["auto", "xdp", "nftables"])
+    .default("auto")
+    .describe("Which of the kernel's two ways rewrites packets. auto: xdp where it can, else nftables."),
+  helper: z
+    .enum(["ftp"])
+    .optional()
+    .describe("A protocol that names addresses inside its own words. nftables engine only."),
+  masquerade: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Backends see the director as the client: they need no gateway, and clients may stand in their network. nftables engine only.",
+    ),
+  idle: z
+    .strictObject({
+      tcp: duration({ min: 1000, max: 12 * HOUR })
+        .prefault("15m")
+        .describe("Of a TCP connection."),
+      udp: duration({ min: 1000, max: 12 * HOUR })
+        .prefault("60s")
+        .describe("Of a UDP flow."),
+    })
+    .prefault({})
+    .describe(
+      "How long a silent flow still belongs to its backend when the set changes. xdp engine; conntrack has its own.",
+    ),
+  oneShot: z
+    .boolean()
+    .default(false)
+    .describe("UDP of one packet each way, such as DNS: every packet may go to another backend. xdp engine."),
+  devices: z
+    .array(z.string().regex(/^[^\s/]{1,15}$/))
+    .default([])
+    .describe("Further interfaces on which clients arrive, besides those of VIPs and backends. xdp engine."),
 });
 
 export type NatOptions = z.infer<typeof options>;
-
-/** The engine that is meant: what only nftables can do decides `auto`. */
-export const wantedEngine = (o: NatOptions): NatOptions["engine"] =>
-  o.engine === "auto" && (o.helper !== undefined || o.masquerade) ? "nftables" : o.engine;
