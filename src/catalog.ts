@@ -2,10 +2,12 @@ import { checks } from "./checks/list.ts";
 import type { CheckDefinition } from "./core/check.ts";
 import type { Method } from "./core/method.ts";
 import type { SchedulerDefinition } from "./core/scheduler.ts";
+import { direct } from "./methods/direct/index.ts";
 import { dns } from "./methods/dns/index.ts";
 import { nat } from "./methods/nat/index.ts";
 import { proxy } from "./methods/proxy/index.ts";
 import { redirect } from "./methods/redirect/index.ts";
+import { tunnel } from "./methods/tunnel/index.ts";
 import { schedulers } from "./schedulers/list.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: a list of definitions whose option types differ
@@ -19,7 +21,7 @@ export interface Catalog {
 
 /** The bill of materials: adding a sibling is adding a line. */
 export const catalog: Catalog = {
-  methods: [redirect, dns, proxy, nat],
+  methods: [redirect, dns, proxy, nat, direct, tunnel],
   schedulers,
   checks,
 };

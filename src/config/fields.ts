@@ -96,7 +96,7 @@ export function fromBackend(config: BackendConfig): z.input<typeof backendMappin
 
 const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i;
 
-/** A DNS name: lower case and without its last dot after parsing. A first label `*` stands for any one label. */
+/** A DNS name: lower case and without its last dot after parsing. A first label `*` stands for any labels. */
 export const hostName = z
   .codec(z.string(), z.string(), {
     decode: (written, context) => {

@@ -22,26 +22,27 @@ type AnyMethod = Method<any, any>;
  * and schedulers declare and knows none of them by name.
  */
 export function judge(config: Config, catalog: Catalog): Finding[] {
-  const found: Finding[] = judgeListeners(config, catalog);
+  const shared: Finding[] = judgeListeners(config, catalog);
+  const own: Finding[] = [];
   for (const service of config.services) {
     const method = methodOf(service, catalog);
     const at = (path: Path): Path => ["services", service.name, ...path];
-    const own = [
+    const rules = [
       ...judgeArrival(service, method),
       ...judgeBackends(service, method),
       ...judgeScheduler(service, method, catalog),
       ...judgeCheck(service),
-      ...attempt(() => method.judge(service)),
     ];
-    found.push(...own.map((p) => lift(p, at, method)));
+    shared.push(...rules.map((p) => lift(p, at, method)));
+    own.push(...attempt(() => method.judge(service)).map((p) => lift(p, at, method)));
   }
   for (const method of catalog.methods) {
     const services = config.services.filter((s) => s.method === method.name);
     if (services.length === 0) continue;
     const together = attempt(() => method.judgeTogether?.(services) ?? []);
-    found.push(...together.map((p) => lift(p, (path) => ["services", ...path], method, 1)));
+    own.push(...together.map((p) => lift(p, (path) => ["services", ...path], method, 1)));
   }
-  return withoutRepeats(found);
+  return withoutRepeats(shared, own);
 }
 
 export const methodOf = (service: Service, catalog: Catalog): AnyMethod =>
@@ -65,17 +66,25 @@ function lift(problem: Finding, at: (path: Path) => Path, method: AnyMethod, dep
   return { ...problem, path: rename(problem.path), ...(alsoAt ? { alsoAt } : {}) };
 }
 
-/** The shared rules and a method's own may see the same thing: an error comes before a warning, then who told first. */
-function withoutRepeats(found: Finding[]): Finding[] {
-  const kept = new Map<string, Finding>();
-  for (const problem of found) {
-    // The same thing twice on one spot is told as a duplicate by some, as a conflict by others.
-    const code = problem.code === "SLUICE_CONFIG_CONFLICT" ? "SLUICE_CONFIG_DUPLICATE" : problem.code;
-    const key = `${code} ${problem.path.join(".")}`;
-    const earlier = kept.get(key);
-    if (!earlier || (earlier.severity === "warning" && problem.severity === "error")) kept.set(key, problem);
-  }
-  return [...kept.values()];
+/**
+ * The shared rules and a method's own may see the same thing at the same spot: the shared rule, which names both
+ * places, speaks; but an error of the method is stronger than a warning.
+ */
+function withoutRepeats(shared: readonly Finding[], own: readonly Finding[]): Finding[] {
+  const byItem = Map.groupBy(own, itemOf);
+  const kept = shared.filter((s) => s.severity === "error" || !byItem.get(itemOf(s))?.some((o) => sameThing(s, o)));
+  const keptByItem = Map.groupBy(kept, itemOf);
+  return [...kept, ...own.filter((o) => !keptByItem.get(itemOf(o))?.some((s) => sameThing(s, o)))];
+}
+
+/** `services.web.backends.3`: what lies deeper belongs to the same item. */
+const itemOf = (problem: Finding): string => problem.path.slice(0, 4).join(".");
+
+/** The same spot, or a part of it, with the same kind of fault: a thing twice is a duplicate to some, a conflict to others. */
+function sameThing(a: Finding, b: Finding): boolean {
+  const kind = (p: Finding): string => (p.code === "SLUICE_CONFIG_CONFLICT" ? "SLUICE_CONFIG_DUPLICATE" : p.code);
+  const length = Math.min(a.path.length, b.path.length);
+  return kind(a) === kind(b) && a.path.slice(0, length).join(".") === b.path.slice(0, length).join(".");
 }
 
 const warning = (problem: Finding): Finding => ({ ...problem, severity: "warning" });
@@ -119,14 +128,20 @@ function judgeBackends(service: Service, method: AnyMethod): Finding[] {
     if (!arrives) return;
     const { address, port } = backend;
     if (!method.traits.translatesPort && port !== null && listen.some((l) => l.port !== port))
-      found.push(portProblem(path, method, port, listen.find((l) => l.port !== port)!.port));
+      found.push(portProblem([...path, "port"], method, port, listen.find((l) => l.port !== port)!.port));
     if (listen.some((l) => l.address === address && l.port === (port ?? l.port)))
       found.push(
         configProblem("SLUICE_CONFIG_CONFLICT", path, `${name} is the service's own listener: work would go round.`),
       );
     else if (method.runs === "kernel" && listen.length > 0 && listen.every((l) => isV6(l.address) !== isV6(address)))
       found.push(
-        warning(configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, `${name} and the VIPs are of different IP families.`)),
+        warning(
+          configProblem(
+            "SLUICE_CONFIG_IMPOSSIBLE",
+            [...path, "address"],
+            `${name} and the VIPs are of different IP families.`,
+          ),
+        ),
       );
   });
   if (backends.length === 0)

@@ -1,4 +1,5 @@
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { configProblem, ok, type Problem, type Result, refuse } from "../core/problem.ts";
@@ -36,9 +37,11 @@ export async function loadCode(
   }
 }
 
+/** Named by its content: the bundle of the running revision is never written over, not even by one that is refused. */
 function keep(made: string, bundleDir: string): string {
   mkdirSync(bundleDir, { recursive: true });
-  const kept = join(bundleDir, "config.js");
+  const digest = createHash("sha256").update(readFileSync(made)).digest("hex").slice(0, 16);
+  const kept = join(bundleDir, `config-${digest}.js`);
   copyFileSync(made, kept);
   return kept;
 }

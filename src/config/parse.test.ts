@@ -89,7 +89,7 @@ services:
 `);
     expect(brief(loaded.problems)).toEqual([
       "3:16-20 services.a.method SLUICE_CONFIG_VALUE",
-      "4:60-73 services.b.backends.0 SLUICE_CONFIG_IMPOSSIBLE",
+      "4:60-73 services.b.backends.0.port SLUICE_CONFIG_IMPOSSIBLE",
       "5:73-78 services.c.metho SLUICE_CONFIG_KEY",
     ]);
   });
