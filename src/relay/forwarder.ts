@@ -65,7 +65,7 @@ export class Forwarder extends Client<Backends> implements Asker {
     this.idempotent = isIdempotent(head.method);
     this.tried = NONE_TRIED;
     this.attempts = 0;
-    this.repeated = this.bodyBegun = this.responding = this.responded = false;
+    this.repeated = this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {
       this.answerOptions();
@@ -364,6 +364,7 @@ export class Forwarder extends Client<Backends> implements Asker {
     this.upstream = null;
     this.connecting = false;
     this.unuse(this.responded || this.reading === Reading.TUNNEL ? "done" : "aborted");
+    this.responding = this.responded = false;
     upstream?.release(false);
   }
 
