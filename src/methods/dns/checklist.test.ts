@@ -1,0 +1,178 @@
+import { describe, expect, test } from "bun:test";
+import { checklist } from "./checklist.ts";
+import { dns } from "./index.ts";
+import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
+
+const services = [
+  aService("shop"),
+  aService("deep", { names: ["a.b.deep.example.com"] }),
+  aService("star", { names: ["*.wild.example.com"] }),
+  aService("inner", { names: ["child.example.com"] }),
+  aService("wide"),
+];
+const backends = Array.from({ length: 40 }, (_, i) => aBackend(i, `192.0.2.${i + 1}`));
+const snapshots = services.map((s) => aSnapshot(s.name, s.name === "wide" ? backends : backends.slice(0, 2)));
+const zones = ["example.com", "child.example.com"];
+const nsid = new TextEncoder().encode("lb1");
+const server = aServer(services, snapshots, { zones }, { nsid });
+const overTcp = aServer(services, snapshots, { zones }, { tcp: true, keepalive: 100 });
+const { tell, raw } = server;
+const shop = (more: object = {}) => tell({ name: "shop.example.com", ...more })!;
+
+/** A query with other octets at some places; negative places count from the end. */
+function altered(changes: Record<number, number>, question: object = {}): Buffer {
+  const bytes = ask({ name: "shop.example.com", ...question });
+  for (const [at, octet] of Object.entries(changes))
+    bytes[Number(at) < 0 ? bytes.length + Number(at) : Number(at)] = octet;
+  return bytes;
+}
+
+/** A query whose OPT holds one option. */
+function withOption(code: number, data: number[], more: object = {}): Buffer {
+  const bytes = Buffer.concat([
+    ask({ name: "shop.example.com", edns: 1232, ...more }),
+    Buffer.from([0, code, 0, data.length, ...data]),
+  ]);
+  bytes.writeUInt16BE(4 + data.length, bytes.length - 6 - data.length);
+  return bytes;
+}
+const rcode = (bytes: Uint8Array): number => raw(bytes)[3]! & 15;
+
+const cases: Record<string, () => void> = {
+  "header.echo": () => {
+    const got = shop({ id: 40_000, flags: 0x0110 });
+    expect([got.id, got.opcode, got.flag_rd, got.flag_cd]).toEqual([40_000, "QUERY", true, true]);
+    expect([got.flag_ra, got.flag_z, got.flag_ad]).toEqual([false, false, false]);
+  },
+  "header.aa": () => {
+    for (const name of ["shop.example.com", "nobody.example.com", "example.com"])
+      expect(tell({ name })!.flag_aa).toBe(true);
+    expect(tell({ name: "example.org" })!.flag_aa).toBe(false);
+  },
+  "header.response": () => {
+    expect(raw(altered({ 2: 0x80 })).length).toBe(0);
+    expect(raw(altered({}).subarray(0, 11)).length).toBe(0);
+  },
+  "header.opcode": () => {
+    for (const opcode of [1, 2, 3, 4, 5, 6, 15]) expect(rcode(altered({ 2: opcode << 3 }))).toBe(4);
+    expect(rcode(altered({ 2: 15 << 3, 5: 0 }).subarray(0, 12))).toBe(4);
+  },
+  "header.flags": () => {
+    for (const flags of [0x0400, 0x0080, 0x0200, 0x0040, 0x0020, 0x0010])
+      expect(shop({ flags }).answers).toHaveLength(2);
+  },
+  "question.one": () => {
+    expect(rcode(altered({ 5: 0 }))).toBe(1);
+    expect(rcode(altered({ 5: 2 }))).toBe(1);
+  },
+  "question.foreign": () => {
+    const got = tell({ name: "www.example.org" })!;
+    expect([got.rcode, got.authorities.length, got.additionals.length]).toEqual(["REFUSED", 0, 0]);
+  },
+  "question.class": () => expect(rcode(altered({ [-1]: 3 }))).toBe(5),
+  "question.type": () => {
+    const got = tell(altered({ [-4]: 2, [-3]: 154 }))!;
+    expect([got.rcode, got.answers.length, got.authorities.length]).toEqual(["NOERROR", 0, 1]);
+  },
+  "name.limits": () => {
+    const label = Buffer.from([63, ...Array(63).fill(0xff)]);
+    const tail = Buffer.from("\x07example\x03com\0\0\x01\0\x01", "latin1");
+    const head = altered({}).subarray(0, 12);
+    expect(rcode(Buffer.concat([head, label, label, label, Buffer.from([1, 0]), tail]))).toBe(3);
+    expect(rcode(Buffer.concat([head, label, label, label, label, tail]))).toBe(1);
+  },
+  "name.case": () => {
+    const got = shop({ name: "ShOp.exAMPLE.com" });
+    expect([got.questions[0]!.name, got.answers.length]).toEqual(["ShOp.exAMPLE.com", 2]);
+  },
+  "name.pointer": () => {
+    expect(rcode(altered({ 12: 0xc0, 13: 12 }))).toBe(1);
+    expect(shop().answers[0]!.name).toBe("shop.example.com");
+    expect(tell({ name: "x.y.example.com" })!.authorities[0]!.name).toBe("example.com");
+  },
+  "lookup.empty": () => {
+    for (const name of ["b.deep.example.com", "deep.example.com"]) expect(tell({ name })!.rcode).toBe("NOERROR");
+    for (const name of ["c.b.deep.example.com", "x.a.b.deep.example.com"])
+      expect(tell({ name })!.rcode).toBe("NXDOMAIN");
+  },
+  "lookup.wildcard": () => {
+    expect(tell({ name: "x.y.wild.example.com" })!.answers[0]!.name).toBe("x.y.wild.example.com");
+    expect(tell({ name: "x.shop.example.com" })!.rcode).toBe("NXDOMAIN");
+  },
+  "lookup.ds": () => expect(tell({ name: "child.example.com", type: "DS" })!.authorities[0]!.name).toBe("example.com"),
+  "rrset.whole": () => {
+    const cut = tell({ name: "wide.example.com" })!;
+    expect([cut.flag_tc, cut.answers.length]).toEqual([true, 0]);
+    const whole = overTcp.tell({ name: "wide.example.com" })!;
+    expect([whole.flag_tc, new Set(whole.answers.map((a) => a.data)).size]).toEqual([false, 40]);
+    expect(new Set(whole.answers.map((a) => a.ttl)).size).toBe(1);
+  },
+  "negative.soa": () => {
+    for (const question of [{ name: "nobody.example.com" }, { name: "shop.example.com", type: "MX" }])
+      expect(tell(question)!.authorities).toMatchObject([{ type: "SOA", name: "example.com", ttl: 30 }]);
+  },
+  "udp.size": () => {
+    for (const edns of [undefined, 100, 512])
+      expect(raw(ask({ name: "wide.example.com", edns })).length).toBeLessThanOrEqual(512);
+    expect(tell({ name: "wide.example.com", edns: 65_535 })!.answers).toHaveLength(40);
+    expect(raw(ask({ name: "wide.example.com", edns: 65_535 })).length).toBeLessThanOrEqual(1232);
+  },
+  "edns.opt": () => {
+    expect(shop().additionals).toHaveLength(0);
+    for (const name of ["shop.example.com", "nobody.example.com", "example.org", "wide.example.com"])
+      expect(tell({ name, edns: 512 })!.additionals.map((a) => a.type)).toEqual(["OPT"]);
+    expect(rcode(altered({ [-11]: 1 }, { edns: 1232 }))).toBe(1);
+  },
+  "edns.one": () => {
+    const two = Buffer.concat([
+      ask({ name: "shop.example.com", edns: 1232 }),
+      Buffer.from([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]),
+    ]);
+    two[11] = 2;
+    expect(rcode(two)).toBe(1);
+  },
+  "edns.version": () => {
+    const got = tell(altered({ [-5]: 1 }, { edns: 1232 }))!;
+    expect(got.additionals[0]).toMatchObject({ extendedRcode: 1, ednsVersion: 0 });
+    expect(got.answers).toHaveLength(0);
+  },
+  "edns.unknown": () => {
+    const got = tell(withOption(200, [1, 2, 3], { dnssecOk: true }))!;
+    expect(got.answers).toHaveLength(2);
+    expect(got.additionals[0]).toMatchObject({ flag_do: true, options: [] });
+    expect(tell(altered({ [-4]: 0x7f, [-3]: 0xff }, { edns: 1232 }))!.additionals[0]!.flags).toBe(0);
+  },
+  "edns.nsid": () => {
+    expect(raw(withOption(3, [])).includes("lb1")).toBe(true);
+    expect(raw(ask({ name: "shop.example.com", edns: 1232 })).includes("lb1")).toBe(false);
+  },
+  "edns.keepalive": () => {
+    const tail = [0, 11, 0, 2, 0, 100];
+    expect([...overTcp.raw(withOption(11, [])).subarray(-6)]).toEqual(tail);
+    expect([...raw(withOption(11, [])).subarray(-2)]).toEqual([0, 0]);
+    expect([...overTcp.raw(ask({ name: "shop.example.com", edns: 1232 })).subarray(-2)]).toEqual([0, 0]);
+  },
+  "edns.cookie": () => {
+    const size = (n: number): number => rcode(withOption(10, Array(n).fill(7)));
+    expect([7, 9, 15, 41].map(size)).toEqual([1, 1, 1, 1]);
+    expect([8, 16, 40].map(size)).toEqual([0, 0, 0]);
+  },
+  "any.minimal": () => expect(shop({ type: "ANY" }).answers.map((a) => a.type)).toEqual(["HINFO"]),
+  "transfer.refused": () => {
+    for (const type of ["AXFR", "IXFR"]) expect(overTcp.tell({ name: "example.com", type })!.rcode).toBe("REFUSED");
+  },
+  "reply.source": () => {
+    for (const listen of ["0.0.0.0", "[::]:53"])
+      expect(dns.settings!.safeParse({ listen: [listen] }).success).toBe(false);
+  },
+};
+
+describe("the checklist", () => {
+  test("has a case for every rule that is offered, and no case without a rule", () => {
+    const offered = checklist.filter((r) => !r.absent).map((r) => r.id);
+    expect(Object.keys(cases).sort()).toEqual([...offered].sort());
+  });
+  for (const { id, source, rule } of checklist.filter((r) => !r.absent)) {
+    test(`${id} (${source}): ${rule}`, cases[id]!);
+  }
+});

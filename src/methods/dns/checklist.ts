@@ -1,0 +1,66 @@
+/** One rule for an authoritative server. A rule that is not offered says why; every other has a case of its id. */
+export interface Rule {
+  id: string;
+  source: string;
+  rule: string;
+  absent?: string;
+}
+
+const rule = (id: string, source: string, text: string): Rule => ({ id, source, rule: text });
+const absent = (id: string, source: string, text: string, why: string): Rule => ({
+  id,
+  source,
+  rule: text,
+  absent: why,
+});
+
+/** What the RFCs ask of an authoritative server, line by line: `checklist.test.ts` carries the ids. */
+export const checklist: readonly Rule[] = [
+  rule("header.echo", "RFC 1035 4.1.1, RFC 4035 3.1.6", "QR set; id, opcode, RD and CD echoed; RA, Z and AD clear"),
+  rule("header.aa", "RFC 1035 4.1.1", "AA set for own data, clear on REFUSED and errors"),
+  rule("header.response", "RFC 1035 4.1.1", "a response, or less than a header, gets no answer"),
+  rule("header.opcode", "RFC 8906 3.1.4", "an unknown operation is NOTIMP, with or without a question"),
+  rule("header.flags", "RFC 8906 3.1.3", "AA, RA, TC, Z, AD and CD of a query are passed over"),
+  rule("question.one", "RFC 9619", "one question, else FORMERR"),
+  rule("question.foreign", "RFC 8906 3.1.1", "a name of no zone here is REFUSED, without a referral upward"),
+  rule("question.class", "RFC 1035 3.2.4", "another class is REFUSED"),
+  rule("question.type", "RFC 3597, RFC 8906 3.1.2", "an unknown type is NODATA, not an error"),
+  rule("name.limits", "RFC 1035 2.3.4", "labels of 63, names of 255 octets, any octet value"),
+  rule("name.case", "RFC 4343", "matched without case; the question's case comes back"),
+  rule("name.pointer", "RFC 1035 4.1.4", "no pointer in a question; compressed answers decode"),
+  rule("lookup.empty", "RFC 4592 2.2.2, RFC 8020", "an empty non-terminal is NODATA; below NXDOMAIN there is nothing"),
+  rule(
+    "lookup.wildcard",
+    "RFC 4592 3.3",
+    "a wildcard acts at the closest encloser only, the owner is the queried name",
+  ),
+  rule("lookup.ds", "RFC 4035 3.1.4.1", "DS at an inner apex is answered by the outer zone"),
+  rule("rrset.whole", "RFC 2181 5, 9", "an RRset is sent whole, without repeats and with one TTL, or TC is set"),
+  rule("negative.soa", "RFC 2308 2, 3", "NXDOMAIN and NODATA carry the SOA, its TTL the smaller of TTL and MINIMUM"),
+  rule("udp.size", "RFC 1035 4.2.1, RFC 6891 6.2.3, RFC 9715", "512 octets without EDNS or below it, 1232 at most"),
+  rule("edns.opt", "RFC 6891 6.1.1, 7", "OPT in the answer if and only if in the query, also in errors and with TC"),
+  rule("edns.one", "RFC 6891 6.1.1", "two OPT, or one not at the root, are FORMERR"),
+  rule("edns.version", "RFC 6891 6.1.3", "a later version is BADVERS, version 0, without an answer"),
+  rule(
+    "edns.unknown",
+    "RFC 6891 6.1.2, RFC 3225",
+    "unknown options and flags are passed over and not echoed; DO is echoed",
+  ),
+  rule("edns.nsid", "RFC 5001", "the server's name only when it is asked for"),
+  rule("edns.keepalive", "RFC 7828 3.2", "the keepalive time over TCP only, and only when asked"),
+  rule("edns.cookie", "RFC 7873 5.2.2", "a cookie of illegal length is FORMERR"),
+  rule("any.minimal", "RFC 8482 4.2", "ANY gets one HINFO"),
+  rule("transfer.refused", "RFC 5936 2.2.1", "AXFR and IXFR are REFUSED, not met with silence"),
+  rule("reply.source", "RFC 2181 4", "answers come from the address that was asked: wildcards are no listeners"),
+  absent("edns.cookie.server", "RFC 7873, RFC 9018", "server cookies", "not offered yet; a client's is passed over"),
+  absent("edns.ecs", "RFC 7871", "answers by client subnet", "not offered yet; the option is passed over"),
+  absent("lookup.cname", "RFC 1034 4.3.2", "CNAME, DNAME and zone cuts", "there are no static records yet"),
+  absent("svcb", "RFC 9460", "SVCB and HTTPS", "there are no static records yet; NODATA"),
+  absent(
+    "dnssec",
+    "RFC 4033 to 4035, 9824",
+    "signatures and denial",
+    "not offered yet; DO is echoed, zones are unsigned",
+  ),
+  absent("transfer.out", "RFC 5936, 1995, 1996, 8945", "transfers, NOTIFY, TSIG", "not offered yet"),
+];
