@@ -15,8 +15,14 @@ interface Line {
 const lines: Line[] = [];
 const timeout = 2500;
 
-function open(address: string, port: number): Promise<Line> {
-  const socket = connect({ host: address, port });
+interface Source {
+  address: string;
+  port: number;
+}
+
+function open(address: string, port: number, source?: Source): Promise<Line> {
+  const bind = source ? { localAddress: source.address, localPort: source.port } : {};
+  const socket = connect({ host: address, port, ...bind });
   const line: Line = { socket, answer: "", dead: null, wake: () => {} };
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
@@ -76,6 +82,8 @@ function datagram(address: string, port: number, size: number): Promise<string> 
 type Command =
   | { do: "open"; address: string; port: number; count: number }
   | { do: "ask"; size: number }
+  /** One connection from this source: what it was told, then it is closed. */
+  | { do: "probe"; address: string; port: number; source: Source }
   | { do: "close" }
   | { do: "udp"; address: string; port: number; count: number; size: number };
 
@@ -84,6 +92,11 @@ process.on("message", async (command: Command) => {
     const opened = await Promise.all(Array.from({ length: command.count }, () => open(command.address, command.port)));
     lines.push(...opened);
     process.send?.(opened.map((line) => (line.dead ? `dead: ${line.dead}` : "open")));
+  } else if (command.do === "probe") {
+    const line = await open(command.address, command.port, command.source);
+    const told = await ask(line, 1);
+    line.socket.destroy();
+    process.send?.([told]);
   } else if (command.do === "ask") {
     process.send?.(await Promise.all(lines.map((line) => ask(line, command.size))));
   } else if (command.do === "udp") {

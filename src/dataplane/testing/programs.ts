@@ -4,6 +4,8 @@ import type { TestNetns } from "../../system/netns-testing.ts";
 
 const program = (name: string): string => join(import.meta.dirname, `${name}.ts`);
 
+export type Client = ((command: object) => Promise<string[]>) & { pid: number };
+
 /** The programs that a test has running in its hosts. */
 export class Programs {
   readonly #children: Child<unknown>[] = [];
@@ -14,14 +16,15 @@ export class Programs {
   }
 
   /** A client on a host: each command is answered by one list of texts. */
-  async client(host: TestNetns): Promise<(command: object) => Promise<string[]>> {
+  async client(host: TestNetns): Promise<Client> {
     let answer: (list: string[]) => void = () => {};
     const { child } = await this.#start(host, "client", [], (message) => answer(message as string[]));
-    return (command) =>
+    const tell = (command: object): Promise<string[]> =>
       new Promise((resolve) => {
         answer = resolve;
         child.send(command);
       });
+    return Object.assign(tell, { pid: child.pid });
   }
 
   #start(host: TestNetns, name: string, args: string[], heard: (message: unknown) => void) {
