@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type MethodName, methodNames } from "../core/service.ts";
 import { closestWord } from "../core/words.ts";
-import { closeStages, runDemo } from "../lab/demo/demo.ts";
+import { interrupt, runDemo } from "../lab/demo/demo.ts";
 import { methodText, tableText } from "../lab/demo/text.ts";
 
 const say = (text: string): void => void process.stderr.write(text);
@@ -23,21 +23,30 @@ export function registerDemo(program: Command): void {
     .command("demo")
     .description("show all six methods on test networks of this machine: paths, shares, a death under load")
     .option("--only <methods>", "some of them, comma between", toMethods)
+    .option("--loopback", "redirect, dns and proxy on this host's loopback, without labs")
     .option("--json", "print the table as JSON")
     .action(demo);
 }
 
-async function demo(options: { only?: MethodName[]; json?: boolean }): Promise<void> {
+/** Why no namespaces can be made here; null when they can. */
+function whyNoLabs(unwanted: boolean): string | null {
+  if (unwanted) return "it needs a lab, and --loopback asks for none";
+  if (process.platform !== "linux") return "it needs Linux";
+  return process.getuid?.() === 0 ? null : "it needs root, to make network namespaces and load kernel programs";
+}
+
+async function demo(options: { only?: MethodName[]; loopback?: boolean; json?: boolean }): Promise<void> {
   const began = performance.now();
   const stamp = () => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;
   const tell = options.json ? say : (text: string) => void process.stdout.write(text);
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => {
-      say("sluice: taking the labs down\n");
-      void closeStages().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
+      say("sluice: taking the lab down\n");
+      void interrupt().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
     });
   const report = await runDemo({
     only: options.only ?? null,
+    noLabs: whyNoLabs(options.loopback === true),
     say: (text) => say(`${stamp()}  ${text}\n`),
     show: (result) => tell(`\n${methodText(result)}\n`),
   });

@@ -14,25 +14,28 @@ type Say = (text: string) => void;
 /** The article's client port and the ones after it: a redirect's second connection needs one of its own. */
 const CLIENT_PORTS = "5656-5659";
 
+/** The real clients, up to their output's path. */
+const CURL = ["-4sSfL", "--max-time", "5", "-o"];
+const WGET = ["wget", "-4", "-q", "-T", "5", "-t", "1", "-O"];
+
 /** Requests whose packets at the director are counted, the one that is shown among them. */
 const COUNTED = 20;
 
 /** (a) One request, captured on every cable; then some more, to count packets at the director. */
 export async function showPath(stage: Stage, scene: Scene, watch: Watch): Promise<PathResult> {
   const word = `hop-${process.pid.toString(36)}`;
-  const fetch = async (marker: string, ...options: string[]) => {
+  const fetch = async (marker: string, [program, ...options]: readonly string[]) => {
     const url = `${scene.origin}/${marker}`;
-    const command = ["curl", "-4sSfL", "--max-time", "5", ...options, "-o", "/dev/null", url];
-    const { code, stderr } = await stage.asClient(command);
-    if (code !== 0) throw new Error(`curl ${url}: exit code ${code}: ${stderr.trim()}`);
+    const { code, stderr } = await stage.asClient([program!, ...options, "/dev/null", url]);
+    if (code !== 0) throw new Error(`${program} ${url}: exit code ${code}: ${stderr.trim()}`);
   };
   const ends = (hops: readonly Hop[]) => responsePassed(hopsOf(hops, `${word}-1 `), stage.client);
-  await fetch(`${word}-1`, "--local-port", CLIENT_PORTS);
+  await fetch(`${word}-1`, ["curl", "--local-port", CLIENT_PORTS, ...CURL]);
   for (const end = performance.now() + 3_000; !ends(watch.hops()) && performance.now() < end; ) await sleep(20);
   // The last FINs and ACKs.
   await sleep(60);
   const one = hopsOf(watch.hops(), `${word}-1 `);
-  for (let i = 2; i <= COUNTED; i++) await fetch(`${word}-${i}`);
+  for (let i = 2; i <= COUNTED; i++) await fetch(`${word}-${i}`, i % 2 ? ["curl", ...CURL] : WGET);
   const all = hopsOf(await watch.stop(), word);
   const waited = exchanges(one, stage.client);
   return {
@@ -94,7 +97,7 @@ function chooseVictim(weights: ReadonlyMap<string, number>, downloads: readonly 
 export async function showDeath(stage: Stage, scene: Scene, say: Say): Promise<DeathResult> {
   const allowed = allowedAfter(scene);
   const seconds = Math.ceil((BEFORE + allowed + AFTER) / 1000) + 1;
-  const downloads = await startDownloads(stage, scene.origin, DOWNLOADS, seconds);
+  const downloads = await startDownloads(stage, DOWNLOADS, seconds);
   const load = await startLoad(stage, scene);
   await sleep(BEFORE);
   const victim = chooseVictim(weightsByServer(stage, scene), downloads.list());

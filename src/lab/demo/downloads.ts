@@ -10,9 +10,9 @@ export interface Download {
   error: string;
 }
 
-/** `$1` curls at once, each slow and long; head and outcome of number i in `$0/i.head` and `$0/i.out`. */
-const SCRIPT = `i=0; while [ $i -lt $1 ]; do
-  curl -4sSL --limit-rate "$2" -o /dev/null -D "$0/$i.head" -w '%{http_code} %{size_download} %{errormsg}\\n' "$3" >"$0/$i.out" &
+/** A curl for each URL, at once and at `$1` bytes a second; head and outcome of number i in `$0/i.head`, `$0/i.out`. */
+const SCRIPT = `i=0 rate=$1; shift; for url; do
+  curl -4sSL --limit-rate "$rate" -o /dev/null -D "$0/$i.head" -w '%{http_code} %{size_download} %{errormsg}\\n' "$url" >"$0/$i.out" &
   i=$((i+1)); done; wait`;
 
 /** Slow downloads that run through a death. */
@@ -23,14 +23,14 @@ export interface Downloads {
   actor: Actor;
 }
 
-/** Starts `count` downloads that last `seconds` each. Throws when not one gets a head. */
-export async function startDownloads(stage: Stage, origin: string, count: number, seconds: number): Promise<Downloads> {
+/** Starts `count` downloads that last `seconds` each. */
+export async function startDownloads(stage: Stage, count: number, seconds: number): Promise<Downloads> {
   const rate = 500_000;
   const size = rate * seconds;
   const folder = `${stage.folder}/downloads`;
   mkdirSync(folder, { recursive: true });
-  const url = `${origin}/bytes/${size}`;
-  const actor = await stage.startClient(["sh", "-c", SCRIPT, folder, String(count), String(rate), url]);
+  const urls = await stage.urls(`/bytes/${size}`, count);
+  const actor = await stage.startClient(["sh", "-c", SCRIPT, folder, String(rate), ...urls]);
   const list = () => Array.from({ length: count }, (_, i) => readDownload(`${folder}/${i}`, size));
   return {
     list,

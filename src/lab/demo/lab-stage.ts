@@ -1,14 +1,11 @@
 import { writeFileSync } from "node:fs";
-import type { Recorded } from "../../observe/events.ts";
-import { fetchUnix } from "../../runtime/http.ts";
-import { instancePaths } from "../../system/instance.ts";
 import { Lab } from "../lab.ts";
 import { isAlive, type ProcessId, signal, waitGone } from "../processes.ts";
 import { prepareRealServers, startDirector, startServers } from "../start.ts";
 import { findTopology } from "../topologies/index.ts";
 import { bareAddress } from "../topology.ts";
 import type { Scene } from "./scene.ts";
-import type { Stage } from "./stage.ts";
+import { askingDaemon, type Stage } from "./stage.ts";
 import { watchLab } from "./watch.ts";
 
 /** Runs the rest of its arguments with `$0` as the resolver's configuration, seen by nobody else. */
@@ -47,11 +44,11 @@ async function furnish(lab: Lab, scene: Scene, say: (text: string) => void): Pro
   writeFileSync(resolver, `nameserver ${scene.nameServer?.split(":")[0] ?? "127.0.0.1"}\n`);
   say(`starting Sluice on ${director}`);
   const { instance } = await startDirector(lab, director, config);
-  const { adminSocket } = instancePaths(instance);
   const resolving = (command: readonly string[]): readonly string[] =>
     scene.nameServer ? ["unshare", "-m", "sh", "-c", WITH_RESOLVER, resolver, ...command] : command;
   const asClient: Stage["asClient"] = (command, timeout = 60_000) => lab.exec(client, resolving(command), { timeout });
   return {
+    ...askingDaemon(instance),
     folder,
     director,
     client,
@@ -67,10 +64,8 @@ async function furnish(lab: Lab, scene: Scene, say: (text: string) => void): Pro
       const bodies = stdout.split("\n").filter((line) => line !== "");
       return Array.from({ length: count }, (_, i) => ((bodies[i] ?? "!") === "!" ? null : bodies[i]!));
     },
+    urls: async (path, count) => Array(count).fill(`${scene.origin}${path}`),
     kill: (server) => killServer(lab, server),
-    async events() {
-      return (await (await fetchUnix(adminSocket, "/v1/events")).json()) as Recorded[];
-    },
     watch: () => watchLab(lab),
     close: () => lab.down(),
   };

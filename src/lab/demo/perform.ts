@@ -42,6 +42,7 @@ export async function perform(stage: Stage, scene: Scene, say: (text: string) =>
   const result: MethodResult = {
     method: scene.method.name,
     where: stage.watch ? "lab" : "loopback",
+    describe: [],
     works: false,
     failures: [],
     path: null,
@@ -50,6 +51,7 @@ export async function perform(stage: Stage, scene: Scene, say: (text: string) =>
     took: 0,
   };
   try {
+    result.describe = await stage.describe();
     if (stage.watch) {
       say("capturing one request on every cable");
       result.path = await showPath(stage, scene, await stage.watch());

@@ -39,8 +39,9 @@ export interface DeathResult extends Losses {
 /** What the demo saw of one method. A part is null where it could not be measured. */
 export interface MethodResult {
   method: MethodName;
-  /** `lab` or `loopback`. */
-  where: string;
+  where: "lab" | "loopback";
+  /** What the daemon says of its way: `xdp native on eth0`. */
+  describe: string[];
   works: boolean;
   /** What did not hold, as sentences; empty when all did. */
   failures: string[];

@@ -1,5 +1,8 @@
 import type { Recorded } from "../../observe/events.ts";
+import type { StatusModel } from "../../observe/status.ts";
 import type { Finished } from "../../runtime/child.ts";
+import { fetchUnix } from "../../runtime/http.ts";
+import { instancePaths } from "../../system/instance.ts";
 import type { Watch } from "./watch.ts";
 
 /** A program that a stage has started. */
@@ -13,8 +16,20 @@ export interface Actor {
   gone(timeout?: number): Promise<boolean>;
 }
 
+/** What the stages ask of the daemon of an instance. */
+export function askingDaemon(instance: string): Pick<Stage, "events" | "describe"> {
+  const { adminSocket } = instancePaths(instance);
+  const ask = async (path: string): Promise<unknown> => (await fetchUnix(adminSocket, path)).json();
+  return {
+    events: async () => (await ask("/v1/events")) as Recorded[],
+    describe: async () => ((await ask("/v1/status")) as StatusModel).services.flatMap((service) => service.describe),
+  };
+}
+
 /** Where a method is shown: a lab, or this host's loopback. Servers and Sluice run on it. */
 export interface Stage {
+  /** What its daemon says of its way: `xdp native on eth0`. */
+  describe(): Promise<string[]>;
   /** For logs. */
   readonly folder: string;
   /** Name of the server at each backend address; it is what the server answers. */
@@ -25,6 +40,8 @@ export interface Stage {
   startClient(command: readonly string[]): Promise<Actor>;
   /** Bodies of `count` GETs of `path`, each on a connection of its own (and by a client that knows no name yet); null for a lost one. */
   getMany(path: string, count: number): Promise<(string | null)[]>;
+  /** `count` URLs of a path that curl can fetch where clients are: a name where it can be resolved there. */
+  urls(path: string, count: number): Promise<string[]>;
   /** Kills a backend's server (SIGKILL). Returns when, in ms since 1970. */
   kill(server: string): Promise<number>;
   /** What the daemon has recorded. */

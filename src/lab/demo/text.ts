@@ -59,7 +59,7 @@ function deathText(death: DeathResult): string[] {
 export function methodText(result: MethodResult): string {
   const { path, shares, death, failures } = result;
   const lines = [
-    `${result.method} (${result.where}, ${result.took.toFixed(1)} s)`,
+    `${[result.method, ...result.describe].join(", ")} (${result.where}, ${result.took.toFixed(1)} s)`,
     ...(path ? pathText(path) : []),
     ...(shares ? sharesText(shares) : []),
     ...(death ? deathText(death) : []),

@@ -8,7 +8,7 @@ interface Answer {
   addresses: { address: string; ttl: number }[];
 }
 
-/** Rejects with `dns timeout`, or `dns rcode N` where there is no address. */
+/** `server` is ADDRESS or ADDRESS:PORT. Rejects with `dns timeout`, or `dns rcode N` where there is no address. */
 export function createResolver(server: string, timeout: number): (name: string) => Promise<string> {
   const kept = new Map<string, { address: string; until: number }>();
   return async (name) => {
@@ -33,7 +33,8 @@ async function ask(server: string, name: string, timeout: number): Promise<Answe
     },
   });
   const timer = setTimeout(() => reject(new Error("dns timeout")), timeout);
-  socket.send(writeQuery(id, name), 53, server);
+  const [address = "", port = "53"] = server.split(":");
+  socket.send(writeQuery(id, name), Number(port), address);
   return promise.finally(() => {
     clearTimeout(timer);
     socket.close();
