@@ -35,6 +35,7 @@ export const codes = {
   SLUICE_DROP_TABLE_FULL: ["A packet was dropped: no room to remember its flow.", "Raise the table's size."],
   SLUICE_DROP_MALFORMED: ["A packet for a VIP was dropped: it is malformed.", "See who sends it."],
   SLUICE_DROP_TTL: ["A packet was dropped: it may not travel further.", "Look for a routing loop, or a traceroute."],
+  SLUICE_DROP_CHECK_RETURNED: ["A check came back: the real server forwarded it.", "Give the VIP to the real server."],
   // checks
   SLUICE_CHECK_OK: ["The check passed.", ""],
   SLUICE_CHECK_REFUSED: ["The connection was refused.", "Is the server running?"],

@@ -4,6 +4,7 @@ import { run } from "../runtime/child.ts";
 import { errnoText } from "../runtime/libc.ts";
 import { bpfError, linkXdp } from "../system/libbpf.ts";
 import { macText } from "../system/net.ts";
+import { objectPath } from "./build.ts";
 import { ControlFlag, control } from "./generated/layout.ts";
 import { elementBytes, setWord } from "./memory.ts";
 import type { Plane } from "./plane.ts";
@@ -48,7 +49,7 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
   const macs = await devices();
   const ends = { outer: macs.get(outer)!, inner: macs.get(inner)! };
   await must(["ethtool", "-K", outer, "tx", "off"]);
-  await must(["ethtool", "-K", inner, "tx", "off", "gro", "on"]);
+  await must(["ethtool", "-K", inner, "tx", "off"]);
   await must(["ip", "link", "set", inner, "netns", String(checker.pid)]);
   const sources = [...new Set([...plane.routes.values()].filter((r) => !r.local && r.source).map((r) => r.source))];
   const batch = [
@@ -59,6 +60,8 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
     `route replace default via ${GATEWAY} dev ${inner} onlink`,
   ];
   await must([...inside, "ip", "-batch", "-"], `${batch.join("\n")}\n`);
+  // A veth takes redirected frames only while its other end runs a native program.
+  await must([...inside, "ip", "link", "set", "dev", inner, "xdpdrv", "obj", objectPath("pass"), "sec", "xdp"]);
   // A probe's port comes round again soon: its last connection must not linger. The namespace is ours alone.
   await must([...inside, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets"]);
   const link = linkXdp(plane.programFd("check_entry"), ends.outer.index, "native");

@@ -52,6 +52,22 @@ static __always_inline int is_check_answer(const struct control *control, const 
 	       port <= control->check_high && find_arrival(control, p->source, p->source_port, p->protocol, ARRIVAL_VIP);
 }
 
+/* A real server that lacks the VIP but forwards sends our own check back to us. Balanced once more it would be answered
+ * by another, and the one that lacks the VIP would pass its check. */
+static __always_inline int is_returned_check(const struct control *control, const struct packet *p)
+{
+	__u32 port = bpf_ntohs(p->source_port);
+
+	if (!(control->flags & CONTROL_CHECKS) || port < control->check_low || port > control->check_high)
+		return 0;
+	__u64 *owner = bpf_map_lookup_elem(&check_ports, &port);
+	if (!owner || !*owner)
+		return 0;
+	__u32 number = *owner - 1;
+	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
+	return backend && backend->source[3] == p->source;
+}
+
 static __always_inline int later_fragment(struct xdp_md *ctx, const struct packet *p, const struct control *control)
 {
 	struct fragment *first = recall_fragment(p);
@@ -110,6 +126,8 @@ int balance(struct xdp_md *ctx)
 		return not_ours(ctx);
 	if (p.truncated)
 		return finish(number, DROPPED(DROP_MALFORMED));
+	if (is_returned_check(control, &p))
+		return finish(number, DROPPED(DROP_CHECK_RETURNED));
 	int backend = pick(service, number, control, &p);
 	if (backend < 0)
 		return finish(number, backend);

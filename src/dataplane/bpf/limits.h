@@ -136,5 +136,6 @@ enum sluice_drop {
 	DROP_TABLE_FULL = 4,
 	DROP_MALFORMED = 5,
 	DROP_TTL = 6,
+	DROP_CHECK_RETURNED = 7,
 	DROP_REASONS = 8,
 };

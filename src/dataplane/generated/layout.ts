@@ -238,5 +238,6 @@ export const Drop = {
   DROP_TABLE_FULL: 4,
   DROP_MALFORMED: 5,
   DROP_TTL: 6,
+  DROP_CHECK_RETURNED: 7,
   DROP_REASONS: 8,
 } as const;
