@@ -115,7 +115,7 @@ export const checkTiming = {
   interval: duration({ min: 10, max: 86_400_000 }).prefault("2s").describe("From one probe to the next."),
   timeout: duration({ min: 1, max: 3_600_000 })
     .optional()
-    .describe("How long a probe may take. Default: 1s, or the interval when that is shorter."),
+    .describe("How long a probe may take. Default: 800ms, or the interval when that is shorter."),
   rise: z.int().min(1).max(1000).default(2).describe("Successes in a row that bring a backend up."),
   fall: z.int().min(1).max(1000).default(3).describe("Failures in a row that take it down."),
 };

@@ -38,12 +38,18 @@ function schedulerOf(service: WrittenService, fallback: string, catalog: Catalog
   return { name, options: parseOptions(definition.options, {}, [...path, "scheduler"], problems) };
 }
 
+/**
+ * ms. A backend that hangs is out after at most `interval x fall + timeout`: this keeps it within a second of what a
+ * person reckons, `interval x fall`.
+ */
+const DEFAULT_TIMEOUT = 800;
+
 function checkOf(service: WrittenService, catalog: Catalog): CheckConfig | null {
   const written = service.check as "none" | (Record<string, unknown> & WrittenTiming) | undefined;
   if (written === "none") return null;
   if (written === undefined) return defaultCheck(service, catalog);
   const { interval, rise, fall } = written;
-  const timeout = written.timeout ?? Math.min(1000, interval);
+  const timeout = written.timeout ?? Math.min(DEFAULT_TIMEOUT, interval);
   const kind = catalog.checks.find((c) => written[c.name] !== undefined)!.name;
   return { kind, options: written[kind], interval, timeout, rise, fall };
 }
@@ -56,7 +62,7 @@ function defaultCheck(service: WrittenService, catalog: Catalog): CheckConfig | 
     (service.listen.length === 0 && service.backends.every((b) => toBackend(b).port !== null));
   const options = check?.options.safeParse({});
   if (!check || !ported || !options?.success) return null;
-  return { kind: check.name, options: options.data, interval: 2000, timeout: 1000, rise: 2, fall: 3 };
+  return { kind: check.name, options: options.data, interval: 2000, timeout: DEFAULT_TIMEOUT, rise: 2, fall: 3 };
 }
 
 /** One parsed service with every default filled in; null when its own parts do not fit their schemas. */

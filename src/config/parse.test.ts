@@ -44,7 +44,7 @@ describe("a configuration", () => {
         kind: "http",
         options: { path: "/healthz", status: 200 },
         interval: 2000,
-        timeout: 1000,
+        timeout: 800,
         rise: 2,
         fall: 3,
       },
