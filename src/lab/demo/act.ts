@@ -1,7 +1,7 @@
 import { sleep } from "../../runtime/clock.ts";
 import { programCommand } from "../start.ts";
 import { startDownloads } from "./downloads.ts";
-import { exchanges, framesAt, type Hop, hopsOf, pathOf, responsePassed } from "./journey.ts";
+import { exchanges, framesAt, type Hop, hopsOf, hopText, pathOf, responsePassed } from "./journey.ts";
 import { countLosses, readLoad } from "./losses.ts";
 import type { DeathResult, PathResult, SharesResult } from "./result.ts";
 import { allowedAfter, type Scene } from "./scene.ts";
@@ -27,7 +27,10 @@ export async function showPath(stage: Stage, scene: Scene, watch: Watch): Promis
   const fetch = async (marker: string, [program, ...options]: readonly string[]) => {
     const url = `${scene.origin}/${marker}`;
     const { code, stderr } = await stage.asClient([program!, ...options, "/dev/null", url]);
-    if (code !== 0) throw new Error(`${program} ${url}: exit code ${code}: ${stderr.trim()}`);
+    if (code === 0) return;
+    const seen = watch.hops().slice(-3).map(hopText);
+    const last = seen.length > 0 ? `; the last that was seen: ${seen.join("; ")}` : "";
+    throw new Error(`${program} ${url}: exit code ${code}: ${stderr.trim()}${last}`);
   };
   const ends = (hops: readonly Hop[]) => responsePassed(hopsOf(hops, `${word}-1 `), stage.client);
   await fetch(`${word}-1`, ["curl", "--local-port", CLIENT_PORTS, ...CURL]);

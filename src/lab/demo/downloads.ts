@@ -8,11 +8,13 @@ export interface Download {
   /** All its bytes came; null while it runs. */
   whole: boolean | null;
   error: string;
+  /** The client's port; null while it runs. */
+  port: number | null;
 }
 
 /** A curl for each URL, at once and at `$1` bytes a second; head and outcome of number i in `$0/i.head`, `$0/i.out`. */
 const SCRIPT = `i=0 rate=$1; shift; for url; do
-  curl -4sSL --limit-rate "$rate" -o /dev/null -D "$0/$i.head" -w '%{http_code} %{size_download} %{errormsg}\\n' "$url" >"$0/$i.out" &
+  curl -4sSL --limit-rate "$rate" -o /dev/null -D "$0/$i.head" -w '%{http_code} %{size_download} %{local_port} %{errormsg}\\n' "$url" >"$0/$i.out" &
   i=$((i+1)); done; wait`;
 
 /** Slow downloads that run through a death. */
@@ -24,7 +26,11 @@ export interface Downloads {
 }
 
 /** Starts `count` downloads that last `seconds` each. */
-export async function startDownloads(stage: Stage, count: number, seconds: number): Promise<Downloads> {
+export async function startDownloads(
+  stage: Pick<Stage, "folder" | "urls" | "startClient">,
+  count: number,
+  seconds: number,
+): Promise<Downloads> {
   const rate = 500_000;
   const size = rate * seconds;
   const folder = `${stage.folder}/downloads`;
@@ -43,12 +49,13 @@ export async function startDownloads(stage: Stage, count: number, seconds: numbe
 }
 
 function readDownload(stem: string, size: number): Download {
-  const [code = "", bytes = "", ...why] = read(`${stem}.out`).trim().split(" ");
+  const [code = "", bytes = "", port = "", ...why] = read(`${stem}.out`).trim().split(" ");
   const backend = [...read(`${stem}.head`).matchAll(/^x-backend: *(\S+)/gim)].at(-1)?.[1] ?? null;
   return {
     backend,
     whole: code === "" ? null : code === "200" && Number(bytes) === size,
     error: why.join(" "),
+    port: port === "" ? null : Number(port),
   };
 }
 

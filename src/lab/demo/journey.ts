@@ -126,6 +126,12 @@ function endpoints(ip: IpPacket): string {
   return ip.inner ? `${line} [ ${endpoints(ip.inner)} ]` : line;
 }
 
+/** One line for a person: who to whom, addresses, TCP flags. */
+export function hopText({ from, to, ip }: Hop): string {
+  const flags = spoken(ip).tcp?.flags;
+  return `${from} -> ${to} ${endpoints(ip)}${flags ? ` ${flags.join(",")}` : ""}`;
+}
+
 /** A hop as plain data, for the report. */
 export interface HopView {
   from: string;
