@@ -1,5 +1,5 @@
 import type { Host, Topology } from "../topology.ts";
-import { client, GATEWAY, router, servers } from "./parts.ts";
+import { client, GATEWAY, realServerOf, router } from "./parts.ts";
 
 const VIP = "125.12.12.77";
 
@@ -19,8 +19,7 @@ const realServer = (name: string, address: string): Host => ({
   role: "backend",
   interfaces: onLan(address),
   gateway: GATEWAY,
-  programs: servers(80),
-  realServer: { method: "direct", vips: [VIP] },
+  ...realServerOf("direct", VIP, address),
 });
 
 /** The article's table for direct routing, with a standby director. */

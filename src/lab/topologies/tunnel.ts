@@ -1,13 +1,12 @@
 import type { Host, Topology } from "../topology.ts";
-import { client, GATEWAY, router, servers } from "./parts.ts";
+import { client, GATEWAY, realServerOf, router } from "./parts.ts";
 
 const realServer = (name: string, network: string, address: string, gateway: string): Host => ({
   name,
   role: "backend",
   interfaces: [{ network, addresses: [`${address}/24`] }],
   gateway,
-  programs: servers(80),
-  realServer: { method: "tunnel", vips: ["125.12.12.77"] },
+  ...realServerOf("tunnel", "125.12.12.77", address),
 });
 
 /** Real servers in two other networks: only the router joins them to the director. */
