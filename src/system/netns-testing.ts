@@ -2,11 +2,22 @@ import { closeSync, openSync } from "node:fs";
 import { run, runSync } from "../runtime/child.ts";
 import { libc } from "../runtime/libc.ts";
 
-/** Network namespaces for tests of this room: small, private, gone afterwards. The labs have their own builder. */
+/**
+ * Network namespaces for tests of this room: small, private, gone afterwards. The labs have their own builder.
+ *
+ * From the first namespace to the last the test's own thread is never in the host's: it waits in an empty one, so that
+ * whatever a test that failed or timed out still does (timers, half-done work) cannot touch the host.
+ */
 
 /** <sched.h> */
 const CLONE_NEWNET = 0x40000000;
+const HOME = `slt-${process.pid}-home`;
 let made = 0;
+let open = 0;
+/** Asynchronous work under way inside namespaces. */
+let busy = 0;
+/** Descriptor of the host's namespace while the thread is away; -1 while it is there. */
+let host = -1;
 
 export interface TestNetns {
   readonly name: string;
@@ -15,11 +26,45 @@ export interface TestNetns {
   /** Runs a shell line inside; throws with its stderr when it fails. */
   sh(line: string): string;
   /**
-   * Runs `work` with this thread inside the namespace: its sockets, its /proc/sys/net and the programs it starts.
-   * Work that the runtime gives to other threads (asynchronous files) stays outside.
+   * Runs `work` with this thread inside the namespace until it has resolved: its sockets, its /proc/sys/net and the
+   * programs it starts. Work that the runtime gives to other threads (asynchronous files) stays outside.
    */
   within<T>(work: () => Promise<T> | T): Promise<T>;
+  /** Only the synchronous part of `work` runs inside: enough to make a socket there. */
+  inside<T>(work: () => T): T;
+  /** From now on this is where the thread waits: for suites whose timers belong into one namespace. */
+  stay(): void;
   remove(): void;
+}
+
+function enterPath(path: string): void {
+  const fd = openSync(path, "r");
+  const done = libc.setns(fd, CLONE_NEWNET);
+  closeSync(fd);
+  if (done !== 0) throw new Error(`cannot enter ${path}`);
+}
+
+function addNetns(name: string): void {
+  const added = runSync(["ip", "netns", "add", name]);
+  if (added.code !== 0) throw new Error(added.stderr);
+}
+
+function leaveHost(): void {
+  if (host >= 0) return;
+  addNetns(HOME);
+  host = openSync("/proc/thread-self/ns/net", "r");
+  enterPath(`/run/netns/${HOME}`);
+}
+
+function returnToHost(): void {
+  if (busy > 0) {
+    console.error("namespaces: work is still under way; this thread does not go back to the host's");
+    return;
+  }
+  libc.setns(host, CLONE_NEWNET);
+  closeSync(host);
+  host = -1;
+  runSync(["ip", "netns", "del", HOME]);
 }
 
 /** Null where namespaces can be made; else the reason why not. */
@@ -33,37 +78,57 @@ export function netnsMissing(): string | null {
 
 /** Makes a namespace with its loopback up; `remove` it in afterAll. */
 export function createTestNetns(hint: string): TestNetns {
+  leaveHost();
   const name = `slt-${process.pid}-${made++}-${hint}`;
   const path = `/run/netns/${name}`;
-  const added = runSync(["ip", "netns", "add", name]);
-  if (added.code !== 0) throw new Error(added.stderr);
+  addNetns(name);
+  open++;
   const enter = (...command: string[]): string[] => ["nsenter", `--net=${path}`, "--", ...command];
-  const netns: TestNetns = {
+  const sh = (line: string): string => {
+    const done = runSync(enter("sh", "-ec", line));
+    if (done.code !== 0) throw new Error(`${name}: ${line}: ${done.stderr}`);
+    return done.stdout;
+  };
+  const excursion = (): (() => void) => {
+    const before = openSync("/proc/thread-self/ns/net", "r");
+    enterPath(path);
+    return () => {
+      libc.setns(before, CLONE_NEWNET);
+      closeSync(before);
+    };
+  };
+  // A new namespace inherits the host's IPv4 settings: tests begin with the kernel's own.
+  const conf = ["arp_ignore", "arp_announce", "rp_filter"].map((key) => `net.ipv4.conf.all.${key}=0`);
+  sh(`ip link set lo up; sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.all.send_redirects=1 ${conf.join(" ")}`);
+  return {
     name,
     enter,
-    sh(line) {
-      const done = runSync(enter("sh", "-ec", line));
-      if (done.code !== 0) throw new Error(`${name}: ${line}: ${done.stderr}`);
-      return done.stdout;
-    },
+    sh,
     async within(work) {
-      const home = openSync("/proc/thread-self/ns/net", "r");
-      const there = openSync(path, "r");
+      const back = excursion();
+      busy++;
       try {
-        if (libc.setns(there, CLONE_NEWNET) !== 0) throw new Error(`cannot enter ${name}`);
         return await work();
       } finally {
-        libc.setns(home, CLONE_NEWNET);
-        closeSync(home);
-        closeSync(there);
+        busy--;
+        back();
       }
     },
+    inside(work) {
+      const back = excursion();
+      try {
+        return work();
+      } finally {
+        back();
+      }
+    },
+    stay: () => enterPath(path),
     remove() {
       runSync(["ip", "netns", "del", name]);
+      open--;
+      if (open === 0) returnToHost();
     },
   };
-  netns.sh("ip link set lo up");
-  return netns;
 }
 
 /** A veth pair between two namespaces, addresses given, both up, without the offloads that veth only pretends. */
