@@ -8,6 +8,8 @@ export interface WrittenConfig {
   workers?: number;
   log?: { level?: "debug" | "info" | "warn" | "error"; format?: "text" | "json" };
   drain?: string;
+  /** Directors that share it choose alike. */
+  secret?: string;
   /** The name server's own settings. */
   dns?: { listen: string[]; [key: string]: unknown };
 }

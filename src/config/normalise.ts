@@ -108,6 +108,6 @@ export function toConfig(written: WrittenConfig, services: Service[], catalog: C
       }
     }
   }
-  const { version, workers = null, log, drain } = written;
-  return { version, services, settings, workers, log, drain };
+  const { version, workers = null, log, drain, secret } = written;
+  return { version, services, settings, workers, log, drain, ...(secret === undefined ? {} : { secret }) };
 }

@@ -101,6 +101,8 @@ function sharedChanges(before: Config, after: Config): string[] {
     ...new Set([...Object.keys(before.settings), ...Object.keys(after.settings)]),
   ] as (keyof Config["settings"])[];
   const settings = methods.filter((m) => !isDeepStrictEqual(before.settings[m], after.settings[m]));
-  const plain = (["workers", "log", "drain"] as const).filter((key) => !isDeepStrictEqual(before[key], after[key]));
+  const plain = (["workers", "log", "drain", "secret"] as const).filter(
+    (key) => !isDeepStrictEqual(before[key], after[key]),
+  );
   return [...settings, ...plain];
 }

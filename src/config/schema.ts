@@ -106,6 +106,14 @@ export function configSchema(catalog: Catalog) {
     drain: duration({ max: 86_400_000 })
       .prefault("30s")
       .describe("How long connections may go on after a reload or stop before they are cut."),
+    secret: z
+      .string()
+      .min(8)
+      .max(1024)
+      .optional()
+      .describe(
+        "Directors that share it choose alike: an active one and its standbys. Read at start. Default: random.",
+      ),
     ...settings,
   });
 }

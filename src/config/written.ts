@@ -30,6 +30,7 @@ export function toWritten(config: Config, raw: unknown, catalog: Catalog): Mappi
     ...(config.workers === null ? {} : { workers: config.workers }),
     log: config.log,
     drain: formatDuration(config.drain),
+    ...(config.secret === undefined ? {} : { secret: config.secret }),
   };
 }
 

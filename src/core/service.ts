@@ -51,6 +51,8 @@ export interface Config {
   log: { level: "debug" | "info" | "warn" | "error"; format: "text" | "json" };
   /** How long draining workers may live on, ms. */
   drain: number;
+  /** Directors that share it choose alike; absent: each has one of its own. Read when a daemon starts. */
+  secret?: string;
 }
 
 /** A configuration with its number. The seed is secret and stays over revisions. */

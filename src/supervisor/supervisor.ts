@@ -1,6 +1,7 @@
 import type { Catalog } from "../catalog.ts";
 import { planChange } from "../config/plan.ts";
 import type { EventBody } from "../core/event.ts";
+import { hashText } from "../core/hash.ts";
 import type { Doors, Method } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Config, Revision } from "../core/service.ts";
@@ -95,6 +96,7 @@ export class Supervisor {
   /** The first revision: services that cannot start are left out, said, and tried again. */
   async start(config: Config, bundle: string | null): Promise<Problem[]> {
     const methodOf = (name: string): Method => this.#options.catalog.methods.find((m) => m.name === name)!;
+    if (config.secret !== undefined) this.#remembered.seed = hashText(config.secret, 0);
     const orphans = adoptOrphans(this.#options.instance, this.workers.sockets);
     // Probes from the host's own network come first, so that nothing is served before it is known who is alive.
     this.book.commit(this.book.stage(config, this.#remembered.revision));

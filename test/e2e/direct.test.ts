@@ -13,6 +13,7 @@ const VIP = "125.12.12.77";
 const reals = ["125.12.12.20", "125.12.12.21"];
 
 const config = (weights: [number, number] = [1, 1]): string => `version: 1
+secret: what both directors know
 services:
   web:
     method: direct
