@@ -2,6 +2,7 @@ import type { Code } from "../core/codes.ts";
 import { hashText } from "../core/hash.ts";
 import { ChunkedReader } from "../protocols/http/chunked.ts";
 import { dateLine } from "../protocols/http/date.ts";
+import { LF } from "../protocols/http/octets.ts";
 import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
 import { toErrorReply } from "../protocols/http/reply.ts";
 import { Method, parseRequest } from "../protocols/http/request.ts";
@@ -108,9 +109,15 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
       this.input = Buffer.concat([this.input.subarray(this.at), chunk]);
       this.at = 0;
     }
-    if (this.reading === Reading.HEAD) this.nextRequests();
-    else if (this.reading === Reading.BODY) this.body();
+    if (this.reading === Reading.HEAD) {
+      if (this.changes(chunk)) this.nextRequests();
+    } else if (this.reading === Reading.BODY) this.body();
     if (this.input !== null && this.input.length - this.at > AHEAD && this.reading !== Reading.HEAD) this.pause();
+  }
+
+  /** A head is judged by whole lines: bytes without a line's end change nothing, and reading it again costs. */
+  private changes(chunk: Buffer): boolean {
+    return !this.partial || chunk.includes(LF) || this.input!.length - this.at > this.front.limits.size;
   }
 
   drained(): void {

@@ -9,9 +9,10 @@ import { isIdempotent, Method, parseRequest } from "../protocols/http/request.ts
 import { Framing } from "../protocols/http/response.ts";
 import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from "../protocols/http/write.ts";
 import type { Backends } from "./backends.ts";
-import { Client, Reading } from "./client.ts";
+import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
 import { Cell } from "./service-state.ts";
+import { Tunneller } from "./tunneller.ts";
 import { type Asker, responseHead, type Upstream } from "./upstream.ts";
 import { OUT } from "./wire.ts";
 
@@ -24,9 +25,7 @@ const LOOPS = 4;
 const edit: ResponseEdit = { close: false, chunked: false, date: Buffer.alloc(0) };
 
 /** A client connection whose requests go to backends, and their responses back (RFC 9110 7.6: a gateway). */
-export class Forwarder extends Client<Backends> implements Asker {
-  private upstream: Upstream | null = null;
-  private backend = -1;
+export class Forwarder extends Tunneller implements Asker {
   private tried: ReadonlySet<number> = NONE_TRIED;
   private attempts = 0;
   private repeated = false;
@@ -42,9 +41,7 @@ export class Forwarder extends Client<Backends> implements Asker {
   private offer: Uint8Array | null = null;
   private tail: RequestTail | null = null;
   private tailOf: Backends | null = null;
-  /** Offset in OUT of the message being put together for the client. */
-  private out = 0;
-  /** The same for the backend. */
+  /** Offset in OUT of the message being put together for the backend. */
   private outward = 0;
 
   get wantsFrames(): boolean {
@@ -241,23 +238,6 @@ export class Forwarder extends Client<Backends> implements Asker {
     this.delivered(end - start);
   }
 
-  private delivered(size: number): void {
-    const { cells } = this.service!;
-    cells.add(-1, Cell.bytesOut, size);
-    cells.add(this.backend, Cell.bytesOut, size);
-  }
-
-  sent(): void {
-    if (this.out > 0) {
-      const size = this.out;
-      this.out = 0;
-      this.wire.send(OUT, 0, size, true);
-    }
-    if (this.wire.queued === 0) return;
-    this.upstream?.pause();
-    this.stalled();
-  }
-
   whole(): void {
     this.responded = true;
     this.finishWhenDone();
@@ -276,13 +256,6 @@ export class Forwarder extends Client<Backends> implements Asker {
     upstream.release(true);
     this.next();
     this.nextRequests();
-  }
-
-  protected override flushed(): void {
-    const { upstream } = this;
-    if (upstream === null) return;
-    upstream.resume();
-    if (this.reading === Reading.TUNNEL && this.upstreamEnded) this.wire.socket?.shutdown();
   }
 
   // ---- failures ----------------------------------------------------------------------------------------------------
@@ -368,40 +341,9 @@ export class Forwarder extends Client<Backends> implements Asker {
     upstream?.release(false);
   }
 
-  // ---- tunnels -----------------------------------------------------------------------------------------------------
-  private upstreamEnded = false;
-
-  protected override tunnel(chunk: Buffer): void {
-    const { upstream } = this;
-    if (upstream === null) return;
-    const { cells } = this.service!;
-    cells.add(-1, Cell.bytesIn, chunk.length);
-    cells.add(this.backend, Cell.bytesIn, chunk.length);
-    upstream.wire.send(chunk, 0, chunk.length, false);
-    upstream.alive();
-    if (upstream.wire.queued > 0) this.pause();
-  }
-
-  tunnelled(bytes: Buffer, start: number, end: number): void {
-    if (end === start) return;
-    this.delivered(end - start);
-    this.wire.send(bytes, start, end, false);
-    this.sent();
-  }
-
-  halfClosed(): void {
-    this.upstreamEnded = true;
-    if (this.wire.queued === 0) this.wire.socket?.shutdown();
-  }
-
   private tunnelLost(): void {
     this.responded = true;
     this.unuse("done");
     this.hangUp();
-  }
-
-  /** Is a tunnel open? Then only its two ends, or a deadline, close it. */
-  get tunnelling(): boolean {
-    return this.reading === Reading.TUNNEL;
   }
 }

@@ -1,5 +1,5 @@
 import type { Backend } from "../core/backend.ts";
-import { counterNames } from "../core/counters.ts";
+import { type CounterName, counterNames } from "../core/counters.ts";
 import type { Balancer, Method, ServiceCells, Serving, WorkerDoors } from "../core/method.ts";
 import type { Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
@@ -98,7 +98,7 @@ export async function serveOne<O, C>(
   return {
     port,
     serving,
-    count: (cell) => doors.counts.get(cell) ?? 0,
+    count: (cell) => doors.counts[cellOf(cell)]!,
     observed: doors.seen,
     logs: doors.lines,
     change(id, change) {
@@ -111,22 +111,29 @@ export async function serveOne<O, C>(
   };
 }
 
+const BACKENDS = 64;
+
+/** Index of `backend/count`; backend -1 is the service. */
+function cellOf(cell: string): number {
+  const [backend, count] = cell.split("/") as [string, CounterName];
+  return (Number(backend) + 1) * counterNames.length + counterNames.indexOf(count);
+}
+
 interface FakeDoors extends WorkerDoors {
-  counts: Map<string, number>;
+  counts: Float64Array;
   seen: string[];
   lines: string[];
 }
 
 function fakeDoors(service: Service, snapshot: Snapshot): FakeDoors {
-  const counts = new Map<string, number>();
+  const counts = new Float64Array(BACKENDS * counterNames.length);
   const seen: string[] = [];
   const lines: string[] = [];
   const cells: ServiceCells = {
     add(backend, counter, amount) {
-      const cell = `${backend}/${counterNames[counter]}`;
-      counts.set(cell, (counts.get(cell) ?? 0) + amount);
+      counts[(backend + 1) * counterNames.length + counter]! += amount;
     },
-    activeEverywhere: (backend) => counts.get(`${backend}/active`) ?? 0,
+    activeEverywhere: (backend) => counts[cellOf(`${backend}/active`)]!,
   };
   const definition = schedulers.find(({ name }) => name === service.scheduler.name)!;
   const env = { random: Math.random, now, load: cells.activeEverywhere, seed: 7 };

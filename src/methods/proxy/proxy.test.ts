@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { aBackend, answering, dial, type End, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { sleep } from "../../runtime/clock.ts";
 import { proxy } from "./index.ts";
 
 const cleanup: (() => unknown)[] = [];
@@ -54,13 +55,32 @@ test("both connections are kept and used again, and counted", async () => {
 test("C.31 pipelined requests are answered in order, one after the other", async () => {
   const [served, backend] = await setUp((end) => {
     const asked = end.got.split("\r\n\r\n").length - 1;
-    const name = /GET \/(\d)[^]*$/.exec(end.got.slice(end.got.lastIndexOf("GET")))![1];
+    const name = end.got[end.got.lastIndexOf("GET") + 5];
     if (asked > 0) end.send(`HTTP/1.1 200 OK\r\n${DATE}Content-Length: 2\r\n\r\n#${name}`);
   });
   const end = client(served).send([1, 2, 3].map((i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join(""));
   const got = await end.has("#3");
   expect(got.match(/#\d/g)).toEqual(["#1", "#2", "#3"]);
   expect(backend.connections.length).toBe(1);
+});
+
+test("a message that comes octet by octet is the same message, both ways", async () => {
+  const dripping = async (end: End, text: string) => {
+    for (const octet of text) {
+      end.send(octet);
+      await sleep(0);
+    }
+  };
+  const response = `HTTP/1.1 200 OK\r\n${DATE}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n`;
+  const [served, backend] = await setUp((end) => {
+    if (end.got.endsWith("0\r\n\r\n")) dripping(end, response);
+  });
+  const end = client(served);
+  await end.until(({ socket }) => socket !== null);
+  const head = "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
+  await dripping(end, `${head}\r\n2\r\nhi\r\n0\r\n\r\n`);
+  expect(await end.has("T: 1\r\n\r\n")).toBe(response);
+  expect(backend.connections[0]!.got).toBe(`${head}${ADDED}2\r\nhi\r\n0\r\n\r\n`);
 });
 
 test("a bad request behind a good one is refused in its turn", async () => {

@@ -1,0 +1,71 @@
+import type { Backends } from "./backends.ts";
+import { Client, Reading } from "./client.ts";
+import { Cell } from "./service-state.ts";
+import type { Upstream } from "./upstream.ts";
+import { OUT } from "./wire.ts";
+
+/**
+ * A client joined to one backend connection: what comes from the backend goes to the client, and when that does not
+ * take it, the backend is not read. After an upgrade the same holds in the other direction, and each side can close its
+ * half (RFC 9110 7.8).
+ */
+export abstract class Tunneller extends Client<Backends> {
+  protected upstream: Upstream | null = null;
+  /** The backend that the request under way is at; -1: none. */
+  protected backend = -1;
+  /** Offset in OUT of the message being put together for the client. */
+  protected out = 0;
+  private upstreamEnded = false;
+
+  protected delivered(size: number): void {
+    const { cells } = this.service!;
+    cells.add(-1, Cell.bytesOut, size);
+    cells.add(this.backend, Cell.bytesOut, size);
+  }
+
+  sent(): void {
+    if (this.out > 0) {
+      const size = this.out;
+      this.out = 0;
+      this.wire.send(OUT, 0, size, true);
+    }
+    if (this.wire.queued === 0) return;
+    this.upstream?.pause();
+    this.stalled();
+  }
+
+  protected override flushed(): void {
+    const { upstream } = this;
+    if (upstream === null) return;
+    upstream.resume();
+    if (this.reading === Reading.TUNNEL && this.upstreamEnded) this.wire.socket?.shutdown();
+  }
+
+  protected override tunnel(chunk: Buffer): void {
+    const { upstream } = this;
+    if (upstream === null) return;
+    const { cells } = this.service!;
+    cells.add(-1, Cell.bytesIn, chunk.length);
+    cells.add(this.backend, Cell.bytesIn, chunk.length);
+    upstream.wire.send(chunk, 0, chunk.length, false);
+    upstream.alive();
+    if (upstream.wire.queued > 0) this.pause();
+  }
+
+  tunnelled(bytes: Buffer, start: number, end: number): void {
+    if (end === start) return;
+    this.delivered(end - start);
+    this.wire.send(bytes, start, end, false);
+    this.sent();
+  }
+
+  halfClosed(): void {
+    this.upstreamEnded = true;
+    if (this.wire.queued === 0) this.wire.socket?.shutdown();
+  }
+
+  /** Is a tunnel open? Then only its two ends, or a deadline, close it. */
+  get tunnelling(): boolean {
+    return this.reading === Reading.TUNNEL;
+  }
+}

@@ -1,0 +1,96 @@
+import { afterEach, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Timed, Wheel } from "./wheel.ts";
+
+class Item extends Timed {
+  at = -1;
+  readonly clock: () => number;
+  constructor(clock: () => number) {
+    super();
+    this.clock = clock;
+  }
+  expired(): void {
+    this.at = this.clock();
+  }
+}
+const wheels: Wheel[] = [];
+afterEach(() => {
+  for (const wheel of wheels.splice(0)) wheel.stop();
+});
+function aWheel(): { wheel: Wheel; item(): Item; pass(ms: number): void } {
+  let time = 1000;
+  const wheel = new Wheel(() => time, 10);
+  wheels.push(wheel);
+  return {
+    wheel,
+    item: () => new Item(() => time),
+    pass(ms) {
+      time += ms;
+      wheel.turn();
+    },
+  };
+}
+
+test("a deadline is met within a tick, and only once", () => {
+  const { wheel, item, pass } = aWheel();
+  const it = item();
+  wheel.set(it, 100);
+  pass(90);
+  expect(it.at).toBe(-1);
+  pass(20);
+  expect(it.at).toBe(1110);
+  it.at = -1;
+  pass(50_000);
+  expect(it.at).toBe(-1);
+});
+
+test("a deadline can move later, earlier, and away", () => {
+  const { wheel, item, pass } = aWheel();
+  const [later, earlier, gone, removed] = [item(), item(), item(), item()];
+  for (const it of [later, earlier, gone, removed]) wheel.set(it, 100);
+  wheel.set(later, 200);
+  wheel.set(earlier, 30);
+  wheel.clear(gone);
+  wheel.remove(removed);
+  pass(50);
+  expect([later.at, earlier.at]).toEqual([-1, 1050]);
+  pass(100);
+  expect(later.at).toBe(-1);
+  pass(100);
+  expect([later.at, gone.at, removed.at]).toEqual([1250, -1, -1]);
+});
+
+test("one that comes round several times waits for its own round", () => {
+  const { wheel, item, pass } = aWheel();
+  const it = item();
+  wheel.set(it, 25_000);
+  for (let i = 0; i < 249; i++) pass(100);
+  expect(it.at).toBe(-1);
+  pass(120);
+  expect(it.at).toBe(26_020);
+});
+
+test("any sequence of sets and passes: never early, never more than a tick and a pass late", () => {
+  const step = fc.tuple(fc.nat({ max: 4 }), fc.integer({ min: 1, max: 15_000 }), fc.integer({ min: 0, max: 400 }));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const { wheel, item, pass } = aWheel();
+      const items = Array.from({ length: 5 }, item);
+      const due = items.map(() => Number.POSITIVE_INFINITY);
+      for (const [who, after, wait] of steps) {
+        const it = items[who]!;
+        it.at = -1;
+        wheel.set(it, after);
+        due[who] = wheel.now + after;
+        pass(wait);
+        for (const [k, other] of items.entries()) {
+          if (other.at >= 0 && due[k] !== Number.POSITIVE_INFINITY) {
+            expect(other.at).toBeGreaterThanOrEqual(due[k]!);
+            due[k] = Number.POSITIVE_INFINITY;
+          } else if (due[k] !== Number.POSITIVE_INFINITY) expect(due[k]! + 20).toBeGreaterThan(wheel.now - 20);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
