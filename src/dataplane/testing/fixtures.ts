@@ -1,0 +1,129 @@
+import { toBytes16 } from "../../core/address.ts";
+import type { Code } from "../../core/codes.ts";
+import { runSync } from "../../runtime/child.ts";
+import { schedulers } from "../../schedulers/list.ts";
+import { testRun } from "../../system/libbpf.ts";
+import { ifindexOf, parseMac } from "../../system/net.ts";
+import { createTestNetns, type TestNetns, wire } from "../../system/netns-testing.ts";
+import { objectPath } from "../build.ts";
+import { backend, control, nextHop } from "../generated/layout.ts";
+import { elementBytes, setWord } from "../memory.ts";
+import { Plane } from "../plane.ts";
+import type { ForwardName, PlaneService } from "../plane-service.ts";
+import { ticksNow } from "../service-state.ts";
+import { testDoors } from "./doors.ts";
+
+/** One packet and what must become of it. The name is a sentence. */
+export interface Fixture {
+  name: string;
+  input: Uint8Array;
+  verdict: "pass" | "drop" | "tx";
+  /** The frame that leaves. Absent: the input, byte for byte. */
+  output?: Uint8Array;
+  /** The reason that is counted. */
+  reason?: Code;
+}
+
+export const mac = {
+  gateway: "02:00:00:00:00:01",
+  director: "02:00:00:00:00:0c",
+  backend: "02:00:00:00:00:14",
+  stranger: "02:00:00:00:00:99",
+};
+
+const verdicts = ["aborted", "drop", "pass", "tx", "redirect"] as const;
+
+/** A plane in a namespace of its own, whose one way in and out is `eth0`, and one backend with a known link address. */
+export class Bench {
+  readonly netns: TestNetns;
+  readonly plane: Plane;
+  readonly #peer: TestNetns;
+  readonly #doors: ReturnType<typeof testDoors>;
+  readonly #index: number;
+
+  private constructor(
+    netns: TestNetns,
+    peer: TestNetns,
+    plane: Plane,
+    doors: ReturnType<typeof testDoors>,
+    index: number,
+  ) {
+    this.netns = netns;
+    this.#peer = peer;
+    this.plane = plane;
+    this.#doors = doors;
+    this.#index = index;
+  }
+
+  /** Commits one service; every backend's next hop is the bench's own. */
+  static async create(forward: ForwardName, service: PlaneService, mtu = 1500): Promise<Bench> {
+    const netns = createTestNetns("bench");
+    const peer = createTestNetns("peer");
+    wire(netns, "eth0", "125.12.12.12/24", peer, "eth0", "");
+    netns.sh(`ip link set eth0 address ${mac.director}; echo 1 > /proc/sys/net/ipv4/ip_forward`);
+    netns.sh(`ip neigh replace 125.12.12.1 lladdr ${mac.gateway} dev eth0; ip route add default via 125.12.12.1`);
+    const doors = testDoors();
+    return netns.within(() => {
+      const plane = new Plane(doors.bpfDir);
+      // Test runs may name a device as the way in only while it has a native program.
+      runSync(["ip", "link", "set", "dev", "eth0", "xdpdrv", "obj", objectPath("pass"), "sec", "xdp"]);
+      plane.schedulers = (name) => schedulers.find((one) => one.name === name)!;
+      const index = ifindexOf("eth0");
+      plane.writeDevice(index, parseMac(mac.director)!);
+      const bench = new Bench(netns, peer, plane, doors, index);
+      bench.commit(forward, service, mtu);
+      return bench;
+    });
+  }
+
+  commit(forward: ForwardName, service: PlaneService, mtu = 1500): void {
+    const { memory } = this.plane;
+    this.plane.commit(forward, [service]);
+    const hop = elementBytes(memory.next_hops, 100);
+    hop.set(parseMac(mac.backend)!, nextHop.target);
+    hop.set(parseMac(mac.director)!, nextHop.source);
+    setWord(memory.next_hops, 100, nextHop.mtu, mtu);
+    setWord(memory.next_hops, 100, nextHop.ifindex, this.#index);
+    for (const one of this.plane.mustHave(forward, service.name).locals.values()) {
+      elementBytes(memory.backends, one.number).set(toBytes16("125.12.12.12"), backend.source);
+      setWord(memory.backends, one.number, backend.nextHop, 100);
+    }
+  }
+
+  /** Makes the supervisor look dead, or alive again. */
+  heartbeat(alive: boolean): void {
+    setWord(this.plane.memory.control_words, 0, control.heartbeat, alive ? ticksNow() : ticksNow() - 100);
+  }
+
+  run(input: Uint8Array): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
+    const { verdict, output } = this.#inside(() => testRun(this.plane.programFd("balance"), input, this.#index));
+    return { verdict: verdicts[verdict]!, output };
+  }
+
+  // Test runs look the device up in the namespace of the thread that asks.
+  #inside<T>(work: () => T): T {
+    let result: T | undefined;
+    let thrown: unknown;
+    // `within` runs its work at once, before it first waits.
+    void this.netns.within(() => {
+      try {
+        result = work();
+      } catch (error) {
+        thrown = error;
+      }
+    });
+    if (thrown) throw thrown;
+    return result as T;
+  }
+
+  drops(forward: ForwardName, name: string): Partial<Record<Code, number>> {
+    return this.plane.counting.drops(this.plane.mustHave(forward, name).number);
+  }
+
+  close(): void {
+    this.plane.destroy();
+    this.netns.remove();
+    this.#peer.remove();
+    this.#doors.close();
+  }
+}

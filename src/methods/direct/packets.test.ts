@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { testBackend, testService } from "../../dataplane/testing/doors.ts";
+import { Bench } from "../../dataplane/testing/fixtures.ts";
+import { xdpMissing } from "../../dataplane/testing/network.ts";
+import { passThrough } from "../../dataplane/testing/pass-through.ts";
+import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
+import { netnsMissing } from "../../system/netns-testing.ts";
+import { packets, vip } from "./packets.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: packets of direct: ${missing}`);
+
+const service = (states: ("up" | "down")[]) =>
+  testService(
+    "web",
+    [
+      { address: vip, port: 80, protocol: "tcp" },
+      { address: vip, port: 53, protocol: "udp" },
+    ],
+    states.map((state, i) => testBackend(i + 1, `125.12.12.${20 + i}`, null, state)),
+  );
+
+describe.skipIf(missing !== null)("packets of direct", () => {
+  let bench: Bench;
+  beforeAll(async () => {
+    bench = await Bench.create("direct", service(["up"]));
+  });
+  afterAll(() => bench?.close());
+
+  for (const fixture of [...packets, ...passThrough(vip)])
+    test(fixture.name, () => runFixture(bench, "direct", "web", fixture));
+
+  test("without the supervisor's heartbeat the kernel is asked, and the cached MAC is the second best", () => {
+    bench.heartbeat(false);
+    runFixture(bench, "direct", "web", packets[0]!);
+    bench.heartbeat(true);
+  });
+
+  test("without an eligible backend a packet is dropped by name", () => {
+    bench.commit("direct", service(["down"]));
+    const dropped = { ...packets[0]!, verdict: "drop" as const, reason: "SLUICE_DROP_NO_BACKEND" as const };
+    runFixture(bench, "direct", "web", dropped);
+    expect(bench.run(packets[0]!.input).verdict).toBe("drop");
+  });
+});

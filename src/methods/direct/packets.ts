@@ -1,0 +1,66 @@
+import type { Fixture } from "../../dataplane/testing/fixtures.ts";
+import { mac } from "../../dataplane/testing/fixtures.ts";
+import {
+  ACK,
+  FIN,
+  frame,
+  type Ip,
+  icmp,
+  ipv4,
+  RST,
+  SYN,
+  tcp,
+  tcpSegment,
+  udp,
+} from "../../dataplane/testing/frames.ts";
+
+export const vip = "125.12.12.77";
+const client = "202.20.20.20";
+const way: Ip = { source: client, target: vip };
+const web = { sourcePort: 5656, targetPort: 80 };
+const dns = { sourcePort: 5656, targetPort: 53 };
+const long = tcpSegment(way, web, ACK, 1, new Array(100).fill(9));
+
+/** In by the gateway; out with the real server's MAC as target and ours as source, the packet as it came. */
+const moved = (name: string, packet: number[]): Fixture => ({
+  name,
+  input: frame(mac.gateway, mac.director, packet),
+  verdict: "tx",
+  output: frame(mac.director, mac.backend, packet),
+});
+
+/** The VIP serves 80/tcp and 53/udp at one real server. In this order: later fragments follow first ones. */
+export const packets: Fixture[] = [
+  moved("a SYN goes to the real server's MAC with its IP packet untouched", tcp(way, web, SYN)),
+  moved("so does a segment of a connection that began elsewhere", tcp(way, web, ACK, 99, [1, 2, 3])),
+  moved("so does a FIN", tcp(way, web, FIN | ACK)),
+  moved("so does a RST", tcp(way, web, RST)),
+  moved("a TTL of one is left alone: no hop is taken", tcp({ ...way, ttl: 1 }, web, SYN)),
+  moved("IP options are left alone", tcp({ ...way, options: [1, 1, 1, 0] }, web, SYN)),
+  moved("a datagram goes there", udp(way, dns, [1, 2, 3, 4, 5])),
+  moved("a datagram without a checksum goes there without one", udp(way, dns, [1, 2, 3], false)),
+  moved("a first fragment goes there", ipv4({ ...way, id: 9, moreFragments: true }, 6, long.slice(0, 64))),
+  moved("its later fragment follows it", ipv4({ ...way, id: 9, offset: 8 }, 6, long.slice(64))),
+  {
+    name: "a later fragment whose first was not seen is dropped by name",
+    input: frame(mac.gateway, mac.director, ipv4({ ...way, id: 10, offset: 8 }, 6, long.slice(64))),
+    verdict: "drop",
+    reason: "SLUICE_DROP_FRAGMENT",
+  },
+  moved(
+    "an ICMP error about a reply goes to the backend that sent the reply",
+    icmp(
+      { source: "198.51.100.1", target: vip },
+      3,
+      4,
+      [0, 0, 0x05, 0x00],
+      tcp({ source: vip, target: client }, { sourcePort: 80, targetPort: 5656 }, ACK).slice(0, 28),
+    ),
+  ),
+  {
+    name: "half a TCP header is dropped by name",
+    input: frame(mac.gateway, mac.director, ipv4(way, 6, tcpSegment(way, web, SYN).slice(0, 8))),
+    verdict: "drop",
+    reason: "SLUICE_DROP_MALFORMED",
+  },
+];

@@ -1,0 +1,54 @@
+import type { Fixture } from "../../dataplane/testing/fixtures.ts";
+import { mac } from "../../dataplane/testing/fixtures.ts";
+import { ACK, frame, type Ip, icmp, ipv4, SYN, tcp, udp } from "../../dataplane/testing/frames.ts";
+
+export const vip = "125.12.12.77";
+export const real = "198.51.100.20";
+const director = "125.12.12.12";
+const way: Ip = { source: "202.20.20.20", target: vip, dontFragment: true };
+const web = { sourcePort: 5656, targetPort: 80 };
+const dns = { sourcePort: 5656, targetPort: 53 };
+const bytes = (count: number): number[] => new Array(count).fill(3);
+
+/** Wrapped in a header from the director to the real server; the packet as it came. */
+const wrapped = (name: string, packet: number[], outer: Partial<Ip>): Fixture => ({
+  name,
+  input: frame(mac.gateway, mac.director, packet),
+  verdict: "tx",
+  output: frame(mac.director, mac.backend, ipv4({ source: director, target: real, ttl: 64, ...outer }, 4, packet)),
+});
+
+// 1500 bytes, and with the outer header 1520: 20 more than the link carries.
+const full = tcp(way, web, ACK, 1, bytes(1460));
+
+/** The VIP serves 80/tcp and 53/udp at one real server behind a link of 1500 bytes. */
+export const packets: Fixture[] = [
+  wrapped("a SYN is wrapped untouched, with the same don't-fragment bit", tcp(way, web, SYN), {
+    dontFragment: true,
+    id: 0,
+  }),
+  wrapped("class of service and congestion bits are copied outside", tcp({ ...way, tos: 0xb9 }, web, ACK), {
+    dontFragment: true,
+    id: 0,
+    tos: 0xb9,
+  }),
+  wrapped("the inner TTL stays as it is", tcp({ ...way, ttl: 3 }, web, ACK), { dontFragment: true, id: 0 }),
+  wrapped("a datagram is wrapped", udp(way, dns, [1, 2, 3]), { dontFragment: true, id: 0 }),
+  wrapped("what just fits is wrapped", tcp(way, web, ACK, 1, bytes(1440)), { dontFragment: true, id: 0 }),
+  {
+    name: "what does not fit comes back as an ICMP error with the size that would",
+    input: frame(mac.gateway, mac.director, full),
+    verdict: "tx",
+    output: frame(
+      mac.director,
+      mac.gateway,
+      icmp({ source: vip, target: way.source, id: 0 }, 3, 4, [0, 0, 0x05, 0xc8], full.slice(0, 68)),
+    ),
+  },
+  {
+    name: "what does not fit and may be fragmented is dropped by name",
+    input: frame(mac.gateway, mac.director, tcp({ ...way, dontFragment: false }, web, ACK, 1, bytes(1460))),
+    verdict: "drop",
+    reason: "SLUICE_DROP_TOO_BIG",
+  },
+];
