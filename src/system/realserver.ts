@@ -191,7 +191,7 @@ async function unwrap(
     );
   await host.change([{ kind: "bpf-pins", path: doors.bpfDir }], owner("tunnel"));
   const attached = await doors.decap.attach(inbound, vips);
-  return `IPIP unwrapped by ${attached.describe()}`;
+  return attached.describe();
 }
 
 /** The device of the default route; null when there is none. */

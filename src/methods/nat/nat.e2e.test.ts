@@ -305,6 +305,54 @@ function whole(engine: EngineName): void {
     for (const socket of asking) socket.close();
   });
 
+  onlyNftables("helper ftp: the data connections, passive and active, follow the control connection", async () => {
+    // As much of an FTP server as the helper looks at: greets, names its passive port, dials back when told to.
+    const control = a.inside(() =>
+      listenTcp<null>(
+        "0.0.0.0",
+        2121,
+        {
+          open: (socket) => void socket.write("220 ready\r\n"),
+          data(socket, chunk) {
+            const line = chunk.toString();
+            // RFC 959: four bytes of address and two of port. 8000 is where server A greets.
+            if (line.startsWith("PASV"))
+              socket.write(`227 Entering Passive Mode (10,0,1,210,${8000 >> 8},${8000 & 255})\r\n`);
+            const port = /^PORT (\d+),(\d+),(\d+),(\d+),(\d+),(\d+)/.exec(line)?.slice(1).map(Number);
+            if (port) socket.write(`200 told ${port.slice(0, 4).join(".")} ${port[4]! * 256 + port[5]!}\r\n`);
+          },
+        },
+        () => null,
+      ),
+    );
+    closers.push(control);
+    await apply(
+      service({
+        name: "ftp",
+        helper: "ftp",
+        vips: [{ address: "125.12.12.12", port: 21, protocol: "tcp" }],
+        backends: [backend(0, "10.0.1.210", 2121)],
+        eligible: [0],
+      }),
+    );
+    const session = (await connect(client, "125.12.12.12", 21))!;
+    expect(session.who).toBe("220 ready");
+    const say = async (line: string): Promise<string> => {
+      session.socket.data.heard = "";
+      session.socket.write(`${line}\r\n`);
+      await eventually(() => session.socket.data.heard.endsWith("\r\n"));
+      return session.socket.data.heard;
+    };
+    // Passive: the server's own address is rewritten to the VIP, and the connection that is announced gets through.
+    const passive = /\(125,12,12,12,(\d+),(\d+)\)/.exec(await say("PASV"))!;
+    const announced = Number(passive[1]) * 256 + Number(passive[2]);
+    expect(await ask(client, "125.12.12.12", announced)).toMatch(/^A 202\.20\.20\.20:/);
+    // Active: the server dials the client, who sees it come from the VIP.
+    expect(await say("PORT 202,20,20,20,35,40")).toContain("200 told 202.20.20.20 9000");
+    expect(await ask(a, "202.20.20.20", 9000, 20)).toMatch(/^C 125\.12\.12\.12:20$/);
+    session.socket.terminate();
+  });
+
   test("nobody eligible: dropped and counted; the backends' own traffic goes on", async () => {
     await apply(service({ eligible: [] }));
     expect(await ask(client, "125.12.12.12", 80)).toBe("");

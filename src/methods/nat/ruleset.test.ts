@@ -1,0 +1,109 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Backend } from "../../core/backend.ts";
+import { schedulers } from "../../schedulers/list.ts";
+import type { NatService } from "./compile.ts";
+import { refreshedService, wholeTable } from "./ruleset.ts";
+import { fillSlots, hashSeed, slotCount } from "./slots.ts";
+
+const backend = (id: number, weight = 1, state: Backend["state"] = "up"): Backend => ({
+  id,
+  address: `10.0.1.${id + 1}`,
+  port: 8000,
+  weight,
+  state,
+  tier: 0,
+  tags: [],
+  load: null,
+});
+
+const service = (name: string, backends: Backend[]): NatService => ({
+  name,
+  seed: 7,
+  engine: "nftables",
+  helper: null,
+  masquerade: false,
+  vips: [{ address: "125.12.12.12", port: 80, protocol: "tcp" }],
+  backends,
+  eligible: backends.filter(({ state, weight }) => state === "up" && weight > 0).map(({ id }) => id),
+  scheduler: { name: "maglev", options: { slots: 16381 } },
+});
+
+const maglev = schedulers.find(({ name }) => name === "maglev")!;
+const rules = (text: string): string[] => text.split("\n").filter((line) => line.startsWith("add rule"));
+
+test("the rules of one service, whole", () => {
+  const one = service("web", [backend(0), backend(1, 1, "maintenance")]);
+  const text = wholeTable("sluice-t", [{ service: one, slots: [0, 0, 0], bySource: true }], null);
+  const flow = "ct original ip daddr . ct original proto-dst . ct reply ip saddr . ct reply proto-src";
+  expect(rules(text)).toEqual([
+    "add rule inet sluice-t s.web.0 counter name n.web.0.new meta l4proto { tcp, udp } dnat ip to 10.0.1.1:8000",
+    "add rule inet sluice-t s.web.1 counter name n.web.1.new meta l4proto { tcp, udp } dnat ip to 10.0.1.2:8000",
+    `add rule inet sluice-t s.web jhash ip saddr mod 3 seed 0x${hashSeed(one).toString(16)} vmap { 0 : goto s.web.0, 1 : goto s.web.0, 2 : goto s.web.0 }`,
+    "add rule inet sluice-t arriving ip daddr . meta l4proto . th dport vmap @vips4",
+    "add rule inet sluice-t own ip daddr . meta l4proto . th dport vmap @vips4",
+    `add rule inet sluice-t through meta l4proto tcp ct direction original ${flow} @cut.tcp4 reject with tcp reset`,
+    `add rule inet sluice-t through meta l4proto tcp ct direction original counter name ${flow} map @in.tcp4`,
+    `add rule inet sluice-t through meta l4proto tcp ct direction reply counter name ${flow} map @out.tcp4`,
+  ]);
+  expect(text).toContain("add element inet sluice-t vips4 { 125.12.12.12 . tcp . 80 : goto s.web }\n");
+  expect(text).toContain("delete element inet sluice-t cut.tcp4 { 125.12.12.12 . 80 . 10.0.1.1 . 8000 }\n");
+  expect(text).not.toContain("delete element inet sluice-t cut.tcp4 { 125.12.12.12 . 80 . 10.0.1.2 . 8000 }\n");
+});
+
+test("what the table holds and nobody asks for goes; counters that stay are not touched", () => {
+  const there = {
+    chains: ["arriving", "s.old", "s.old.0", "s.web"],
+    maps: [],
+    sets: [],
+    helpers: [],
+    counters: [
+      { name: "n.old.0.in", packets: 1, bytes: 1 },
+      { name: "n.web.0.in", packets: 1, bytes: 1 },
+    ],
+  };
+  const text = wholeTable("t", [{ service: service("web", [backend(0)]), slots: [0], bySource: false }], there);
+  expect(text.split("\n").filter((line) => /^delete (chain|counter)/.test(line))).toEqual([
+    "delete chain inet t s.old",
+    "delete chain inet t s.old.0",
+    "delete counter inet t n.old.0.in",
+  ]);
+});
+
+test("a refresh names no other service and no base chain", () => {
+  const text = refreshedService("t", { service: service("web", [backend(0)]), slots: [], bySource: false });
+  expect(text).toContain("add rule inet t s.web counter name n.web.none drop");
+  for (const word of ["arriving", "through", "vips4", "flush table"]) expect(text).not.toContain(word);
+});
+
+test("slots: everyone eligible and nobody else, in proportion to weights", () => {
+  const weights = fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 1, maxLength: 24 });
+  fc.assert(
+    fc.property(weights, fc.integer({ min: 0, max: 0xffffffff }), (list, seed) => {
+      const one = {
+        ...service(
+          "web",
+          list.map((weight, id) => backend(id, weight)),
+        ),
+        seed,
+      };
+      const slots = fillSlots(one, maglev);
+      const total = list.reduce((sum, weight) => sum + weight, 0);
+      expect(slots).toHaveLength(total === 0 ? 0 : slotCount(one.eligible.length));
+      for (const [id, weight] of list.entries()) {
+        const share = slots.filter((slot) => slot === id).length;
+        const due = total === 0 ? 0 : (slots.length * weight) / total;
+        expect(Math.abs(share - due)).toBeLessThanOrEqual(Math.max(2, due * 0.1));
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("the seed of a service is never 0, which nft takes as its own choice", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 0, max: 0xffffffff }), (name, seed) => {
+      expect(hashSeed({ name, seed })).toBeGreaterThan(0);
+    }),
+  );
+});
