@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { run } from "../runtime/child.ts";
@@ -53,7 +53,10 @@ export function peerCommands(names: readonly PeerName[] = peerNames): string {
     const settings = Object.entries(found.env).map(([key, value]) => `${key}='${value}' `);
     const script = `#!/bin/sh\n${settings.join("")}exec '${found.program}' "$@"\n`;
     const file = join(folder, name);
-    if (!existsSync(file)) writeFileSync(file, script, { mode: 0o755 });
+    if (existsSync(file) && readFileSync(file, "utf8") === script) continue;
+    // By a new name and a rename: another process may be running the old one just now.
+    writeFileSync(`${file}.${process.pid}`, script, { mode: 0o755 });
+    renameSync(`${file}.${process.pid}`, file);
   }
   return folder;
 }
