@@ -99,7 +99,7 @@ function chooseVictim(weights: ReadonlyMap<string, number>, downloads: readonly 
 /** (c) A backend killed in the middle of steady load, slow downloads running all the while. */
 export async function showDeath(stage: Stage, scene: Scene, say: Say): Promise<DeathResult> {
   const allowed = allowedAfter(scene);
-  const seconds = Math.ceil((BEFORE + allowed + AFTER) / 1000) + 1;
+  const seconds = (BEFORE + allowed + AFTER) / 1000 + 1;
   const downloads = await startDownloads(stage, DOWNLOADS, seconds);
   const load = await startLoad(stage, scene);
   await sleep(BEFORE);
@@ -117,7 +117,7 @@ export async function showDeath(stage: Stage, scene: Scene, say: Say): Promise<D
     allowed,
     avoidedAfter: await takenOut(stage, address, death),
     living: living.length,
-    broken: living.filter(({ whole }) => whole !== true).length,
+    broken: living.filter(({ unbroken }) => unbroken !== true).length,
   };
 }
 

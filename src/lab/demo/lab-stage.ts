@@ -4,6 +4,7 @@ import { isAlive, type ProcessId, signal, waitGone } from "../processes.ts";
 import { prepareRealServers, startDirector, startServers } from "../start.ts";
 import { findTopology } from "../topologies/index.ts";
 import { bareAddress } from "../topology.ts";
+import { SMALL_BUFFERS } from "./downloads.ts";
 import type { Scene } from "./scene.ts";
 import { askingDaemon, type Stage } from "./stage.ts";
 import { watchLab } from "./watch.ts";
@@ -33,6 +34,7 @@ async function furnish(lab: Lab, scene: Scene, say: (text: string) => void): Pro
   const director = topology.hosts.find((h) => h.role === "director" && h.director && !h.director.standby)!.name;
   const client = topology.hosts.find((h) => h.role === "client")!.name;
   const backends = topology.hosts.filter((h) => h.role === "backend");
+  await lab.shell(client, SMALL_BUFFERS);
   await startServers(lab);
   if (topology.hosts.some((h) => h.realServer)) {
     say("preparing the real servers: sluice realserver up");
