@@ -65,7 +65,7 @@ async function showMethod(method: Method, inLab: boolean, say: (text: string) =>
     return {
       method: method.name,
       where: inLab ? "lab" : "loopback",
-      describe: [],
+      ...{ describe: [], tries: [] },
       works: false,
       failures: [error instanceof Error ? error.message : String(error)],
       ...{ path: null, shares: null, death: null },

@@ -67,6 +67,45 @@ describe("a recorded redirect", () => {
   });
 });
 
+describe("a recorded request by direct routing", () => {
+  const hops = request("direct");
+
+  test("keeps its addresses and ports on every cable; only the director changes its MAC", () => {
+    const { to } = hops.find((hop) => hop.from === "director")!;
+    expect(lines(hops)).toEqual([
+      "client router 202.20.20.20:5656 > 125.12.12.77:80 GET /hop-x-1",
+      "router director 202.20.20.20:5656 > 125.12.12.77:80 GET /hop-x-1",
+      `director ${to} 202.20.20.20:5656 > 125.12.12.77:80 GET /hop-x-1`,
+      `${to} router 125.12.12.77:80 > 202.20.20.20:5656 HTTP/1.1 200 OK`,
+      "router client 125.12.12.77:80 > 202.20.20.20:5656 HTTP/1.1 200 OK",
+    ]);
+  });
+
+  test("is answered past the director, which sees the client's packets twice and nothing else", () => {
+    expect(responsePassed(hops, "director")).toBe(false);
+    expect(framesAt(hops, "director")).toBe(2 * hops.filter((hop) => hop.from === "client").length);
+  });
+});
+
+describe("a recorded request through a tunnel", () => {
+  const hops = request("tunnel");
+
+  test("crosses the router wrapped, and is answered past the director", () => {
+    const { ip, to } = hops.find((hop) => hop.from === "router" && hop.to.startsWith("real"))!;
+    const wrapped = `125.12.12.12 > ${ip.destination} [ 202.20.20.20:5656 > 125.12.12.77:80 ] GET /hop-x-1`;
+    expect(lines(hops)).toEqual([
+      "client router 202.20.20.20:5656 > 125.12.12.77:80 GET /hop-x-1",
+      "router director 202.20.20.20:5656 > 125.12.12.77:80 GET /hop-x-1",
+      `director router ${wrapped}`,
+      `router ${to} ${wrapped}`,
+      `${to} router 125.12.12.77:80 > 202.20.20.20:5656 HTTP/1.1 200 OK`,
+      "router client 125.12.12.77:80 > 202.20.20.20:5656 HTTP/1.1 200 OK",
+    ]);
+    expect(responsePassed(hops, "director")).toBe(false);
+    expect(exchanges(hops, "client")).toEqual(["TCP handshake", "HTTP request"]);
+  });
+});
+
 describe("a recorded name lookup", () => {
   const hops = request("dns");
 

@@ -86,7 +86,7 @@ describe("the judgement", () => {
     ...{ victim: "backend1", allowed: 2000, avoidedAfter: 700, living: 3, broken: 0 },
   };
   const judge = (change: Partial<DeathResult>) =>
-    failuresOf(scene, { path: null, shares: null, death: { ...death, ...change } });
+    failuresOf(scene, { tries: [], path: null, shares: null, death: { ...death, ...change } });
 
   test("finds nothing where all holds", () => expect(judge({})).toEqual([]));
 

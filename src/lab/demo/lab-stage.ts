@@ -1,12 +1,14 @@
 import { writeFileSync } from "node:fs";
+import { sleep } from "../../runtime/clock.ts";
 import { Lab } from "../lab.ts";
+import { peer, peerCommands } from "../peers.ts";
 import { isAlive, type ProcessId, signal, waitGone } from "../processes.ts";
 import { prepareRealServers, startDirector, startServers } from "../start.ts";
 import { findTopology } from "../topologies/index.ts";
 import { bareAddress } from "../topology.ts";
 import { SMALL_BUFFERS } from "./downloads.ts";
 import type { Scene } from "./scene.ts";
-import { askingDaemon, type Stage } from "./stage.ts";
+import { askingDaemon, type Stage, type Tried } from "./stage.ts";
 import { watchLab } from "./watch.ts";
 
 /** Runs the rest of its arguments with `$0` as the resolver's configuration, seen by nobody else. */
@@ -68,9 +70,35 @@ async function furnish(lab: Lab, scene: Scene, say: (text: string) => void): Pro
     },
     urls: async (path, count) => Array(count).fill(`${scene.origin}${path}`),
     kill: (server) => killServer(lab, server),
+    tries: () => tryAll(lab),
     watch: () => watchLab(lab),
     close: () => lab.down(),
   };
+}
+
+/** How long to wait for programs that must be fetched first, ms. */
+const PATIENCE = 20_000;
+
+/** The topology's own commands, one after the other. A program that cannot be had shows as exit code 127. */
+async function tryAll(lab: Lab): Promise<Tried[]> {
+  const { tries, peers = [] } = lab.topology;
+  const fetched = Promise.all(peers.map((name) => peer(name).catch(() => null)));
+  await Promise.race([fetched, sleep(PATIENCE)]);
+  const env = { PATH: `${process.env.PATH}:${peerCommands(peers)}` };
+  const tried: Tried[] = [];
+  for (const { host, command } of tries) {
+    const { code, stdout, stderr } = await lab.exec(host, ["sh", "-c", command], { env, timeout: 10_000 });
+    tried.push({
+      host,
+      command,
+      code,
+      output: [stderr, stdout]
+        .map((text) => text.trim())
+        .filter(Boolean)
+        .join("\n"),
+    });
+  }
+  return tried;
 }
 
 async function killServer(lab: Lab, host: string): Promise<number> {

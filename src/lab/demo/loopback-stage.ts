@@ -136,6 +136,7 @@ function loopbackStage(
       return Promise.all(Array.from({ length: count }, async () => `http://${await resolve()}:${url.port}${path}`));
     },
     kill: (server) => killNow(servers[Number(server.slice("backend".length)) - 1]!),
+    tries: async () => [],
     watch: null,
   };
 }

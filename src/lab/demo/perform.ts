@@ -9,10 +9,11 @@ const requestsFor = (scene: Scene): number => (scene.nameServer ? 140 : 1200);
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /** What does not hold of what was seen, as sentences. */
-export function failuresOf(scene: Scene, result: Pick<MethodResult, "path" | "shares" | "death">): string[] {
-  const { path, shares, death } = result;
+export function failuresOf(scene: Scene, result: Pick<MethodResult, "tries" | "path" | "shares" | "death">): string[] {
+  const { tries, path, shares, death } = result;
   const found: string[] = [];
   const must = (holds: boolean, otherwise: string) => holds || found.push(otherwise);
+  for (const { command, code } of tries) must(code === 0 || code === 127, `${command}: exit code ${code}`);
   if (path) {
     must(path.roundTrips >= 2, `the captured path is not whole: ${path.roundTrips} round trips`);
     const expected = !scene.method.traits.seesResponses;
@@ -43,6 +44,7 @@ export async function perform(stage: Stage, scene: Scene, say: (text: string) =>
     method: scene.method.name,
     where: stage.watch ? "lab" : "loopback",
     describe: [],
+    tries: [],
     works: false,
     failures: [],
     path: null,
@@ -55,6 +57,7 @@ export async function perform(stage: Stage, scene: Scene, say: (text: string) =>
     if (stage.watch) {
       say("capturing one request on every cable");
       result.path = await showPath(stage, scene, await stage.watch());
+      result.tries = await stage.tries();
     }
     const requests = requestsFor(scene);
     say(`sending ${requests} requests`);

@@ -2,6 +2,7 @@ import type { MethodName } from "../../core/service.ts";
 import type { HopView } from "./journey.ts";
 import type { Losses } from "./losses.ts";
 import type { Share } from "./shares.ts";
+import type { Tried } from "./stage.ts";
 
 /** The path of one request, as captured. */
 export interface PathResult {
@@ -45,6 +46,8 @@ export interface MethodResult {
   works: boolean;
   /** What did not hold, as sentences; empty when all did. */
   failures: string[];
+  /** The lab's own commands, as they would be typed. */
+  tries: Tried[];
   path: PathResult | null;
   shares: SharesResult | null;
   death: DeathResult | null;

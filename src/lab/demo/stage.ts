@@ -26,6 +26,16 @@ export function askingDaemon(instance: string): Pick<Stage, "events" | "describe
   };
 }
 
+/** A command that the topology offers for trying it, and what it printed. */
+export interface Tried {
+  host: string;
+  command: string;
+  /** Standard output and error, without the line's end. */
+  output: string;
+  /** 127: this machine lacks the program. */
+  code: number;
+}
+
 /** Where a method is shown: a lab, or this host's loopback. Servers and Sluice run on it. */
 export interface Stage {
   /** What its daemon says of its way: `xdp native on eth0`. */
@@ -46,6 +56,8 @@ export interface Stage {
   kill(server: string): Promise<number>;
   /** What the daemon has recorded. */
   events(): Promise<Recorded[]>;
+  /** Runs what the topology offers for trying it. */
+  tries(): Promise<Tried[]>;
   /** Captures on every cable; null where nothing can be captured. */
   watch: (() => Promise<Watch>) | null;
   /** The host that Sluice runs on, and the one that clients run on, as captures name them. */

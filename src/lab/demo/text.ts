@@ -1,5 +1,6 @@
 import { latencyText } from "../../observe/events.ts";
 import type { DeathResult, DemoReport, MethodResult, PathResult, SharesResult } from "./result.ts";
+import type { Tried } from "./stage.ts";
 
 const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
 
@@ -31,6 +32,16 @@ function pathText(path: PathResult): string[] {
   ];
 }
 
+/** At most this many lines of a command's output are shown. */
+const MOST_LINES = 20;
+
+const triedText = ({ host, command, output, code }: Tried): string[] => [
+  `  ${host}$ ${command}`,
+  ...(code === 127 ? ["(this machine has no such program)"] : output.split("\n").slice(0, MOST_LINES))
+    .filter((line) => line.trim() !== "")
+    .map((line) => `    ${line.replace(/\t+/g, "  ")}`),
+];
+
 const sharesText = ({ backends, requests, error }: SharesResult): string[] => [
   `  ${requests} requests, share error ${error.toFixed(1)} points:`,
   ...aligned(
@@ -60,6 +71,7 @@ export function methodText(result: MethodResult): string {
   const { path, shares, death, failures } = result;
   const lines = [
     `${[result.method, ...result.describe].join(", ")} (${result.where}, ${result.took.toFixed(1)} s)`,
+    ...result.tries.flatMap(triedText),
     ...(path ? pathText(path) : []),
     ...(shares ? sharesText(shares) : []),
     ...(death ? deathText(death) : []),
