@@ -56,7 +56,7 @@ tool("types", bin("tsc"), ["-p", "."]);
 tool("lint and format", bin("biome"), ["ci", "--error-on-warnings", "."]);
 step("rooms, doors and file sizes", judgeTree(trackedFiles()).join("\n"));
 if (!process.argv.includes("--static")) {
-  tests("unit tests", ["src", "test/static", "test/golden"], ["--timeout=20000"]);
+  tests("unit tests", ["src", "test/static", "test/golden", "test/tools"], ["--timeout=20000"]);
   tests("end-to-end tests", ["test/e2e"], ["--timeout=120000"]);
   if (process.argv.includes("--long")) tests("long tests", ["test/long"], ["--timeout=1200000"]);
 }
