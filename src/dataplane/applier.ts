@@ -1,10 +1,10 @@
 import type { HostChange } from "../core/host-change.ts";
-import type { Applier, Doors, KernelCounts, Prepared } from "../core/method.ts";
+import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/method.ts";
 import { configProblem, type Problem, SluiceError, toProblem } from "../core/problem.ts";
 import { sleep } from "../runtime/clock.ts";
 import { addresses } from "../system/ip.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
-import { createCheckPath } from "./check-path.ts";
+import { type CheckPath, createCheckPath } from "./check-path.ts";
 import { addTraffic, noTraffic, type Traffic } from "./counting.ts";
 import { Held } from "./held.ts";
 import { Plane, stateKey } from "./plane.ts";
@@ -19,6 +19,7 @@ interface Shared {
   upkeep: Upkeep;
   /** Devices that each method needs attached. */
   needs: Map<ForwardName, Set<string>>;
+  check?: CheckPath;
 }
 
 /** One plane per instance and process: the methods that forward share it. */
@@ -71,11 +72,12 @@ class XdpApplier implements Applier<PlaneService> {
       const lacks = plane.lacks(this.#forward, next);
       if (lacks) return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `The data plane holds no ${lacks}.`)];
       plane.ownAddresses = await ownAddresses();
-      await this.#ground.widen(groundChanges(next, this.#doors.facts, this.#forward));
+      const facts = remembering(this.#doors.facts);
+      await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
-      const devices = devicesOf(next, this.#doors.facts);
+      const devices = devicesOf(next, facts);
       fresh.push(...(await plane.attach(devices)));
-      await this.#vips.widen(this.#vipChanges(next));
+      await this.#vips.widen(this.#vipChanges(next, facts));
       return { commit: () => this.#commit(next, devices), abort: () => this.#abort(fresh) };
     } catch (thrown) {
       await this.#abort(fresh);
@@ -83,8 +85,8 @@ class XdpApplier implements Applier<PlaneService> {
     }
   }
 
-  #vipChanges(services: readonly PlaneService[]): HostChange[] {
-    return this.#role === "active" ? vipChanges(services, this.#doors.facts) : [];
+  #vipChanges(services: readonly PlaneService[], facts = this.#doors.facts): HostChange[] {
+    return this.#role === "active" ? vipChanges(services, facts) : [];
   }
 
   async #learn(services: readonly PlaneService[]): Promise<void> {
@@ -110,6 +112,7 @@ class XdpApplier implements Applier<PlaneService> {
     for (const device of before) if (!needed.has(device)) plane.entry.detach(device);
     await this.#vips.settle();
     await this.#ground.settle();
+    await this.#shared.check?.follow();
   }
 
   async #abort(fresh: readonly string[]): Promise<void> {
@@ -157,7 +160,7 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   describe(): string[] {
-    return this.#plane.entry.describe();
+    return this.#plane.describe();
   }
 
   probe(service: string, backend: number): ReturnType<NonNullable<Applier<PlaneService>["probe"]>> {
@@ -172,7 +175,7 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   async joinChecker(pid: number): Promise<void> {
-    await createCheckPath(this.#plane, { pid });
+    this.#shared.check = await createCheckPath(this.#plane, { pid });
   }
 
   async release(): Promise<void> {
@@ -189,9 +192,25 @@ class XdpApplier implements Applier<PlaneService> {
     needs.delete(this.#forward);
     if (plane.services.size > 0) return;
     upkeep.stop();
+    await this.#shared.check?.close();
     plane.destroy();
     shared.delete(this.#doors.bpfDir);
   }
+}
+
+/** Facts that ask the kernel once for each address: a prepare asks for the same ones again and again. */
+function remembering(facts: HostFacts): HostFacts {
+  const routes = new Map<string, ReturnType<HostFacts["route"]>>();
+  const devices = new Map<string, string | null>();
+  const once = <T>(known: Map<string, T>, key: string, ask: (key: string) => T): T => {
+    if (!known.has(key)) known.set(key, ask(key));
+    return known.get(key)!;
+  };
+  return {
+    instance: facts.instance,
+    route: (address) => once(routes, address, (key) => facts.route(key)),
+    deviceOf: (address) => once(devices, address, (key) => facts.deviceOf(key)),
+  };
 }
 
 /** Addresses that the host has as its own, with a network; a VIP is a /32. */

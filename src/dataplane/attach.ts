@@ -9,7 +9,6 @@ import {
   pin,
   updateElement,
   updateLink,
-  type XdpMode,
 } from "../system/libbpf.ts";
 import { closeFd, ifindexOf } from "../system/net.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
@@ -22,7 +21,6 @@ const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value)
 export class Entry {
   readonly #pins: Pins;
   readonly #object: BpfObject;
-  readonly #modes = new Map<string, XdpMode | "as before">();
 
   /** Loads the entry program; its table of places is shared with an earlier or other loader by its pin. */
   constructor(pins: Pins) {
@@ -53,20 +51,14 @@ export class Entry {
     if (index === 0) throw bpfError("SLUICE_BPF_ATTACH", `there is no interface ${device}`);
     if (this.#adopt(device, index)) return false;
     const program = this.#object.programFd("entry");
-    let mode: XdpMode = "native";
-    let link = linkXdp(program, index, mode);
-    const native = link;
-    if (link < 0) {
-      mode = "generic";
-      link = linkXdp(program, index, mode);
-    }
+    const native = linkXdp(program, index, "native");
+    const link = native >= 0 ? native : linkXdp(program, index, "generic");
     if (link < 0) {
       const why = errnoText(-link);
       throw bpfError("SLUICE_BPF_ATTACH", `interface ${device}: ${why} (native: ${errnoText(-native)})`);
     }
     pin(link, this.#pins.link(device));
     closeFd(link);
-    this.#modes.set(device, mode);
     return true;
   }
 
@@ -80,7 +72,6 @@ export class Entry {
     // Its interface has gone and another of that name has come: the pin holds nothing.
     else unlinkSync(path);
     closeFd(link);
-    if (same && !this.#modes.has(device)) this.#modes.set(device, "as before");
     return same;
   }
 
@@ -96,12 +87,6 @@ export class Entry {
   detach(device: string): void {
     const path = this.#pins.link(device);
     if (existsSync(path)) unlinkSync(path);
-    this.#modes.delete(device);
-  }
-
-  /** `xdp native on eth0` for each device. */
-  describe(): string[] {
-    return [...this.#modes].map(([device, mode]) => `xdp ${mode} on ${device}`);
   }
 
   close(): void {

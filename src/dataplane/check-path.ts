@@ -14,6 +14,8 @@ import { devices } from "./routes.ts";
 export interface CheckPath {
   /** The director's end of the veth pair. */
   device: string;
+  /** Gives the checker the director's addresses towards backends that have come since. */
+  follow(): Promise<void>;
   /** Removes the pair. It also goes by itself with the checker's namespace. */
   close(): Promise<void>;
 }
@@ -27,6 +29,11 @@ async function must(command: readonly string[], input?: string): Promise<void> {
   const message = `${command.join(" ")}: ${done.stderr.trim()}`;
   throw new SluiceError({ code: "SLUICE_HOST_COMMAND", severity: "error", source: "kernel", path: [], message });
 }
+
+/** The director's own addresses towards its backends. */
+const sourcesOf = (plane: Plane): string[] => [
+  ...new Set([...plane.routes.values()].filter((r) => !r.local && r.source).map((r) => r.source)),
+];
 
 /** Names of the pair: at most 15 bytes, the same for an instance at every start, so a stale pair is found. */
 function namesOf(plane: Plane): { outer: string; inner: string } {
@@ -51,11 +58,18 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
   await must(["ethtool", "-K", outer, "tx", "off"]);
   await must(["ethtool", "-K", inner, "tx", "off"]);
   await must(["ip", "link", "set", inner, "netns", String(checker.pid)]);
-  const sources = [...new Set([...plane.routes.values()].filter((r) => !r.local && r.source).map((r) => r.source))];
+  const held = new Set<string>();
+  const addSources = (): string[] =>
+    sourcesOf(plane)
+      .filter((address) => !held.has(address))
+      .map((address) => {
+        held.add(address);
+        return `address add ${address}/32 dev ${inner}`;
+      });
   const batch = [
     "link set lo up",
     `link set ${inner} up`,
-    ...sources.map((address) => `address add ${address}/32 dev ${inner}`),
+    ...addSources(),
     `neigh replace ${GATEWAY} dev ${inner} lladdr ${macText(ends.outer.mac)} nud permanent`,
     `route replace default via ${GATEWAY} dev ${inner} onlink`,
   ];
@@ -74,6 +88,10 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
   plane.setFlag(ControlFlag.CONTROL_CHECKS, true);
   return {
     device: outer,
+    follow: async () => {
+      const lines = addSources();
+      if (lines.length > 0) await run([...inside, "ip", "-force", "-batch", "-"], { input: `${lines.join("\n")}\n` });
+    },
     close: async () => {
       plane.setFlag(ControlFlag.CONTROL_CHECKS, false);
       await run(["ip", "link", "del", outer]);

@@ -15,6 +15,7 @@ import { Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { decapConfig, decapCount } from "./generated/layout.ts";
 import { pinsOf, removePinned } from "./pins.ts";
+import { devices } from "./routes.ts";
 
 const maps = ["decap_settings", "decap_counts", "decap_sources", "decap_vips"] as const;
 const zero = new Uint8Array(4);
@@ -54,10 +55,10 @@ export async function attachDecap(options: {
   updateElement(object.mapFd("decap_settings"), zero, config);
   entry.plug("PLACE_DECAP", object.programFd("decap"));
   entry.attach(options.device);
-  const described = entry.describe().join(", ");
+  const mode = (await devices()).get(options.device)?.xdp ?? "gone";
   object.close();
   entry.close();
-  return { describe: () => `decapsulation by ${described}` };
+  return { describe: () => `decapsulation by xdp ${mode} on ${options.device}` };
 }
 
 /** Packets that this host has unwrapped, and those it left alone; null when decapsulation is not set up. */

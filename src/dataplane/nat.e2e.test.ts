@@ -31,7 +31,7 @@ describe.skipIf(missing !== null)("nat on XDP", () => {
       await programs.server(host, `b${last}`, `10.0.1.${last}`, 8000);
     }
     client = await programs.client(net.host("client"));
-  });
+  }, 60_000);
   afterAll(async () => {
     await programs.stop();
     net.remove();

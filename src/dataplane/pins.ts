@@ -39,7 +39,10 @@ export function makePins(pins: Pins): void {
 /** Devices that have a pinned link. */
 export function pinnedDevices(pins: Pins): string[] {
   const folder = join(pins.root, "links");
-  return existsSync(folder) ? readdirSync(folder).map((name) => name.replaceAll(":", ".")) : [];
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .map((name) => name.replaceAll(":", "."))
+    .sort();
 }
 
 /** Maps of another layout: left behind by another version whose programs have been replaced. */

@@ -59,6 +59,7 @@ export class Plane {
   readonly routes = new Map<string, Route>();
   readonly #object: BpfObject;
   readonly #names = new Map<number, string>();
+  readonly #modes = new Map<string, string | null>();
   readonly #serviceNumbers = new Numbers(Limit.MAX_SERVICES);
   readonly #backendNumbers = new Numbers(Limit.MAX_BACKENDS);
   /** Addresses that the host holds for itself: a stray fragment to them is the kernel's business. */
@@ -80,6 +81,8 @@ export class Plane {
     this.counting = new Counting(this.#object.mapFd("backend_counts"), this.#object.mapFd("drop_counts"));
     this.checkPorts = new CheckPorts(this.memory);
     setWord(this.memory.control_words, 0, layout.control.flowMask, Limit.FLOW_BUCKETS - 1);
+    // The checker of an earlier daemon died with it.
+    this.setFlag(ControlFlag.CONTROL_CHECKS, false);
     this.beat();
     this.#adopt();
     this.entry.plug("PLACE_BALANCE", this.#object.programFd("balance"));
@@ -286,9 +289,8 @@ export class Plane {
   }
 
   /** One round of what only time moves: gives up the dead, closes windows, settles slots, retires the drained. */
-  settleRound(): void {
+  settleRound(time = now()): void {
     const all = [...this.services.values()];
-    const time = now();
     const moved = all.filter((state) => {
       const abandoned = state.abandon(time);
       const closed = phases.closeWindows(state.slots, time, state.idle, time - state.sinceFull);
@@ -339,6 +341,7 @@ export class Plane {
       this.writeDevice(link.index, link.mac);
       if (this.entry.attach(name)) fresh.push(name);
     }
+    for (const [name, { xdp }] of await devices()) this.#modes.set(name, xdp);
     return fresh;
   }
 
@@ -353,6 +356,11 @@ export class Plane {
       this.writeDevice(link.index, link.mac);
       if (!this.entry.attachedTo(name, link.index)) this.entry.attach(name);
     }
+  }
+
+  /** `xdp native on eth0`, for every device we are attached to. */
+  describe(): string[] {
+    return this.entry.devices.map((name) => `xdp ${this.#modes.get(name) ?? "gone"} on ${name}`);
   }
 
   deviceName = (index: number): string | undefined => this.#names.get(index);

@@ -16,7 +16,12 @@ export interface Device {
   index: number;
   mtu: number;
   mac: Uint8Array;
+  /** How an XDP program is attached; null when none is. */
+  xdp: "native" | "generic" | "offloaded" | null;
 }
+
+/** IFLA_XDP_ATTACHED of <linux/if_link.h>: driver, skb, hardware. */
+const xdpModes: Record<number, Device["xdp"]> = { 1: "native", 2: "generic", 3: "offloaded" };
 
 interface RouteRow {
   type?: string;
@@ -24,6 +29,15 @@ interface RouteRow {
   dev?: string;
   gateway?: string;
   prefsrc?: string;
+}
+
+interface LinkRow {
+  ifname: string;
+  ifindex: number;
+  mtu: number;
+  address?: string;
+  link_type: string;
+  xdp?: { mode: number };
 }
 
 /** ip(8) in batch mode prints one JSON array per answer, one after the other. */
@@ -53,13 +67,12 @@ export async function routesTo(addresses: readonly string[]): Promise<Map<string
 /** Every Ethernet device of this network namespace, by name. */
 export async function devices(): Promise<Map<string, Device>> {
   const done = await run(["ip", "-json", "link", "show"]);
-  const rows = arrays<{ ifname: string; ifindex: number; mtu: number; address?: string; link_type: string }>(
-    done.stdout,
-  );
+  const rows = arrays<LinkRow>(done.stdout);
   const found = new Map<string, Device>();
   for (const row of rows) {
     const mac = row.link_type === "ether" ? parseMac(row.address ?? "") : null;
-    if (mac) found.set(row.ifname, { index: row.ifindex, mtu: row.mtu, mac });
+    if (mac)
+      found.set(row.ifname, { index: row.ifindex, mtu: row.mtu, mac, xdp: xdpModes[row.xdp?.mode ?? 0] ?? null });
   }
   return found;
 }

@@ -46,7 +46,7 @@ describe.skipIf(missing !== null)("tunnel", () => {
       await programs.server(host, name, VIP, 80);
     }
     client = await programs.client(net.host("client"));
-  });
+  }, 60_000);
   afterAll(async () => {
     await programs.stop();
     net.remove();

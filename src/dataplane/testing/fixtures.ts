@@ -31,6 +31,15 @@ export const mac = {
   stranger: "02:00:00:00:00:99",
 };
 
+/** Every backend's own: its last byte is that of the address; that of `mac.backend` is 20. */
+const macOf = (address: string): Uint8Array => {
+  const bytes = parseMac(mac.backend)!;
+  const last = toBytes16(address)[15]!;
+  // The fixtures' single backends end in .20 and .210.
+  if (last < 200) bytes[5] = last;
+  return bytes;
+};
+
 const verdicts = ["aborted", "drop", "pass", "tx", "redirect"] as const;
 
 /** A plane in a namespace of its own, whose one way in and out is `eth0`, and one backend with a known link address. */
@@ -79,14 +88,15 @@ export class Bench {
   commit(forward: ForwardName, service: PlaneService, mtu = 1500): void {
     const { memory } = this.plane;
     this.plane.commit(forward, [service]);
-    const hop = elementBytes(memory.next_hops, 100);
-    hop.set(parseMac(mac.backend)!, nextHop.target);
-    hop.set(parseMac(mac.director)!, nextHop.source);
-    setWord(memory.next_hops, 100, nextHop.mtu, mtu);
-    setWord(memory.next_hops, 100, nextHop.ifindex, this.#index);
     for (const one of this.plane.mustHave(forward, service.name).locals.values()) {
+      const number = 100 + one.number;
+      const hop = elementBytes(memory.next_hops, number);
+      hop.set(macOf(one.address), nextHop.target);
+      hop.set(parseMac(mac.director)!, nextHop.source);
+      setWord(memory.next_hops, number, nextHop.mtu, mtu);
+      setWord(memory.next_hops, number, nextHop.ifindex, this.#index);
       elementBytes(memory.backends, one.number).set(toBytes16("125.12.12.12"), backend.source);
-      setWord(memory.backends, one.number, backend.nextHop, 100);
+      setWord(memory.backends, one.number, backend.nextHop, number);
     }
   }
 

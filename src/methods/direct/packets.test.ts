@@ -24,7 +24,7 @@ describe.skipIf(missing !== null)("packets of direct", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("direct", service(["up"]));
-  });
+  }, 60_000);
   afterAll(() => bench?.close());
 
   for (const fixture of [...packets, ...passThrough(vip)])

@@ -18,7 +18,7 @@ describe.skipIf(missing !== null)("packets of nat", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("nat", testService("web", [tcpVip, udpVip], [testBackend(1, real.address, real.port)]));
-  });
+  }, 60_000);
   afterAll(() => bench?.close());
 
   for (const fixture of packets) test(fixture.name, () => runFixture(bench, "nat", "web", fixture));
@@ -51,7 +51,7 @@ describe.skipIf(missing !== null)("packets that nat must not touch", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("nat", testService("web", [tcpVip], [testBackend(1, real.address, real.port)]));
-  });
+  }, 60_000);
   afterAll(() => bench?.close());
 
   for (const fixture of passThrough(vip)) test(fixture.name, () => runFixture(bench, "nat", "web", fixture));

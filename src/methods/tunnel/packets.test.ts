@@ -19,7 +19,7 @@ describe.skipIf(missing !== null)("packets of tunnel", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("tunnel", testService("web", vips, [testBackend(1, real, null)]));
-  });
+  }, 60_000);
   afterAll(() => bench?.close());
 
   for (const fixture of [...packets, ...passThrough(vip)])

@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { BackendState } from "../core/backend.ts";
+import { now } from "../runtime/clock.ts";
+import { netnsMissing } from "../system/netns-testing.ts";
+import { unsettled } from "./phases.ts";
+import { testBackend, testService } from "./testing/doors.ts";
+import { Bench, mac } from "./testing/fixtures.ts";
+import { ACK, FIN, frame, RST, SYN, tcp, udp } from "./testing/frames.ts";
+import { xdpMissing } from "./testing/network.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: flows over changes: ${missing}`);
+const VIP = "125.12.12.77";
+const IDS = [1, 2, 3, 4, 5];
+
+/** A service of few slots, so that a change opens many flows' slots. */
+const serviceOf = (states: ReadonlyMap<number, BackendState>) => ({
+  ...testService(
+    "web",
+    [
+      { address: VIP, port: 80, protocol: "tcp" as const },
+      { address: VIP, port: 80, protocol: "udp" as const },
+    ],
+    [...states].map(([id, state]) => testBackend(id, `125.12.12.${20 + id}`, null, state)),
+  ),
+  slots: 251,
+});
+
+interface Flow {
+  port: number;
+  isn: number;
+  sent: number;
+  backend: number;
+}
+
+/** One history: real packets through the real program, changes by the real supervisor's side. */
+class World {
+  readonly bench: Bench;
+  readonly states = new Map<number, BackendState>();
+  readonly flows: Flow[] = [];
+  #port: number;
+
+  constructor(bench: Bench, port: number) {
+    this.bench = bench;
+    this.#port = port;
+    for (const id of [1, 2, 3]) this.states.set(id, "up");
+    this.commit();
+  }
+
+  commit(): void {
+    this.bench.commit("direct", serviceOf(this.states));
+  }
+
+  /** Where the packet went: the backend's id, or null when it was dropped. */
+  send(flow: Pick<Flow, "port">, flags: number, sequence: number): number | null {
+    const ports = { sourcePort: flow.port, targetPort: 80 };
+    const packet = tcp({ source: "202.20.20.20", target: VIP }, ports, flags, sequence);
+    const { verdict, output } = this.bench.run(frame(mac.gateway, mac.director, packet));
+    return verdict === "tx" ? output[5]! - 20 : null;
+  }
+
+  open(): void {
+    const flow = { port: this.#port++, isn: (this.#port * 2654435761) >>> 0, sent: 1, backend: 0 };
+    const chosen = this.send(flow, SYN, flow.isn);
+    if (chosen === null) return;
+    expect(this.states.get(chosen)).toBe("up");
+    // A SYN sent again goes where the first one went.
+    expect(this.send(flow, SYN, flow.isn)).toBe(chosen);
+    this.flows.push({ ...flow, backend: chosen });
+    this.speak(this.flows.length - 1);
+  }
+
+  speak(i: number): void {
+    const flow = this.flows[i % Math.max(1, this.flows.length)];
+    if (!flow) return;
+    expect(this.send(flow, ACK, (flow.isn + flow.sent) >>> 0)).toBe(flow.backend);
+    flow.sent += 1000;
+  }
+
+  everybody(): void {
+    this.flows.forEach((_, i) => {
+      this.speak(i);
+    });
+  }
+
+  /** All flows are heard within the idle time, and then it has passed: windows close, and settle where they may. */
+  age(): void {
+    this.everybody();
+    this.bench.plane.settleRound(now() + 3_600_000);
+  }
+
+  set(id: number, state: BackendState | null): void {
+    if (state === null) this.states.delete(id);
+    else this.states.set(id, state);
+    if (![...this.states.values()].includes("up")) this.states.set(id, "up");
+    this.commit();
+  }
+}
+
+describe.skipIf(missing !== null)("flows over changes", () => {
+  let bench: Bench;
+  let history = 0;
+  beforeAll(async () => {
+    bench = await Bench.create("direct", serviceOf(new Map([[1, "up"]])));
+  }, 60_000);
+  afterAll(() => bench?.close());
+
+  /** A fresh service for each history: the old one's flows go with it. */
+  const world = (): World => {
+    bench.plane.commit("direct", []);
+    return new World(bench, 1024 + (history++ % 60) * 1000);
+  };
+
+  test("no history of additions, removals, drains and recoveries moves an established TCP flow", () => {
+    const id = fc.constantFrom(...IDS);
+    const action = fc.oneof(
+      { weight: 6, arbitrary: fc.constant({ do: "open" as const }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant("speak" as const), i: fc.nat(200) }) },
+      { weight: 3, arbitrary: fc.record({ do: fc.constant("up" as const), id }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant("draining" as const), id }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant("remove" as const), id }) },
+      { weight: 2, arbitrary: fc.constant({ do: "age" as const }) },
+    );
+    const property = fc.property(fc.array(action, { minLength: 5, maxLength: 40 }), (actions) => {
+      const w = world();
+      for (let i = 0; i < 20; i++) w.open();
+      for (const step of actions) {
+        if (step.do === "open") w.open();
+        else if (step.do === "speak") w.speak(step.i);
+        else if (step.do === "age") w.age();
+        else w.set(step.id, step.do === "remove" ? null : step.do);
+      }
+      w.everybody();
+    });
+    fc.assert(property, { numRuns: 25 });
+  }, 60_000);
+
+  test("slots settle again when the flows of before have gone, and drained backends leave", () => {
+    const w = world();
+    for (let i = 0; i < 60; i++) w.open();
+    w.set(1, null);
+    w.set(4, "up");
+    const state = bench.plane.mustHave("direct", "web");
+    expect(unsettled(state.slots)).toBeGreaterThan(0);
+    w.age();
+    expect([...state.locals.values()].filter(({ id }) => id === null)).toHaveLength(1);
+    for (const flow of w.flows) w.send(flow, RST, flow.isn + flow.sent);
+    // Closed cells live until their idle time has passed: make it pass for all of them.
+    bench.plane.commit("direct", []);
+    w.flows.length = 0;
+    w.commit();
+    expect(unsettled(bench.plane.mustHave("direct", "web").slots)).toBe(0);
+  });
+
+  test("a backend that is down keeps its flows for a few seconds, then they go on to another", () => {
+    const w = world();
+    for (let i = 0; i < 40; i++) w.open();
+    const mine = w.flows.filter(({ backend }) => backend === 1);
+    expect(mine.length).toBeGreaterThan(0);
+    w.set(1, "down");
+    for (const flow of mine) expect(w.send(flow, ACK, flow.isn + 1)).toBe(1);
+    expect(w.send({ port: 60_999 }, SYN, 5)).not.toBe(1);
+    bench.plane.settleRound(now() + 10_000);
+    for (const flow of mine) expect(w.send(flow, ACK, flow.isn + 1)).not.toBe(1);
+    for (const flow of w.flows) if (flow.backend !== 1) expect(w.send(flow, ACK, flow.isn + 1)).toBe(flow.backend);
+  });
+
+  test("a FIN closes a flow, and the port's next connection is a new one", () => {
+    const w = world();
+    for (let i = 0; i < 40; i++) w.open();
+    w.set(1, "draining");
+    const [flow] = w.flows.filter(({ backend }) => backend === 1);
+    w.speak(w.flows.indexOf(flow!));
+    expect(w.send(flow!, FIN | ACK, flow!.isn + flow!.sent)).toBe(1);
+    expect(w.send(flow!, ACK, flow!.isn + flow!.sent + 1)).toBe(1);
+    expect(w.send(flow!, SYN, 77)).not.toBe(1);
+  });
+
+  test("a SYN forged with the ports of an older, silent flow does not take that flow away", () => {
+    const w = world();
+    const ports = Array.from({ length: 120 }, (_, i) => 30_000 + i);
+    const before = ports.map((port) => w.send({ port }, ACK, 0x7000_0000));
+    w.set(4, "up");
+    w.set(5, "up");
+    const forged = ports.map((port) => w.send({ port }, SYN, 1000));
+    expect(forged).not.toEqual(before);
+    // The older flow's numbers are not those of the forged handshake: it is known by that.
+    expect(ports.map((port) => w.send({ port }, ACK, 0x7000_0000))).toEqual(before);
+  });
+
+  test("a UDP flow keeps its backend while it speaks, and leaves one that is down at once", () => {
+    const w = world();
+    const ask = (port: number): number => {
+      const packet = udp({ source: "202.20.20.20", target: VIP }, { sourcePort: port, targetPort: 80 }, [1]);
+      return bench.run(frame(mac.gateway, mac.director, packet)).output[5]! - 20;
+    };
+    const ports = Array.from({ length: 60 }, (_, i) => 20_000 + i);
+    const first = ports.map(ask);
+    w.set(1, "draining");
+    expect(ports.map(ask)).toEqual(first);
+    w.set(1, "down");
+    ports.forEach((port, i) => {
+      if (first[i] === 1) expect(ask(port)).not.toBe(1);
+      else expect(ask(port)).toBe(first[i]!);
+    });
+  });
+});
