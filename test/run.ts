@@ -53,7 +53,7 @@ function tests(name: string, paths: string[], args: string[]): void {
 }
 
 tool("types", bin("tsc"), ["-p", "."]);
-tool("lint and format", bin("biome"), ["ci", "--error-on-warnings", "."]);
+tool("lint and format", bin("biome"), ["ci", "--colors=off", "--error-on-warnings", "."]);
 step("rooms, doors and file sizes", judgeTree(trackedFiles()).join("\n"));
 if (!process.argv.includes("--static")) {
   tests("unit tests", ["src", "test/static", "test/golden", "test/tools"], ["--timeout=20000"]);

@@ -54,6 +54,7 @@ async function runDaemon(options: RunOptions): Promise<void> {
     await assembled.supervisor.stop(true).catch(() => {});
     refuse(problems, problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
   }
+  for (const { code, message } of await assembled.sweep()) assembled.log("warn", message, { code });
   const api = serveApi(instance, assembled, file);
   banner(assembled, file, instance);
   onSignals(assembled, api, instance, file, options.keep === true);

@@ -14,6 +14,8 @@ export interface Assembled {
   supervisor: Supervisor;
   events: EventLog;
   log: Log;
+  /** Undoes what an earlier daemon of the instance had set and this one has not asked for. */
+  sweep(): Promise<Problem[]>;
 }
 
 /** Puts a supervisor together for an instance whose lock is held. Starts nothing. */
@@ -35,7 +37,7 @@ export function assemble(instance: Instance, config: Config, options: { standby:
   });
   const workers = config.workers ?? navigator.hardwareConcurrency;
   const supervisor = new Supervisor({ instance, catalog, events, doorsOf, workers, standby: options.standby });
-  return { supervisor, events, log };
+  return { supervisor, events, log, sweep: host.sweep };
 }
 
 /** How loud an event is: what costs somebody service is a warning. */

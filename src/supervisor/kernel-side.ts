@@ -88,6 +88,11 @@ export class KernelSide {
     });
   }
 
+  /** Resolves when every refresh asked for so far has been done. */
+  async idle(): Promise<void> {
+    await this.#queue;
+  }
+
   /** Joins a VIP checker's private network to the data plane: one of the appliers that can does it for all. */
   async join(pid: number): Promise<void> {
     for (const applier of this.#appliers.values())

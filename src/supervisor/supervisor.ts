@@ -104,8 +104,14 @@ export class Supervisor {
     await this.#firstVerdicts(({ service }) => methodOf(service.method).traits.checks === "backend");
     const problems = await this.#alone(() => this.#applyTolerant(config, bundle));
     orphans.release();
-    if (problems.length === 0) await this.#firstVerdicts(() => true);
-    return problems;
+    if (problems.length > 0) return problems;
+    // Tables are filled once, from all first verdicts: a table that grows backend by backend opens windows for nobody,
+    // and two directors that start beside each other would not choose alike.
+    await this.#firstVerdicts(() => true);
+    this.#starting = false;
+    for (const entry of this.book.entries.values()) this.#refresh(entry);
+    await this.kernel.idle();
+    return [];
   }
 
   /** A new revision, whole or not at all. Returns the problems that refused it. */
@@ -254,7 +260,13 @@ export class Supervisor {
 
   #spread(entry: Entry): void {
     this.workers.tell(entry.snapshot);
-    if (this.revision && this.kernel.methodOf(entry)) void this.kernel.refresh(entry, this.revision);
+    this.#refresh(entry);
+  }
+
+  #starting = true;
+
+  #refresh(entry: Entry): void {
+    if (this.revision && !this.#starting && this.kernel.methodOf(entry)) void this.kernel.refresh(entry, this.revision);
   }
 
   #workerEvent(event: EventBody): void {
