@@ -1,5 +1,4 @@
 import { writeFileSync } from "node:fs";
-import { sleep } from "../../runtime/clock.ts";
 import { Lab } from "../lab.ts";
 import { peer, peerCommands } from "../peers.ts";
 import { isAlive, type ProcessId, signal, waitGone } from "../processes.ts";
@@ -82,8 +81,11 @@ const PATIENCE = 20_000;
 /** The topology's own commands, one after the other. A program that cannot be had shows as exit code 127. */
 async function tryAll(lab: Lab): Promise<Tried[]> {
   const { tries, peers = [] } = lab.topology;
-  const fetched = Promise.all(peers.map((name) => peer(name).catch(() => null)));
-  await Promise.race([fetched, sleep(PATIENCE)]);
+  const fetched = Promise.allSettled(peers.map(peer));
+  const enough = Promise.withResolvers<void>();
+  const timer = setTimeout(enough.resolve, PATIENCE);
+  await Promise.race([fetched, enough.promise]);
+  clearTimeout(timer);
   const env = { PATH: `${process.env.PATH}:${peerCommands(peers)}` };
   const tried: Tried[] = [];
   for (const { host, command } of tries) {
