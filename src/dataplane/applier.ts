@@ -47,6 +47,7 @@ class XdpApplier implements Applier<PlaneService> {
     this.#doors = doors;
     this.#forward = forward;
     this.#role = doors.standby ? "standby" : "active";
+    if (doors.standby) this.#plane.quiet.add(forward);
     // What an earlier daemon left of this method: its changes are ours now.
     const adopted = this.#mine().flatMap((state) => state.config ?? []);
     this.#ground = new Held(doors, groundChanges(adopted, doors.facts, forward));
@@ -135,7 +136,9 @@ class XdpApplier implements Applier<PlaneService> {
 
   async setRole(role: "active" | "standby"): Promise<void> {
     this.#role = role;
+    if (role === "active") this.#plane.quiet.delete(this.#forward);
     await this.#vips.hold(this.#vipChanges(this.#services));
+    if (role === "standby") this.#plane.quiet.add(this.#forward);
   }
 
   async counts(): Promise<Map<string, KernelCounts>> {

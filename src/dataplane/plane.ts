@@ -64,6 +64,8 @@ export class Plane {
   readonly #backendNumbers = new Numbers(Limit.MAX_BACKENDS);
   /** Addresses that the host holds for itself: a stray fragment to them is the kernel's business. */
   ownAddresses: ReadonlySet<string> = new Set();
+  /** Methods whose VIPs another director holds: no flow comes by here. */
+  readonly quiet = new Set<ForwardName>();
   schedulers: SchedulerOf = () => {
     throw new Error("no schedulers");
   };
@@ -199,7 +201,8 @@ export class Plane {
       state.announce(config);
       this.services.set(key, state);
     }
-    state.update(config, this.schedulers(config.scheduler.name), (one) => this.#number(state, one), now());
+    const take = (one: LocalBackend): number => this.#number(state, one);
+    state.update(config, this.schedulers(config.scheduler.name), take, now(), this.quiet.has(forward));
     return state;
   }
 

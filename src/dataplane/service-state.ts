@@ -93,9 +93,11 @@ export class ServiceState {
 
   /**
    * Takes a configuration or snapshot in: numbers new backends (`take` gives the plane's number and writes the entry),
-   * moves slots. Nothing reaches the kernel before `fill`. Returns false when there was no number left.
+   * moves slots. Nothing reaches the kernel before `fill`. Returns false when there was no number left. `quiet`: no flow
+   * comes by here (a standby director), so there is nothing to remember and every slot is settled at once: only settled
+   * slots choose as those of the other director do.
    */
-  update(config: PlaneService, definition: SchedulerDefinition, take: Take, now: number): boolean {
+  update(config: PlaneService, definition: SchedulerDefinition, take: Take, now: number, quiet = false): boolean {
     this.config = config;
     const byKey = new Map([...this.locals.values()].map((one) => [backendKey(one), one]));
     const byId = new Map<number, LocalBackend>();
@@ -117,6 +119,7 @@ export class ServiceState {
       one.id = null;
       if (one.state === State.STATE_UP) one.state = State.STATE_DRAINING;
     }
+    if (quiet) this.#fresh = true;
     this.#reslot(config, definition, byId, now);
     return true;
   }
@@ -139,8 +142,8 @@ export class ServiceState {
     const weightOf = new Map(config.backends.map((backend) => [backend.id, Math.max(1, backend.weight)]));
     const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()}`;
     const weights = chosen.map((one) => weightOf.get(one.id!)).join();
-    const changed = set !== this.#set || weights !== this.#weights;
-    const open = phases.unsettled(this.slots) / this.slots.words.length;
+    const changed = set !== this.#set || weights !== this.#weights || this.#fresh;
+    const open = this.#fresh ? 0 : phases.unsettled(this.slots) / this.slots.words.length;
     this.waiting = changed && set === this.#set && open > WEIGHTS_WAIT;
     if (changed && !this.waiting) {
       this.#set = set;
