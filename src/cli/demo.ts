@@ -30,9 +30,9 @@ export function registerDemo(program: Command): void {
 
 /** Why no namespaces can be made here; null when they can. */
 function whyNoLabs(unwanted: boolean): string | null {
-  if (unwanted) return "it needs a lab, and --loopback asks for none";
-  if (process.platform !== "linux") return "it needs Linux";
-  return process.getuid?.() === 0 ? null : "it needs root, to make network namespaces and load kernel programs";
+  if (unwanted) return "a lab is needed, and --loopback asks for none";
+  if (process.platform !== "linux") return "Linux is needed";
+  return process.getuid?.() === 0 ? null : "root is needed, to make network namespaces and to load kernel programs";
 }
 
 async function demo(options: { only?: MethodName[]; loopback?: boolean; json?: boolean }): Promise<void> {

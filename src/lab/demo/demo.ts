@@ -72,7 +72,7 @@ async function showMethod(method: Method, inLab: boolean, say: (text: string) =>
       took: secondsSince(began),
     };
   } finally {
-    await stage?.close();
+    await stage?.close().catch((error) => say(`its stage stays: ${error instanceof Error ? error.message : error}`));
     current.building = current.stage = null;
   }
 }

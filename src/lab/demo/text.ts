@@ -83,6 +83,15 @@ export function methodText(result: MethodResult): string {
 const dash = <T>(value: T | null | undefined, text: (value: T) => string): string =>
   value === null || value === undefined ? "-" : text(value);
 
+/** One line for each reason. */
+export function leftOutText(leftOut: DemoReport["leftOut"]): string[] {
+  const reasons = [...new Set(leftOut.map(({ why }) => why))];
+  return reasons.map((why) => {
+    const methods = leftOut.filter((left) => left.why === why).map(({ method }) => method);
+    return `left out: ${methods.join(", ")}: ${why}`;
+  });
+}
+
 /** The closing table over all methods. */
 export function tableText(report: DemoReport): string {
   const head = ["method", "works", "share error", "lost", "avoided after", "packets/request", "bypass", "round trips"];
@@ -96,7 +105,7 @@ export function tableText(report: DemoReport): string {
     dash(path, ({ bypassesDirector }) => (bypassesDirector ? "yes" : "no")),
     dash(path, ({ roundTrips }) => String(roundTrips)),
   ]);
-  const left = report.leftOut.map(({ method, why }) => `left out: ${method}: ${why}`);
+  const left = leftOutText(report.leftOut);
   const end = report.ok ? "all of it holds" : "not all of it holds";
   return `${[...aligned([head, ...rows]), ...left, `${end} (${report.took.toFixed(0)} s)`].join("\n")}\n`;
 }
