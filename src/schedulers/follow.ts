@@ -37,75 +37,92 @@ class TriedIds implements Tried {
   }
 }
 
+/** A scheduler over one eligible set, and what its callers need beside it. */
+interface Live {
+  set: EligibleSet;
+  scheduler: Scheduler;
+  indices: Map<number, number>;
+  ranks: Uint16Array;
+  tried: TriedIds;
+}
+
+/**
+ * Its parts are made when they are first asked for: of very many services most are silent, and one that is asked for
+ * after ten changes builds one scheduler.
+ */
 class FollowingBalancer<O> implements Balancer {
   snapshot: Snapshot;
   readonly #definition: SchedulerDefinition<O>;
   readonly #options: O;
   readonly #env: BalancerEnv;
-  #set: EligibleSet;
-  #scheduler: Scheduler;
-  #indices: Map<number, number>;
-  #backends: Map<number, Backend>;
-  readonly #tried: TriedIds;
-  #ranks: Uint16Array;
+  #live: Live | null = null;
+  /** Was `#live` made from another snapshot than the present one? */
+  #behind = false;
+  #backends: Map<number, Backend> | null = null;
 
   constructor(definition: SchedulerDefinition<O>, options: O, env: BalancerEnv, snapshot: Snapshot) {
     this.#definition = definition;
     this.#options = options;
     this.#env = env;
     this.snapshot = snapshot;
-    this.#set = eligibleSet(snapshot);
-    this.#scheduler = this.#create(this.#set);
-    this.#indices = indicesOf(this.#set);
-    this.#backends = new Map(snapshot.backends.map((b) => [b.id, b]));
-    this.#tried = new TriedIds(this.#set);
-    this.#ranks = new Uint16Array(this.#set.ids.length);
   }
 
   pick(key: number, tried: ReadonlySet<number>): number {
-    this.#tried.ids = tried;
-    const index = this.#scheduler.pick(key, this.#tried);
-    return index < 0 ? -1 : this.#set.ids[index]!;
+    const live = this.#current();
+    live.tried.ids = tried;
+    const index = live.scheduler.pick(key, live.tried);
+    return index < 0 ? -1 : live.set.ids[index]!;
   }
 
   order(key: number): readonly number[] {
-    const scheduler = this.#scheduler;
+    const { scheduler, set, ranks } = this.#current();
     if (!scheduler.order) {
       const first = this.pick(key, none);
-      return first < 0 ? [] : [first, ...this.#set.ids.filter((id) => id !== first)];
+      return first < 0 ? [] : [first, ...set.ids.filter((id) => id !== first)];
     }
-    const count = scheduler.order(key, this.#ranks);
+    const count = scheduler.order(key, ranks);
     const ids = new Array<number>(count);
-    for (let place = 0; place < count; place++) ids[place] = this.#set.ids[this.#ranks[place]!]!;
+    for (let place = 0; place < count; place++) ids[place] = set.ids[ranks[place]!]!;
     return ids;
   }
 
   began(backend: number): void {
-    const index = this.#indices.get(backend);
-    if (index !== undefined) this.#scheduler.began?.(index);
+    const { indices, scheduler } = this.#current();
+    const index = indices.get(backend);
+    if (index !== undefined) scheduler.began?.(index);
   }
 
   ended(backend: number, outcome: Outcome): void {
-    const index = this.#indices.get(backend);
-    if (index !== undefined) this.#scheduler.ended?.(index, outcome);
+    const { indices, scheduler } = this.#current();
+    const index = indices.get(backend);
+    if (index !== undefined) scheduler.ended?.(index, outcome);
   }
 
-  /** Builds the next scheduler whole before any reader sees it; keeps the present one when nothing changed for it. */
   update(snapshot: Snapshot): void {
-    const set = eligibleSet(snapshot);
-    if (!sameSet(set, this.#set)) {
-      this.#scheduler = this.#create(set, this.#scheduler);
-      this.#set = set;
-      this.#indices = indicesOf(set);
-      this.#tried.set = set;
-      this.#ranks = new Uint16Array(set.ids.length);
-    }
-    this.#backends = new Map(snapshot.backends.map((b) => [b.id, b]));
     this.snapshot = snapshot;
+    this.#behind = true;
+    this.#backends = null;
   }
 
   backend(id: number): Backend | undefined {
+    this.#backends ??= new Map(this.snapshot.backends.map((b) => [b.id, b]));
     return this.#backends.get(id);
+  }
+
+  #current(): Live {
+    return this.#live !== null && !this.#behind ? this.#live : this.#follow();
+  }
+
+  /** Builds the next scheduler whole before any reader sees it; keeps the present one when nothing changed for it. */
+  #follow(): Live {
+    const set = eligibleSet(this.snapshot);
+    const before = this.#live;
+    this.#behind = false;
+    if (before !== null && sameSet(set, before.set)) return before;
+    const scheduler = this.#create(set, before?.scheduler);
+    const ranks = new Uint16Array(set.ids.length);
+    this.#live = { set, scheduler, indices: indicesOf(set), ranks, tried: new TriedIds(set) };
+    return this.#live;
   }
 
   #create(set: EligibleSet, previous?: Scheduler): Scheduler {

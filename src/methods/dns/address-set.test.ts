@@ -11,12 +11,14 @@ describe("answers drawn ahead", () => {
     const set = new AddressSet(targets, 30, 4);
     const out = new Uint8Array(64);
     let turn = 0;
-    const draw = (): number[] => {
-      const start = turn++;
-      return targets.map((_, i) => (start + i) % 4);
+    const orders = {
+      order: (): number[] => {
+        const start = turn++;
+        return targets.map((_, i) => (start + i) % 4);
+      },
     };
     for (let i = 0; i < 200; i++) {
-      expect(set.deal(out, 0, draw)).toBe(4);
+      expect(set.deal(out, 0, orders, false)).toBe(4);
       expect(read(out, 4)).toEqual([0, 1, 2, 3].map((j) => (i + j) % 4));
       expect(set.first).toBe(i % 4);
     }
@@ -25,12 +27,14 @@ describe("answers drawn ahead", () => {
   test("are few for a name that is asked for seldom", () => {
     const set = new AddressSet(targets, 30, 4);
     let drawn = 0;
-    const draw = (): number[] => {
-      drawn++;
-      return [0, 1, 2, 3];
+    const orders = {
+      order: (): number[] => {
+        drawn++;
+        return [0, 1, 2, 3];
+      },
     };
     const ahead = Array.from({ length: 40 }, (_, i) => {
-      set.deal(new Uint8Array(64), 0, draw);
+      set.deal(new Uint8Array(64), 0, orders, false);
       return drawn - i - 1;
     });
     expect(ahead[0]).toBe(0);

@@ -67,6 +67,7 @@ export class Answerer {
     const { service } = node;
     const type = query.type;
     if (service !== null) {
+      service.refresh();
       const { cells } = service;
       cells.add(-1, REQUESTS, 1);
       if (type === Type.A || type === Type.AAAA) {
@@ -88,7 +89,7 @@ export class Answerer {
 
   private fixed(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
     let { zone } = node;
-    let template = node.fixed?.get(query.type) ?? (query.type === Type.ANY ? anyAnswer : node.nodata);
+    let template = fixedAnswer(node, query.type) ?? node.nodata ?? zone.nodata;
     if (query.type === Type.DS && query.labels === zone.labels) {
       const outer = this.site.outer(zone, query);
       if (outer !== null) {
@@ -98,6 +99,13 @@ export class Answerer {
     }
     return writeTemplate(out, query, transport, template, apexAt(query, zone));
   }
+}
+
+function fixedAnswer(node: Node, type: number): Template | undefined {
+  if (type === Type.ANY) return anyAnswer;
+  if (node.apex && type === Type.SOA) return node.zone.soaAnswer;
+  if (node.apex && type === Type.NS) return node.zone.nsAnswer;
+  return node.fixed?.get(type);
 }
 
 const REQUESTS = counterIndex.requests;

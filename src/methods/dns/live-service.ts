@@ -1,11 +1,12 @@
 import type { Balancer, WorkerDoors } from "../../core/method.ts";
+import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import type { Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { compile } from "./compile.ts";
 import type { DnsOptions } from "./options.ts";
-import { ServiceAnswers } from "./service-answers.ts";
+import { type Current, ServiceAnswers } from "./service-answers.ts";
 import type { SiteService } from "./site.ts";
 
 /** The part of a snapshot that one kind of address makes up. */
@@ -15,62 +16,78 @@ export function familySnapshot(snapshot: Snapshot, v6: boolean): Snapshot {
   return { ...snapshot, backends, eligible: snapshot.eligible.filter((id) => ids.has(id)) };
 }
 
+/** What all services of a worker share. */
+interface Shared {
+  seed: number;
+  doors: WorkerDoors;
+}
+
 /** One service in this worker: what it answers, and how a new snapshot reaches it. */
 export class LiveService implements SiteService {
-  readonly names: readonly string[];
-  readonly ttl: number;
   readonly answers: ServiceAnswers;
   private readonly service: Service<DnsOptions>;
-  private readonly balancer: Balancer;
-  private families: { v4: Balancer; v6: Balancer };
-  private readonly seed: number;
-  private readonly doors: WorkerDoors;
+  private readonly shared: Shared;
+  private readonly definition: SchedulerDefinition | undefined;
+  /** Made when the first question comes. */
+  private families: { v4: Balancer; v6: Balancer } | null = null;
 
-  constructor(service: Service<DnsOptions>, seed: number, doors: WorkerDoors) {
+  constructor(service: Service<DnsOptions>, shared: Shared) {
     this.service = service;
-    this.seed = seed;
-    this.doors = doors;
-    this.names = service.names;
-    this.ttl = service.options.ttl;
-    this.balancer = doors.balancer(service.name);
-    this.families = this.familyBalancers();
-    const definition = schedulers.find((s) => s.name === service.scheduler.name);
-    const compiled = compile(service, this.balancer.snapshot);
-    this.answers = new ServiceAnswers(compiled, this.families, definition?.needs ?? null, doors.cells(service.name));
+    this.shared = shared;
+    this.definition = schedulers.find((s) => s.name === service.scheduler.name);
+    const cells = shared.doors.cells(service.name);
+    this.answers = new ServiceAnswers(service.name, () => this.current(), this.definition?.needs ?? null, cells);
+  }
+
+  get names(): readonly string[] {
+    return this.service.names;
+  }
+
+  get ttl(): number {
+    return this.service.options.ttl;
   }
 
   changed(): void {
-    const { snapshot } = this.balancer;
-    if (this.families.v4 === this.balancer) {
+    this.answers.changed();
+  }
+
+  private current(): Current {
+    const balancer = this.shared.doors.balancer(this.service.name);
+    const { snapshot } = balancer;
+    if (this.families === null || this.families.v4 === balancer) {
       // A backend of the other kind may have come.
-      this.families = this.familyBalancers();
+      this.families = this.familyBalancers(balancer);
     } else {
       this.families.v4.update(familySnapshot(snapshot, false));
       this.families.v6.update(familySnapshot(snapshot, true));
     }
-    this.answers.update(compile(this.service, snapshot), this.families);
+    return { compiled: compile(this.service, snapshot), balancers: this.families };
   }
 
   /**
    * A service with addresses of both kinds needs two schedulers: resolvers ask for A and AAAA in pairs, and one list of
    * turns that serves both would give one kind every second turn, which can be the same backend for ever.
    */
-  private familyBalancers(): { v4: Balancer; v6: Balancer } {
-    const { snapshot } = this.balancer;
-    const kinds = new Set(snapshot.backends.map((b) => b.address.includes(":")));
-    const { name, options } = this.service.scheduler;
-    const definition = schedulers.find((s) => s.name === name);
-    if (kinds.size < 2 || definition === undefined) return { v4: this.balancer, v6: this.balancer };
-    const load = (id: number): number => this.balancer.backend(id)?.load ?? 0;
-    const env = { random: Math.random, now: this.doors.now, seed: this.seed, load };
+  private familyBalancers(balancer: Balancer): { v4: Balancer; v6: Balancer } {
+    const { snapshot } = balancer;
+    const { definition } = this;
+    const some = (v6: boolean): boolean => snapshot.backends.some((b) => b.address.includes(":") === v6);
+    if (definition === undefined || !some(true) || !some(false)) return { v4: balancer, v6: balancer };
+    const { seed, doors } = this.shared;
+    const load = (id: number): number => balancer.backend(id)?.load ?? 0;
+    const env = { random: Math.random, now: doors.now, seed, load };
+    const { options } = this.service.scheduler;
     const make = (v6: boolean): Balancer => createBalancer(definition, options, env, familySnapshot(snapshot, v6));
     return { v4: make(false), v6: make(true) };
   }
 }
 
 /** All services of a worker by name. */
-export const createLive = (
+export function createLive(
   services: readonly Service<DnsOptions>[],
   seed: number,
   doors: WorkerDoors,
-): Map<string, LiveService> => new Map(services.map((s) => [s.name, new LiveService(s, seed, doors)]));
+): Map<string, LiveService> {
+  const shared = { seed, doors };
+  return new Map(services.map((s) => [s.name, new LiveService(s, shared)]));
+}

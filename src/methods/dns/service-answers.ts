@@ -3,45 +3,59 @@ import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import { Flag, Rcode } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import { bodyLimit, bodyStart, finish, type Transport, writeTruncated } from "../../protocols/dns/respond.ts";
-import { AddressSet } from "./address-set.ts";
+import { AddressSet, type Orders } from "./address-set.ts";
 import type { CompiledDns } from "./compile.ts";
 
-/** What one service answers: rebuilt whole when its snapshot changes, read by every query. */
-export class ServiceAnswers {
-  readonly name: string;
+/** What a service answers at this moment, and who orders it. */
+export interface Current {
+  compiled: CompiledDns;
   /** Order of A answers, order of AAAA answers; the same balancer when the service has one kind of address only. */
-  private balancers: { v4: Balancer; v6: Balancer };
+  balancers: { v4: Balancer; v6: Balancer };
+}
+
+const nothing = new AddressSet([], 0, 0);
+
+/**
+ * What one service answers: made whole when it is asked for the first time after a change of its snapshot, read by
+ * every query. A name that nobody asks for costs nothing, and a change of a hundred thousand names costs a mark each.
+ */
+export class ServiceAnswers implements Orders {
+  readonly name: string;
   /** Does the order hang on the client? */
   readonly needsKey: boolean;
   /** May orders be drawn ahead: do they hang on the scheduler's own turns alone? */
   private readonly ahead: boolean;
   readonly cells: ServiceCells;
-  private readonly draw: { v4: () => readonly number[]; v6: () => readonly number[] };
-  v4!: AddressSet;
-  v6!: AddressSet;
-  rule!: CompiledDns["rule"];
+  private readonly current: () => Current;
+  private balancers: Current["balancers"] | null = null;
+  private stale = true;
+  v4 = nothing;
+  v6 = nothing;
+  rule: CompiledDns["rule"] = "servfail";
 
   /** `needs`: of the scheduler; null for one that is not of the product, which may hang on anything. */
-  constructor(
-    compiled: CompiledDns,
-    balancers: { v4: Balancer; v6: Balancer },
-    needs: SchedulerDefinition["needs"] | null,
-    cells: ServiceCells,
-  ) {
-    this.name = compiled.service;
-    this.balancers = balancers;
+  constructor(name: string, current: () => Current, needs: SchedulerDefinition["needs"] | null, cells: ServiceCells) {
+    this.name = name;
+    this.current = current;
     this.needsKey = needs === null || needs.key === true;
     this.ahead = !this.needsKey && needs?.load === undefined;
     this.cells = cells;
-    this.draw = { v4: () => this.order(false, 0), v6: () => this.order(true, 0) };
-    this.update(compiled, balancers);
   }
 
-  update(compiled: CompiledDns, balancers: { v4: Balancer; v6: Balancer }): void {
-    this.balancers = balancers;
+  /** The service's snapshot is another one. */
+  changed(): void {
+    this.stale = true;
+  }
+
+  /** To be called before the rest is read. */
+  refresh(): void {
+    if (!this.stale) return;
+    this.stale = false;
+    const { compiled, balancers } = this.current();
     const { ttl, most } = compiled;
-    this.v4 = new AddressSet(compiled.v4, ttl, most, this.v4?.turns);
-    this.v6 = new AddressSet(compiled.v6, ttl, most, this.v6?.turns);
+    this.balancers = balancers;
+    this.v4 = compiled.v4.length === 0 ? nothing : new AddressSet(compiled.v4, ttl, most, this.v4.turns);
+    this.v6 = compiled.v6.length === 0 ? nothing : new AddressSet(compiled.v6, ttl, most, this.v6.turns);
     this.rule = compiled.rule;
   }
 
@@ -55,15 +69,15 @@ export class ServiceAnswers {
     const at = bodyStart(query);
     let count = 0;
     if (this.rule === "steered") {
-      if (this.ahead) count = set.deal(out, at, v6 ? this.draw.v6 : this.draw.v4);
+      if (this.ahead) count = set.deal(out, at, this, v6);
       else count = set.writeOrdered(out, at, this.order(v6, key));
     }
     if (count === 0) count = set.writeRotated(out, at);
     return finish(out, query, transport, set.end(at, count), Rcode.NOERROR, Flag.AA, count, 0, 0);
   }
 
-  private order(v6: boolean, key: number): readonly number[] {
-    const balancer = v6 ? this.balancers.v6 : this.balancers.v4;
+  order(v6: boolean, key: number): readonly number[] {
+    const balancer = v6 ? this.balancers!.v6 : this.balancers!.v4;
     return balancer.snapshot.eligible.length > 1 ? balancer.order(key) : balancer.snapshot.eligible;
   }
 }

@@ -1,6 +1,6 @@
 import { nameToWire, parentName } from "../../protocols/dns/name.ts";
 import { NameTable } from "../../protocols/dns/name-table.ts";
-import { Rcode, Type } from "../../protocols/dns/numbers.ts";
+import { Rcode } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import type { Template } from "../../protocols/dns/template.ts";
 import type { DnsSettings } from "./options.ts";
@@ -12,10 +12,12 @@ export interface Node {
   zone: Zone;
   /** Whose addresses are answered here. */
   service: ServiceAnswers | null;
+  /** Is it the zone's own? Then SOA and NS are the zone's. */
+  apex: boolean;
   /** Answers that do not depend on health, by type. */
   fixed: Map<number, Template> | null;
-  /** The answer to a type that is not here. */
-  nodata: Template;
+  /** The answer to a type that is not here; null: the zone's. */
+  nodata: Template | null;
   /** The node of `*` right below, for names that do not exist (RFC 4592). */
   wildcard: Node | null;
 }
@@ -41,7 +43,7 @@ export class Site {
     const apexes = new NameTable<Zone>();
     for (const zone of this.zones) {
       apexes.add(zone.apex, zone);
-      this.nodes.add(zone.apex, apexNode(zone));
+      this.nodes.add(zone.apex, aNode(zone, true));
     }
     for (const service of services) {
       for (const name of service.names) this.serve(apexes, nameToWire(name)!, service);
@@ -81,8 +83,8 @@ export class Site {
   }
 
   /** One template for all services of a zone with the same TTL. */
-  private nodataFor(zone: Zone, ttl: number): Template {
-    if (ttl >= zone.soa.minimum) return zone.nodata;
+  private nodataFor(zone: Zone, ttl: number): Template | null {
+    if (ttl >= zone.soa.minimum) return null;
     const byTtl = this.nodata.get(zone) ?? new Map<number, Template>();
     this.nodata.set(zone, byTtl);
     const made = byTtl.get(ttl) ?? negativeAnswer(zone, Rcode.NOERROR, ttl);
@@ -95,14 +97,8 @@ export class Site {
     const known = this.nodes.get(wire);
     if (known !== undefined) return known;
     const parent = this.ensure(apexes, parentName(wire)!);
-    const node: Node = {
-      zone: parent.zone,
-      service: null,
-      fixed: null,
-      nodata: parent.zone.nodata,
-      wildcard: null,
-    };
-    this.nodes.add(wire.slice(), node);
+    const node = aNode(parent.zone, false);
+    this.nodes.add(wire, node);
     if (wire[0] === 1 && wire[1] === STAR) parent.wildcard = node;
     return node;
   }
@@ -124,14 +120,12 @@ export class Site {
 
 const STAR = 42;
 
-const apexNode = (zone: Zone): Node => ({
+const aNode = (zone: Zone, apex: boolean): Node => ({
   zone,
   service: null,
-  fixed: new Map([
-    [Type.SOA, zone.soaAnswer],
-    [Type.NS, zone.nsAnswer],
-  ]),
-  nodata: zone.nodata,
+  apex,
+  fixed: null,
+  nodata: null,
   wildcard: null,
 });
 

@@ -1,4 +1,5 @@
 import { isWithin, labelCount, mailboxToWire, nameToWire, parentName } from "../../protocols/dns/name.ts";
+import { NameTable } from "../../protocols/dns/name-table.ts";
 import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { addressRdata, addressType, type Soa, soaRdata } from "../../protocols/dns/rdata.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
@@ -12,16 +13,16 @@ export interface NameServer {
 
 /** One zone: its own records, and the negative answers of its names. */
 export interface Zone {
-  apex: Uint8Array;
-  labels: number;
-  nameServers: NameServer[];
-  soa: Soa;
+  readonly apex: Uint8Array;
+  readonly labels: number;
+  readonly nameServers: NameServer[];
+  readonly soa: Soa;
   /** TTL of the SOA as an answer, seconds. */
-  soaTtl: number;
-  nxdomain: Template;
-  nodata: Template;
-  soaAnswer: Template;
-  nsAnswer: Template;
+  readonly soaTtl: number;
+  readonly nxdomain: Template;
+  readonly nodata: Template;
+  readonly soaAnswer: Template;
+  readonly nsAnswer: Template;
 }
 
 const wire = (name: string): Uint8Array => nameToWire(name)!;
@@ -32,20 +33,29 @@ const wire = (name: string): Uint8Array => nameToWire(name)!;
  * Of such derived zones only the outermost stay. Returns wire names, lower case.
  */
 export function zoneApexes(configured: readonly string[], names: readonly string[]): Uint8Array[] {
-  const apexes = [...new Set(configured)].map(wire);
-  const derived = new Map<string, Uint8Array>();
+  const apexes = new NameTable<Uint8Array>();
+  const found: Uint8Array[] = [];
+  const add = (apex: Uint8Array): void => {
+    if (apexes.get(apex) !== undefined) return;
+    apexes.add(apex, apex);
+    found.push(apex);
+  };
+  const covered = (name: Uint8Array): boolean => {
+    for (let up: Uint8Array | null = name; up !== null; up = parentName(up)) if (apexes.get(up)) return true;
+    return false;
+  };
+  for (const text of configured) add(wire(text));
+  const derived: Uint8Array[] = [];
   for (const text of names) {
     const name = wire(text);
-    if (apexes.some((apex) => isWithin(name, apex))) continue;
+    if (covered(name)) continue;
     const parent = parentName(name)!;
-    const apex = labelCount(parent) < 2 && name[1] !== STAR ? name : parent;
-    derived.set(String.fromCharCode(...apex), apex);
+    derived.push(labelCount(parent) < 2 && name[1] !== STAR ? name : parent);
   }
   // Few labels first: what lies within a zone that is already there is no zone of its own.
-  for (const apex of [...derived.values()].sort((a, b) => labelCount(a) - labelCount(b))) {
-    if (!apexes.some((other) => isWithin(apex, other))) apexes.push(apex);
-  }
-  return apexes;
+  derived.sort((a, b) => labelCount(a) - labelCount(b));
+  for (const apex of derived) if (!covered(apex)) add(apex);
+  return found;
 }
 
 const STAR = 42;
@@ -79,16 +89,48 @@ export function createZone(apex: Uint8Array, settings: DnsSettings, serial: numb
     expire,
     minimum: negative,
   };
-  const zone = { apex, labels: labelCount(apex), nameServers, soa, soaTtl: ttl };
-  return {
-    ...zone,
-    nxdomain: negativeAnswer(zone, Rcode.NXDOMAIN),
-    nodata: negativeAnswer(zone, Rcode.NOERROR),
-    soaAnswer: new TemplateBuilder(apex)
-      .record("answers", "question", Type.SOA, ttl, soaRdata(soa))
-      .build(Rcode.NOERROR),
-    nsAnswer: nameServerAnswer(zone),
-  };
+  return new LazyZone(apex, nameServers, soa, ttl);
+}
+
+/** Builds an answer when it is asked for: of a hundred thousand zones most are silent. */
+class LazyZone implements Zone {
+  readonly apex: Uint8Array;
+  readonly labels: number;
+  readonly nameServers: NameServer[];
+  readonly soa: Soa;
+  readonly soaTtl: number;
+  #nxdomain?: Template;
+  #nodata?: Template;
+  #soaAnswer?: Template;
+  #nsAnswer?: Template;
+
+  constructor(apex: Uint8Array, nameServers: NameServer[], soa: Soa, soaTtl: number) {
+    this.apex = apex;
+    this.labels = labelCount(apex);
+    this.nameServers = nameServers;
+    this.soa = soa;
+    this.soaTtl = soaTtl;
+  }
+
+  get nxdomain(): Template {
+    this.#nxdomain ??= negativeAnswer(this, Rcode.NXDOMAIN);
+    return this.#nxdomain;
+  }
+  get nodata(): Template {
+    this.#nodata ??= negativeAnswer(this, Rcode.NOERROR);
+    return this.#nodata;
+  }
+  get soaAnswer(): Template {
+    const { apex, soa, soaTtl } = this;
+    this.#soaAnswer ??= new TemplateBuilder(apex)
+      .record("answers", "question", Type.SOA, soaTtl, soaRdata(soa))
+      .build(Rcode.NOERROR);
+    return this.#soaAnswer;
+  }
+  get nsAnswer(): Template {
+    this.#nsAnswer ??= nameServerAnswer(this);
+    return this.#nsAnswer;
+  }
 }
 
 /**

@@ -3,11 +3,12 @@ import { hashName } from "./name.ts";
 
 /**
  * Values by wire name, matched without regard to case and without making a string of the queried name. Open addressing
- * with linear probing over typed arrays: 100,000 names cost their octets plus 12 each, and a miss reads one slot mostly.
+ * with linear probing over typed arrays: 100,000 names cost their octets plus 40 each, and a miss reads one slot mostly.
  */
 export class NameTable<T> {
-  /** Entry number + 1; 0 is free. A power of two long, at most half full. */
-  private slots = new Uint32Array(64);
+  /** Two numbers a slot, side by side in memory: entry number + 1 (0 is free), and the name's hash. At most half full. */
+  private slots = new Int32Array(128);
+  private mask = 63;
   private hashes = new Int32Array(32);
   /** Where each entry's name begins in `octets`; one more than there are entries. */
   private starts = new Uint32Array(33);
@@ -20,11 +21,11 @@ export class NameTable<T> {
 
   /** The value at the name `bytes[start..end)` (root label included), whose `hashName` is `hash`. Allocates nothing. */
   find(bytes: Uint8Array, start: number, end: number, hash: number): T | undefined {
-    const mask = this.slots.length - 1;
+    const { mask, slots } = this;
     for (let slot = mix32(hash) & mask; ; slot = (slot + 1) & mask) {
-      const entry = this.slots[slot]! - 1;
+      const entry = slots[slot * 2]! - 1;
       if (entry === -1) return undefined;
-      if (this.hashes[entry] === hash && this.equal(entry, bytes, start, end)) return this.values[entry];
+      if (slots[slot * 2 + 1] === hash && this.equal(entry, bytes, start, end)) return this.values[entry];
     }
   }
 
@@ -47,10 +48,11 @@ export class NameTable<T> {
   }
 
   private place(entry: number, hash: number): void {
-    const mask = this.slots.length - 1;
+    const { mask, slots } = this;
     let slot = mix32(hash) & mask;
-    while (this.slots[slot] !== 0) slot = (slot + 1) & mask;
-    this.slots[slot] = entry + 1;
+    while (slots[slot * 2] !== 0) slot = (slot + 1) & mask;
+    slots[slot * 2] = entry + 1;
+    slots[slot * 2 + 1] = hash;
   }
 
   private grow(nameLength: number): void {
@@ -60,7 +62,8 @@ export class NameTable<T> {
     if (entries < this.hashes.length) return;
     this.hashes = enlarge(this.hashes, Int32Array, entries * 2);
     this.starts = enlarge(this.starts, Uint32Array, entries * 2 + 1);
-    this.slots = new Uint32Array(entries * 4);
+    this.slots = new Int32Array(entries * 8);
+    this.mask = entries * 4 - 1;
     for (let i = 0; i < entries; i++) this.place(i, this.hashes[i]!);
   }
 

@@ -3,6 +3,8 @@ import { MAX_LABEL, MAX_NAME } from "./numbers.ts";
 /** Case-insensitive form of one octet (RFC 4343). Length octets (<= 63) are never letters, so whole wire names may be folded. */
 export const foldOctet = (octet: number): number => (octet >= 65 && octet <= 90 ? octet + 32 : octet);
 
+const DOT = 46;
+const BACKSLASH = 92;
 const escaped = /\\(?:(\d{3})|([\s\S]))/y;
 
 /** Splits presentation form at unescaped dots; octets per label. Null for a bad escape or an octet above 255. */
@@ -10,9 +12,9 @@ function toLabels(text: string): number[][] | null {
   const labels: number[][] = [[]];
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (code === 46) {
+    if (code === DOT) {
       labels.push([]);
-    } else if (code === 92) {
+    } else if (code === BACKSLASH) {
       escaped.lastIndex = i;
       const match = escaped.exec(text);
       if (match === null) return null;
@@ -34,6 +36,33 @@ function toLabels(text: string): number[][] | null {
  */
 export function nameToWire(text: string): Uint8Array | null {
   if (text === ".") return new Uint8Array(1);
+  return plainToWire(text) ?? escapedToWire(text);
+}
+
+/** The way most names go: nothing escaped, no trailing dot. Null for all others, right or wrong. */
+function plainToWire(text: string): Uint8Array | null {
+  const { length } = text;
+  if (length === 0 || length > MAX_NAME - 2) return null;
+  const out = new Uint8Array(length + 2);
+  let start = 0;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (i === start || i - start > MAX_LABEL) return null;
+      out[start] = i - start;
+      start = i + 1;
+    } else if (code === BACKSLASH || code > 126 || code < 33) {
+      return null;
+    } else {
+      out[i + 1] = foldOctet(code);
+    }
+  }
+  if (length === start || length - start > MAX_LABEL) return null;
+  out[start] = length - start;
+  return out;
+}
+
+function escapedToWire(text: string): Uint8Array | null {
   const labels = toLabels(text);
   if (labels === null) return null;
   if (labels.at(-1)!.length === 0) labels.pop();
@@ -104,11 +133,14 @@ export function hashLabel(bytes: Uint8Array, at: number, hash: number): number {
   return h;
 }
 
+/** Where the labels of the name in `hashName` begin; there are never more. */
+const starts = new Uint8Array(128);
+
 /** Hash of a whole wire name, the same as a query's for that name. */
 export function hashName(wire: Uint8Array): number {
-  const starts: number[] = [];
-  for (let i = 0; wire[i] !== 0; i += wire[i]! + 1) starts.push(i);
+  let count = 0;
+  for (let i = 0; wire[i] !== 0; i += wire[i]! + 1) starts[count++] = i;
   let hash = ROOT_HASH;
-  for (let i = starts.length - 1; i >= 0; i--) hash = hashLabel(wire, starts[i]!, hash);
+  while (count > 0) hash = hashLabel(wire, starts[--count]!, hash);
   return hash;
 }
