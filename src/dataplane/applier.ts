@@ -77,7 +77,7 @@ class XdpApplier implements Applier<PlaneService> {
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
       const devices = devicesOf(next, facts);
-      fresh.push(...(await plane.attach(devices)));
+      fresh.push(...(await plane.ways.attach(devices)));
       await this.#vips.widen(this.#vipChanges(next, facts));
       return { commit: () => this.#commit(next, devices), abort: () => this.#abort(fresh) };
     } catch (thrown) {
@@ -94,12 +94,12 @@ class XdpApplier implements Applier<PlaneService> {
     const { plane } = this.#shared;
     const wanted = [...new Set(services.flatMap(({ backends }) => backends.map(({ address }) => address)))];
     await plane.learn(wanted);
-    for (let waited = 0; waited < NEIGHBOUR_WAIT && !plane.hops.whole; waited += 100) {
+    for (let waited = 0; waited < NEIGHBOUR_WAIT && !plane.ways.hops.whole; waited += 100) {
       await sleep(100);
       await plane.learn([]);
     }
-    if (plane.hops.whole) return;
-    const silent = plane.hops.unresolved().join(", ");
+    if (plane.ways.hops.whole) return;
+    const silent = plane.ways.hops.unresolved().join(", ");
     this.#doors.log("warn", `no link address yet for ${silent}`, { code: "SLUICE_NEIGHBOUR" });
   }
 
@@ -110,7 +110,7 @@ class XdpApplier implements Applier<PlaneService> {
     const before = needs.get(this.#forward) ?? new Set();
     needs.set(this.#forward, new Set(devices));
     const needed = new Set([...needs.values()].flatMap((set) => [...set]));
-    for (const device of before) if (!needed.has(device)) plane.entry.detach(device);
+    for (const device of before) if (!needed.has(device)) plane.kernel.entry.detach(device);
     await this.#vips.settle();
     await this.#ground.settle();
     await this.#shared.check?.follow();
@@ -118,7 +118,7 @@ class XdpApplier implements Applier<PlaneService> {
 
   async #abort(fresh: readonly string[]): Promise<void> {
     const plane = shared.get(this.#doors.bpfDir)?.plane;
-    for (const device of fresh) plane?.entry.detach(device);
+    for (const device of fresh) plane?.kernel.entry.detach(device);
     await this.#vips.shrink();
     await this.#ground.shrink();
   }
@@ -127,7 +127,7 @@ class XdpApplier implements Applier<PlaneService> {
     const { plane } = this.#shared;
     const unknown = changed
       .flatMap(({ backends }) => backends.map(({ address }) => address))
-      .filter((address) => !plane.routes.has(address));
+      .filter((address) => !plane.ways.routes.has(address));
     if (unknown.length > 0) await plane.learn([...new Set(unknown)]);
     plane.refresh(this.#forward, changed);
     const byName = new Map(changed.map((service) => [service.name, service]));
@@ -163,7 +163,7 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   describe(): string[] {
-    return this.#plane.describe();
+    return this.#plane.ways.describe();
   }
 
   probe(service: string, backend: number): ReturnType<NonNullable<Applier<PlaneService>["probe"]>> {
@@ -171,7 +171,7 @@ class XdpApplier implements Applier<PlaneService> {
     const one = [...(state?.locals.values() ?? [])].find(({ id }) => id === backend);
     const vip = state?.config?.vips.find(({ protocol }) => protocol === "tcp") ?? state?.config?.vips[0];
     if (!one || !vip) return null;
-    const source = this.#plane.routes.get(one.address)?.source;
+    const source = this.#plane.ways.routes.get(one.address)?.source;
     const port = this.#plane.checkPorts.next(one.number);
     if (!source || port === null) return null;
     return { address: vip.address, port: vip.port, source: { address: source, port } };
@@ -196,7 +196,7 @@ class XdpApplier implements Applier<PlaneService> {
     if (plane.services.size > 0) return;
     upkeep.stop();
     await this.#shared.check?.close();
-    plane.destroy();
+    plane.kernel.destroy();
     shared.delete(this.#doors.bpfDir);
   }
 }

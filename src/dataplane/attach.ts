@@ -13,7 +13,7 @@ import {
 import { closeFd, ifindexOf } from "../system/net.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
 import { Place } from "./generated/layout.ts";
-import { makePins, type Pins, pinnedDevices } from "./pins.ts";
+import { makePins, type Pins, pinnedDevices, unpinLink } from "./pins.ts";
 
 const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
@@ -85,8 +85,7 @@ export class Entry {
   }
 
   detach(device: string): void {
-    const path = this.#pins.link(device);
-    if (existsSync(path)) unlinkSync(path);
+    unpinLink(this.#pins.link(device));
   }
 
   close(): void {

@@ -32,12 +32,12 @@ async function must(command: readonly string[], input?: string): Promise<void> {
 
 /** The director's own addresses towards its backends. */
 const sourcesOf = (plane: Plane): string[] => [
-  ...new Set([...plane.routes.values()].filter((r) => !r.local && r.source).map((r) => r.source)),
+  ...new Set([...plane.ways.routes.values()].filter((r) => !r.local && r.source).map((r) => r.source)),
 ];
 
 /** Names of the pair: at most 15 bytes, the same for an instance at every start, so a stale pair is found. */
 function namesOf(plane: Plane): { outer: string; inner: string } {
-  const id = hashText(plane.pins.root, 0).toString(16).padStart(8, "0");
+  const id = hashText(plane.kernel.pins.root, 0).toString(16).padStart(8, "0");
   return { outer: `slc${id}`, inner: `sli${id}` };
 }
 
@@ -78,14 +78,14 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
   await must([...inside, "ip", "link", "set", "dev", inner, "xdpdrv", "obj", objectPath("pass"), "sec", "xdp"]);
   // A probe's port comes round again soon: its last connection must not linger. The namespace is ours alone.
   await must([...inside, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets"]);
-  const link = linkXdp(plane.programFd("check_entry"), ends.outer.index, "native");
+  const link = linkXdp(plane.kernel.programFd("check_entry"), ends.outer.index, "native");
   if (link < 0) throw bpfError("SLUICE_BPF_ATTACH", `check path ${outer}: ${errnoText(-link)}`);
-  plane.writeDevice(ends.outer.index, ends.outer.mac);
+  plane.ways.writeDevice(ends.outer.index, ends.outer.mac);
   const words = elementBytes(plane.memory.control_words, 0);
   words.set(ends.inner.mac, control.checkInnerMac);
   words.set(ends.outer.mac, control.checkOuterMac);
   setWord(plane.memory.control_words, 0, control.checkIfindex, ends.outer.index);
-  plane.setFlag(ControlFlag.CONTROL_CHECKS, true);
+  plane.kernel.setFlag(ControlFlag.CONTROL_CHECKS, true);
   return {
     device: outer,
     follow: async () => {
@@ -93,7 +93,7 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
       if (lines.length > 0) await run([...inside, "ip", "-force", "-batch", "-"], { input: `${lines.join("\n")}\n` });
     },
     close: async () => {
-      plane.setFlag(ControlFlag.CONTROL_CHECKS, false);
+      plane.kernel.setFlag(ControlFlag.CONTROL_CHECKS, false);
       await run(["ip", "link", "del", outer]);
     },
   };

@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { hashText } from "../core/hash.ts";
 import { SluiceError } from "../core/problem.ts";
 import { ensureBpfFs } from "../system/bpffs.ts";
+import { detachLink, openPinned } from "../system/libbpf.ts";
+import { closeFd } from "../system/net.ts";
 import { generatedPath } from "./build.ts";
 
 /** Where an instance's programs and maps are pinned. bpffs knows no dots in names. */
@@ -45,6 +47,17 @@ export function pinnedDevices(pins: Pins): string[] {
     .sort();
 }
 
+/** Takes a pinned link off its interface, and its pin away. */
+export function unpinLink(path: string): void {
+  if (!existsSync(path)) return;
+  const link = openPinned(path);
+  if (link !== null) {
+    detachLink(link);
+    closeFd(link);
+  }
+  unlinkSync(path);
+}
+
 /** Maps of another layout: left behind by another version whose programs have been replaced. */
 export function removeOldMaps(pins: Pins): void {
   for (const name of readdirSync(pins.root))
@@ -58,7 +71,8 @@ export function removeOldMaps(pins: Pins): void {
  */
 export function removePinned(bpfDir: string): boolean {
   if (!existsSync(bpfDir)) return false;
-  rmSync(join(bpfDir, "links"), { recursive: true, force: true });
+  const links = join(bpfDir, "links");
+  if (existsSync(links)) for (const name of readdirSync(links)) unpinLink(join(links, name));
   rmSync(bpfDir, { recursive: true, force: true });
   return true;
 }

@@ -1,45 +1,23 @@
 import { SluiceError } from "../core/problem.ts";
 import type { SchedulerDefinition } from "../core/scheduler.ts";
 import { now } from "../runtime/clock.ts";
-import { BpfObject } from "../system/libbpf.ts";
-import { ifindexOf, kernelBarrier } from "../system/net.ts";
-import { type ArrivalEntry, flipArrivals, readVips, stageArrivals } from "./arrivals.ts";
-import { Entry } from "./attach.ts";
-import { objectPath } from "./build.ts";
+import { kernelBarrier } from "../system/net.ts";
+import { flipArrivals, readVips, stageArrivals } from "./arrivals.ts";
+import { arrivalsOf } from "./arrivals-of.ts";
 import { CheckPorts } from "./check-ports.ts";
 import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
-import { Hops } from "./hops.ts";
-import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeRoute } from "./local-backend.ts";
-import { elementBytes, getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
+import { Kernel } from "./kernel.ts";
+import { eraseBackend, hopOf, type LocalBackend, writeBackend } from "./local-backend.ts";
+import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
-import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
 import { type ForwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
-import { devices, type Route, routesTo } from "./routes.ts";
-import { ServiceState, slotsOf, ticksNow } from "./service-state.ts";
+import { ServiceState, slotsOf } from "./service-state.ts";
 import { type Swept, sweep } from "./sweep.ts";
+import { Ways } from "./ways.ts";
 
-const { Limit, ControlFlag } = layout;
-
-/** Maps of the balance object that outlive the daemon. */
-const pinned = [
-  "control_words",
-  "arrivals",
-  "services",
-  "tables",
-  "backends",
-  "next_hops",
-  "devices",
-  "flows",
-  "check_ports",
-  "busy_slots",
-  "live_flows",
-  "backend_counts",
-  "drop_counts",
-  "fragments",
-  "wanted",
-] as const;
+const { Limit, ControlFlag, State } = layout;
 
 const forwardName = (number: number): ForwardName =>
   (Object.keys(forwardNumber) as ForwardName[]).find((name) => forwardNumber[name] === number) ?? "direct";
@@ -49,17 +27,12 @@ export type SchedulerOf = (name: string) => SchedulerDefinition;
 
 /** The kernel side of one instance: programs, maps, and what stands in them. Shared by the methods that forward. */
 export class Plane {
-  readonly pins: Pins;
+  readonly kernel: Kernel;
+  readonly ways: Ways;
   readonly memory: PlaneMemory;
-  readonly entry: Entry;
-  readonly hops: Hops;
   readonly counting: Counting;
   readonly checkPorts: CheckPorts;
   readonly services = new Map<string, ServiceState>();
-  readonly routes = new Map<string, Route>();
-  readonly #object: BpfObject;
-  readonly #names = new Map<number, string>();
-  readonly #modes = new Map<string, string | null>();
   readonly #serviceNumbers = new Numbers(Limit.MAX_SERVICES);
   readonly #backendNumbers = new Numbers(Limit.MAX_BACKENDS);
   /** Addresses that the host holds for itself: a stray fragment to them is the kernel's business. */
@@ -71,37 +44,13 @@ export class Plane {
   };
 
   constructor(bpfDir: string) {
-    this.pins = pinsOf(bpfDir);
-    this.entry = new Entry(this.pins);
-    makePins(this.pins);
-    this.#object = new BpfObject(objectPath("balance"));
-    for (const name of pinned) this.#object.setPinPath(name, `${this.pins.maps}/${name}`);
-    this.#object.setPinPath("places", this.pins.places);
-    this.#object.load();
-    this.memory = mapPlane((name) => this.#object.mapFd(name));
-    this.hops = new Hops(this.memory);
-    this.counting = new Counting(this.#object.mapFd("backend_counts"), this.#object.mapFd("drop_counts"));
+    this.kernel = new Kernel(bpfDir);
+    this.memory = this.kernel.memory;
+    this.ways = new Ways(this.kernel);
+    this.counting = new Counting(this.kernel.mapFd("backend_counts"), this.kernel.mapFd("drop_counts"));
     this.checkPorts = new CheckPorts(this.memory);
-    setWord(this.memory.control_words, 0, layout.control.flowMask, Limit.FLOW_BUCKETS - 1);
-    // The checker of an earlier daemon died with it.
-    this.setFlag(ControlFlag.CONTROL_CHECKS, false);
-    this.beat();
     this.#adopt();
-    this.entry.plug("PLACE_BALANCE", this.#object.programFd("balance"));
-    for (const device of this.entry.devices) {
-      // A device that has gone took its link with it; only its pin is left.
-      if (ifindexOf(device) === 0) this.entry.detach(device);
-      else this.entry.attach(device);
-    }
-    removeOldMaps(this.pins);
-  }
-
-  programFd = (name: "balance" | "check_entry" | "sweep"): number => this.#object.programFd(name);
-  mapFd = (name: "wanted"): number => this.#object.mapFd(name);
-
-  /** The program trusts cached link addresses only while this is heard. */
-  beat(): void {
-    setWord(this.memory.control_words, 0, layout.control.heartbeat, ticksNow());
+    this.kernel.takeOver();
   }
 
   #adopt(): void {
@@ -126,37 +75,28 @@ export class Plane {
       this.#serviceNumbers.claim(number);
       for (const one of state.locals.values()) {
         this.#backendNumbers.claim(one.number);
-        this.hops.claim(hopOf(this.memory, one.number));
+        this.ways.hops.claim(hopOf(this.memory, one.number));
       }
       this.services.set(stateKey(forward, name), state);
     }
   }
 
   /** Waits until no program run sees what was replaced before. */
-  barrier(): void {
+  #barrier(): void {
     kernelBarrier();
-    this.hops.afterBarrier();
+    this.ways.hops.afterBarrier();
   }
 
-  /** Finds the ways to these addresses and the link addresses on them. */
+  /** Finds the ways to these addresses, and points every backend to its own. */
   async learn(addresses: readonly string[]): Promise<void> {
-    for (const [address, route] of await routesTo(addresses)) this.routes.set(address, route);
-    for (const address of addresses) {
-      const route = this.routes.get(address);
-      if (route && !route.local) this.hops.numberOf(route);
-    }
-    await this.hops.refresh();
+    await this.ways.learn(addresses);
     this.pointBackends();
   }
 
   /** Gives every backend the number of its next hop, where that has changed. */
   pointBackends(): void {
-    for (const state of this.services.values()) for (const one of state.locals.values()) this.#point(one);
-  }
-
-  #point(one: LocalBackend): void {
-    const route = this.routes.get(one.address);
-    if (route && !route.local) writeRoute(this.memory, one.number, route, this.hops.numberOf(route));
+    for (const state of this.services.values())
+      for (const one of state.locals.values()) this.ways.point(one.address, one.number);
   }
 
   /** Can these services be numbered beside what is there? Null, or what is wanting. */
@@ -211,63 +151,30 @@ export class Plane {
     if (number < 0) return number;
     this.counting.clear(number);
     writeBackend(this.memory, { ...one, number }, state.number, forwardNumber[state.forward]);
-    this.#point({ ...one, number });
+    this.ways.point(one.address, number);
     return number;
   }
 
   /** Fills, flips, waits. `favoured`: whose VIP wins while a service is between two methods. */
   #publish(touched: readonly ServiceState[], favoured: ForwardName): void {
     for (const state of touched) state.fill();
-    const copy = stageArrivals(this.memory, this.#arrivals(favoured));
+    const copy = stageArrivals(this.memory, arrivalsOf([...this.services.values()], favoured, this.ownAddresses));
     for (const state of touched)
       state.flip(state.config?.scheduler.name ? this.schedulers(state.config.scheduler.name) : null);
     if (copy !== null) flipArrivals(this.memory, copy);
     const reverse = [...this.services.values()].some((state) => state.forward === "nat");
-    this.setFlag(ControlFlag.CONTROL_REVERSE, reverse);
-    this.barrier();
+    this.kernel.setFlag(ControlFlag.CONTROL_REVERSE, reverse);
+    this.#barrier();
     const time = now();
     for (const state of touched) phases.stamp(state.slots, time);
-  }
-
-  setFlag(flag: number, on: boolean): void {
-    const flags = getWord(this.memory.control_words, 0, layout.control.flags);
-    setWord(this.memory.control_words, 0, layout.control.flags, on ? flags | flag : flags & ~flag);
-  }
-
-  #arrivals(favoured: ForwardName): ArrivalEntry[] {
-    const entries = new Map<string, ArrivalEntry>();
-    const states = [...this.services.values()].sort(
-      (a, b) => Number(a.forward === favoured) - Number(b.forward === favoured),
-    );
-    for (const state of states) {
-      const vips = state.config?.vips ?? [];
-      for (const { address, port, protocol } of vips) {
-        if (address.includes(":")) continue;
-        entries.set(`${address} ${port} ${protocol}`, { kind: "vip", address, port, protocol, service: state.number });
-        if (!this.ownAddresses.has(address)) entries.set(address, { kind: "address", address, service: state.number });
-        if (state.forward !== "nat") continue;
-        for (const one of state.locals.values())
-          entries.set(`reverse ${one.address} ${one.port} ${protocol}`, {
-            kind: "reverse",
-            address: one.address,
-            port: one.port,
-            protocol,
-            service: state.number,
-            backend: one.number,
-            vip: address,
-            vipPort: port,
-          });
-      }
-    }
-    return [...entries.values()];
   }
 
   /** Nothing names these any more: a sweep frees their flows, so that whoever gets their numbers finds none of them. */
   #forget(removed: readonly ServiceState[]): void {
     if (removed.length === 0) return;
     for (const state of removed) state.erase();
-    this.barrier();
-    sweep(this.memory, this.programFd("sweep"), Limit.FLOW_BUCKETS);
+    this.#barrier();
+    sweep(this.memory, this.kernel.programFd("sweep"), Limit.FLOW_BUCKETS);
     for (const state of removed) {
       for (const one of state.locals.values()) this.#release(one);
       this.counting.clearDrops(state.number);
@@ -287,7 +194,7 @@ export class Plane {
       (s) =>
         s.waiting ||
         phases.unsettled(s.slots) > 0 ||
-        [...s.locals.values()].some((one) => one.id === null || one.downSince !== null),
+        [...s.locals.values()].some((one) => one.id === null || one.state === State.STATE_DOWN),
     );
   }
 
@@ -301,7 +208,7 @@ export class Plane {
     });
     if (moved.length > 0) this.#publish(moved, moved[0]!.forward);
     const begun = now();
-    const swept: Swept = sweep(this.memory, this.programFd("sweep"), Limit.FLOW_BUCKETS);
+    const swept: Swept = sweep(this.memory, this.kernel.programFd("sweep"), Limit.FLOW_BUCKETS);
     const settled = all.filter((state) => this.#settle(state, begun, swept));
     if (settled.length > 0) this.#publish(settled, settled[0]!.forward);
     const retired: LocalBackend[] = [];
@@ -331,55 +238,6 @@ export class Plane {
       return true;
     }
     return moved > 0;
-  }
-
-  /** Attaches to these devices and tells the program their MAC. Returns those that are new. Throws SLUICE_BPF_ATTACH. */
-  async attach(names: Iterable<string>): Promise<string[]> {
-    const links = await devices();
-    const fresh: string[] = [];
-    for (const [name, link] of links) this.#names.set(link.index, name);
-    for (const name of names) {
-      const link = links.get(name);
-      if (!link) continue;
-      this.writeDevice(link.index, link.mac);
-      if (this.entry.attach(name)) fresh.push(name);
-    }
-    for (const [name, { xdp }] of await devices()) this.#modes.set(name, xdp);
-    return fresh;
-  }
-
-  /** Keeps names and MACs of devices: a device may be given another MAC, or leave and come back. */
-  async rereadDevices(): Promise<void> {
-    const links = await devices();
-    this.#names.clear();
-    for (const [name, link] of links) this.#names.set(link.index, name);
-    for (const name of this.entry.devices) {
-      const link = links.get(name);
-      if (!link) continue;
-      this.writeDevice(link.index, link.mac);
-      if (!this.entry.attachedTo(name, link.index)) this.entry.attach(name);
-    }
-  }
-
-  /** `xdp native on eth0`, for every device we are attached to. */
-  describe(): string[] {
-    return this.entry.devices.map((name) => `xdp ${this.#modes.get(name) ?? "gone"} on ${name}`);
-  }
-
-  deviceName = (index: number): string | undefined => this.#names.get(index);
-
-  writeDevice(index: number, mac: Uint8Array): void {
-    if (index >= Limit.MAX_DEVICES) return;
-    const bytes = elementBytes(this.memory.devices, index);
-    bytes.set(mac, layout.device.mac);
-    bytes[layout.device.known] = 1;
-  }
-
-  /** Removes everything from the kernel. The object is unusable afterwards. */
-  destroy(): void {
-    removePinned(this.pins.root);
-    this.entry.close();
-    this.#object.close();
   }
 
   /** Throws unless the plane has a number for the service. */

@@ -1,6 +1,5 @@
 import { hashText } from "../core/hash.ts";
 import type { Scheduler, SchedulerDefinition } from "../core/scheduler.ts";
-import { coarseNanoseconds } from "../system/net.ts";
 import { service as at, Limit, ServiceFlag, State, table } from "./generated/layout.ts";
 import { backendKey, kernelState, type LocalBackend, readBackend } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord } from "./memory.ts";
@@ -14,10 +13,7 @@ import {
   type PlaneService,
   portOf,
 } from "./plane-service.ts";
-
-/** ms to ticks of the program's clock, one more than needed. */
-export const toTicks = (ms: number): number => Math.ceil((ms * 1e6) / 2 ** Limit.TICK_SHIFT) + 1;
-export const ticksNow = (): number => Number((coarseNanoseconds() >> BigInt(Limit.TICK_SHIFT)) & 0xffff_ffffn);
+import { ticksNow, toTicks } from "./ticks.ts";
 
 /** While more of a service's slots than this are unsettled, changes that only move weights wait. */
 const WEIGHTS_WAIT = 0.25;

@@ -31,7 +31,7 @@ export class Upkeep {
   }
 
   async #beat(): Promise<void> {
-    this.#plane.beat();
+    this.#plane.kernel.beat();
     if (this.#busy) return;
     this.#busy = true;
     this.#beats++;
@@ -47,32 +47,32 @@ export class Upkeep {
   async round(): Promise<void> {
     await this.#askForWanted();
     if (this.#beats % ROUTE_EVERY === 0) await this.#rereadRoutes();
-    if (!this.#plane.hops.whole || this.#beats % LOOK_EVERY === 0)
-      if (await this.#plane.hops.refresh()) this.#plane.pointBackends();
+    if (!this.#plane.ways.hops.whole || this.#beats % LOOK_EVERY === 0)
+      if (await this.#plane.ways.hops.refresh()) this.#plane.pointBackends();
     if (this.#beats % SETTLE_EVERY === 0 && this.#plane.restless) this.#plane.settleRound();
   }
 
   /** Next hops that the program met and the kernel has no link address for: using the entry makes the kernel ask. */
   async #askForWanted(): Promise<void> {
-    const map = this.#plane.mapFd("wanted");
+    const map = this.#plane.kernel.mapFd("wanted");
     const lines: string[] = [];
     for (const key of keysOf(map, wantedKey.size)) {
       deleteElement(map, key);
       const index = new DataView(key.buffer).getUint32(wantedKey.ifindex, true);
-      const device = this.#plane.deviceName(index);
+      const device = this.#plane.ways.deviceName(index);
       if (device) lines.push(`neigh replace ${fromBytes16(key)} dev ${device} use nud none\n`);
     }
     if (lines.length > 0) await run(["ip", "-force", "-batch", "-"], { input: lines.join("") });
   }
 
   async #rereadRoutes(): Promise<void> {
-    await this.#plane.rereadDevices();
-    const { routes } = this.#plane;
+    await this.#plane.ways.rereadDevices();
+    const { routes } = this.#plane.ways;
     for (const [address, route] of await routesTo([...routes.keys()])) {
       const old = routes.get(address);
       if (old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
       routes.set(address, route);
-      if (!route.local) this.#plane.hops.numberOf(route);
+      if (!route.local) this.#plane.ways.hops.numberOf(route);
       this.#log("info", `the way to ${address} is now by ${route.hop} on ${route.device}`);
     }
     this.#plane.pointBackends();

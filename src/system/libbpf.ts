@@ -24,6 +24,7 @@ const library = () =>
     bpf_obj_get: { args: [T.ptr], returns: i32 },
     bpf_obj_get_info_by_fd: { args: [i32, T.ptr, T.ptr], returns: i32 },
     bpf_link_create: { args: [i32, i32, i32, T.ptr], returns: i32 },
+    bpf_link_detach: { args: [i32], returns: i32 },
     bpf_link_update: { args: [i32, i32, T.ptr], returns: i32 },
     bpf_prog_test_run_opts: { args: [i32, T.ptr], returns: i32 },
     libbpf_num_possible_cpus: { args: [], returns: i32 },
@@ -175,6 +176,11 @@ export function linkXdp(program: number, ifindex: number, mode: XdpMode): number
 export const updateLink = (link: number, program: number): void => {
   check(bpf().bpf_link_update(link, program, null), "link update");
 };
+
+/** Takes the program off its interface at once; without it the kernel does so some time after the last reference. */
+export function detachLink(link: number): void {
+  bpf().bpf_link_detach(link);
+}
 
 /** The interface a link is attached to; 0 when its interface has gone. */
 export function linkIfindex(link: number): number {

@@ -10,7 +10,7 @@ import { backend, control, nextHop } from "../generated/layout.ts";
 import { elementBytes, setWord } from "../memory.ts";
 import { Plane } from "../plane.ts";
 import type { ForwardName, PlaneService } from "../plane-service.ts";
-import { ticksNow } from "../service-state.ts";
+import { ticksNow } from "../ticks.ts";
 import { testDoors } from "./doors.ts";
 
 /** One packet and what must become of it. The name is a sentence. */
@@ -78,7 +78,7 @@ export class Bench {
       runSync(["ip", "link", "set", "dev", "eth0", "xdpdrv", "obj", objectPath("pass"), "sec", "xdp"]);
       plane.schedulers = (name) => schedulers.find((one) => one.name === name)!;
       const index = ifindexOf("eth0");
-      plane.writeDevice(index, parseMac(mac.director)!);
+      plane.ways.writeDevice(index, parseMac(mac.director)!);
       const bench = new Bench(netns, peer, plane, doors, index);
       bench.commit(forward, service, mtu);
       return bench;
@@ -106,7 +106,7 @@ export class Bench {
   }
 
   run(input: Uint8Array): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
-    const { verdict, output } = this.#inside(() => testRun(this.plane.programFd("balance"), input, this.#index));
+    const { verdict, output } = this.#inside(() => testRun(this.plane.kernel.programFd("balance"), input, this.#index));
     return { verdict: verdicts[verdict]!, output };
   }
 
@@ -131,7 +131,7 @@ export class Bench {
   }
 
   close(): void {
-    this.plane.destroy();
+    this.plane.kernel.destroy();
     this.netns.remove();
     this.#peer.remove();
     this.#doors.close();

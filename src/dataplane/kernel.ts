@@ -1,0 +1,88 @@
+import { BpfObject } from "../system/libbpf.ts";
+import { ifindexOf } from "../system/net.ts";
+import { Entry } from "./attach.ts";
+import { objectPath } from "./build.ts";
+import { ControlFlag, control, Limit } from "./generated/layout.ts";
+import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
+import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
+import { ticksNow } from "./ticks.ts";
+
+/** Maps of the balance object that outlive the daemon. */
+const pinned = [
+  "control_words",
+  "arrivals",
+  "services",
+  "tables",
+  "backends",
+  "next_hops",
+  "devices",
+  "flows",
+  "check_ports",
+  "busy_slots",
+  "live_flows",
+  "backend_counts",
+  "drop_counts",
+  "fragments",
+  "wanted",
+] as const;
+
+/** The programs and maps of one instance: loaded, or taken over from where an earlier daemon has pinned them. */
+export class Kernel {
+  readonly pins: Pins;
+  readonly entry: Entry;
+  readonly memory: PlaneMemory;
+  readonly #object: BpfObject;
+
+  /** Nothing is changed yet in what runs. Throws SluiceError (SLUICE_BPF_LOAD). */
+  constructor(bpfDir: string) {
+    this.pins = pinsOf(bpfDir);
+    this.entry = new Entry(this.pins);
+    makePins(this.pins);
+    this.#object = new BpfObject(objectPath("balance"));
+    for (const name of pinned) this.#object.setPinPath(name, `${this.pins.maps}/${name}`);
+    this.#object.setPinPath("places", this.pins.places);
+    this.#object.load();
+    this.memory = mapPlane((name) => this.#object.mapFd(name));
+    setWord(this.memory.control_words, 0, control.flowMask, Limit.FLOW_BUCKETS - 1);
+    // The checker of an earlier daemon died with it.
+    this.setFlag(ControlFlag.CONTROL_CHECKS, false);
+    this.beat();
+  }
+
+  /** Puts our programs in the place of an earlier daemon's, each in one step. */
+  takeOver(): void {
+    this.entry.plug("PLACE_BALANCE", this.programFd("balance"));
+    for (const device of this.entry.devices) {
+      // A device that has gone took its link with it; only its pin is left.
+      if (ifindexOf(device) === 0) this.entry.detach(device);
+      else this.entry.attach(device);
+    }
+    removeOldMaps(this.pins);
+  }
+
+  programFd(name: "balance" | "check_entry" | "sweep"): number {
+    return this.#object.programFd(name);
+  }
+
+  mapFd(name: (typeof pinned)[number]): number {
+    return this.#object.mapFd(name);
+  }
+
+  /** The program trusts cached link addresses only while this is heard. */
+  beat(): void {
+    setWord(this.memory.control_words, 0, control.heartbeat, ticksNow());
+  }
+
+  /** One of `ControlFlag`. */
+  setFlag(flag: number, on: boolean): void {
+    const flags = getWord(this.memory.control_words, 0, control.flags);
+    setWord(this.memory.control_words, 0, control.flags, on ? flags | flag : flags & ~flag);
+  }
+
+  /** Removes everything from the kernel. The object is unusable afterwards. */
+  destroy(): void {
+    removePinned(this.pins.root);
+    this.entry.close();
+    this.#object.close();
+  }
+}
