@@ -13,6 +13,9 @@ import { watchLab } from "./watch.ts";
 /** Runs the rest of its arguments with `$0` as the resolver's configuration, seen by nobody else. */
 const WITH_RESOLVER = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
 
+/** A closed connection leaves at once, so that the article's client port can be used again. */
+const NO_LINGERING = "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets";
+
 /** GETs of `$2`, `$1` of them, one curl each: a client that knows no name yet. A lost one prints `!`. */
 const ONE_BY_ONE = 'i=0; while [ $i -lt $1 ]; do curl -4sfL --max-time 3 "$2" || echo "!"; i=$((i+1)); done';
 
@@ -35,7 +38,7 @@ async function furnish(lab: Lab, scene: Scene, say: (text: string) => void): Pro
   const director = topology.hosts.find((h) => h.role === "director" && h.director && !h.director.standby)!.name;
   const client = topology.hosts.find((h) => h.role === "client")!.name;
   const backends = topology.hosts.filter((h) => h.role === "backend");
-  await lab.shell(client, SMALL_BUFFERS);
+  await lab.shell(client, `${SMALL_BUFFERS}; ${NO_LINGERING}`);
   await startServers(lab);
   if (topology.hosts.some((h) => h.realServer)) {
     say("preparing the real servers: sluice realserver up");
