@@ -19,10 +19,22 @@ export interface Report {
   rows: Row[];
 }
 
+export interface BenchOptions {
+  /** The cases to run; empty: all. */
+  only: readonly string[];
+  /** How long one server is measured at a time, s. */
+  seconds: number;
+}
+
 /** What a file `bench/<name>.ts` exports by default. `progress` goes to stderr. */
 export interface Bench {
   summary: string;
-  run(progress: (line: string) => void): Promise<{ rows: Row[]; versions?: Record<string, string> }>;
+  /** Names of its cases, where they can be run apart. */
+  cases?: readonly string[];
+  run(
+    progress: (line: string) => void,
+    options: BenchOptions,
+  ): Promise<{ rows: Row[]; versions?: Record<string, string> }>;
 }
 
 export const defineBench = (bench: Bench): Bench => bench;
@@ -40,7 +52,8 @@ export function row(
 ): Row {
   const values = Object.values(peers);
   const best = better === "lower" ? Math.min(...values) : Math.max(...values);
-  const ratio = values.length === 0 ? null : better === "lower" ? sluice / best : best / sluice;
+  const quotient = better === "lower" ? sluice / best : best / sluice;
+  const ratio = values.length === 0 ? null : sluice === best ? 1 : quotient;
   return { name, unit, sluice, peers, ratio };
 }
 

@@ -18,6 +18,8 @@ const table = {
   dnsmasq: ["dnsmasq-base", "usr/sbin/dnsmasq"],
   knotd: ["knot", "usr/sbin/knotd"],
   gdnsd: ["gdnsd", "usr/sbin/gdnsd"],
+  nsd: ["nsd", "usr/sbin/nsd"],
+  dnsperf: ["dnsperf", "usr/bin/dnsperf"],
   wrk: ["wrk", "usr/bin/wrk"],
   ping: ["iputils-ping", "bin/ping"],
   kdig: ["knot-dnsutils", "usr/bin/kdig"],

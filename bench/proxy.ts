@@ -1,0 +1,105 @@
+/** The HTTP proxy against nginx and HAProxy: one worker each on one core, the same backend, in turn. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BenchOptions, defineBench, type Row, row } from "./lib.ts";
+import { idleMemory } from "./support/idle.ts";
+import { FILES, freePort } from "./support/pinned.ts";
+import { inTurn } from "./support/rounds.ts";
+import { type Server, startBackend, startHaproxy, startNginx, startSluice } from "./support/servers.ts";
+import { type Load, type Sample, wrk } from "./support/wrk.ts";
+
+/** Connections that every server here can hold: half of the open files that the host allows, and some room. */
+const IDLE = Math.min(10_000, Math.floor(FILES / 2) - 500);
+
+const POST = `wrk.method = "POST"; wrk.body = string.rep("x", 16384); wrk.headers["Content-Type"] = "text/plain"`;
+
+/** Each case, its load, and whether the work of the kernel beside the process counts (large bodies). */
+function cases(folder: string): Record<string, Omit<Load, "seconds"> & { machine?: boolean }> {
+  return {
+    "get-64": { path: "/64", connections: 64 },
+    "get-1000": { path: "/64", connections: 1000 },
+    "get-16k": { path: "/16k", connections: 64, machine: true },
+    "get-1m": { path: "/1m", connections: 16, machine: true },
+    "post-16k": { path: "/post", connections: 64, more: ["-s", join(folder, "post.lua")], machine: true },
+    "connection-per-request": { path: "/64", connections: 64, more: ["-H", "Connection: close"] },
+  };
+}
+
+const common = [
+  { unit: "cpu-us", better: "lower", of: (s: Sample) => s.cpuUs },
+  { unit: "rps", better: "higher", of: (s: Sample) => s.rps },
+  { unit: "p50-ms", better: "lower", of: (s: Sample) => s.p50 },
+  { unit: "p99-ms", better: "lower", of: (s: Sample) => s.p99 },
+] as const;
+const machine = { unit: "machine-cpu-us", better: "lower", of: (s: Sample) => s.machineUs } as const;
+
+/** All three do the same work: keep connections on both sides, and add X-Forwarded-For. */
+async function startAll(folder: string, backend: Server): Promise<Server[]> {
+  const port = freePort();
+  const target = `127.0.0.1:${backend.port}`;
+  return [
+    await startSluice(folder, port, {
+      services: { shop: { method: "proxy", listen: [`127.0.0.1:${port}`], backends: [target], ...sluiceOptions } },
+    }),
+    await startNginx(
+      folder,
+      (own) => `client_max_body_size 0; client_body_buffer_size 64k;
+upstream backend { server ${target}; keepalive 256; keepalive_requests 1000000000; }
+server { listen 127.0.0.1:${own} backlog=4096; location / { proxy_pass http://backend; proxy_http_version 1.1;
+proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; } }`,
+    ),
+    await startHaproxy(
+      folder,
+      (own) => `  option splice-auto
+  option forwardfor
+frontend in
+  bind 127.0.0.1:${own}
+  default_backend out
+backend out
+  http-reuse always
+  server backend ${target}`,
+    ),
+  ];
+}
+const sluiceOptions = { scheduler: "round-robin", proxy: { limits: { requests: 1_000_000_000 } } };
+
+async function run(
+  progress: (line: string) => void,
+  { only, seconds }: BenchOptions,
+): Promise<{ rows: Row[]; versions: Record<string, string> }> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
+  const started: Server[] = [];
+  const rows: Row[] = [];
+  try {
+    await Bun.write(join(folder, "post.lua"), POST);
+    const backend = await startBackend(folder);
+    started.push(backend);
+    const servers = await startAll(folder, backend);
+    started.push(...servers);
+    for (const [name, load] of Object.entries(cases(folder))) {
+      if (only.length > 0 && !only.includes(name)) continue;
+      progress(`${name}: ${load.connections} connections`);
+      const measure = (server: Server, warmUp: boolean) => wrk(server, { ...load, seconds: warmUp ? 1 : seconds });
+      rows.push(...(await inTurn(`${name}/proxy`, servers, measure, load.machine ? [...common, machine] : common)));
+    }
+    if (only.length === 0 || only.includes("idle")) {
+      progress(`idle-${IDLE}: memory per idle connection, after one request on each`);
+      const bytes: Record<string, number> = {};
+      for (const server of servers) bytes[server.name] = await idleMemory(server, IDLE, "/64");
+      const { sluice, ...peers } = bytes;
+      rows.push(row(`idle-${IDLE}/proxy/bytes`, "B", "lower", sluice!, peers));
+    }
+    const versions = Object.fromEntries(servers.slice(1).map(({ name, version }) => [name, version]));
+    return { rows, versions };
+  } finally {
+    for (const server of started.reverse()) await server.stop();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+export default defineBench({
+  summary: "the HTTP proxy against nginx and HAProxy: CPU per request, rate, latency, memory",
+  cases: [...Object.keys(cases("")), "idle"],
+  run,
+});

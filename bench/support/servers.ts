@@ -1,0 +1,136 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { sluiceCommand } from "../../src/lab/paths.ts";
+import { peer } from "../../src/lab/peers.ts";
+import {
+  cpuOf,
+  FILES,
+  family,
+  freePort,
+  LOAD_CORE,
+  memoryOf,
+  type Pinned,
+  SERVER_CORE,
+  startPinned,
+  untilOpen,
+} from "./pinned.ts";
+
+/** A server to be measured. */
+export interface Server {
+  name: string;
+  version: string;
+  port: number;
+  /** CPU of what serves, microseconds. */
+  cpu(): number;
+  /** CPU of all else that belongs to it (Sluice: the daemon, its checker), microseconds. */
+  otherCpu(): number;
+  /** Memory of what serves, bytes. */
+  memory(): number;
+  stop(): Promise<void>;
+}
+
+interface Parts {
+  name: string;
+  version: string;
+  port: number;
+  program: Pinned;
+  /** The processes that serve; all of the family by default. */
+  serving?: number[];
+}
+
+/** A server out of a program that runs. */
+export function toServer({ name, version, port, program, serving }: Parts): Server {
+  const all = family(program.pid);
+  const pids = serving ?? all;
+  const others = all.filter((pid) => !pids.includes(pid));
+  return {
+    name,
+    version,
+    port,
+    cpu: () => cpuOf(pids),
+    otherCpu: () => cpuOf(others),
+    memory: () => memoryOf(pids),
+    stop: program.stop,
+  };
+}
+
+let instances = 0;
+
+/** Sluice with one worker, with this configuration (services, settings) on a port. */
+export async function startSluice(folder: string, port: number, config: object, tcpPort = port): Promise<Server> {
+  const instance = `bench-${process.pid}-${++instances}`;
+  const file = join(folder, `${instance}.yaml`);
+  await Bun.write(file, JSON.stringify({ version: 1, workers: 1, log: { level: "error" }, ...config }));
+  const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
+  await untilOpen(tcpPort, program);
+  const workers = family(program.pid).filter((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("src/worker/main.ts"),
+  );
+  if (workers.length === 0) throw new Error(`no worker: ${program.said()}`);
+  return toServer({ name: "sluice", version: "", port, program, serving: workers });
+}
+
+/** nginx with one worker; `http`: what stands in its http block. `core`: the backend runs beside the load. */
+export async function startNginx(folder: string, http: (port: number) => string, core = SERVER_CORE): Promise<Server> {
+  const { program: command, env, version } = await peer("nginx");
+  const port = freePort();
+  const file = join(folder, `nginx-${port}.conf`);
+  const own = join(folder, `nginx-${port}`);
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (name) => `${name}_temp_path ${own}-${name};`,
+  );
+  await Bun.write(
+    file,
+    `daemon off; user root; worker_processes 1; pid ${own}.pid; error_log stderr error;
+events { worker_connections ${FILES}; }
+http { access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; ${temporary.join(" ")}
+${http(port)} }`,
+  );
+  const program = startPinned(core, [command, "-e", "stderr", "-c", file], env);
+  await untilOpen(port, program);
+  return toServer({ name: "nginx", version, port, program });
+}
+
+/** HAProxy with one thread. `proxy`: what stands behind its global section. */
+export async function startHaproxy(folder: string, proxy: (port: number) => string): Promise<Server> {
+  const { program: command, env, version } = await peer("haproxy");
+  const port = freePort();
+  const file = join(folder, `haproxy-${port}.cfg`);
+  await Bun.write(
+    file,
+    `global
+  nbthread 1
+  no strict-limits
+  maxconn ${Math.floor(FILES / 2)}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 600s
+  timeout server 600s
+  timeout http-keep-alive 600s
+${proxy(port)}
+`,
+  );
+  const program = startPinned(SERVER_CORE, [command, "-db", "-f", file], env);
+  await untilOpen(port, program);
+  return toServer({ name: "haproxy", version, port, program });
+}
+
+export const SMALL = 64;
+const KIB = 1024;
+
+/** The backend of all: an nginx beside the load. `/64`, `/16k`, `/1m`: that many bytes; `/post` takes any body. */
+export async function startBackend(folder: string): Promise<Server> {
+  for (const [name, size] of [
+    ["16k", 16 * KIB],
+    ["1m", KIB * KIB],
+  ] as const)
+    await Bun.write(join(folder, "www", name), Buffer.alloc(size, 120));
+  return startNginx(
+    folder,
+    (port) => `sendfile on; client_max_body_size 0; client_body_buffer_size 64k; open_file_cache max=16;
+server { listen 127.0.0.1:${port} backlog=4096; root ${folder}/www;
+location = /64 { return 200 "${"x".repeat(SMALL)}"; } location = /post { return 200 "ok"; } }`,
+    LOAD_CORE,
+  );
+}

@@ -1,0 +1,58 @@
+import { expect, test } from "bun:test";
+import { row } from "../../bench/lib.ts";
+import { readDnsperf } from "../../bench/support/dnsperf.ts";
+import { cpuOf, family, machineCpu, memoryOf } from "../../bench/support/pinned.ts";
+import { median, readWrk } from "../../bench/support/wrk.ts";
+
+const WRK = `Running 2s test @ http://127.0.0.1:1/64
+  1 threads and 64 connections
+  Latency Distribution
+     50%  840.00us
+     75%    1.20ms
+     90%    1.80ms
+     99%    3.47ms
+  90900 requests in 2.00s, 17.00MB read
+Requests/sec:  45468.40
+`;
+
+test("wrk's report is read, in ms; a report with failures is refused", () => {
+  expect(readWrk(WRK)).toEqual({ requests: 90_900, rps: 45_468.4, p50: 0.84, p99: 3.47 });
+  expect(() => readWrk(`${WRK}  Non-2xx or 3xx responses: 3\n`)).toThrow("Non-2xx");
+  expect(() => readWrk(`${WRK}  Socket errors: connect 0, read 1, write 0, timeout 0\n`)).toThrow("Socket errors");
+});
+
+test("dnsperf's report is read", () => {
+  const report = `Statistics:
+  Queries sent:         1000
+  Queries completed:    990 (99.00%)
+  Queries lost:         10 (1.00%)
+  Queries per second:   34232.400000
+  Average Latency (s):  0.002361 (min 0.000010, max 0.010000)
+`;
+  const read = readDnsperf(report);
+  expect([read.completed, read.qps, read.lostPercent]).toEqual([990, 34_232.4, 1]);
+  expect(read.meanMs).toBeCloseTo(2.361);
+});
+
+test("a ratio is 1.0 when level and below when ahead, for costs and for rates", () => {
+  expect(row("a", "us", "lower", 2, { x: 4, y: 3 }).ratio).toBeCloseTo(2 / 3);
+  expect(row("a", "1/s", "higher", 6, { x: 4, y: 3 }).ratio).toBeCloseTo(2 / 3);
+  expect(row("a", "%", "lower", 0, { x: 0 }).ratio).toBe(1);
+  expect(row("a", "us", "lower", 2).ratio).toBeNull();
+});
+
+test("medians, of odd and even counts", () => {
+  expect([median([3, 1, 2]), median([4, 1, 3, 2])]).toEqual([2, 2.5]);
+});
+
+test.skipIf(process.platform !== "linux")("CPU and memory of processes, and who belongs to whom", () => {
+  const child = Bun.spawn(["sleep", "60"]);
+  try {
+    expect(family(process.pid)).toContain(child.pid);
+    expect(cpuOf([process.pid])).toBeGreaterThan(0);
+    expect(machineCpu()).toBeGreaterThan(cpuOf([process.pid]));
+    expect(memoryOf([process.pid])).toBeGreaterThan(1_000_000);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
