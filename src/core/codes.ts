@@ -68,6 +68,20 @@ export const codes = {
   SLUICE_DNS_FORMERR: ["A query is malformed.", "Mend the client."],
   SLUICE_DNS_REFUSED: ["A query asks for a name that is not served here.", "Add the name to a service."],
   SLUICE_DNS_NOTIMP: ["A query asks for an operation that is not offered.", ""],
+  SLUICE_DNS_BADVERS: ["A query uses a later version of EDNS.", ""],
+  SLUICE_DNS_SILENT: [
+    "A message got no answer: it is a response itself, or shorter than a header.",
+    "See who sends it.",
+  ],
+  SLUICE_DNS_NXDOMAIN: [
+    "A query asks for a name that does not exist in a zone served here.",
+    "Add the name, or mend the client.",
+  ],
+  SLUICE_DNS_ZONE: ["A query was answered from a zone's own records, not by a service.", ""],
+  SLUICE_DNS_TRUNCATED: [
+    "An answer did not fit UDP: the client was sent to TCP.",
+    "Answer with fewer addresses: dns: answers.",
+  ],
 } as const satisfies Record<string, readonly [sentence: string, hint: string]>;
 
 export type Code = keyof typeof codes;

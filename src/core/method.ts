@@ -8,6 +8,9 @@ import type { MethodName, Protocol, Revision, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Assignment } from "./worker-protocol.ts";
 
+/** Under which name a method's own counts lie among those of services: no service may be called so. */
+export const tallyName = (method: MethodName): string => `#${method}`;
+
 /** What a host must offer. `doctor` knows how to test each. */
 export type Capability = "CAP_NET_ADMIN" | "CAP_BPF" | "CAP_NET_BIND_SERVICE" | "xdp" | "nftables";
 
@@ -43,6 +46,8 @@ export interface Method<O = unknown, C = unknown> {
   readonly options: z.ZodType<O>;
   /** Schema of the top-level key of this name, when the method has one. */
   readonly settings?: z.ZodType;
+  /** What it counts that belongs to no service; each has a cell in every worker, reached by `cells(tallyName(name))`. */
+  readonly tallies?: readonly Code[];
   /** Sockets that the supervisor makes for it, besides `listen`. Runs: "worker" only. */
   sockets?(services: readonly Service<O>[], settings: unknown): import("./service.ts").Listener[];
   readonly traits: Traits;

@@ -51,6 +51,14 @@ function instanceFamilies(model: StatusModel): Family[] {
     gauge("sluice_config_revision", "Number of the running configuration.", one(model.revision)),
     gauge("sluice_start_time_seconds", "When the daemon started, seconds since 1970.", one(model.since / 1000)),
     gauge("sluice_workers", "Worker processes.", one(model.workers)),
+    {
+      name: "sluice_method_events_total",
+      help: "What happened at a method beside its services, by code.",
+      type: "counter",
+      samples: model.methods.flatMap(({ name, tallies }) =>
+        Object.entries(tallies).map(([code, value]) => ({ labels: { method: name, code }, value: value ?? 0 })),
+      ),
+    },
   ];
 }
 

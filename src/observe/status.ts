@@ -19,6 +19,8 @@ export interface StatusModel {
   /** When the daemon started. */
   since: number;
   workers: number;
+  /** What methods count that belongs to no service. */
+  methods: { name: MethodName; tallies: Partial<Record<Code, number>> }[];
   services: ServiceStatus[];
 }
 

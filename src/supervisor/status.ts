@@ -1,6 +1,6 @@
 import type { Catalog } from "../catalog.ts";
 import type { Counts } from "../core/counters.ts";
-import type { KernelCounts, Method } from "../core/method.ts";
+import { type KernelCounts, type Method, tallyName } from "../core/method.ts";
 import { listenerName } from "../core/service.ts";
 import { unknownCounts } from "../observe/cells.ts";
 import {
@@ -31,8 +31,16 @@ export async function lookUp(supervisor: Supervisor, catalog: Catalog, instance:
     revision: supervisor.revision?.number ?? 0,
     since: supervisor.started,
     workers: supervisor.workers.workers,
+    methods: catalog.methods.flatMap((method) => methodStatus(supervisor, method)),
     services: [...services, ...failedServices(supervisor)],
   };
+}
+
+/** What a method counts beside its services; nothing while no service uses it. */
+function methodStatus({ book, workers }: Supervisor, { name, tallies }: Method): StatusModel["methods"] {
+  if (!tallies || ![...book.entries.values()].some(({ service }) => service.method === name)) return [];
+  const count = (id: number): number => workers.memory.counts(tallyName(name), id, ["requests"]).requests ?? 0;
+  return [{ name, tallies: Object.fromEntries(tallies.map((code, id) => [code, count(id)])) }];
 }
 
 function serviceStatus(

@@ -1,4 +1,4 @@
-import type { Method } from "../core/method.ts";
+import { type Method, tallyName } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import { type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -74,9 +74,12 @@ export class WorkerSide {
       bundle: revision.bundle,
       services,
       settings: revision.config.settings,
-      cells: mine.map(({ service, members }) =>
-        this.memory.range(service.name, Math.max(0, ...members.map(({ id }) => id))),
-      ),
+      cells: [
+        ...mine.map(({ service, members }) =>
+          this.memory.range(service.name, Math.max(0, ...members.map(({ id }) => id))),
+        ),
+        ...used.flatMap(({ name, tallies }) => (tallies ? [this.memory.range(tallyName(name), tallies.length)] : [])),
+      ],
       connectionLimit,
       log: revision.config.log,
       listeners: used.flatMap((method) => listenersOf(method, services, revision)),

@@ -1,10 +1,11 @@
 import { counterIndex } from "../../core/counters.ts";
-import { Class, Rcode, Type } from "../../protocols/dns/numbers.ts";
+import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query } from "../../protocols/dns/query.ts";
 import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import { apexAt, type Node, type Site } from "./site.ts";
+import { BADVERS, FORMERR, NOTIMP, NXDOMAIN, REFUSED, SILENT, type Tally, TRUNCATED, ZONE } from "./tally.ts";
 
 /** ANY gets one small record instead of everything (RFC 8482 4.2). */
 const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
@@ -22,10 +23,13 @@ export class Answerer {
   private readonly query = new Query();
   private readonly site: Site;
   private readonly keyOf: KeyOf;
+  private readonly tally: Tally;
 
-  constructor(site: Site, keyOf: KeyOf) {
+  /** `tally` counts what no service counts. */
+  constructor(site: Site, keyOf: KeyOf, tally: Tally) {
     this.site = site;
     this.keyOf = keyOf;
+    this.tally = tally;
   }
 
   /**
@@ -35,31 +39,41 @@ export class Answerer {
   answer(bytes: Uint8Array, length: number, client: string, transport: Transport, out: Uint8Array): number {
     const query = this.query;
     switch (parseQuery(query, bytes, length)) {
-      case "query":
-        return this.lookup(query, client, transport, out);
+      case "query": {
+        const size = this.lookup(query, client, transport, out);
+        if ((out[2]! & (Flag.TC >> 8)) !== 0) this.tally(TRUNCATED);
+        return size;
+      }
       case "formerr":
-        return writeBare(out, query, transport, Rcode.FORMERR);
+        return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
       case "badvers":
-        return writeBare(out, query, transport, Rcode.BADVERS);
+        return this.error(query, transport, out, Rcode.BADVERS, BADVERS);
       case "notimp":
-        return writeBare(out, query, transport, Rcode.NOTIMP);
+        return this.error(query, transport, out, Rcode.NOTIMP, NOTIMP);
       default:
+        this.tally(SILENT);
         return 0;
     }
   }
 
+  private error(query: Query, transport: Transport, out: Uint8Array, rcode: number, place: number): number {
+    this.tally(place);
+    return writeBare(out, query, transport, rcode);
+  }
+
   private lookup(query: Query, client: string, transport: Transport, out: Uint8Array): number {
-    if (query.class !== Class.IN) return writeBare(out, query, transport, Rcode.REFUSED);
+    if (query.class !== Class.IN) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
     if (query.type >= Type.TKEY || query.type === Type.OPT) {
       const rcode = metaRcode(query.type);
-      if (rcode !== Rcode.NOERROR) return writeBare(out, query, transport, rcode);
+      if (rcode !== Rcode.NOERROR) return this.error(query, transport, out, rcode, META_PLACES[rcode]!);
     }
     const node = this.site.exact(query);
     if (node !== undefined) return this.atNode(node, query, client, transport, out);
     const encloser = this.site.encloser(query);
-    if (encloser === undefined) return writeBare(out, query, transport, Rcode.REFUSED);
+    if (encloser === undefined) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
     if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, client, transport, out);
     const { zone } = encloser;
+    this.tally(NXDOMAIN);
     return writeTemplate(out, query, transport, zone.nxdomain, apexAt(query, zone));
   }
 
@@ -84,6 +98,7 @@ export class Answerer {
         }
       }
     }
+    if (service === null) this.tally(ZONE);
     return this.fixed(node, query, transport, out);
   }
 
@@ -110,6 +125,13 @@ function fixedAnswer(node: Node, type: number): Template | undefined {
 
 const REQUESTS = counterIndex.requests;
 const ERRORS = counterIndex.errors;
+
+/** Where the errors of `metaRcode` are counted. */
+const META_PLACES: Readonly<Record<number, number>> = {
+  [Rcode.REFUSED]: REFUSED,
+  [Rcode.FORMERR]: FORMERR,
+  [Rcode.NOTIMP]: NOTIMP,
+};
 
 /** Types that are no records: transfers are refused, OPT and TSIG are no questions, the rest is not offered. */
 function metaRcode(type: number): number {

@@ -3,6 +3,7 @@ import type { Listener } from "../../core/service.ts";
 import { type CompiledDns, compile } from "./compile.ts";
 import { judge, judgeTogether } from "./judge.ts";
 import { type DnsOptions, type DnsSettings, options, settings } from "./options.ts";
+import { tallies } from "./tally.ts";
 
 /** An authoritative name server: answers the names of its services with the addresses of their backends. */
 export const dns = defineMethod<DnsOptions, CompiledDns>({
@@ -12,6 +13,7 @@ export const dns = defineMethod<DnsOptions, CompiledDns>({
   runs: "worker",
   options,
   settings,
+  tallies,
   /** UDP and TCP at every address of `dns: listen` (TCP is not optional: RFC 7766 5). */
   sockets(services, given): Listener[] {
     if (services.length === 0 || given === undefined) return [];

@@ -12,6 +12,7 @@ import { clientKeys } from "./client-key.ts";
 import { createLive } from "./live-service.ts";
 import { type DnsOptions, options, settings } from "./options.ts";
 import { Site } from "./site.ts";
+import { TALLY_NAME, tallies, tallyOf } from "./tally.ts";
 
 /** What the tests of this room share: services, snapshots, doors without a worker, and queries. */
 
@@ -151,7 +152,11 @@ export function aServer(
 ) {
   const doors = fakeDoors(services, snapshots);
   const live = createLive(services, 7, doors);
-  const answerer = new Answerer(new Site([...live.values()], someSettings(more), 1), clientKeys(7));
+  const answerer = new Answerer(
+    new Site([...live.values()], someSettings(more), 1),
+    clientKeys(7),
+    tallyOf(doors.cells(TALLY_NAME)),
+  );
   const out = Buffer.alloc(65535);
   const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>
     out.subarray(0, answerer.answer(bytes, bytes.length, client, { ...plainUdp, ...transport }, out));
@@ -163,5 +168,8 @@ export function aServer(
     doors.balancer(next.service).update(next);
     live.get(next.service)!.changed();
   };
-  return { doors, raw, tell, change, answerer };
+  /** How often a code was counted. */
+  const counted = (code: (typeof tallies)[number]): number =>
+    doors.counts.get(`${TALLY_NAME}/${tallies.indexOf(code)}/requests`) ?? 0;
+  return { doors, raw, tell, change, answerer, counted };
 }

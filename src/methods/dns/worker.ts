@@ -7,6 +7,7 @@ import { clientKeys } from "./client-key.ts";
 import { createLive } from "./live-service.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
 import { Site } from "./site.ts";
+import { TALLY_NAME, tallyOf } from "./tally.ts";
 import { TcpServer } from "./tcp-server.ts";
 import { serveUdp, type UdpServer } from "./udp-server.ts";
 
@@ -17,7 +18,7 @@ export const workerSide: WorkerSide = {
     const services = assignment.services as Service<DnsOptions>[];
     const live = createLive(services, assignment.seed, doors);
     const site = new Site([...live.values()], settings, assignment.revision);
-    const answerer = new Answerer(site, clientKeys(assignment.seed));
+    const answerer = new Answerer(site, clientKeys(assignment.seed), tallyOf(doors.cells(TALLY_NAME)));
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
     const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };
