@@ -30,7 +30,13 @@ function share(doors: Doors): Shared {
   if (found) return found;
   const plane = new Plane(doors.bpfDir);
   plane.schedulers = doors.schedulers;
-  found = { plane, upkeep: new Upkeep(plane, (level, message) => doors.log(level, message)), needs: new Map() };
+  const needs = new Map<ForwardName, Set<string>>();
+  const upkeep = new Upkeep(
+    plane,
+    () => new Set(needs.keys()),
+    (level, message) => doors.log(level, message),
+  );
+  found = { plane, upkeep, needs };
   shared.set(doors.bpfDir, found);
   return found;
 }

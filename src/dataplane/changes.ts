@@ -1,6 +1,7 @@
 import { isIPv6 } from "../core/address.ts";
 import type { HostChange } from "../core/host-change.ts";
 import type { HostFacts } from "../core/method.ts";
+import { checkPair } from "./check-pair.ts";
 import type { ForwardName, PlaneService } from "./plane-service.ts";
 
 type Facts = Pick<HostFacts, "route" | "deviceOf">;
@@ -66,5 +67,13 @@ export function planeChanges(services: readonly PlaneService[], host: HostFacts,
   const xdp = devicesOf(services, host).map(
     (device): HostChange => ({ kind: "xdp", device, pin: `${path}/links/${device.replaceAll(".", ":")}` }),
   );
-  return [{ kind: "bpf-pins", path }, ...xdp, ...groundChanges(services, host, forward), ...vipChanges(services, host)];
+  const { outer: name, inner: peer } = checkPair(path);
+  const probed = forward !== "nat" && services.some(({ checked }) => checked);
+  return [
+    { kind: "bpf-pins", path },
+    ...xdp,
+    ...(probed ? [{ kind: "veth", name, peer } as const] : []),
+    ...groundChanges(services, host, forward),
+    ...vipChanges(services, host),
+  ];
 }

@@ -1,10 +1,10 @@
-import { hashText } from "../core/hash.ts";
 import { SluiceError } from "../core/problem.ts";
 import { run } from "../runtime/child.ts";
 import { errnoText } from "../runtime/libc.ts";
 import { bpfError, linkXdp } from "../system/libbpf.ts";
 import { macText } from "../system/net.ts";
 import { objectPath } from "./build.ts";
+import { checkPair } from "./check-pair.ts";
 import { ControlFlag, control } from "./generated/layout.ts";
 import { elementBytes, setWord } from "./memory.ts";
 import type { Plane } from "./plane.ts";
@@ -35,12 +35,6 @@ const sourcesOf = (plane: Plane): string[] => [
   ...new Set([...plane.ways.routes.values()].filter((r) => !r.local && r.source).map((r) => r.source)),
 ];
 
-/** Names of the pair: at most 15 bytes, the same for an instance at every start, so a stale pair is found. */
-function namesOf(plane: Plane): { outer: string; inner: string } {
-  const id = hashText(plane.kernel.pins.root, 0).toString(16).padStart(8, "0");
-  return { outer: `slc${id}`, inner: `sli${id}` };
-}
-
 /**
  * Joins the network namespace of the checker `pid` to the plane. The checker's packets carry the director's own address
  * and a source port that names the backend; `check_entry` on our end forwards them like a client's, and the main program
@@ -48,7 +42,7 @@ function namesOf(plane: Plane): { outer: string; inner: string } {
  * Throws SluiceError.
  */
 export async function createCheckPath(plane: Plane, checker: { pid: number }): Promise<CheckPath> {
-  const { outer, inner } = namesOf(plane);
+  const { outer, inner } = checkPair(plane.kernel.pins.root);
   const inside = ["nsenter", `--net=/proc/${checker.pid}/ns/net`];
   await run(["ip", "link", "del", outer]);
   await must(["ip", "link", "add", outer, "type", "veth", "peer", "name", inner]);

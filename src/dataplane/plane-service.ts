@@ -30,6 +30,8 @@ export interface PlaneService {
   slots?: number;
   /** Further interfaces on which clients arrive, besides those of VIPs and backends. */
   devices?: readonly string[];
+  /** Its backends are probed. */
+  checked?: boolean;
 }
 
 export const defaultIdle = { tcp: 15 * 60_000, udp: 60_000 };
@@ -58,6 +60,7 @@ export function compilePlane(
     idle: service.options.idle,
     oneShot: service.options.oneShot,
     devices: service.options.devices,
+    checked: service.check !== null,
   };
 }
 

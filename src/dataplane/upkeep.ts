@@ -3,6 +3,7 @@ import { run } from "../runtime/child.ts";
 import { deleteElement, keysOf } from "../system/libbpf.ts";
 import { wantedKey } from "./generated/layout.ts";
 import type { Plane } from "./plane.ts";
+import type { ForwardName } from "./plane-service.ts";
 import { routesTo } from "./routes.ts";
 
 const BEAT = 1000;
@@ -12,19 +13,24 @@ const LOOK_EVERY = 2;
 const ROUTE_EVERY = 5;
 /** Beats between two rounds of settling. */
 const SETTLE_EVERY = 3;
+/** Beat at which services that an earlier daemon left, and that no method has claimed, are given up. */
+const FORSAKE_AT = 30;
 
 type Log = (level: "debug" | "info" | "warn" | "error", message: string) => void;
 
 /** What a living daemon does for its plane once a second: the heartbeat, link addresses, phases. */
 export class Upkeep {
   readonly #plane: Plane;
+  readonly #claimed: () => ReadonlySet<ForwardName>;
   readonly #log: Log;
   readonly #timer: ReturnType<typeof setInterval>;
   #beats = 0;
   #busy = false;
 
-  constructor(plane: Plane, log: Log) {
+  /** `claimed`: methods that have an applier in this process. */
+  constructor(plane: Plane, claimed: () => ReadonlySet<ForwardName>, log: Log) {
     this.#plane = plane;
+    this.#claimed = claimed;
     this.#log = log;
     this.#timer = setInterval(() => void this.#beat(), BEAT);
     this.#timer.unref();
@@ -45,11 +51,22 @@ export class Upkeep {
 
   /** One beat's work. */
   async round(): Promise<void> {
+    if (this.#beats === FORSAKE_AT) this.#forsake();
     await this.#askForWanted();
     if (this.#beats % ROUTE_EVERY === 0) await this.#rereadRoutes();
     if (!this.#plane.ways.hops.whole || this.#beats % LOOK_EVERY === 0)
       if (await this.#plane.ways.hops.refresh()) this.#plane.pointBackends();
     if (this.#beats % SETTLE_EVERY === 0 && this.#plane.restless) this.#plane.settleRound();
+  }
+
+  /** The configuration has no service of these methods any more, so nobody asked for theirs. */
+  #forsake(): void {
+    const claimed = this.#claimed();
+    for (const forward of new Set([...this.#plane.services.values()].map((state) => state.forward))) {
+      if (claimed.has(forward)) continue;
+      this.#plane.commit(forward, []);
+      this.#log("info", `services of ${forward} that an earlier daemon left are gone`);
+    }
   }
 
   /** Next hops that the program met and the kernel has no link address for: using the entry makes the kernel ask. */
