@@ -9,6 +9,7 @@ import type { HostFacts } from "../core/method.ts";
 import { type Config, listenerName } from "../core/service.ts";
 import { createHostFacts } from "../system/host-facts.ts";
 import { configFile, EXIT } from "./config-file.ts";
+import { instanceOption } from "./daemon-client.ts";
 
 interface CheckOptions {
   config?: string;
@@ -26,7 +27,7 @@ export function registerCheck(program: Command): void {
     .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
     .option("--json", "print problems as JSON")
     .option("--changes", "also list all that `run` would touch on this host")
-    .option("--instance <name>", "instance whose names the changes carry", "main")
+    .option(...instanceOption)
     .action(async (options: CheckOptions) => {
       const loaded = await loadConfig(configFile(options.config), catalog);
       const text = checkReport(loaded, {

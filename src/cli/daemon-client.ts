@@ -1,8 +1,19 @@
+import { InvalidArgumentError } from "commander";
 import { fetchUnix } from "../runtime/http.ts";
 import { type Instance, instancePaths } from "../system/instance.ts";
 
+/** An instance's name becomes part of paths, tables and devices. `labs` is the lab's own folder beside them. */
+function parseInstance(name: string): string {
+  if (/^[a-z0-9][a-z0-9-]{0,62}$/i.test(name) && name !== "labs") return name;
+  throw new InvalidArgumentError("It is letters, digits and dashes, at most 63, and not labs.");
+}
+
+/** The option that names an instance; `standard` is the name where none is given. */
+export const instanceNamed = (standard: string) =>
+  ["--instance <name>", "name of the instance", parseInstance, standard] as const;
+
 /** The option that every command which talks to a daemon has. */
-export const instanceOption = ["--instance <name>", "name of the instance", "main"] as const;
+export const instanceOption = instanceNamed("main");
 
 /**
  * Asks the daemon of an instance. Ends the process with 3 and a sentence when none answers; otherwise returns the

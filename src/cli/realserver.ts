@@ -12,6 +12,7 @@ import {
 } from "../system/realserver.ts";
 import { type RealServerItem, realServerStatus } from "../system/realserver-status.ts";
 import { EXIT } from "./config-file.ts";
+import { instanceNamed } from "./daemon-client.ts";
 
 interface Options {
   method?: RealServerMethod;
@@ -42,7 +43,7 @@ export function registerRealServer(program: Command): void {
       .option("--vip <addresses>", "the service's address or addresses, with commas between", addVips)
       .option("--device <device>", "where wrapped packets arrive (default: the device of the default route)")
       // An instance of its own: a director on the same host goes down without taking this with it.
-      .option("--instance <name>", "name of the instance", "realserver")
+      .option(...instanceNamed("realserver"))
       .option("--json", "what stands, versioned (sluice.realserver/v1)")
       .action(async (options: Options) => process.exit(await told(() => action(options))));
   };
