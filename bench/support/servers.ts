@@ -34,40 +34,43 @@ interface Parts {
   version: string;
   port: number;
   program: Pinned;
-  /** The processes that serve; all of the family by default. */
-  serving?: number[];
+  /** Does this process of the family serve? All do by default. */
+  serves?: (pid: number) => boolean;
 }
 
-/** A server out of a program that runs. */
-export function toServer({ name, version, port, program, serving }: Parts): Server {
-  const all = family(program.pid);
-  const pids = serving ?? all;
-  const others = all.filter((pid) => !pids.includes(pid));
+/** A server out of a program that runs. Its processes are looked up at each reading: some start theirs late. */
+export function toServer({ name, version, port, program, serves = () => true }: Parts): Server {
   return {
     name,
     version,
     port,
-    cpu: () => cpuOf(pids),
-    otherCpu: () => cpuOf(others),
-    memory: () => memoryOf(pids),
+    cpu: () => cpuOf(family(program.pid).filter(serves)),
+    otherCpu: () => cpuOf(family(program.pid).filter((pid) => !serves(pid))),
+    memory: () => memoryOf(family(program.pid).filter(serves)),
     stop: program.stop,
   };
+}
+
+/** Is this one of Sluice's relay workers? */
+function isWorker(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("src/worker/main.ts");
+  } catch {
+    return false;
+  }
 }
 
 let instances = 0;
 
 /** Sluice with one worker, with this configuration (services, settings) on a port. */
-export async function startSluice(folder: string, port: number, config: object, tcpPort = port): Promise<Server> {
+export async function startSluice(folder: string, port: number, config: object): Promise<Server> {
   const instance = `bench-${process.pid}-${++instances}`;
   const file = join(folder, `${instance}.yaml`);
   await Bun.write(file, JSON.stringify({ version: 1, workers: 1, log: { level: "error" }, ...config }));
   const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
-  await untilOpen(tcpPort, program);
-  const workers = family(program.pid).filter((pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("src/worker/main.ts"),
-  );
-  if (workers.length === 0) throw new Error(`no worker: ${program.said()}`);
-  return toServer({ name: "sluice", version: "", port, program, serving: workers });
+  for (let i = 0; i < 400 && !program.said().includes("sluice: serving"); i++) await Bun.sleep(50);
+  if (!program.said().includes("sluice: serving")) throw new Error(`the daemon does not serve: ${program.said()}`);
+  return toServer({ name: "sluice", version: "", port, program, serves: isWorker });
 }
 
 /** nginx with one worker; `http`: what stands in its http block. `core`: the backend runs beside the load. */
