@@ -1,0 +1,15 @@
+import { chunked } from "./chunked.ts";
+import { config } from "./config.ts";
+import { dns } from "./dns.ts";
+import { httpRequest } from "./http-request.ts";
+import { httpResponse } from "./http-response.ts";
+import type { FuzzTarget } from "./target.ts";
+
+/** All there is to fuzz, by the word of the command. */
+export const targets: Record<string, FuzzTarget> = {
+  "http-request": httpRequest,
+  "http-response": httpResponse,
+  chunked,
+  dns,
+  config,
+};
