@@ -11,6 +11,10 @@ export interface Daemon {
   reload(): Promise<{ revision: number; problems: Problem[]; text: string }>;
   command(service: string, backend: string, wish: z.infer<typeof backendWish>): boolean;
   setRole(role: "active" | "standby"): Promise<void>;
+  /** The running configuration, without its secret. */
+  config(): unknown;
+  /** Leaves everything running for the next daemon and ends. */
+  handOver(): void;
 }
 
 const backendWish = z.strictObject({
@@ -47,6 +51,11 @@ export function createApi(daemon: Daemon): OpenAPIHono {
     const wish = roleWish.safeParse(await c.req.json().catch(() => null));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     await daemon.setRole(wish.data.role);
+    return c.json({ ok: true });
+  });
+  api.get("/v1/config", (c) => c.json(daemon.config() as object));
+  api.post("/v1/handover", (c) => {
+    daemon.handOver();
     return c.json({ ok: true });
   });
   api.get("/healthz", (c) => c.text("ok\n"));

@@ -2,6 +2,8 @@ import type { Command } from "commander";
 import { registerAdapt } from "./adapt.ts";
 import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
+import { registerDiff } from "./diff.ts";
+import { registerDoctor } from "./doctor.ts";
 import { registerDown } from "./down.ts";
 import { registerEvents } from "./events.ts";
 import { registerLab } from "./lab.ts";
@@ -26,6 +28,8 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerCheck,
   registerSchema,
   registerAdapt,
+  registerDiff,
+  registerDoctor,
   registerDown,
   registerRealServer,
   registerLab,

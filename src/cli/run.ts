@@ -7,10 +7,11 @@ import { type Loaded, loadConfig } from "../config/load.ts";
 import { wantsColor } from "../config/terminal.ts";
 import type { Problem } from "../core/problem.ts";
 import { listenerName } from "../core/service.ts";
-import { type ApiServer, serveUnix } from "../runtime/http.ts";
+import { sleep } from "../runtime/clock.ts";
+import { type ApiServer, fetchUnix, serveUnix } from "../runtime/http.ts";
 import { type Assembled, assemble, attempt } from "../supervisor/daemon.ts";
 import { lookUp } from "../supervisor/status.ts";
-import { type Instance, instancePaths, removeInstance, takeInstance } from "../system/instance.ts";
+import { type Instance, instanceHeld, instancePaths, removeInstance, takeInstance } from "../system/instance.ts";
 import { configFile, EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
 
@@ -19,7 +20,11 @@ interface RunOptions {
   instance: string;
   standby?: boolean;
   keep?: boolean;
+  upgrade?: boolean;
 }
+
+/** ms that the old daemon may take to leave. */
+const HANDOVER_LIMIT = 10_000;
 
 const say = (text: string): void => void process.stderr.write(text);
 
@@ -30,6 +35,7 @@ export function registerRun(program: Command): void {
     .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
     .option(...instanceOption)
     .option("--standby", "prepare everything, but leave the VIPs of the kernel methods to another director")
+    .option("--upgrade", "take over from the daemon that runs this instance: no connection is refused or lost")
     .option("--keep", "on SIGTERM leave the kernel's path running (sluice down removes it)")
     .action(runDaemon);
 }
@@ -37,7 +43,7 @@ export function registerRun(program: Command): void {
 async function runDaemon(options: RunOptions): Promise<void> {
   const instance = instancePaths(options.instance);
   const file = resolve(configFile(options.config));
-  const lock = takeInstance(instance);
+  const lock = options.upgrade ? await takeOver(instance) : takeInstance(instance);
   if (!lock.ok) refuse(lock.problems, EXIT.usage);
   const loaded = await load(file, instance);
   if (!loaded.ok) {
@@ -58,6 +64,13 @@ async function runDaemon(options: RunOptions): Promise<void> {
   const api = serveApi(instance, assembled, file);
   banner(assembled, file, instance);
   onSignals(assembled, api, instance, file, options.keep === true);
+}
+
+/** Asks the running daemon to leave everything to us, and waits until it has gone. Without one this is a plain start. */
+async function takeOver(instance: Instance): Promise<ReturnType<typeof takeInstance>> {
+  await fetchUnix(instance.adminSocket, "/v1/handover", { method: "POST" }).catch(() => {});
+  for (let waited = 0; waited < HANDOVER_LIMIT && instanceHeld(instance); waited += 20) await sleep(20);
+  return takeInstance(instance);
 }
 
 const load = (file: string, instance: Instance): Promise<Loaded> =>
@@ -86,6 +99,7 @@ async function reload({ supervisor, log }: Assembled, instance: Instance, file: 
     };
   }
   const problems = await attempt(() => supervisor.apply(loaded.value, loaded.bundle));
+  if (problems.length === 0) log.level = loaded.value.log.level;
   const revision = supervisor.revision?.number ?? 0;
   const lines = problems.map(({ code, message, hint }) => `error ${code}: ${message}\n${hint ? `  ${hint}\n` : ""}`);
   return {
@@ -103,6 +117,8 @@ function serveApi(instance: Instance, assembled: Assembled, file: string): ApiSe
     reload: () => reload(assembled, instance, file),
     command: (service, backend, wish) => supervisor.command(service, backend, wish),
     setRole: (role) => supervisor.setRole(role),
+    config: () => ({ ...supervisor.revision?.config, secret: undefined }),
+    handOver: () => void supervisor.handOver().then(() => process.exit(0)),
   });
   return serveUnix(instance.adminSocket, (request) => api.fetch(request));
 }

@@ -149,6 +149,20 @@ export class Supervisor {
       if (this.kernel.methodOf(entry)) this.#record({ kind: "role", service: entry.service.name, what });
   }
 
+  /**
+   * Leaves everything running for the next daemon: workers serve on and keep their sockets, the kernel's path stays.
+   * What is known goes to disk. Afterwards this process has nothing left to do but end.
+   */
+  async handOver(): Promise<void> {
+    this.#stopping = true;
+    if (this.#retry.timer) clearTimeout(this.#retry.timer);
+    this.#checkers.stop();
+    await this.#queue;
+    this.#remember();
+    writeWorkers(this.#options.instance, this.workers.describe());
+    await this.kernel.release();
+  }
+
   /** Drains the workers, then removes what was set on the host (`keep`: leaves the kernel's path running). */
   async stop(keep: boolean): Promise<void> {
     this.#stopping = true;

@@ -10,6 +10,9 @@ import { SocketTable } from "./sockets.ts";
 /** Generations that may be alive at once; the oldest is then cut. */
 const MOST_GENERATIONS = 4;
 
+/** Workers a generation may grow to by reload without a restart, at least. */
+const LEAST_ROOM = 8;
+
 /** A generation that is ready beside the current one. */
 export interface PreparedGeneration {
   commit(): void;
@@ -21,7 +24,8 @@ export class WorkerSide {
   readonly memory: CounterMemory;
   readonly sockets = new SocketTable();
   readonly #methods: readonly Method[];
-  readonly #count: number;
+  #count: number;
+  readonly #most: number;
   readonly #events: GenerationEvents;
   #current: Generation | null = null;
   #draining: Generation[] = [];
@@ -29,8 +33,9 @@ export class WorkerSide {
   constructor(instance: string, methods: readonly Method[], count: number, events: GenerationEvents) {
     this.#methods = methods.filter(({ runs }) => runs === "worker");
     this.#count = count;
+    this.#most = Math.max(count, LEAST_ROOM);
     this.#events = events;
-    this.memory = new CounterMemory(instance, count * (MOST_GENERATIONS + 2));
+    this.memory = new CounterMemory(instance, this.#most * (MOST_GENERATIONS + 2));
   }
 
   /** Makes sockets and workers for these entries; they accept from the moment they are ready. */
@@ -41,12 +46,14 @@ export class WorkerSide {
   ): Promise<PreparedGeneration | Problem[]> {
     const work = this.#workOf(entries, revision, connectionLimit);
     const current = this.#current;
-    const same = current !== null && sameWork(current.work, work);
+    const count = revision.config.workers ?? navigator.hardwareConcurrency;
+    if (count > this.#most) return [tooMany(count, this.#most)];
+    const same = current !== null && count === this.#count && sameWork(current.work, work);
     if (same || work.services.length === 0) return { commit: () => same || this.#retire(current), abort: () => {} };
-    const unbound = this.sockets.prepare(work.listeners, this.#count);
+    const unbound = this.sockets.prepare(work.listeners, count);
     if (unbound.length > 0) return this.#blame(unbound, work.services, revision);
     const next = new Generation(work, this.sockets, this.memory, this.#events);
-    const failed = await next.start(this.#count);
+    const failed = await next.start(count);
     if (failed.length > 0) {
       this.sockets.keep(current?.work.listeners ?? [], this.#count);
       return failed;
@@ -54,8 +61,9 @@ export class WorkerSide {
     return {
       commit: () => {
         this.#current = next;
+        this.#count = count;
         this.#retire(current);
-        this.sockets.keep(work.listeners, this.#count);
+        this.sockets.keep(work.listeners, count);
       },
       abort: () => {
         next.kill();
@@ -138,6 +146,15 @@ export class WorkerSide {
     );
   }
 }
+
+const tooMany = (count: number, most: number): Problem => ({
+  code: "SLUICE_WORKER_START",
+  severity: "error",
+  source: "config",
+  path: ["workers"],
+  message: `${count} workers are more than the ${most} that this daemon has room for`,
+  hint: "Restart the daemon: the room is made at its start.",
+});
 
 /** The sockets a method needs for its services, each once. */
 function listenersOf(method: Method, all: readonly Service[], revision: Revision): Listener[] {

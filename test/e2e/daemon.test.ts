@@ -107,6 +107,8 @@ test("a listener that is taken refuses the whole revision", async () => {
   const daemon = await serve(proxyOn(port));
   const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   await daemon.write(proxyOn(port, undefined, { listen: [`127.0.0.1:${taken.port}`] }));
+  const diff = sluice("diff", "-c", daemon.file, "--instance", daemon.instance);
+  expect(diff.stdout).toBe("web  changed (new workers; the old ones drain): listen\n");
   const refused = daemon.reload();
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain("SLUICE_BIND");
@@ -157,6 +159,21 @@ test("workers outlive their supervisor, and the next one takes over without a lo
   });
   expect(failures).toEqual([]);
   expect(daemon.status().workers).toBe(2);
+});
+
+test("an upgrade takes over from a running daemon without a lost request or a broken download", async () => {
+  const port = freePort();
+  const daemon = await serve(proxyOn(port));
+  const download = get(port, "/slow");
+  const failures = await failuresWhile(port, async () => {
+    await daemon.start("--upgrade");
+    await Bun.sleep(300);
+  });
+  expect(failures).toEqual([]);
+  expect(["one", "two"].map((name) => Array.from({ length: 10 }, (_, i) => `${name}${i}`).join(""))).toContain(
+    await download,
+  );
+  expect(daemon.status()).toMatchObject({ pid: daemon.pid, workers: 2 });
 });
 
 test("SIGTERM lets a download finish, then ends and leaves nothing", async () => {

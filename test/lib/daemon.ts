@@ -26,7 +26,7 @@ export interface TestDaemon {
   write(config: unknown): Promise<void>;
   reload(): ReturnType<typeof sluice>;
   /** Starts it again after `kill("SIGKILL")`. */
-  start(): Promise<void>;
+  start(...args: string[]): Promise<void>;
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Ends it, however it stands, and removes what is left. */
   dispose(): Promise<void>;
@@ -46,8 +46,8 @@ export async function startDaemon(config: unknown, hint = "test"): Promise<TestD
     status: () => JSON.parse(sluice("status", "--json", "--instance", instance).stdout) as StatusModel,
     write: async (next) => void (await Bun.write(file, JSON.stringify(next, null, 2))),
     reload: () => sluice("reload", "--instance", instance),
-    async start() {
-      child = Bun.spawn([command, "run", "-c", file, "--instance", instance], {
+    async start(...args) {
+      child = Bun.spawn([command, "run", "-c", file, "--instance", instance, ...args], {
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",

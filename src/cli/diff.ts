@@ -1,0 +1,37 @@
+import type { Command } from "commander";
+import { catalog } from "../catalog.ts";
+import { type ChangeKind, planChange } from "../config/plan.ts";
+import type { Config } from "../core/service.ts";
+import { configFile, EXIT, loadForCommand } from "./config-file.ts";
+import { askDaemon, instanceOption } from "./daemon-client.ts";
+
+/** What a change costs, for a person. */
+const costs: Record<ChangeKind, string> = {
+  snapshot: "in place",
+  generation: "new workers; the old ones drain",
+  kernel: "tables are prepared anew; connections stay",
+};
+
+/** `sluice diff`: what a reload of this file would change in the running daemon. */
+export function registerDiff(program: Command): void {
+  program
+    .command("diff")
+    .description("say what a reload of the configuration would change, and at what cost; changes nothing")
+    .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
+    .option(...instanceOption)
+    .option("--json", "the plan as JSON (sluice.plan/v1)")
+    .action(async (options: { config?: string; instance: string; json?: boolean }) => {
+      const loaded = await loadForCommand(configFile(options.config), catalog, "a reload would be refused");
+      if (!loaded) process.exit(EXIT.config);
+      const running = (await (await askDaemon(options.instance, "/v1/config")).json()) as Config;
+      const plan = planChange(running, loaded.value, catalog);
+      if (options.json) console.log(JSON.stringify({ schema: "sluice.plan/v1", ...plan }, null, 2));
+      else if (plan.empty) console.log("nothing would change");
+      else {
+        for (const s of plan.services)
+          if (s.change !== "same") console.log(`${s.service}  ${s.change} (${costs[s.kind]}): ${s.what.join(", ")}`);
+        for (const shared of plan.shared) console.log(`${shared}  changed`);
+      }
+      process.exit(EXIT.ok);
+    });
+}

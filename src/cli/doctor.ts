@@ -1,0 +1,109 @@
+import type { Command } from "commander";
+import { catalog } from "../catalog.ts";
+import type { Capability } from "../core/method.ts";
+import { runSync } from "../runtime/child.ts";
+import { connectionLimit, openFiles } from "../supervisor/limits.ts";
+import { isBpfFs } from "../system/bpffs.ts";
+import { type Ability, hostCapabilities } from "../system/capabilities.ts";
+import { EXIT } from "./config-file.ts";
+
+/** One thing that was looked at. `warn`: it works, but somebody should know. */
+export interface Finding {
+  item: string;
+  state: "good" | "warn" | "bad";
+  seen: string;
+  /** One command or sentence that mends it. */
+  fix: string | null;
+}
+
+/** System programs that the kernel methods and the labs call, and the Debian package of each. */
+const programs = {
+  ip: "iproute2",
+  nft: "nftables",
+  ethtool: "ethtool",
+  clang: "clang",
+  bpftool: "bpftool",
+  tcpdump: "tcpdump",
+  setpriv: "util-linux",
+};
+
+const fixes: Record<Capability, string> = {
+  CAP_NET_ADMIN: "run as root, or grant it: setpriv --ambient-caps, or AmbientCapabilities= in the unit",
+  CAP_BPF: "run as root, or grant it: setpriv --ambient-caps, or AmbientCapabilities= in the unit",
+  CAP_NET_BIND_SERVICE: "run as root, or listen on ports from 1024",
+  xdp: "use a kernel from 6.1 with BTF, or `nat: { engine: nftables }`",
+  nftables: "install nftables and a kernel that has it, or `nat: { engine: xdp }`",
+};
+
+function programFindings(): Finding[] {
+  return Object.entries(programs).map(([name, debian]) => {
+    const { code, stdout } = runSync(["sh", "-c", `command -v ${name}`]);
+    return code === 0
+      ? { item: name, state: "good", seen: stdout.trim(), fix: null }
+      : { item: name, state: "bad", seen: "not found", fix: `apt-get install ${debian}` };
+  });
+}
+
+function limitFindings(): Finding[] {
+  const files = openFiles();
+  const few = files < 65_536;
+  const seen = `${files} open files: ${connectionLimit(files)} client connections a worker`;
+  return [
+    {
+      item: "open files",
+      state: few ? "warn" : "good",
+      seen,
+      fix: few ? "ulimit -n 1048576, or LimitNOFILE= in the unit" : null,
+    },
+  ];
+}
+
+/** Which methods can run here, by what each declares to need. */
+function methodFindings(abilities: Record<Capability, Ability>): Finding[] {
+  return catalog.methods.map(({ name, traits }) => {
+    const missing = traits.needs.filter((need) => !abilities[need].able);
+    if (missing.length === 0) return { item: `method ${name}`, state: "good", seen: "can run", fix: null };
+    // A port from 1024 needs no right: a lack of it is a warning for those who need nothing else.
+    const onlyPorts = missing.every((need) => need === "CAP_NET_BIND_SERVICE");
+    return {
+      item: `method ${name}`,
+      state: onlyPorts ? "warn" : "bad",
+      seen: onlyPorts ? "can run on ports from 1024" : `lacks ${missing.join(", ")}`,
+      fix: fixes[missing[0]!],
+    };
+  });
+}
+
+/** All that this host and this process offer. Changes nothing. */
+export async function examine(): Promise<Finding[]> {
+  const abilities = await hostCapabilities();
+  const held = (Object.keys(abilities) as Capability[]).map((name): Finding => {
+    const { able, why } = abilities[name];
+    return { item: name, state: able ? "good" : "bad", seen: why, fix: able ? null : fixes[name] };
+  });
+  const bpffs: Finding = isBpfFs()
+    ? { item: "bpffs", state: "good", seen: "mounted at /sys/fs/bpf", fix: null }
+    : { item: "bpffs", state: "warn", seen: "not mounted at /sys/fs/bpf; `run` mounts it when it needs it", fix: null };
+  return [...held, bpffs, ...programFindings(), ...limitFindings(), ...methodFindings(abilities)];
+}
+
+const marks = { good: "✓", warn: "!", bad: "✗" } as const;
+
+/** `sluice doctor`: what this host can do, a line each, with what mends it. */
+export function registerDoctor(program: Command): void {
+  program
+    .command("doctor")
+    .description("say what this host offers and lacks, a line each, with what mends it; changes nothing")
+    .option("--json", "as JSON (sluice.doctor/v1)")
+    .action(async ({ json }: { json?: boolean }) => {
+      const findings = await examine();
+      const width = Math.max(...findings.map(({ item }) => item.length));
+      if (json) console.log(JSON.stringify({ schema: "sluice.doctor/v1", findings }, null, 2));
+      else
+        for (const { item, state, seen, fix } of findings)
+          console.log(
+            `${marks[state]} ${item.padEnd(width)}  ${seen}${fix ? `\n  ${" ".repeat(width)}  → ${fix}` : ""}`,
+          );
+      process.exit(findings.some(({ state }) => state === "bad") ? EXIT.kernel : EXIT.ok);
+    });
+}
