@@ -3,10 +3,11 @@
  * `--static` runs types, lint, format and the tree's rules alone; `--long` adds the long tests (test/long).
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { judgeTree } from "./static/imports.ts";
+import { readJunit } from "./tools/conformance/junit.ts";
 
 const root = join(import.meta.dirname, "..");
 const bin = (name: string): string => join(root, "node_modules/.bin", name);
@@ -30,21 +31,25 @@ function trackedFiles(): string[] {
   return listed.filter((path) => !/(^|\/)generated\//.test(path));
 }
 
-/** Runs bun test over `paths` with results to the console, and adds its counts (from the JUnit report) to the total. */
-function tests(name: string, paths: string[], args: string[]): void {
+/**
+ * Runs bun test over `paths`, `side` files at a time and the slowest first, with failures to the console. Adds its
+ * counts to the total and names what was skipped; the reasons were printed by the tests themselves.
+ */
+function tests(name: string, paths: string[], side: number, timeout: number): void {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
   const report = join(folder, "report.xml");
-  const command = ["test", ...args, "--only-failures", "--reporter=junit", `--reporter-outfile=${report}`, ...paths];
+  mkdirSync(join(root, "build"), { recursive: true });
+  const timings = join(root, "build", `timings-${name.split(" ")[0]}.json`);
+  const command = ["test", `--parallel=${side}`, `--timings=${timings}`, "--update-timings", `--timeout=${timeout}`];
+  command.push("--only-failures", "--reporter=junit", `--reporter-outfile=${report}`, ...paths);
   const { status } = spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" });
   try {
-    const head = /<testsuites[^>]*\btests="(\d+)"[^>]*\bfailures="(\d+)"[^>]*\bskipped="(\d+)"/.exec(
-      readFileSync(report, "utf8"),
-    );
-    if (!head) throw new Error("no counts in the report");
-    const [tested, failed, skipped] = [Number(head[1]), Number(head[2]), Number(head[3])];
-    total.passed += tested - failed - skipped;
-    total.failed += failed || (status === 0 ? 0 : 1);
-    total.skipped += skipped;
+    const all = readJunit(readFileSync(report, "utf8"));
+    const having = (result: string) => all.filter((one) => one.result === result);
+    total.passed += having("passed").length;
+    total.failed += having("failed").length || (status === 0 ? 0 : 1);
+    total.skipped += having("skipped").length;
+    for (const { name: test, file } of having("skipped")) console.log(`     skipped: ${file}: ${test}`);
   } catch (error) {
     step(`${name}: no report`, `bun test ended with ${status}: ${error}`);
   }
@@ -56,9 +61,11 @@ tool("types", bin("tsc"), ["-p", "."]);
 tool("lint and format", bin("biome"), ["ci", "--colors=off", "--error-on-warnings", "."]);
 step("rooms, doors and file sizes", judgeTree(trackedFiles()).join("\n"));
 if (!process.argv.includes("--static")) {
-  tests("unit tests", ["src", "test/static", "test/golden", "test/tools"], ["--timeout=20000"]);
-  tests("end-to-end tests", ["test/e2e"], ["--timeout=120000"]);
-  if (process.argv.includes("--long")) tests("long tests", ["test/long"], ["--timeout=1200000"]);
+  // End-to-end tests wait for networks and time-outs more than they compute, and each has networks of its own.
+  const cores = availableParallelism();
+  tests("unit tests", ["src", "test/static", "test/golden", "test/tools"], Math.min(cores + 1, 8), 20_000);
+  tests("end-to-end tests", ["test/e2e"], Math.min(2 * cores, 8), 120_000);
+  if (process.argv.includes("--long")) tests("long tests", ["test/long"], 1, 1_200_000);
 }
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed === 0 ? 0 : 1);
