@@ -24,10 +24,17 @@ export interface ForwardingRules {
   readonly trusted: TrustList;
 }
 
+const linesOf = (via: string, proto: string): RequestTail["lines"] => [
+  ascii(`${proto}Via: 1.0 ${via}\r\n`),
+  ascii(`${proto}Via: 1.1 ${via}\r\n`),
+];
+
 /** One service whose requests are forwarded: its backends' connections and its rules. */
 export class Backends extends ServiceState {
   readonly upgrades: readonly Uint8Array[];
   readonly retries: number;
+  private readonly trustedLines: RequestTail["lines"];
+  private readonly strangersLines: RequestTail["lines"];
   private readonly pools: (Pool | undefined)[] = [];
 
   private readonly doors: WorkerDoors;
@@ -42,6 +49,8 @@ export class Backends extends ServiceState {
     this.limits = limits;
     this.upgrades = rules.upgrades.map(ascii);
     this.retries = rules.retries;
+    this.trustedLines = linesOf(rules.via, "");
+    this.strangersLines = linesOf(rules.via, "X-Forwarded-Proto: http\r\n");
   }
 
   /** The pool of a backend; null when it is not of the service any more. */
@@ -71,11 +80,9 @@ export class Backends extends ServiceState {
 
   /** What our requests carry for a client at `address` that came to `listener`. */
   tailFor(address: string, listener: string): RequestTail {
-    const { via, trusted } = this.rules;
-    const trust = trusted.has(address);
-    const proto = trust ? "" : "X-Forwarded-Proto: http\r\n";
-    const lines = (minor: number) => ascii(`${proto}Via: 1.${minor} ${via}\r\n`);
-    return { lines: [lines(0), lines(1)], address: ascii(address), trusted: trust, host: ascii(listener) };
+    const trusted = this.rules.trusted.has(address);
+    const lines = trusted ? this.trustedLines : this.strangersLines;
+    return { lines, address: ascii(address), trusted, host: ascii(listener) };
   }
 
   /** How many members of the Via lines bear our name (RFC 9110 7.6.3). */

@@ -6,7 +6,7 @@ import { LF } from "../protocols/http/octets.ts";
 import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
 import { toErrorReply } from "../protocols/http/reply.ts";
 import { Method, parseRequest } from "../protocols/http/request.ts";
-import { closeGently, type TcpSocket } from "../runtime/tcp.ts";
+import { LINGER, type TcpSocket } from "../runtime/tcp.ts";
 import type { Front } from "./front.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
 import { Timed } from "./wheel.ts";
@@ -148,7 +148,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
 
   expired(): void {
     const { wheel, limits } = this.front;
-    if (this.wire.queued > 0) {
+    if (this.shutting) this.wire.socket?.terminate();
+    else if (this.wire.queued > 0) {
       if (this.wire.taken === this.progress) {
         this.terminate();
         return;
@@ -379,8 +380,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
   private shut(): void {
     if (this.shutting || this.wire.socket === null || this.wire.queued > 0) return;
     this.shutting = true;
-    this.front.wheel.remove(this);
-    closeGently(this.wire.socket);
+    this.wire.socket.shutdown();
+    this.front.wheel.set(this, LINGER);
   }
 
   /** Cuts the connection: the client must see that what it has is not whole. */

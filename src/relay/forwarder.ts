@@ -176,7 +176,7 @@ export class Forwarder extends Tunneller implements Asker {
 
   protected bodyPart(bytes: Buffer, start: number, end: number): void {
     this.bodyBegun = true;
-    this.outward = this.upstream!.wire.gather(this.outward, bytes, start, end);
+    this.outward = this.upstream!.wire.gather(this.outward, bytes, start, end, false);
     this.service!.cells.add(this.backend, Cell.bytesIn, end - start);
   }
 
@@ -234,7 +234,7 @@ export class Forwarder extends Tunneller implements Asker {
   }
 
   part(bytes: Buffer, start: number, end: number): void {
-    this.out = this.wire.gather(this.out, bytes, start, end);
+    this.out = this.wire.gather(this.out, bytes, start, end, true);
     this.delivered(end - start);
   }
 

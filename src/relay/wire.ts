@@ -38,13 +38,20 @@ export class Wire {
 
   /**
    * Adds `bytes[start, end)` to a message under way in `OUT[0, at)`: small pieces are copied, a large one is sent as it
-   * is after what stands before it. @returns the new `at`.
+   * is after what stands before it. `spent`: what lies before `start` in `bytes` is needed no more; a head that fits
+   * there leaves in one write with its body. @returns the new `at`.
    */
-  gather(at: number, bytes: Buffer, start: number, end: number): number {
+  gather(at: number, bytes: Buffer, start: number, end: number, spent: boolean): number {
     const size = end - start;
     if (size <= GATHER && at + size <= OUT.length) {
       bytes.copy(OUT, at, start, end);
       return at + size;
+    }
+    // What waits may be a part of these very bytes.
+    if (spent && at <= start && this.queued === 0) {
+      OUT.copy(bytes, start - at, 0, at);
+      this.send(bytes, start - at, end, false);
+      return 0;
     }
     this.send(OUT, 0, at, true);
     this.send(bytes, start, end, false);

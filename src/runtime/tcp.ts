@@ -88,7 +88,7 @@ export interface ConnectHandlers<D> extends TcpHandlers<D> {
 }
 
 /** How long a half-closed peer may take to close its side, ms. */
-const LINGER = 2000;
+export const LINGER = 2000;
 
 /**
  * Ends a connection without destroying what the peer has yet to read: FIN now, and a reset only if the peer has not

@@ -31,7 +31,7 @@ export const options = z.strictObject({
       response: size({ min: 1024, max: 256 * 1024 })
         .prefault("64KiB")
         .describe("Largest response head; beyond it 502."),
-      pool: z.int().min(0).max(65_535).default(256).describe("Idle connections kept per backend and worker."),
+      pool: z.int().min(0).max(65_535).default(4096).describe("Idle connections kept per backend and worker."),
     })
     .prefault({})
     .describe("Bounds of what is read and kept."),
