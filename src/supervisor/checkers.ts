@@ -17,7 +17,7 @@ export class Checkers {
   readonly #join: (pid: number) => Promise<void>;
   #stopped = false;
 
-  /** `join` connects the private network of a new VIP checker to the data plane. */
+  /** `join` connects the private network of a new VIP checker to the data plane; when it throws, it is tried again. */
   constructor(verdict: (key: string, verdict: Verdict) => void, join: (pid: number) => Promise<void>) {
     this.#verdict = verdict;
     this.#join = join;
@@ -50,7 +50,13 @@ export class Checkers {
   async #ready(standpoint: Standpoint): Promise<void> {
     const running = this.#children.get(standpoint);
     if (!running) return;
-    if (standpoint === "vip") await this.#join(running.child.pid);
+    try {
+      if (standpoint === "vip") await this.#join(running.child.pid);
+    } catch {
+      // The join has said why. A new child, in a moment, is a new try.
+      running.child.kill("SIGKILL");
+      return;
+    }
     running.ready = true;
     running.child.send({ kind: "jobs", jobs: running.jobs });
   }

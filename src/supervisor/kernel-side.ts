@@ -93,13 +93,19 @@ export class KernelSide {
     await this.#queue;
   }
 
-  /** Joins a VIP checker's private network to the data plane: one of the appliers that can does it for all. */
+  /** Joins a VIP checker's private network to the data plane: one applier that has such checks does it for all. */
   async join(pid: number): Promise<void> {
-    for (const applier of this.#appliers.values())
-      if (applier.joinChecker) {
+    for (const [method, applier] of this.#appliers) {
+      if (method.traits.checks !== "vip-at-backend" || !applier.joinChecker) continue;
+      try {
         await applier.joinChecker(pid);
-        return;
+      } catch (thrown) {
+        const { code, message } = toProblem(thrown, "kernel");
+        this.#doorsOf(method).log("error", `checks of VIPs: ${message}`, { code });
+        throw thrown;
       }
+      return;
+    }
   }
 
   async setRole(role: "active" | "standby"): Promise<void> {

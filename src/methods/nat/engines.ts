@@ -92,10 +92,6 @@ export class NatEngines implements Applier<NatService> {
     for (const engine of this.#engines.values()) await engine.setRole?.(role);
   }
 
-  async joinChecker(pid: number): Promise<void> {
-    await this.#engines.get("xdp")?.joinChecker?.(pid);
-  }
-
   async counts(): Promise<Map<string, KernelCounts>> {
     const all = new Map<string, KernelCounts>();
     for (const [name, engine] of this.#engines)
