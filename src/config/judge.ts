@@ -39,7 +39,7 @@ export function judge(config: Config, catalog: Catalog): Finding[] {
   for (const method of catalog.methods) {
     const services = config.services.filter((s) => s.method === method.name);
     if (services.length === 0) continue;
-    const together = attempt(() => method.judgeTogether?.(services) ?? []);
+    const together = attempt(() => method.judgeTogether?.(services, config.settings[method.name]) ?? []);
     own.push(...together.map((p) => lift(p, (path) => ["services", ...path], method, 1)));
   }
   return withoutRepeats(shared, own);

@@ -53,8 +53,8 @@ export interface Method<O = unknown, C = unknown> {
   readonly traits: Traits;
   /** What this method cannot do of what this service asks; paths are relative to the service. */
   judge(service: Service<O>): Problem[];
-  /** Problems between services of this method; paths begin with the service's name. */
-  judgeTogether?(services: readonly Service<O>[]): Problem[];
+  /** Problems between services of this method, or with its settings (absent while they do not parse); paths begin with the service's name. */
+  judgeTogether?(services: readonly Service<O>[], settings?: unknown): Problem[];
   /** Pure; golden-tested. */
   compile(service: Service<O>, snapshot: Snapshot, revision: Pick<Revision, "number" | "seed">): C;
   /** What applying these would change on the host, besides sockets. Pure given the host's facts. */

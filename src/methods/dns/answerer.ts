@@ -4,7 +4,9 @@ import { parseQuery, Query } from "../../protocols/dns/query.ts";
 import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
-import { apexAt, type Node, type Site } from "./site.ts";
+import { Chain } from "./chain.ts";
+import type { Node } from "./node.ts";
+import { apexAt, type Site } from "./site.ts";
 import { BADVERS, FORMERR, NOTIMP, NXDOMAIN, REFUSED, SILENT, type Tally, TRUNCATED, ZONE } from "./tally.ts";
 
 /** ANY gets one small record instead of everything (RFC 8482 4.2). */
@@ -24,12 +26,14 @@ export class Answerer {
   private readonly site: Site;
   private readonly keyOf: KeyOf;
   private readonly tally: Tally;
+  private readonly chain: Chain;
 
   /** `tally` counts what no service counts. */
   constructor(site: Site, keyOf: KeyOf, tally: Tally) {
     this.site = site;
     this.keyOf = keyOf;
     this.tally = tally;
+    this.chain = new Chain(site);
   }
 
   /**
@@ -71,6 +75,7 @@ export class Answerer {
     if (node !== undefined) return this.atNode(node, query, client, transport, out);
     const encloser = this.site.encloser(query);
     if (encloser === undefined) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
+    if (encloser.cut !== null || encloser.records?.has(Type.DNAME)) return this.follow(query, client, transport, out);
     if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, client, transport, out);
     const { zone } = encloser;
     this.tally(NXDOMAIN);
@@ -98,29 +103,28 @@ export class Answerer {
         }
       }
     }
+    if (node.follows(type)) return this.follow(query, client, transport, out);
     if (service === null) this.tally(ZONE);
     return this.fixed(node, query, transport, out);
   }
 
+  private follow(query: Query, client: string, transport: Transport, out: Uint8Array): number {
+    this.tally(ZONE);
+    return this.chain.answer(query, transport, out, () => this.keyOf(client));
+  }
+
   private fixed(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
     let { zone } = node;
-    let template = fixedAnswer(node, query.type) ?? node.nodata ?? zone.nodata;
+    let template = (query.type === Type.ANY ? anyAnswer : node.answer(query.type)) ?? node.nodata ?? zone.nodata;
     if (query.type === Type.DS && query.labels === zone.labels) {
       const outer = this.site.outer(zone, query);
       if (outer !== null) {
+        template = zone.parentDs === null ? outer.nodata : zone.parentDsAnswer;
         zone = outer;
-        template = outer.nodata;
       }
     }
     return writeTemplate(out, query, transport, template, apexAt(query, zone));
   }
-}
-
-function fixedAnswer(node: Node, type: number): Template | undefined {
-  if (type === Type.ANY) return anyAnswer;
-  if (node.apex && type === Type.SOA) return node.zone.soaAnswer;
-  if (node.apex && type === Type.NS) return node.zone.nsAnswer;
-  return node.fixed?.get(type);
 }
 
 const REQUESTS = counterIndex.requests;

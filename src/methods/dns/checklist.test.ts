@@ -17,6 +17,27 @@ const nsid = new TextEncoder().encode("lb1");
 const server = aServer(services, snapshots, { zones }, { nsid });
 const overTcp = aServer(services, snapshots, { zones }, { tcp: true, keepalive: 100 });
 const { tell, raw } = server;
+/** Records beside the services. */
+const zone = aServer([services[0]!], [snapshots[0]!], {
+  zones: {
+    "example.com": {
+      records: [
+        "www CNAME shop",
+        "gone CNAME nothing",
+        "one CNAME two",
+        "two CNAME one",
+        `old 77 DNAME ${"x".repeat(63)}`,
+        "sub NS ns.sub",
+        "ns.sub A 192.0.2.60",
+        "sub DS 1 13 2 00",
+        "odd TYPE65280 \\# 2 0102",
+        "both 60 A 192.0.2.1",
+        "both 30 A 192.0.2.2",
+        "https HTTPS 1 . port=443 alpn=h2",
+      ],
+    },
+  },
+});
 const shop = (more: object = {}) => tell({ name: "shop.example.com", ...more })!;
 
 /** A query with other octets at some places; negative places count from the end. */
@@ -100,6 +121,43 @@ const cases: Record<string, () => void> = {
     expect(tell({ name: "x.shop.example.com" })!.rcode).toBe("NXDOMAIN");
   },
   "lookup.ds": () => expect(tell({ name: "child.example.com", type: "DS" })!.authorities[0]!.name).toBe("example.com"),
+  "lookup.cut": () => {
+    const got = zone.tell({ name: "a.sub.example.com" })!;
+    expect([got.flag_aa, got.answers.length, got.authorities[0]!.type, got.additionals[0]!.name]).toEqual([
+      false,
+      0,
+      "NS",
+      "ns.sub.example.com",
+    ]);
+  },
+  "lookup.cut.ds": () => {
+    const got = zone.tell({ name: "sub.example.com", type: "DS" })!;
+    expect([got.flag_aa, got.answers.map((a) => a.type)]).toEqual([true, ["DS"]]);
+  },
+  "lookup.cname": () => {
+    expect(zone.tell({ name: "www.example.com" })!.answers.map((a) => a.type)).toEqual(["CNAME", "A", "A"]);
+    expect(zone.tell({ name: "gone.example.com" })!).toMatchObject({ rcode: "NXDOMAIN", answers: [{ type: "CNAME" }] });
+  },
+  "lookup.loop": () => expect(zone.tell({ name: "one.example.com" })!.rcode).toBe("NOERROR"),
+  "lookup.dname": () => {
+    const { answers } = zone.tell({ name: "a.old.example.com", type: "CNAME" })!;
+    expect(answers.map((a) => [a.type, a.ttl])).toEqual([
+      ["DNAME", 77],
+      ["CNAME", 77],
+    ]);
+  },
+  "lookup.dname.long": () => {
+    const label = "y".repeat(60);
+    expect(zone.tell({ name: `${label}.${label}.${label}.old.example.com` })!.rcode).toBe("YXDOMAIN");
+  },
+  "rrset.opaque": () => {
+    expect(zone.tell({ name: "odd.example.com", type: "UNKNOWN_65280" })!.answers).toHaveLength(1);
+  },
+  "rrset.ttl": () => expect(zone.tell({ name: "both.example.com" })!.answers.map((a) => a.ttl)).toEqual([30, 30]),
+  svcb: () => {
+    const answer = zone.raw(ask({ name: "https.example.com", type: "UNKNOWN_65" }));
+    expect(answer.includes(Buffer.from("000100030268320003000201bb", "hex"))).toBe(true);
+  },
   "rrset.whole": () => {
     const cut = tell({ name: "wide.example.com" })!;
     expect([cut.flag_tc, cut.answers.length]).toEqual([true, 0]);

@@ -9,7 +9,12 @@ const snapshots = services.map((s) =>
   aSnapshot(s.name, [aBackend(0, "192.0.2.1"), aBackend(1, "192.0.2.2"), aBackend(2, "2001:db8::1")]),
 );
 
+const records = ["www CNAME shop", "old DNAME new", "a.new A 192.0.2.1", "sub NS ns.sub", "ns.sub A 192.0.2.2"];
+
 const seeds = [
+  "www.example.com",
+  "a.old.example.com",
+  "a.sub.example.com",
   "shop.example.com",
   "x.wild.example.com",
   "deep.example.com",
@@ -52,7 +57,7 @@ export interface FuzzResult {
  * most 1,232 octets, nothing but silence for what is too short or itself a response. A throw is a fault too.
  */
 export function fuzzDns(count: number, random: () => number): FuzzResult {
-  const server = aServer(services, snapshots);
+  const server = aServer(services, snapshots, { zones: { "example.com": { records } } });
   const result: FuzzResult = { messages: count, answered: 0, rcodes: {}, faults: [] };
   for (let i = 0; i < count; i++) {
     const bytes = mutate(random);

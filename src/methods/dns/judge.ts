@@ -1,7 +1,10 @@
 import { configProblem, type Problem } from "../../core/problem.ts";
 import type { Service } from "../../core/service.ts";
-import { nameToWire } from "../../protocols/dns/name.ts";
-import type { DnsOptions } from "./options.ts";
+import { recordOf } from "../../protocols/dns/master-file.ts";
+import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
+import { Type } from "../../protocols/dns/numbers.ts";
+import { typeName } from "../../protocols/dns/record-types.ts";
+import type { DnsOptions, DnsSettings } from "./options.ts";
 
 /** Names that DNS cannot carry; a star is only whole and only in front (RFC 4592 2.1.1). */
 export function judge(service: Service<DnsOptions>): Problem[] {
@@ -26,7 +29,7 @@ export function judge(service: Service<DnsOptions>): Problem[] {
 }
 
 /** A name can be answered by one dns service only. Paths begin with the service's name. */
-export function judgeTogether(services: readonly Service<DnsOptions>[]): Problem[] {
+export function judgeTogether(services: readonly Service<DnsOptions>[], settings?: unknown): Problem[] {
   const owners = new Map<string, string>();
   const problems: Problem[] = [];
   for (const service of services) {
@@ -44,5 +47,36 @@ export function judgeTogether(services: readonly Service<DnsOptions>[]): Problem
       );
     });
   }
+  if (settings !== undefined) problems.push(...judgeRecords(services, settings as DnsSettings));
   return problems;
+}
+
+/** Names of services that a zone's own records take away: by an alias, by a delegation, or by addresses of their own. */
+function judgeRecords(services: readonly Service<DnsOptions>[], { zones }: DnsSettings): Problem[] {
+  const owners = new Map<string, number[]>();
+  for (const { owner, type } of zones.flatMap(({ lines }) => lines.map(recordOf))) {
+    const name = wireToName(owner);
+    owners.set(name, [...(owners.get(name) ?? []), type]);
+  }
+  if (owners.size === 0) return [];
+  const apexes = new Set(zones.map(({ name }) => name));
+  return services.flatMap((service) =>
+    service.names.flatMap((name, i) => {
+      const why = taken(name, owners, apexes);
+      const message = `"${name}" cannot be served: ${why}.`;
+      return why === null ? [] : [configProblem("SLUICE_CONFIG_CONFLICT", [service.name, "names", i], message)];
+    }),
+  );
+}
+
+/** Why the records keep a service from having this name; null when they do not. */
+function taken(name: string, owners: ReadonlyMap<string, number[]>, apexes: ReadonlySet<string>): string | null {
+  const own = owners.get(name) ?? [];
+  const clash = [Type.CNAME, Type.A, Type.AAAA].find((type) => own.includes(type));
+  if (clash !== undefined) return `a zone's own records have ${typeName(clash)} there`;
+  for (let up = name; up !== "" && !apexes.has(up); up = up.slice(up.indexOf(".") + 1 || up.length)) {
+    if (owners.get(up)?.includes(Type.NS)) return `"${up}" is delegated to other name servers`;
+    if (up !== name && owners.get(up)?.includes(Type.DNAME)) return `"${up}" is a DNAME`;
+  }
+  return null;
 }

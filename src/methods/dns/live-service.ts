@@ -36,7 +36,13 @@ export class LiveService implements SiteService {
     this.shared = shared;
     this.definition = schedulers.find((s) => s.name === service.scheduler.name);
     const cells = shared.doors.cells(service.name);
-    this.answers = new ServiceAnswers(service.name, () => this.current(), this.definition?.needs ?? null, cells);
+    this.answers = new ServiceAnswers(
+      service.name,
+      service.options.ttl,
+      () => this.current(),
+      this.definition?.needs ?? null,
+      cells,
+    );
   }
 
   get names(): readonly string[] {

@@ -4,6 +4,7 @@ import { duration } from "../../core/schema-words.ts";
 import { formatDuration, parseDuration } from "../../core/words.ts";
 import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
 import { MAX_TTL, SAFE_SIZE } from "../../protocols/dns/numbers.ts";
+import { zones } from "./zone-settings.ts";
 
 /**
  * Most addresses of one kind in an answer: as many AAAA records as a TCP message of 65,535 octets holds beside the
@@ -100,11 +101,7 @@ export const settings = z.strictObject({
     .min(1)
     .max(256)
     .describe("Where queries arrive: ADDRESS:PORT, UDP and TCP; port 53 by default."),
-  zones: z
-    .array(domain)
-    .max(10_000)
-    .default([])
-    .describe("Zones this server is the authority for. A name outside them makes a zone of its parent."),
+  zones: zones.prefault([]),
   ns: z
     .array(nameServer)
     .max(16)

@@ -1,3 +1,4 @@
+import { counterIndex } from "../../core/counters.ts";
 import type { Balancer, ServiceCells } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import { Flag, Rcode } from "../../protocols/dns/numbers.ts";
@@ -13,6 +14,7 @@ export interface Current {
   balancers: { v4: Balancer; v6: Balancer };
 }
 
+const REQUESTS = counterIndex.requests;
 const nothing = new AddressSet([], 0, 0);
 
 /**
@@ -21,6 +23,8 @@ const nothing = new AddressSet([], 0, 0);
  */
 export class ServiceAnswers implements Orders {
   readonly name: string;
+  /** Of its answers, seconds. */
+  readonly ttl: number;
   /** Does the order hang on the client? */
   readonly needsKey: boolean;
   /** May orders be drawn ahead: do they hang on the scheduler's own turns alone? */
@@ -34,8 +38,15 @@ export class ServiceAnswers implements Orders {
   rule: CompiledDns["rule"] = "servfail";
 
   /** `needs`: of the scheduler; null for one that is not of the product, which may hang on anything. */
-  constructor(name: string, current: () => Current, needs: SchedulerDefinition["needs"] | null, cells: ServiceCells) {
+  constructor(
+    name: string,
+    ttl: number,
+    current: () => Current,
+    needs: SchedulerDefinition["needs"] | null,
+    cells: ServiceCells,
+  ) {
     this.name = name;
+    this.ttl = ttl;
     this.current = current;
     this.needsKey = needs === null || needs.key === true;
     this.ahead = !this.needsKey && needs?.load === undefined;
@@ -67,13 +78,31 @@ export class ServiceAnswers implements Orders {
       return writeTruncated(out, query, transport, Rcode.NOERROR);
     }
     const at = bodyStart(query);
+    const count = this.writeRecords(out, at, v6, key);
+    return finish(out, query, transport, set.end(at, count), Rcode.NOERROR, Flag.AA, count, 0, 0);
+  }
+
+  /** Writes the records alone, their owner a pointer to the question; returns how many. */
+  writeRecords(out: Uint8Array, at: number, v6: boolean, key: number): number {
+    const set = v6 ? this.v6 : this.v4;
     let count = 0;
     if (this.rule === "steered") {
       if (this.ahead) count = set.deal(out, at, this, v6);
       else count = set.writeOrdered(out, at, this.order(v6, key));
     }
-    if (count === 0) count = set.writeRotated(out, at);
-    return finish(out, query, transport, set.end(at, count), Rcode.NOERROR, Flag.AA, count, 0, 0);
+    return count === 0 ? set.writeRotated(out, at) : count;
+  }
+
+  /** Octets of the records of one kind in an answer; 0: there are none. */
+  sizeOf(v6: boolean): number {
+    const set = v6 ? this.v6 : this.v4;
+    return set.end(0, set.count);
+  }
+
+  /** Counts a question of this service, and for whom it stood first. */
+  counted(first: number): void {
+    this.cells.add(-1, REQUESTS, 1);
+    if (first >= 0) this.cells.add(first, REQUESTS, 1);
   }
 
   order(v6: boolean, key: number): readonly number[] {

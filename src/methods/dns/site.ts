@@ -1,26 +1,15 @@
+import ipaddr from "ipaddr.js";
+import { recordOf } from "../../protocols/dns/master-file.ts";
 import { nameToWire, parentName } from "../../protocols/dns/name.ts";
 import { NameTable } from "../../protocols/dns/name-table.ts";
-import { Rcode } from "../../protocols/dns/numbers.ts";
+import { Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
-import type { Template } from "../../protocols/dns/template.ts";
+import type { Rdata, Template } from "../../protocols/dns/template.ts";
+import { Node } from "./node.ts";
 import type { DnsSettings } from "./options.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
-import { createZone, nameServerAddresses, negativeAnswer, type Zone, zoneApexes } from "./zones.ts";
-
-/** One name that exists: an apex, a served name, a name server, or only the way to a deeper name (empty non-terminal). */
-export interface Node {
-  zone: Zone;
-  /** Whose addresses are answered here. */
-  service: ServiceAnswers | null;
-  /** Is it the zone's own? Then SOA and NS are the zone's. */
-  apex: boolean;
-  /** Answers that do not depend on health, by type. */
-  fixed: Map<number, Template> | null;
-  /** The answer to a type that is not here; null: the zone's. */
-  nodata: Template | null;
-  /** The node of `*` right below, for names that do not exist (RFC 4592). */
-  wildcard: Node | null;
-}
+import { type Rrset, toRrsets } from "./static-zone.ts";
+import { createZone, nameServerRecords, negativeAnswer, type Zone, zoneApexes } from "./zones.ts";
 
 /** What a service brings to the site. */
 export interface SiteService {
@@ -33,29 +22,40 @@ export interface SiteService {
 export class Site {
   readonly zones: Zone[];
   private readonly nodes = new NameTable<Node>();
+  private readonly apexes = new NameTable<Zone>();
   private readonly nodata = new Map<Zone, Map<number, Template>>();
 
   constructor(services: readonly SiteService[], settings: DnsSettings, serial: number) {
+    const given = settings.zones.map(({ name, lines }) => ({
+      apex: nameToWire(name)!,
+      sets: toRrsets(lines.map(recordOf)),
+    }));
+    const own = new Map(given.map(({ apex, sets }) => [keyOf(apex), sets.get(keyOf(apex))]));
+    const listed = settings.zones.map(({ name }) => name);
     const names = services.flatMap((s) => s.names);
-    this.zones = zoneApexes(settings.zones, names).map((apex) => createZone(apex, settings, serial));
+    this.zones = zoneApexes(listed, names).map((apex) => createZone(apex, settings, serial, own.get(keyOf(apex))));
     // Outer zones first: a name's zone is the innermost one that holds it.
     this.zones.sort((a, b) => a.labels - b.labels);
-    const apexes = new NameTable<Zone>();
     for (const zone of this.zones) {
-      apexes.add(zone.apex, zone);
-      this.nodes.add(zone.apex, aNode(zone, true));
+      this.apexes.add(zone.apex, zone);
+      this.nodes.add(zone.apex, new Node(zone, null));
+    }
+    for (const { apex, sets } of given) {
+      const zone = this.apexes.get(apex)!;
+      for (const types of sets.values()) for (const set of types.values()) this.placeRecords(zone, set);
     }
     for (const service of services) {
-      for (const name of service.names) this.serve(apexes, nameToWire(name)!, service);
+      for (const name of service.names) this.serve(nameToWire(name)!, service);
     }
-    for (const zone of this.zones) this.placeNameServers(apexes, zone);
+    for (const zone of this.zones) this.placeNameServers(zone);
+    if (given.some(({ sets }) => sets.size > 0)) this.markCuts();
   }
 
   get size(): number {
     return this.nodes.size;
   }
 
-  /** The node at the queried name, or null. */
+  /** The node at the queried name, or undefined. */
   exact(query: Query): Node | undefined {
     if (query.labels === 0) return undefined;
     return this.nodes.find(query.bytes, query.labelAt[0]!, query.nameEnd, query.hashAt[0]!);
@@ -70,14 +70,19 @@ export class Site {
     return undefined;
   }
 
+  /** The node at a lower-case wire name, or undefined. */
+  at(wire: Uint8Array): Node | undefined {
+    return this.nodes.get(wire);
+  }
+
   /** The zone that holds the one whose apex was asked for: it answers DS (RFC 4035 3.1.4.1). */
   outer(zone: Zone, query: Query): Zone | null {
     const parent = this.encloser(query)?.zone;
     return parent === undefined || parent === zone ? null : parent;
   }
 
-  private serve(apexes: NameTable<Zone>, wire: Uint8Array, service: SiteService): void {
-    const node = this.ensure(apexes, wire);
+  private serve(wire: Uint8Array, service: SiteService): void {
+    const node = this.ensure(wire);
     node.service = service.answers;
     node.nodata = this.nodataFor(node.zone, service.ttl);
   }
@@ -93,41 +98,67 @@ export class Site {
   }
 
   /** Makes the node and the empty non-terminals on the way up to its apex. `wire` lies within a zone. */
-  private ensure(apexes: NameTable<Zone>, wire: Uint8Array): Node {
+  private ensure(wire: Uint8Array): Node {
     const known = this.nodes.get(wire);
     if (known !== undefined) return known;
-    const parent = this.ensure(apexes, parentName(wire)!);
-    const node = aNode(parent.zone, false);
+    const parent = this.ensure(parentName(wire)!);
+    const node = new Node(parent.zone, parent);
     this.nodes.add(wire, node);
     if (wire[0] === 1 && wire[1] === STAR) parent.wildcard = node;
     return node;
   }
 
-  /** Name servers inside our zones are answered by their addresses, unless a service has the name. */
-  private placeNameServers(apexes: NameTable<Zone>, zone: Zone): void {
+  /** A set of a zone's own records. What an inner zone that is here too holds is that one's, but for its DS. */
+  private placeRecords(zone: Zone, set: Rrset): void {
+    const inner = this.zoneOf(set.owner)!;
+    if (inner !== zone) {
+      if (set.type === Type.DS && set.owner.length === inner.apex.length) inner.parentDs = set;
+      return;
+    }
+    const node = this.ensure(set.owner);
+    if (node.parent === null && (set.type === Type.SOA || set.type === Type.NS)) return;
+    node.records ??= new Map();
+    node.records.set(set.type, set);
+  }
+
+  private zoneOf(wire: Uint8Array): Zone | undefined {
+    for (let up: Uint8Array | null = wire; up !== null; up = parentName(up)) {
+      const zone = this.apexes.get(up);
+      if (zone !== undefined) return zone;
+    }
+    return undefined;
+  }
+
+  /** Name servers inside our zones are answered by their addresses, unless a service or a record has the name. */
+  private placeNameServers(zone: Zone): void {
     for (const server of zone.nameServers) {
-      let holder: Zone | undefined;
-      for (let up: Uint8Array | null = server.name; up !== null && !holder; up = parentName(up))
-        holder = apexes.get(up);
-      if (!holder) continue;
-      const node = this.ensure(apexes, server.name);
-      if (node.service !== null) continue;
-      node.fixed ??= new Map();
-      for (const [type, answer] of nameServerAddresses(holder, server)) node.fixed.set(type, answer);
+      if (!this.zoneOf(server.name)) continue;
+      if (server.addresses.length === 0) {
+        const records = this.nodes.get(server.name)?.records;
+        server.addresses = [Type.A, Type.AAAA].flatMap((type) => records?.get(type)?.rdata.map(addressText) ?? []);
+        continue;
+      }
+      const node = this.ensure(server.name);
+      if (node.service !== null || node.records !== null) continue;
+      const sets = nameServerRecords(server);
+      node.records = new Map(sets.map((set) => [set.type, set]));
+    }
+  }
+
+  /** Which names are delegated away: those with NS below an apex, and all below them. Parents come before children. */
+  private markCuts(): void {
+    for (const node of this.nodes.all) {
+      const { parent } = node;
+      if (parent === null) continue;
+      node.cut = parent.cut ?? (node.records?.has(Type.NS) ? node : null);
+      if (node.cut !== null) node.service = null;
     }
   }
 }
 
 const STAR = 42;
-
-const aNode = (zone: Zone, apex: boolean): Node => ({
-  zone,
-  service: null,
-  apex,
-  fixed: null,
-  nodata: null,
-  wildcard: null,
-});
+const addressText = (rdata: Rdata): string => ipaddr.fromByteArray([...(rdata[0] as Uint8Array)]).toString();
+const keyOf = (wire: Uint8Array): string => String.fromCharCode(...wire);
 
 /** Octet of the question's name where the zone's apex begins. The name lies within the zone. */
 export const apexAt = (query: Query, zone: Zone): number =>

@@ -2,8 +2,9 @@ import { isWithin, labelCount, mailboxToWire, nameToWire, parentName } from "../
 import { NameTable } from "../../protocols/dns/name-table.ts";
 import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { addressRdata, addressType, type Soa, soaRdata } from "../../protocols/dns/rdata.ts";
-import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
+import { type Rdata, type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import type { DnsSettings } from "./options.ts";
+import { type Rrset, targetOf } from "./static-zone.ts";
 
 /** A name server with the addresses that this server answers for it. */
 export interface NameServer {
@@ -23,6 +24,11 @@ export interface Zone {
   readonly nodata: Template;
   readonly soaAnswer: Template;
   readonly nsAnswer: Template;
+  readonly soaSet: Rrset;
+  readonly nsSet: Rrset;
+  /** DS of this zone in the zone around it, when that one is here too: the outer one answers it (RFC 4035 3.1.4.1). */
+  parentDs: Rrset | null;
+  readonly parentDsAnswer: Template;
 }
 
 const wire = (name: string): Uint8Array => nameToWire(name)!;
@@ -76,9 +82,23 @@ function nameServersOf(apex: Uint8Array, settings: DnsSettings): NameServer[] {
   );
 }
 
-/** Makes a zone and its prebuilt answers. `serial` is the revision's number. */
-export function createZone(apex: Uint8Array, settings: DnsSettings, serial: number): Zone {
-  const nameServers = nameServersOf(apex, settings);
+/**
+ * Makes a zone. Its SOA and NS are those of `given` (its own records at the apex) where it has them, else they are made
+ * from the settings; `serial` is then the revision's number.
+ */
+export function createZone(
+  apex: Uint8Array,
+  settings: DnsSettings,
+  serial: number,
+  given: ReadonlyMap<number, Rrset> | undefined,
+): Zone {
+  const ns = given?.get(Type.NS);
+  const nameServers = ns
+    ? ns.rdata.map((rdata) => ({ name: targetOf(rdata), addresses: [] }))
+    : nameServersOf(apex, settings);
+  const soaSet = given?.get(Type.SOA);
+  const zone = { apex, nameServers, nsTtl: ns?.ttl ?? NS_TTL };
+  if (soaSet) return new LazyZone({ ...zone, soa: toSoa(soaSet.rdata[0]!), soaTtl: soaSet.ttl });
   const { primary, admin, ttl, refresh, retry, expire, negative } = settings.soa;
   const soa: Soa = {
     primary: primary === undefined ? nameServers[0]!.name : wire(primary),
@@ -89,7 +109,23 @@ export function createZone(apex: Uint8Array, settings: DnsSettings, serial: numb
     expire,
     minimum: negative,
   };
-  return new LazyZone(apex, nameServers, soa, ttl);
+  return new LazyZone({ ...zone, soa, soaTtl: ttl });
+}
+
+/** An SOA of a zone's own records. */
+function toSoa(rdata: Rdata): Soa {
+  const [primary, admin, ...rest] = rdata as [{ name: Uint8Array }, { name: Uint8Array }, ...Uint8Array[]];
+  const view = new DataView(Uint8Array.from(rest.flatMap((part) => [...part])).buffer);
+  const [serial, refresh, retry, expire, minimum] = [0, 4, 8, 12, 16].map((at) => view.getUint32(at));
+  return {
+    primary: primary.name,
+    admin: admin.name,
+    serial: serial!,
+    refresh: refresh!,
+    retry: retry!,
+    expire: expire!,
+    minimum: minimum!,
+  };
 }
 
 /** Builds an answer when it is asked for: of a hundred thousand zones most are silent. */
@@ -103,13 +139,35 @@ class LazyZone implements Zone {
   #nodata?: Template;
   #soaAnswer?: Template;
   #nsAnswer?: Template;
+  readonly #nsTtl: number;
+  parentDs: Rrset | null = null;
 
-  constructor(apex: Uint8Array, nameServers: NameServer[], soa: Soa, soaTtl: number) {
+  constructor({
+    apex,
+    nameServers,
+    soa,
+    soaTtl,
+    nsTtl,
+  }: Pick<Zone, "apex" | "nameServers" | "soa" | "soaTtl"> & { nsTtl: number }) {
     this.apex = apex;
     this.labels = labelCount(apex);
     this.nameServers = nameServers;
     this.soa = soa;
     this.soaTtl = soaTtl;
+    this.#nsTtl = nsTtl;
+  }
+
+  get parentDsAnswer(): Template {
+    const builder = new TemplateBuilder(this.apex);
+    for (const rdata of this.parentDs!.rdata) builder.record("answers", "question", Type.DS, this.parentDs!.ttl, rdata);
+    return builder.build(Rcode.NOERROR);
+  }
+  get soaSet(): Rrset {
+    return { owner: this.apex, type: Type.SOA, ttl: this.soaTtl, rdata: [soaRdata(this.soa)] };
+  }
+  get nsSet(): Rrset {
+    const rdata = this.nameServers.map(({ name }) => [{ name }]);
+    return { owner: this.apex, type: Type.NS, ttl: this.#nsTtl, rdata };
   }
 
   get nxdomain(): Template {
@@ -128,7 +186,7 @@ class LazyZone implements Zone {
     return this.#soaAnswer;
   }
   get nsAnswer(): Template {
-    this.#nsAnswer ??= nameServerAnswer(this);
+    this.#nsAnswer ??= nameServerAnswer(this, this.#nsTtl);
     return this.#nsAnswer;
   }
 }
@@ -149,24 +207,19 @@ export function negativeAnswer(
 }
 
 /** NS at the apex, with the addresses of those servers that lie in the zone. */
-function nameServerAnswer(zone: Pick<Zone, "apex" | "nameServers">): Template {
+function nameServerAnswer(zone: Pick<Zone, "apex" | "nameServers">, ttl: number): Template {
   const builder = new TemplateBuilder(zone.apex);
-  for (const { name } of zone.nameServers) builder.record("answers", "question", Type.NS, NS_TTL, [{ name }]);
+  for (const { name } of zone.nameServers) builder.record("answers", "question", Type.NS, ttl, [{ name }]);
   for (const { name, addresses } of zone.nameServers.filter((ns) => isWithin(ns.name, zone.apex))) {
     for (const a of addresses) builder.record("additional", name, addressType(a), NS_TTL, [addressRdata(a)]);
   }
   return builder.build(Rcode.NOERROR);
 }
 
-/** The addresses of a name server, as answers to A and AAAA; a type without an address is absent. */
-export function nameServerAddresses(zone: Zone, server: NameServer): Map<number, Template> {
-  const answers = new Map<number, Template>();
-  for (const type of [Type.A, Type.AAAA]) {
-    const addresses = server.addresses.filter((a) => addressType(a) === type);
-    if (addresses.length === 0) continue;
-    const builder = new TemplateBuilder(zone.apex);
-    for (const a of addresses) builder.record("answers", "question", type, NS_TTL, [addressRdata(a)]);
-    answers.set(type, builder.build(Rcode.NOERROR));
-  }
-  return answers;
+/** The addresses of a name server as records; a type without an address is absent. */
+export function nameServerRecords(server: NameServer): Rrset[] {
+  return [Type.A, Type.AAAA].flatMap((type) => {
+    const rdata = server.addresses.filter((a) => addressType(a) === type).map((a) => [addressRdata(a)]);
+    return rdata.length === 0 ? [] : [{ owner: server.name, type, ttl: NS_TTL, rdata }];
+  });
 }

@@ -34,6 +34,11 @@ export class NameTable<T> {
     return this.find(wire, 0, wire.length, hashName(wire));
   }
 
+  /** In the order they were added. */
+  get all(): readonly T[] {
+    return this.values;
+  }
+
   /** Adds a name that is not there yet; `wire` is lower case, root label included. */
   add(wire: Uint8Array, value: T): void {
     const entry = this.values.length;

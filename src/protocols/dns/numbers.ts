@@ -8,6 +8,7 @@ export const Type = {
   HINFO: 13,
   TXT: 16,
   AAAA: 28,
+  DNAME: 39,
   OPT: 41,
   DS: 43,
   RRSIG: 46,
@@ -32,6 +33,7 @@ export const Rcode = {
   NXDOMAIN: 3,
   NOTIMP: 4,
   REFUSED: 5,
+  YXDOMAIN: 6,
   BADVERS: 16,
 } as const;
 

@@ -1,4 +1,4 @@
-import { hashLabel, ROOT_HASH } from "./name.ts";
+import { foldOctet, hashLabel, ROOT_HASH } from "./name.ts";
 import { Flag, HEADER, MAX_LABEL, MAX_NAME, Opcode, Option, Type } from "./numbers.ts";
 
 /**
@@ -39,6 +39,11 @@ export class Query {
   /** Did the client ask for the server's id (RFC 5001), or for the TCP keepalive time (RFC 7828)? */
   nsid = false;
   keepalive = false;
+
+  /** The question's name, lower case. Allocates: not for the way most queries go. */
+  name(): Uint8Array {
+    return this.bytes.slice(HEADER, this.nameEnd).map(foldOctet);
+  }
 
   reset(bytes: Uint8Array): void {
     this.bytes = bytes;

@@ -15,7 +15,7 @@ export interface Template {
   pointers: Uint16Array;
 }
 
-type Section = "answers" | "authority" | "additional";
+export type Section = "answers" | "authority" | "additional";
 
 /** A piece of RDATA: octets as they are, or a name that may be compressed (only RFC 1035 types, RFC 3597 4). */
 export type Rdata = readonly (Uint8Array | { name: Uint8Array })[];
