@@ -48,6 +48,8 @@ class XdpApplier implements Applier<PlaneService> {
   #role: "active" | "standby";
   #ground: Held;
   #vips: Held;
+  /** Devices that the services in force need. */
+  #attached: readonly string[] = [];
 
   constructor(doors: Doors, forward: ForwardName) {
     this.#doors = doors;
@@ -83,6 +85,8 @@ class XdpApplier implements Applier<PlaneService> {
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
       const devices = devicesOf(next, facts);
+      // From now on nobody detaches these: a service may leave one method for another in one revision.
+      this.#need([...this.#attached, ...devices]);
       fresh.push(...(await plane.ways.attach(devices)));
       await this.#vips.widen(this.#vipChanges(next, facts));
       return { commit: () => this.#commit(next, devices), abort: () => this.#abort(fresh) };
@@ -113,8 +117,9 @@ class XdpApplier implements Applier<PlaneService> {
     const { plane, needs } = this.#shared;
     plane.commit(this.#forward, next);
     this.#services = next;
-    const before = needs.get(this.#forward) ?? new Set();
-    needs.set(this.#forward, new Set(devices));
+    const before = this.#attached;
+    this.#attached = devices;
+    this.#need(devices);
     const needed = new Set([...needs.values()].flatMap((set) => [...set]));
     for (const device of before) if (!needed.has(device)) plane.kernel.entry.detach(device);
     await this.#vips.settle();
@@ -122,8 +127,13 @@ class XdpApplier implements Applier<PlaneService> {
     await this.#shared.check?.follow();
   }
 
+  #need(devices: readonly string[]): void {
+    shared.get(this.#doors.bpfDir)?.needs.set(this.#forward, new Set(devices));
+  }
+
   async #abort(fresh: readonly string[]): Promise<void> {
     const plane = shared.get(this.#doors.bpfDir)?.plane;
+    this.#need(this.#attached);
     for (const device of fresh) plane?.kernel.entry.detach(device);
     await this.#vips.shrink();
     await this.#ground.shrink();
@@ -198,6 +208,7 @@ class XdpApplier implements Applier<PlaneService> {
     plane.commit(this.#forward, []);
     await this.#ground.hold([]);
     this.#services = [];
+    this.#attached = [];
     needs.delete(this.#forward);
     if (plane.services.size > 0) return;
     upkeep.stop();

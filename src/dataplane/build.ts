@@ -37,16 +37,15 @@ function architectureHeaders(): string {
   return `/usr/include/${triplet ?? ""}`;
 }
 
-function compile(name: ObjectName): void {
-  const target = objectPath(name);
+/** Compiles one source of a program into an object file. Throws SluiceError (SLUICE_BPF_LOAD). */
+export function compileProgram(source: string, target: string): void {
   // Beside and then in place: another process may be building or loading the same object.
   const temporary = `${target}.${process.pid}`;
   const include = ["-I", architectureHeaders(), "-I", sources, "-I", methods];
   const warnings = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"];
-  const source = join(sources, `${name}.bpf.c`);
   const flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", ...warnings, ...include];
   const done = runSync(["clang", ...flags, "-c", source, "-o", temporary]);
-  if (done.code !== 0) throw new SluiceError(problem(`clang cannot compile ${name}.bpf.c: ${done.stderr.trim()}`));
+  if (done.code !== 0) throw new SluiceError(problem(`clang cannot compile ${source}: ${done.stderr.trim()}`));
   renameSync(temporary, target);
 }
 
@@ -59,7 +58,7 @@ export function ensureBuilt(): void {
   const changed = newest();
   for (const name of objects) {
     if ((statSync(objectPath(name), { throwIfNoEntry: false })?.mtimeMs ?? 0) > changed) continue;
-    compile(name);
+    compileProgram(join(sources, `${name}.bpf.c`), objectPath(name));
   }
 }
 

@@ -27,6 +27,8 @@ const library = () =>
     bpf_link_detach: { args: [i32], returns: i32 },
     bpf_link_update: { args: [i32, i32, T.ptr], returns: i32 },
     bpf_prog_test_run_opts: { args: [i32, T.ptr], returns: i32 },
+    bpf_prog_get_fd_by_id: { args: [u32], returns: i32 },
+    bpf_enable_stats: { args: [i32], returns: i32 },
     libbpf_num_possible_cpus: { args: [], returns: i32 },
   }).symbols;
 
@@ -220,6 +222,45 @@ export function testRun(program: number, frame: Uint8Array, ifindex?: number): T
   const verdict = view.getUint32(56, true);
   void [input.length, context.length];
   return { verdict, output: output.subarray(0, view.getUint32(28, true)) };
+}
+
+/** BPF_F_TEST_XDP_LIVE_FRAMES */
+const LIVE_FRAMES = 2;
+
+/**
+ * Runs a program over `repeat` live frames of `length` bytes, as if they came in by `ifindex`: what it transmits
+ * leaves. The frames come round again as they were left, so the program writes all of them. Throws SluiceError.
+ */
+export function testRunLive(program: number, length: number, ifindex: number, repeat: number): void {
+  const input = new Uint8Array(length);
+  const context = new Uint32Array([0, length, 0, ifindex, 0, 0]);
+  const options = new Uint8Array(80);
+  const view = new DataView(options.buffer);
+  view.setBigUint64(0, 80n, true);
+  view.setBigUint64(8, BigInt(ptr(input)), true);
+  view.setUint32(24, length, true);
+  view.setBigUint64(32, BigInt(ptr(context)), true);
+  view.setUint32(48, context.byteLength, true);
+  view.setInt32(60, repeat, true);
+  view.setUint32(68, LIVE_FRAMES, true);
+  check(bpf().bpf_prog_test_run_opts(program, ptr(options)), "live frames");
+  void [input.length, context.length];
+}
+
+/** Makes the kernel time every run of every program until the descriptor that is returned is closed. */
+export const enableStats = (): number => check(bpf().bpf_enable_stats(0), "BPF statistics");
+
+/** A descriptor of the program that has this id. Throws SluiceError. */
+export const programById = (id: number): number => check(bpf().bpf_prog_get_fd_by_id(id), `program ${id}`);
+
+/** What the statistics say of a program, with all it has called by tail calls: runs, and the ns they took. */
+export function programStats(program: number): { nanoseconds: number; runs: number } {
+  // struct bpf_prog_info: run_time_ns at 192, run_cnt at 200.
+  const info = new Uint8Array(256);
+  const length = new Uint32Array([info.length]);
+  check(bpf().bpf_obj_get_info_by_fd(program, ptr(info), ptr(length)), "program info");
+  const view = new DataView(info.buffer);
+  return { nanoseconds: Number(view.getBigUint64(192, true)), runs: Number(view.getBigUint64(200, true)) };
 }
 
 /** How many values a per-CPU look-up fills, each rounded up to 8 bytes. */

@@ -46,7 +46,8 @@ const verdicts = ["aborted", "drop", "pass", "tx", "redirect"] as const;
 export class Bench {
   readonly netns: TestNetns;
   readonly plane: Plane;
-  readonly #peer: TestNetns;
+  /** The other end of `eth0`. */
+  readonly peer: TestNetns;
   readonly #doors: ReturnType<typeof testDoors>;
   readonly #index: number;
 
@@ -58,7 +59,7 @@ export class Bench {
     index: number,
   ) {
     this.netns = netns;
-    this.#peer = peer;
+    this.peer = peer;
     this.plane = plane;
     this.#doors = doors;
     this.#index = index;
@@ -133,7 +134,7 @@ export class Bench {
   close(): void {
     this.plane.kernel.destroy();
     this.netns.remove();
-    this.#peer.remove();
+    this.peer.remove();
     this.#doors.close();
   }
 }

@@ -66,6 +66,7 @@ describe("direct judges a service", () => {
       scheduler: { name: "maglev", options: {} },
       idle: { tcp: 900_000, udp: 60_000 },
       oneShot: false,
+      checked: false,
       devices: [],
     });
   });

@@ -1,0 +1,186 @@
+/**
+ * What the kernel's programs cost per packet, attached to an interface and fed live frames, by the kernel's own
+ * statistics; beside it a program that only passes, and DNAT by nftables for the same packets.
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import * as phases from "../src/dataplane/phases.ts";
+import type { ForwardName } from "../src/dataplane/plane-service.ts";
+import { testBackend, testService } from "../src/dataplane/testing/doors.ts";
+import { mac } from "../src/dataplane/testing/fixtures.ts";
+import { xdpMissing } from "../src/dataplane/testing/network.ts";
+import { netnsMissing } from "../src/system/netns-testing.ts";
+import { defineBench, type Row, row } from "./lib.ts";
+import { type Load, Rig } from "./support/packet-rig.ts";
+
+const VIP = "125.12.12.77";
+const CLIENTS = "202.20.0.1";
+const methods = ["direct", "tunnel", "nat"] as const;
+
+interface Case {
+  name: string;
+  flows: number;
+  backends: number;
+  /** Every slot is in a window, and the flows are written down. */
+  open?: boolean;
+}
+
+const cases: Case[] = [
+  { name: "1-flow", flows: 1, backends: 10 },
+  { name: "1k-flows", flows: 1000, backends: 10 },
+  { name: "100k-flows", flows: 100_000, backends: 10 },
+  { name: "1M-flows", flows: 1_000_000, backends: 10 },
+  { name: "1000-backends", flows: 1_000_000, backends: 1000 },
+  { name: "all-open-1k-flows", flows: 1000, backends: 10, open: true },
+  { name: "all-open-100k-flows", flows: 100_000, backends: 10, open: true },
+];
+
+const realOf = (i: number): string => `10.0.${1 + (i >> 7)}.${1 + (i & 127)}`;
+
+const serviceOf = (backends: number, from = 0) =>
+  testService(
+    "web",
+    [{ address: VIP, port: 80, protocol: "tcp" as const }],
+    Array.from({ length: backends }, (_, i) => testBackend(from + i + 1, realOf(from + i), 80)),
+  );
+
+const least = (values: readonly number[]): number => Math.min(...values);
+
+/** Packets of one round: short, so that some rounds meet nothing else on the machine. */
+const ROUND = 20_000;
+/** Packets of a round whose CPU time is taken from outside: setting a run up costs a millisecond. */
+const LONG = 100_000;
+
+/** ns per run of the data plane's program and of the bare one, round about; the best of the rounds counts. */
+function compare(rig: Rig, load: Load, seconds: number): { own: number; bare: number } {
+  rig.load(load);
+  const own: number[] = [];
+  const bare: number[] = [];
+  const end = performance.now() + seconds * 1000;
+  for (let turn = 0; turn < 2 || performance.now() < end; turn++) {
+    const program = rig.attachBare();
+    rig.send(ROUND);
+    for (let i = 0; i < 3; i++) bare.push(rig.cost(program, ROUND));
+    const plane = rig.attachPlane();
+    // The first time round every flow is new to the caches, and in an open slot to the table.
+    rig.send(turn === 0 ? Math.max(ROUND, Math.min(load.flows, 300_000)) : ROUND);
+    for (let i = 0; i < 6; i++) own.push(rig.cost(plane, ROUND));
+  }
+  return { own: least(own), bare: least(bare) };
+}
+
+async function measure(method: ForwardName, one: Case, seconds: number): Promise<{ own: number; bare: number }> {
+  const rig = await Rig.create(method, serviceOf(one.backends));
+  try {
+    if (one.open) {
+      // Other backends for every slot; those of before drain.
+      rig.bench.commit(method, serviceOf(one.backends, one.backends));
+      const { slots } = rig.bench.plane.mustHave(method, "web");
+      if (phases.unsettled(slots) < slots.words.length) throw new Error("some slots have not opened");
+    }
+    return compare(rig, { source: CLIENTS, target: VIP, port: 80, flows: one.flows }, seconds);
+  } finally {
+    rig.close();
+  }
+}
+
+const commandOf = (pid: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "latin1");
+  } catch {
+    return "";
+  }
+};
+
+/** ns that this process and the kernel's softirq threads have been on a CPU: where they hand work to each other, both count. */
+function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  let ns = (user + system) * 1000;
+  for (const pid of SOFTIRQ_THREADS) ns += Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[0]);
+  return ns;
+}
+
+const SOFTIRQ_THREADS = readdirSync("/proc").filter(
+  (pid) => /^\d+$/.test(pid) && commandOf(pid).startsWith("ksoftirqd/"),
+);
+
+const NFTABLES = `table ip bench {
+  chain prerouting { type nat hook prerouting priority -100;
+    ip daddr ${VIP} tcp dport 80 dnat to jhash ip saddr . tcp sport mod 10 map { ${Array.from({ length: 10 }, (_, i) => `${i} : ${realOf(i)}`).join(", ")} }; }
+}`;
+
+/**
+ * ns of a CPU per packet, all the way: making it, carrying it both ways, and what the director does between. `bounce`: a
+ * director that sends everything back as it came; what the others cost above it is the translation.
+ */
+async function wholeWay(flows: number, seconds: number): Promise<{ bounce: number; xdp: number; nftables: number }> {
+  const rig = await Rig.create("nat", serviceOf(10));
+  const best = (): number => {
+    const rounds: number[] = [];
+    rig.send(Math.max(LONG, flows));
+    const before = rig.traffic().received;
+    const end = performance.now() + seconds * 1000;
+    while (rounds.length < 3 || performance.now() < end) {
+      const begun = cpuTime();
+      rig.send(LONG);
+      rounds.push((cpuTime() - begun) / LONG);
+    }
+    if (rig.traffic().received - before < rounds.length * LONG * 0.95) throw new Error("packets were lost on the way");
+    return least(rounds);
+  };
+  try {
+    rig.load({ source: CLIENTS, target: VIP, port: 80, flows });
+    rig.attachBounce();
+    const bounce = best();
+    rig.attachPlane();
+    const xdp = best();
+    rig.detach();
+    // Without a program of its own a veth takes live frames only with GRO on.
+    const neighbours = Array.from(
+      { length: 10 },
+      (_, i) => `ip neigh replace ${realOf(i)} lladdr ${mac.backend} dev eth0`,
+    );
+    rig.director.sh(`ethtool -K eth0 gro on; ip route replace 10.0.0.0/16 dev eth0; ${neighbours.join("; ")}`);
+    rig.director.sh(`nft -f - <<'END'\n${NFTABLES}\nEND`);
+    const before = rig.traffic();
+    const nftables = best();
+    const { received, sent } = rig.traffic();
+    const lost = received - before.received - (sent - before.sent);
+    if (lost > (received - before.received) / 20) throw new Error(`nftables lost ${lost} packets`);
+    return { bounce, xdp, nftables };
+  } finally {
+    rig.close();
+  }
+}
+
+export default defineBench({
+  summary: "ns per packet of direct, tunnel and nat in the kernel, beside a bare program and nftables",
+  cases: [...cases.map(({ name }) => name), "dnat"],
+  async run(progress, { only, seconds }) {
+    const missing = netnsMissing() ?? xdpMissing();
+    if (missing) throw new Error(`cannot be measured here: ${missing}`);
+    const wanted = (name: string): boolean => only.length === 0 || only.includes(name);
+    const rows: Row[] = [];
+    const bares: number[] = [];
+    for (const one of cases.filter(({ name }) => wanted(name)))
+      for (const method of methods) {
+        progress(`${one.name}/${method}`);
+        const { own, bare } = await measure(method, one, seconds);
+        bares.push(bare);
+        rows.push(row(`${one.name}/${method}/ns`, "ns", "lower", own, { bare }));
+      }
+    if (bares.length > 0) rows.unshift(row("pass/bare/ns", "ns", "lower", least(bares)));
+    if (wanted("dnat")) {
+      progress("dnat");
+      for (const [name, flows] of [
+        ["1k-flows", 1000],
+        ["100k-flows", 100_000],
+      ] as const) {
+        const { bounce, xdp, nftables } = await wholeWay(flows, seconds);
+        rows.push(row(`dnat-${name}/bounce/cpu-ns`, "ns", "lower", bounce));
+        rows.push(row(`dnat-${name}/nat/cpu-ns`, "ns", "lower", xdp, { nftables }));
+      }
+    }
+    return { rows };
+  },
+});

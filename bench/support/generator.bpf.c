@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Makes packets out of nothing. Live frames of a test run come round again as the last program left them, so the whole
+ * frame is written each time: Ethernet, IP and TCP headers with checksums that hold. */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+/* Flow i has source port 1024 + i % 4096 and source address base + i / 4096. */
+#define PORT_BITS 12
+
+struct order {
+	__u8 target_mac[6];
+	__u8 source_mac[6];
+	__u32 source[4]; /* base; the last word counts up, network order */
+	__u32 target[4];
+	__u16 target_port; /* host order; service i of several listens on target_port + i */
+	__u16 source_port; /* 0: by the flow */
+	__u32 flows;
+	__u32 services;
+	__u32 ipv6;
+	__u32 next; /* the flow whose turn it is */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct order);
+} orders SEC(".maps");
+
+static __always_inline __u16 fold(__u64 sum)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+static __always_inline __u64 sum_words(const void *data, const int bytes)
+{
+	const __u16 *word = data;
+	__u64 sum = 0;
+
+#pragma unroll
+	for (int i = 0; i < bytes / 2; i++)
+		sum += word[i];
+	return sum;
+}
+
+static __always_inline void write_tcp(struct tcphdr *tcp, const struct order *order, __u32 flow, __u64 pseudo)
+{
+	__builtin_memset(tcp, 0, sizeof(*tcp));
+	tcp->source = bpf_htons(order->source_port ? order->source_port : 1024 + (flow & ((1 << PORT_BITS) - 1)));
+	tcp->dest = bpf_htons(order->target_port + (order->services > 1 ? flow % order->services : 0));
+	if (order->source_port)
+		tcp->dest = bpf_htons(1024 + (flow & ((1 << PORT_BITS) - 1)));
+	tcp->seq = bpf_htonl(1);
+	tcp->ack_seq = bpf_htonl(1);
+	tcp->doff = 5;
+	tcp->ack = 1;
+	tcp->window = bpf_htons(64240);
+	tcp->check = fold(pseudo + bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*tcp)) + sum_words(tcp, sizeof(*tcp)));
+}
+
+static __always_inline int write_ipv4(void *next, void *end, const struct order *order, __u32 flow)
+{
+	struct iphdr *ip = next;
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	if ((void *)(tcp + 1) > end)
+		return XDP_ABORTED;
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*tcp));
+	ip->frag_off = bpf_htons(0x4000);
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_TCP;
+	ip->saddr = order->source_port ? order->source[3] : bpf_htonl(bpf_ntohl(order->source[3]) + (flow >> PORT_BITS));
+	ip->daddr = order->target[3];
+	ip->check = fold(sum_words(ip, sizeof(*ip)));
+	write_tcp(tcp, order, flow, sum_words(&ip->saddr, 8));
+	return XDP_TX;
+}
+
+static __always_inline int write_ipv6(void *next, void *end, const struct order *order, __u32 flow)
+{
+	struct ipv6hdr *ip = next;
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	if ((void *)(tcp + 1) > end)
+		return XDP_ABORTED;
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 6;
+	ip->payload_len = bpf_htons(sizeof(*tcp));
+	ip->nexthdr = IPPROTO_TCP;
+	ip->hop_limit = 64;
+	__builtin_memcpy(&ip->saddr, order->source, 16);
+	__builtin_memcpy(&ip->daddr, order->target, 16);
+	if (!order->source_port)
+		ip->saddr.in6_u.u6_addr32[3] = bpf_htonl(bpf_ntohl(order->source[3]) + (flow >> PORT_BITS));
+	write_tcp(tcp, order, flow, sum_words(&ip->saddr, 32));
+	return XDP_TX;
+}
+
+SEC("xdp")
+int generate(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	__u32 zero = 0;
+	struct order *order = bpf_map_lookup_elem(&orders, &zero);
+
+	if (!order || (void *)(eth + 1) > end)
+		return XDP_ABORTED;
+	__u32 flow = order->next;
+	order->next = flow + 1 >= order->flows ? 0 : flow + 1;
+	__builtin_memcpy(eth->h_dest, order->target_mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, order->source_mac, ETH_ALEN);
+	eth->h_proto = order->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	return order->ipv6 ? write_ipv6(eth + 1, end, order, flow) : write_ipv4(eth + 1, end, order, flow);
+}
+
+/* Takes what comes back. */
+SEC("xdp")
+int sink(struct xdp_md *ctx)
+{
+	return XDP_DROP;
+}
+
+/* The least a director can do. */
+SEC("xdp")
+int bounce(struct xdp_md *ctx)
+{
+	return XDP_TX;
+}
+
+char _license[] SEC("license") = "GPL";

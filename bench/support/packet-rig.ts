@@ -1,0 +1,162 @@
+/** A director and a generator of packets, each in a namespace of its own, joined by one cable. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { toBytes16 } from "../../src/core/address.ts";
+import { compileProgram, objectPath } from "../../src/dataplane/build.ts";
+import type { ForwardName, PlaneService } from "../../src/dataplane/plane-service.ts";
+import { Bench, mac } from "../../src/dataplane/testing/fixtures.ts";
+import { runSync } from "../../src/runtime/child.ts";
+import {
+  BpfObject,
+  enableStats,
+  linkXdp,
+  programById,
+  programStats,
+  testRunLive,
+  updateElement,
+} from "../../src/system/libbpf.ts";
+import { closeFd, ifindexOf, parseMac } from "../../src/system/net.ts";
+import type { TestNetns } from "../../src/system/netns-testing.ts";
+
+/** What the generator sends: TCP segments of established connections, 60 bytes on the wire. */
+export interface Load {
+  /** Flow i comes from this address + i / 4096, port 1024 + i % 4096. */
+  source: string;
+  target: string;
+  port: number;
+  flows: number;
+  /** Service i of several listens on `port` + i. */
+  services?: number;
+  /** Replies: all from `source` and this port, to as many ports as there are flows. */
+  sourcePort?: number;
+}
+
+/** struct order of generator.bpf.c. */
+function orderOf(load: Load): Uint8Array {
+  const bytes = new Uint8Array(68);
+  const view = new DataView(bytes.buffer);
+  bytes.set(parseMac(mac.director)!, 0);
+  bytes.set(parseMac(mac.gateway)!, 6);
+  bytes.set(toBytes16(load.source), 12);
+  bytes.set(toBytes16(load.target), 28);
+  view.setUint16(44, load.port, true);
+  view.setUint16(46, load.sourcePort ?? 0, true);
+  view.setUint32(48, load.flows, true);
+  view.setUint32(52, load.services ?? 1, true);
+  view.setUint32(56, load.source.includes(":") ? 1 : 0, true);
+  return bytes.subarray(0, 64);
+}
+
+const FRAME = 60;
+
+export class Rig {
+  readonly bench: Bench;
+  readonly #generator: BpfObject;
+  readonly #pass: BpfObject;
+  readonly #folder: string;
+  readonly #stats: number;
+  readonly #index: number;
+  /** Of a program that is not the plane's; -1: none. */
+  #bareLink = -1;
+
+  private constructor(bench: Bench, generator: BpfObject, pass: BpfObject, folder: string, stats: number) {
+    this.bench = bench;
+    this.#generator = generator;
+    this.#pass = pass;
+    this.#folder = folder;
+    this.#stats = stats;
+    this.#index = bench.peer.inside(() => ifindexOf("eth0"));
+  }
+
+  /** The director has its program attached; nothing runs yet. */
+  static async create(forward: ForwardName, service: PlaneService): Promise<Rig> {
+    const bench = await Bench.create(forward, service);
+    const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
+    compileProgram(join(import.meta.dirname, "generator.bpf.c"), join(folder, "generator.o"));
+    const generator = new BpfObject(join(folder, "generator.o"));
+    generator.load();
+    const pass = new BpfObject(objectPath("pass"));
+    pass.load();
+    const rig = new Rig(bench, generator, pass, folder, enableStats());
+    bench.peer.inside(() => linkXdp(generator.programFd("sink"), rig.#index, "native"));
+    return rig;
+  }
+
+  get director(): TestNetns {
+    return this.bench.netns;
+  }
+
+  /** The data plane's own program at the director's door; returns its descriptor. */
+  attachPlane(): number {
+    this.detach();
+    this.director.inside(() => this.bench.plane.kernel.entry.attach("eth0"));
+    const [link] = JSON.parse(this.director.sh("ip -json link show dev eth0")) as [{ xdp: { prog: { id: number } } }];
+    return programById(link.xdp.prog.id);
+  }
+
+  /** A program that passes everything. */
+  attachBare(): number {
+    this.detach();
+    const program = this.#pass.programFd("pass");
+    this.director.inside(() => {
+      this.#bareLink = linkXdp(program, ifindexOf("eth0"), "native");
+    });
+    return program;
+  }
+
+  /** No program: what arrives goes to the kernel's stack. */
+  detach(): void {
+    this.director.inside(() => {
+      this.bench.plane.kernel.entry.detach("eth0");
+      runSync(["ip", "link", "set", "dev", "eth0", "xdpdrv", "off"]);
+    });
+    if (this.#bareLink >= 0) closeFd(this.#bareLink);
+    this.#bareLink = -1;
+  }
+
+  /** A program that sends every packet back as it came. */
+  attachBounce(): void {
+    this.detach();
+    this.director.inside(() => {
+      this.#bareLink = linkXdp(this.#generator.programFd("bounce"), ifindexOf("eth0"), "native");
+    });
+  }
+
+  /** Packets that the director's interface has received and sent since it was made. */
+  traffic(): { received: number; sent: number } {
+    const words = /eth0:(.*)/.exec(this.director.sh("cat /proc/net/dev"))![1]!.trim().split(/\s+/).map(Number);
+    return { received: words[1]!, sent: words[9]! };
+  }
+
+  /** Says what the next packets are. */
+  load(load: Load): void {
+    updateElement(this.#generator.mapFd("orders"), new Uint8Array(4), orderOf(load));
+  }
+
+  /** Sends; returns the ns the whole way took: making, carrying, and what the director does with them. */
+  send(packets: number): number {
+    this.bench.heartbeat(true);
+    const begun = Bun.nanoseconds();
+    this.bench.peer.inside(() => testRunLive(this.#generator.programFd("generate"), FRAME, this.#index, packets));
+    return Bun.nanoseconds() - begun;
+  }
+
+  /** ns that one run of `program` takes, by the kernel's statistics, while so many packets are sent. */
+  cost(program: number, packets: number): number {
+    const before = programStats(program);
+    this.send(packets);
+    const after = programStats(program);
+    const runs = after.runs - before.runs;
+    if (runs < packets / 10) throw new Error(`only ${runs} of ${packets} packets arrived`);
+    return (after.nanoseconds - before.nanoseconds) / runs;
+  }
+
+  close(): void {
+    closeFd(this.#stats);
+    this.#generator.close();
+    this.#pass.close();
+    this.bench.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
