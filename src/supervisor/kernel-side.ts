@@ -33,8 +33,12 @@ export class KernelSide {
   prepare(entries: readonly Entry[], revision: Revision): Promise<Prepared | Problem[]> {
     return this.#alone(async () => {
       const prepared: Prepared[] = [];
-      for (const method of this.#methods) {
-        const mine = entries.filter(({ service }) => service.method === method.name);
+      const all = this.#methods.map((method) => ({
+        method,
+        mine: entries.filter(({ service }) => service.method === method.name),
+      }));
+      // What comes before what goes: a service that changes its method is never nobody's.
+      for (const { method, mine } of all.toSorted((a, b) => Number(b.mine.length > 0) - Number(a.mine.length > 0))) {
         const result = await this.#prepareOne(method, mine, revision);
         if (result === null) continue;
         if (Array.isArray(result)) {
