@@ -85,8 +85,11 @@ async function run(
     }
     if (only.length === 0 || only.includes("idle")) {
       progress(`idle-${IDLE}: memory per idle connection, after one request on each`);
+      // Fresh ones: those above keep memory of their load.
+      const fresh = await startAll(folder, backend);
+      started.push(...fresh);
       const bytes: Record<string, number> = {};
-      for (const server of servers) bytes[server.name] = await idleMemory(server, IDLE, "/64");
+      for (const server of fresh) bytes[server.name] = await idleMemory(server, IDLE, "/64");
       const { sluice, ...peers } = bytes;
       rows.push(row(`idle-${IDLE}/proxy/bytes`, "B", "lower", sluice!, peers));
     }

@@ -38,7 +38,6 @@ export async function inTurn<S>(
 /** What a row's last word is measured in. */
 const unitNames: Record<string, string> = {
   "cpu-us": "us",
-  "other-cpu-us": "us",
   "machine-cpu-us": "us",
   rps: "1/s",
   qps: "1/s",
@@ -46,5 +45,4 @@ const unitNames: Record<string, string> = {
   "p99-ms": "ms",
   "mean-ms": "ms",
   "lost-percent": "%",
-  "idle-bytes": "B",
 };
