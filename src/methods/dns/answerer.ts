@@ -5,9 +5,22 @@ import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import { Chain } from "./chain.ts";
+import type { Decision, Guard } from "./guard.ts";
 import type { Node } from "./node.ts";
 import { apexAt, type Site } from "./site.ts";
-import { BADVERS, FORMERR, NOTIMP, NXDOMAIN, REFUSED, SILENT, type Tally, TRUNCATED, ZONE } from "./tally.ts";
+import {
+  BADCOOKIE,
+  BADVERS,
+  FORMERR,
+  LIMITED,
+  NOTIMP,
+  NXDOMAIN,
+  REFUSED,
+  SILENT,
+  type Tally,
+  TRUNCATED,
+  ZONE,
+} from "./tally.ts";
 
 /** ANY gets one small record instead of everything (RFC 8482 4.2). */
 const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
@@ -27,9 +40,11 @@ export class Answerer {
   private readonly keyOf: KeyOf;
   private readonly tally: Tally;
   private readonly chain: Chain;
+  private readonly guard: Guard;
 
   /** `tally` counts what no service counts. */
-  constructor(site: Site, keyOf: KeyOf, tally: Tally) {
+  constructor(site: Site, keyOf: KeyOf, tally: Tally, guard: Guard) {
+    this.guard = guard;
     this.site = site;
     this.keyOf = keyOf;
     this.tally = tally;
@@ -42,22 +57,34 @@ export class Answerer {
    */
   answer(bytes: Uint8Array, length: number, client: string, transport: Transport, out: Uint8Array): number {
     const query = this.query;
-    switch (parseQuery(query, bytes, length)) {
+    const verdict = parseQuery(query, bytes, length);
+    if (verdict === "drop") {
+      this.tally(SILENT);
+      return 0;
+    }
+    const decision = this.guard.decide(query, client, transport);
+    if (decision !== "answer") return this.turnAway(query, transport, out, decision);
+    switch (verdict) {
       case "query": {
         const size = this.lookup(query, client, transport, out);
         if ((out[2]! & (Flag.TC >> 8)) !== 0) this.tally(TRUNCATED);
         return size;
       }
+      case "cookie":
+        return writeBare(out, query, transport, Rcode.NOERROR);
       case "formerr":
         return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
       case "badvers":
         return this.error(query, transport, out, Rcode.BADVERS, BADVERS);
-      case "notimp":
-        return this.error(query, transport, out, Rcode.NOTIMP, NOTIMP);
       default:
-        this.tally(SILENT);
-        return 0;
+        return this.error(query, transport, out, Rcode.NOTIMP, NOTIMP);
     }
+  }
+
+  private turnAway(query: Query, transport: Transport, out: Uint8Array, decision: Decision): number {
+    if (decision === "badcookie") return this.error(query, transport, out, Rcode.BADCOOKIE, BADCOOKIE);
+    this.tally(LIMITED);
+    return decision === "silent" ? 0 : writeBare(out, query, transport, Rcode.NOERROR, Flag.TC);
   }
 
   private error(query: Query, transport: Transport, out: Uint8Array, rcode: number, place: number): number {

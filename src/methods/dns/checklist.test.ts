@@ -215,6 +215,22 @@ const cases: Record<string, () => void> = {
     expect([7, 9, 15, 41].map(size)).toEqual([1, 1, 1, 1]);
     expect([8, 16, 40].map(size)).toEqual([0, 0, 0]);
   },
+  "edns.cookie.server": () => {
+    const made = raw(withOption(10, Array(8).fill(7))).subarray(-24);
+    expect([...made.subarray(0, 12)]).toEqual([...Array(8).fill(7), 1, 0, 0, 0]);
+    expect(raw(withOption(10, [...made])).subarray(-24)).toEqual(Buffer.from(made));
+  },
+  "edns.cookie.required": () => {
+    const strict = aServer([services[0]!], [snapshots[0]!], { cookies: { require: true } });
+    expect(strict.tell(withOption(10, Array(8).fill(7)))!.additionals[0]).toMatchObject({ extendedRcode: 1 });
+    expect(strict.tell({ name: "shop.example.com" })!.flag_tc).toBe(true);
+  },
+  "edns.cookie.bare": () => {
+    const whole = withOption(10, Array(8).fill(7));
+    const bare = Buffer.concat([whole.subarray(0, 12), whole.subarray(-23)]);
+    bare[5] = 0;
+    expect([rcode(bare), raw(bare).subarray(-28, -24)]).toEqual([0, Buffer.from([0, 10, 0, 24])]);
+  },
   "any.minimal": () => expect(shop({ type: "ANY" }).answers.map((a) => a.type)).toEqual(["HINFO"]),
   "transfer.refused": () => {
     for (const type of ["AXFR", "IXFR"]) expect(overTcp.tell({ name: "example.com", type })!.rcode).toBe("REFUSED");

@@ -62,10 +62,20 @@ export const checklist: readonly Rule[] = [
   rule("edns.nsid", "RFC 5001", "the server's name only when it is asked for"),
   rule("edns.keepalive", "RFC 7828 3.2", "the keepalive time over TCP only, and only when asked"),
   rule("edns.cookie", "RFC 7873 5.2.2", "a cookie of illegal length is FORMERR"),
+  rule(
+    "edns.cookie.server",
+    "RFC 7873 5.2, RFC 9018",
+    "a cookie is answered with a server cookie, a good one with itself",
+  ),
+  rule(
+    "edns.cookie.required",
+    "RFC 7873 5.2.3",
+    "where cookies are required: BADCOOKIE with a new one, TC without any",
+  ),
+  rule("edns.cookie.bare", "RFC 7873 5.4, RFC 9619 4", "no question is needed to get a cookie"),
   rule("any.minimal", "RFC 8482 4.2", "ANY gets one HINFO"),
   rule("transfer.refused", "RFC 5936 2.2.1", "AXFR and IXFR are REFUSED, not met with silence"),
   rule("reply.source", "RFC 2181 4", "answers come from the address that was asked: wildcards are no listeners"),
-  absent("edns.cookie.server", "RFC 7873, RFC 9018", "server cookies", "not offered yet; a client's is passed over"),
   absent("edns.ecs", "RFC 7871", "answers by client subnet", "not offered yet; the option is passed over"),
   absent(
     "dnssec",

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseAddress, parseEndpoint } from "../../core/address.ts";
 import { duration } from "../../core/schema-words.ts";
 import { formatDuration, parseDuration } from "../../core/words.ts";
+import { parsePrefix } from "../../geo/prefix.ts";
 import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
 import { MAX_TTL, SAFE_SIZE } from "../../protocols/dns/numbers.ts";
 import { zones } from "./zone-settings.ts";
@@ -94,6 +95,44 @@ const tcp = z.strictObject({
   perClient: z.int().min(1).max(1_000_000).default(100).describe("Most of them from one address."),
 });
 
+const secret = z.string().regex(/^[0-9a-fA-F]{32}$/, "must be 32 hexadecimal digits");
+
+const cookies = z.strictObject({
+  secret: secret
+    .optional()
+    .describe(
+      "What server cookies are made with (RFC 9018): the same on all servers of one address. Default: this machine's own.",
+    ),
+  accept: z
+    .array(secret)
+    .max(4)
+    .default([])
+    .describe("Other secrets whose cookies are taken: the last one, or the next."),
+  require: z.boolean().default(false).describe("Answer over UDP only with a valid cookie; the others are sent to TCP."),
+});
+
+const prefix = word<string>(
+  (text) => (parsePrefix(text) === null ? null : text),
+  (text) => text,
+  (text) => `${quote(text)} is not a network such as 10.0.0.0/8 (without host bits) or an address.`,
+);
+
+const rateLimit = z.strictObject({
+  perSecond: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .describe("Answers a second to one client address; its networks may take more."),
+  burst: z.int().min(1).max(1_000_000).optional().describe("Answers to it at once. Default: those of a second."),
+  slip: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(2)
+    .describe("Every how manieth limited answer is a truncated one, for clients who are no forgery; 0: none."),
+  except: z.array(prefix).max(10_000).default([]).describe("Networks that are not limited."),
+});
+
 /** The top-level key `dns:`: the name server itself, shared by all dns services. */
 export const settings = z.strictObject({
   listen: z
@@ -111,6 +150,10 @@ export const settings = z.strictObject({
   udpSize: z.int().min(512).max(4096).default(SAFE_SIZE).describe("Most octets of an answer over UDP."),
   nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
   tcp: tcp.prefault({}).describe("Limits of TCP connections."),
+  cookies: cookies.prefault({}).describe("Server cookies (RFC 7873)."),
+  rateLimit: rateLimit
+    .optional()
+    .describe("Limits answers over UDP per client network, but for clients with a valid cookie. Default: none."),
 });
 export type DnsSettings = z.output<typeof settings>;
 

@@ -12,6 +12,8 @@ export const tallies = [
   "SLUICE_DNS_NXDOMAIN",
   "SLUICE_DNS_ZONE",
   "SLUICE_DNS_TRUNCATED",
+  "SLUICE_DNS_BADCOOKIE",
+  "SLUICE_DNS_LIMITED",
 ] as const satisfies readonly Code[];
 
 export const TALLY_NAME = tallyName("dns");
@@ -35,4 +37,6 @@ export const {
   SLUICE_DNS_NXDOMAIN: NXDOMAIN,
   SLUICE_DNS_ZONE: ZONE,
   SLUICE_DNS_TRUNCATED: TRUNCATED,
+  SLUICE_DNS_BADCOOKIE: BADCOOKIE,
+  SLUICE_DNS_LIMITED: LIMITED,
 } = places;

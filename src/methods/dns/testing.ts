@@ -9,6 +9,7 @@ import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { Answerer } from "./answerer.ts";
 import { clientKeys } from "./client-key.ts";
+import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import { type DnsOptions, options, settings } from "./options.ts";
 import { Site } from "./site.ts";
@@ -156,6 +157,7 @@ export function aServer(
     new Site([...live.values()], someSettings(more), 1),
     clientKeys(7),
     tallyOf(doors.cells(TALLY_NAME)),
+    new Guard(someSettings(more), 7, doors.now),
   );
   const out = Buffer.alloc(65535);
   const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>

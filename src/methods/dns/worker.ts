@@ -4,6 +4,7 @@ import type { Assignment } from "../../core/worker-protocol.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { Answerer } from "./answerer.ts";
 import { clientKeys } from "./client-key.ts";
+import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
 import { Site } from "./site.ts";
@@ -18,7 +19,8 @@ export const workerSide: WorkerSide = {
     const services = assignment.services as Service<DnsOptions>[];
     const live = createLive(services, assignment.seed, doors);
     const site = new Site([...live.values()], settings, assignment.revision);
-    const answerer = new Answerer(site, clientKeys(assignment.seed), tallyOf(doors.cells(TALLY_NAME)));
+    const guard = new Guard(settings, assignment.seed, doors.now);
+    const answerer = new Answerer(site, clientKeys(assignment.seed), tallyOf(doors.cells(TALLY_NAME)), guard);
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
     const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };

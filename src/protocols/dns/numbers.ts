@@ -35,6 +35,7 @@ export const Rcode = {
   REFUSED: 5,
   YXDOMAIN: 6,
   BADVERS: 16,
+  BADCOOKIE: 23,
 } as const;
 
 /** Bits of the header's second 16-bit word (RFC 1035 4.1.1, RFC 4035 3.1.6). */

@@ -1,12 +1,13 @@
+import { WHOLE_COOKIE } from "./cookie.ts";
 import { foldOctet, hashLabel, ROOT_HASH } from "./name.ts";
 import { Flag, HEADER, MAX_LABEL, MAX_NAME, Opcode, Option, Type } from "./numbers.ts";
 
 /**
  * What became of a message. `drop`: no answer must be sent (too short for a header, or itself a response). `notimp`:
  * another operation than QUERY. `formerr`: malformed or ambiguous; the question is echoed when `question` says it was
- * read. `badvers`: EDNS of a later version. `query`: answer it.
+ * read. `badvers`: EDNS of a later version. `cookie`: no question, only a cookie. `query`: answer it.
  */
-export type Verdict = "drop" | "notimp" | "formerr" | "badvers" | "query";
+export type Verdict = "drop" | "notimp" | "formerr" | "badvers" | "cookie" | "query";
 
 /** Most labels a name can have: 127 of one octet. */
 const MAX_LABELS = 127;
@@ -39,6 +40,12 @@ export class Query {
   /** Did the client ask for the server's id (RFC 5001), or for the TCP keepalive time (RFC 7828)? */
   nsid = false;
   keepalive = false;
+  /** Where the client's cookie begins, and its octets with the server's part; 0: it sent none (RFC 7873). */
+  cookieAt = 0;
+  cookieLength = 0;
+  /** The cookie that the answer carries, when `answerCookie`. */
+  readonly cookie = new Uint8Array(WHOLE_COOKIE);
+  answerCookie = false;
 
   /** The question's name, lower case. Allocates: not for the way most queries go. */
   name(): Uint8Array {
@@ -47,8 +54,8 @@ export class Query {
 
   reset(bytes: Uint8Array): void {
     this.bytes = bytes;
-    this.question = this.edns = this.dnssecOk = this.nsid = this.keepalive = false;
-    this.labels = this.version = this.udpSize = this.type = this.class = 0;
+    this.question = this.answerCookie = this.edns = this.dnssecOk = this.nsid = this.keepalive = false;
+    this.labels = this.cookieLength = this.version = this.udpSize = this.type = this.class = 0;
     this.nameEnd = HEADER;
   }
 }
@@ -65,14 +72,23 @@ export function parseQuery(query: Query, bytes: Uint8Array, length: number): Ver
   query.flags = (bytes[2]! << 8) | bytes[3]!;
   if ((query.flags & Flag.QR) !== 0) return "drop";
   if (((query.flags >> 11) & 15) !== Opcode.QUERY) return "notimp";
+  if (u16(bytes, 4) === 0 && u16(bytes, 6) === 0 && u16(bytes, 8) === 0 && u16(bytes, 10) === 1)
+    return cookieOnly(query, bytes, length);
   if (u16(bytes, 4) !== 1 || !readQuestion(query, bytes, length)) return "formerr";
   // An incremental transfer carries its SOA in the authority section (RFC 1995 3); it is refused all the same.
   const authority = u16(bytes, 8);
   if (u16(bytes, 6) !== 0 || (authority !== 0 && query.type !== Type.IXFR)) return "formerr";
   const records = authority + u16(bytes, 10);
   if (records === 0) return query.nameEnd + 4 === length ? "query" : "formerr";
-  if (!readRecords(query, bytes, length, records)) return "formerr";
+  if (!readRecords(query, bytes, length, records, query.nameEnd + 4)) return "formerr";
   return query.version > 0 ? "badvers" : "query";
+}
+
+/** No question, but a cookie: a client that only wants the server's (RFC 7873 5.4). Anything else is malformed. */
+function cookieOnly(query: Query, bytes: Uint8Array, length: number): Verdict {
+  if (!readRecords(query, bytes, length, 1, HEADER)) return "formerr";
+  if (query.version > 0) return "badvers";
+  return query.cookieLength > 0 ? "cookie" : "formerr";
 }
 
 function readQuestion(query: Query, bytes: Uint8Array, length: number): boolean {
@@ -102,17 +118,17 @@ function readQuestion(query: Query, bytes: Uint8Array, length: number): boolean 
   return true;
 }
 
-function readRecords(query: Query, bytes: Uint8Array, length: number, count: number): boolean {
-  let at = query.nameEnd + 4;
+function readRecords(query: Query, bytes: Uint8Array, length: number, count: number, start: number): boolean {
+  let at = start;
   for (let i = 0; i < count; i++) {
-    const start = at;
+    const owner = at;
     at = skipName(bytes, at, length);
     if (at === -1 || at + 10 > length) return false;
     const type = u16(bytes, at);
     const dataEnd = at + 10 + u16(bytes, at + 8);
     if (dataEnd > length) return false;
     if (type === Type.OPT) {
-      if (query.edns || bytes[start] !== 0 || !readOptions(query, bytes, at + 10, dataEnd)) return false;
+      if (query.edns || bytes[owner] !== 0 || !readOptions(query, bytes, at + 10, dataEnd)) return false;
       query.edns = true;
       query.udpSize = u16(bytes, at + 2);
       query.version = bytes[at + 5]!;
@@ -148,7 +164,11 @@ function readOptions(query: Query, bytes: Uint8Array, at: number, end: number): 
     if (code === Option.NSID) query.nsid = true;
     else if (code === Option.KEEPALIVE) query.keepalive = true;
     // Client cookie of 8 octets, server cookie of 8..32 or absent (RFC 7873 4); other lengths are malformed.
-    else if (code === Option.COOKIE && size !== 8 && (size < 16 || size > 40)) return false;
+    else if (code === Option.COOKIE) {
+      if (size !== 8 && (size < 16 || size > 40)) return false;
+      query.cookieAt = at - size;
+      query.cookieLength = size;
+    }
   }
   return true;
 }

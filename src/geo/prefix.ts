@@ -1,0 +1,36 @@
+import ipaddr from "ipaddr.js";
+import { parseAddress } from "../core/address.ts";
+
+/** A network: its address's octets (4 or 16, host bits clear) and how many bits of them count. */
+export interface Prefix {
+  bytes: Uint8Array;
+  length: number;
+}
+
+/** Octets of a canonical address literal: 4 or 16. */
+export const addressBytes = (address: string): Uint8Array => Uint8Array.from(ipaddr.parse(address).toByteArray());
+
+/** `10.0.0.0/8`, `2001:db8::/32`, or one address; null for anything else, host bits that are set too. */
+export function parsePrefix(text: string): Prefix | null {
+  const [, written, bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = written === undefined ? null : parseAddress(written);
+  if (address === null) return null;
+  const bytes = addressBytes(address);
+  const length = bits === undefined ? bytes.length * 8 : Number(bits);
+  return length <= bytes.length * 8 && clearHostBits(bytes.slice(), length).every((octet, i) => octet === bytes[i])
+    ? { bytes, length }
+    : null;
+}
+
+/** `10.0.0.0/8`. The inverse of `parsePrefix`. */
+export const prefixText = ({ bytes, length }: Prefix): string =>
+  `${parseAddress(ipaddr.fromByteArray([...bytes]).toString())}/${length}`;
+
+/** Clears all bits after the first `length`, in place. */
+export function clearHostBits(bytes: Uint8Array, length: number): Uint8Array {
+  for (let i = 0; i < bytes.length; i++) {
+    const kept = Math.min(8, Math.max(0, length - i * 8));
+    bytes[i] = bytes[i]! & (0xff00 >> kept);
+  }
+  return bytes;
+}

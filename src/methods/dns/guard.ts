@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { addressBytes, parsePrefix } from "../../geo/prefix.ts";
+import { trieOf } from "../../geo/trie.ts";
+import { Cookies } from "../../protocols/dns/cookie.ts";
+import type { Query } from "../../protocols/dns/query.ts";
+import type { Transport } from "../../protocols/dns/respond.ts";
+import type { DnsSettings } from "./options.ts";
+import { RateLimiter } from "./rate-limit.ts";
+
+/** What is to be done with a query: answer it, say that its cookie is wrong, send it to TCP, or be silent. */
+export type Decision = "answer" | "badcookie" | "tcp" | "silent";
+
+/** Who may be answered: cookies (RFC 7873) and the rate of answers over UDP. One query at a time. */
+export class Guard {
+  private readonly cookies: Cookies;
+  private readonly requireCookie: boolean;
+  private readonly limiter: RateLimiter | null;
+  private readonly slip: number;
+  private slipped = 0;
+  private readonly address = new Uint8Array(16);
+
+  /** `now`: monotonic ms; `clock`: seconds since 1970. */
+  constructor(settings: DnsSettings, seed: number, now: () => number, clock = () => Math.floor(Date.now() / 1000)) {
+    const { cookies, rateLimit } = settings;
+    const secrets = [cookies.secret ?? ownSecret(seed), ...cookies.accept].map((hex) => Buffer.from(hex, "hex"));
+    this.cookies = new Cookies(secrets, clock);
+    this.requireCookie = cookies.require;
+    this.slip = rateLimit?.slip ?? 0;
+    if (rateLimit === undefined) {
+      this.limiter = null;
+    } else {
+      const { perSecond, burst = perSecond, except } = rateLimit;
+      const free = except.length === 0 ? null : trieOf(except.map((text) => parsePrefix(text)!));
+      this.limiter = new RateLimiter({ perSecond, burst, except: free }, now, seed);
+    }
+  }
+
+  /** Judges a parsed query; puts the cookie of the answer into it when the client sent one. */
+  decide(query: Query, client: string, transport: Transport): Decision {
+    if (query.cookieLength === 0 && this.limiter === null && !this.requireCookie) return "answer";
+    const size = this.readAddress(client);
+    let known = false;
+    if (query.cookieLength > 0) {
+      const { bytes, cookieAt, cookieLength, cookie } = query;
+      known = this.cookies.check(bytes, cookieAt, cookieLength, this.address, size, cookie);
+      query.answerCookie = true;
+    }
+    // Over TCP the address is proven by the handshake.
+    if (known || transport.tcp) return "answer";
+    if (this.limiter?.limited(this.address, size)) {
+      this.slipped++;
+      return this.slip > 0 && this.slipped % this.slip === 0 ? "tcp" : "silent";
+    }
+    if (!this.requireCookie) return "answer";
+    return query.cookieLength > 0 ? "badcookie" : "tcp";
+  }
+
+  /** The client's octets, 4 or 16. */
+  private readAddress(client: string): number {
+    const { address } = this;
+    let part = 0;
+    let place = 0;
+    for (let i = 0; i < client.length; i++) {
+      const code = client.charCodeAt(i);
+      if (code === COLON) {
+        const bytes = addressBytes(client.split("%")[0]!);
+        address.set(bytes);
+        return bytes.length;
+      }
+      if (code === DOT) {
+        address[place++] = part;
+        part = 0;
+      } else part = part * 10 + code - ZERO;
+    }
+    address[place] = part;
+    return 4;
+  }
+}
+
+const COLON = 58;
+const DOT = 46;
+const ZERO = 48;
+
+/**
+ * The secret when none is configured, hex: the same for all workers and over reloads, different on every machine. The
+ * seed alone has 32 bits, which a client could try out; the machine's id adds 128.
+ */
+function ownSecret(seed: number): string {
+  let machine = "";
+  try {
+    machine = readFileSync("/etc/machine-id", "utf8").trim();
+  } catch {
+    // A container may have none.
+  }
+  return createHash("sha256").update(`sluice dns cookie ${machine} ${seed}`).digest("hex").slice(0, 32);
+}
