@@ -55,6 +55,8 @@ async function runDaemon(options: RunOptions): Promise<void> {
       diagnose(loaded.warnings, loaded.source, { color: wantsColor(process.stderr), state: "starting all the same" }),
     );
   const assembled = assemble(instance, loaded.value, { standby: options.standby === true });
+  const begun = Promise.withResolvers<ApiServer>();
+  onSignals(assembled, begun.promise, instance, file, options.keep === true);
   const problems = await attempt(() => assembled.supervisor.start(loaded.value, loaded.bundle));
   if (problems.length > 0) {
     await assembled.supervisor.stop(true).catch(() => {});
@@ -63,7 +65,7 @@ async function runDaemon(options: RunOptions): Promise<void> {
   for (const { code, message } of await assembled.sweep()) assembled.log("warn", message, { code });
   const api = serveApi(instance, assembled, file);
   banner(assembled, file, instance);
-  onSignals(assembled, api, instance, file, options.keep === true);
+  begun.resolve(api);
 }
 
 /** Asks the running daemon to leave everything to us, and waits until it has gone. Without one this is a plain start. */
@@ -133,12 +135,20 @@ function banner({ supervisor }: Assembled, file: string, instance: Instance): vo
   say(`  see it with: sluice status${instance.name === "main" ? "" : ` --instance ${instance.name}`}\n`);
 }
 
-function onSignals(assembled: Assembled, api: ApiServer, instance: Instance, file: string, keep: boolean): void {
+/** A signal in the middle of a start is heeded once that is done: half a start would leave what it has set. */
+function onSignals(
+  assembled: Assembled,
+  begun: Promise<ApiServer>,
+  instance: Instance,
+  file: string,
+  keep: boolean,
+): void {
   let stopping = false;
   const stop = async (): Promise<void> => {
     // A second signal means now.
     if (stopping) process.exit(1);
     stopping = true;
+    const api = await begun;
     await assembled.supervisor.stop(keep);
     api.stop();
     if (!keep) removeInstance(instance);
@@ -147,6 +157,7 @@ function onSignals(assembled: Assembled, api: ApiServer, instance: Instance, fil
   process.on("SIGTERM", () => void stop());
   process.on("SIGINT", () => void stop());
   process.on("SIGHUP", () => {
-    void reload(assembled, instance, file).then(({ problems, text }) => problems.length > 0 && say(text));
+    const done = begun.then(() => reload(assembled, instance, file));
+    void done.then(({ problems, text }) => problems.length > 0 && say(text));
   });
 }

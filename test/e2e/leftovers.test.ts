@@ -142,3 +142,21 @@ for (const [name, { topology, config, url, reason }] of Object.entries(cases))
       });
     },
   );
+
+test.skipIf(noXdp !== null)("a SIGTERM in the middle of a start leaves nothing either", async () => {
+  await withLab("direct", async (lab) => {
+    const before = await hostState(lab, "director");
+    const file = `${lab.folder}/early.yaml`;
+    await Bun.write(file, example("direct"));
+    const instance = recordInstance(lab, "director", "director");
+    // At once, and once the kernel holds something.
+    for (const sign of ["lock", "journal.json"]) {
+      const daemon = await lab.spawn("director", [sluiceCommand, "run", "-c", file, "--instance", instance]);
+      await eventually(sign, () => existsSync(`/run/sluice/${instance}/${sign}`));
+      daemon.signal("SIGTERM");
+      expect([sign, await daemon.gone()]).toEqual([sign, true]);
+      expect([sign, difference(before, await hostState(lab, "director"))]).toEqual([sign, []]);
+      expect(existsSync(`/sys/fs/bpf/sluice/${instance}`)).toBe(false);
+    }
+  });
+});
