@@ -97,12 +97,9 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
 
 function backendFamilies(services: readonly ServiceStatus[]): Family[] {
   const all = services.flatMap((service) =>
-    service.backends.map((backend) => ({
-      backend,
-      labels: { service: service.name, backend: backend.name } as Labels,
-    })),
+    service.backends.map((backend): Named => ({ backend, labels: { service: service.name, backend: backend.name } })),
   );
-  const each = (value: (backend: BackendStatus) => number | null | undefined): Family["samples"] =>
+  const each: Each = (value) =>
     all.flatMap(({ backend, labels }) => {
       const number = value(backend);
       return number === null || number === undefined ? [] : [{ labels, value: number }];
@@ -132,6 +129,23 @@ function backendFamilies(services: readonly ServiceStatus[]): Family[] {
       "When it came into its state, seconds since 1970.",
       each((b) => b.since / 1000),
     ),
+    ...checkFamilies(all, each),
+    ...countFamilies(
+      "backend",
+      all.map(({ backend, labels }) => ({ labels, counts: backend.counts })),
+    ),
+  ];
+}
+
+interface Named {
+  backend: BackendStatus;
+  labels: Labels;
+}
+/** Samples of one number of every backend; those that lack it have none. */
+type Each = (value: (backend: BackendStatus) => number | null | undefined) => Family["samples"];
+
+function checkFamilies(all: readonly Named[], each: Each): Family[] {
+  return [
     gauge(
       "sluice_backend_check_passed",
       "1 when the last check passed.",
@@ -153,10 +167,6 @@ function backendFamilies(services: readonly ServiceStatus[]): Family[] {
       all.flatMap(({ backend, labels }) =>
         backend.check ? [{ labels: { ...labels, code: backend.check.code }, value: 1 }] : [],
       ),
-    ),
-    ...countFamilies(
-      "backend",
-      all.map(({ backend, labels }) => ({ labels, counts: backend.counts })),
     ),
   ];
 }

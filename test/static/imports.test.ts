@@ -24,6 +24,12 @@ test("a file has one idea, and so few lines", () => {
   expect(breaches("src/core/a.test.ts", "\n".repeat(401))).toEqual([]);
 });
 
+test("a function of C has so few lines", () => {
+  const body = (lines: number) => `int f(void)\n{\n${"\tg();\n".repeat(lines)}}\n`;
+  expect(breaches("src/dataplane/bpf/a.h", body(80))).toEqual([]);
+  expect(breaches("src/dataplane/bpf/a.h", body(80) + body(81))).toEqual([expect.stringContaining("a.h:85:")]);
+});
+
 test("a file stands in a room", () => {
   expect(breaches("src/attic/a.ts", "")).toHaveLength(1);
 });

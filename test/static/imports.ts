@@ -1,7 +1,7 @@
 /** Checks the tree's own rules on every tracked TypeScript and C file; prints one line per breach. */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { bunAllowed, longest, rooms } from "./rooms.ts";
+import { bunAllowed, longest, longestFunction, rooms } from "./rooms.ts";
 
 const root = join(import.meta.dirname, "../..");
 const importPattern =
@@ -16,6 +16,7 @@ export function breaches(path: string, text: string): string[] {
   const lines = text.split("\n").length - 1;
   const most = path.includes(".test.") || path.startsWith("test/") ? longest.test : longest.file;
   if (lines > most) found.push(`${path}: ${lines} lines, at most ${most}: one idea a file`);
+  if (/\.[ch]$/.test(path)) found.push(...longFunctions(path, text));
   if (!path.startsWith("src/") || !path.endsWith(".ts")) return found;
   if (roomOf(path) < 0) found.push(`${path}: is in no room (test/static/rooms.ts)`);
   const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "");
@@ -23,6 +24,16 @@ export function breaches(path: string, text: string): string[] {
     found.push(`${path}: only src/runtime/ may use Bun.* and bun:ffi`);
   for (const match of code.matchAll(importPattern)) found.push(...judgeImport(path, match[1] ?? match[2] ?? match[3]!));
   return found;
+}
+
+/** Functions of C: their braces stand alone at the beginning of a line. */
+function longFunctions(path: string, text: string): string[] {
+  const lengths = [...text.matchAll(/^\{\n([\s\S]*?)^\}/gm)].map(({ 1: body, index }) => ({
+    at: text.slice(0, index).split("\n").length,
+    lines: body!.split("\n").length - 1,
+  }));
+  const long = lengths.filter(({ lines }) => lines > longestFunction);
+  return long.map(({ at, lines }) => `${path}:${at}: a function of ${lines} lines, at most ${longestFunction}`);
 }
 
 function judgeImport(path: string, specifier: string): string[] {
