@@ -11,6 +11,16 @@ export interface Snapshot {
   backends: readonly Backend[];
   /** Ids (not positions) of those that may get new work, ascending. */
   eligible: readonly number[];
+  /** What checks could bring; absent where nothing is checked. */
+  outlook?: Outlook;
+}
+
+/** How soon a snapshot could be another one by the checks alone. */
+export interface Outlook {
+  /** ms; the least number of verdicts that could change a state, times the interval. */
+  soonest: number;
+  /** Is no backend on its way to another state? A change here makes a new snapshot too. */
+  steady: boolean;
 }
 
 const serves = (state: BackendState): boolean => state === "up" || state === "unchecked";

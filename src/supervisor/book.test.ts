@@ -89,3 +89,21 @@ test("weight zero is not eligible, and a change of weight makes a new snapshot",
   expect(book.entry("web")!.snapshot.generation).toBeGreaterThan(generation);
   expect(eligible(book)).toEqual([]);
 });
+
+test("the outlook: how soon checks could change the snapshot, and a new one when a backend begins to waver", () => {
+  const book = running(backend(1), backend(2));
+  const outlook = () => book.entry("web")!.snapshot.outlook;
+  expect(outlook()).toEqual({ soonest: 0, steady: false });
+  for (const id of [1, 2]) book.verdict(`web/${book.entry("web")!.members[id - 1]!.id}`, good);
+  expect(outlook()).toEqual({ soonest: 300, steady: true });
+  const [first] = book.entry("web")!.members;
+  const { generation } = book.entry("web")!.snapshot;
+  expect(book.verdict(`web/${first!.id}`, bad)).toBeNull();
+  expect(outlook()).toEqual({ soonest: 200, steady: false });
+  book.verdict(`web/${first!.id}`, bad);
+  expect(book.entry("web")!.snapshot.generation).toBe(generation + 1);
+  book.verdict(`web/${first!.id}`, bad);
+  expect(outlook()).toEqual({ soonest: 200, steady: true });
+  book.commit(book.stage(config(service([backend(1)], false)), 2));
+  expect(outlook()).toBeUndefined();
+});

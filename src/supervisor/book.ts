@@ -3,7 +3,7 @@ import { type AdminState, type Backend, backendName } from "../core/backend.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
-import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
+import { eligibleIds, type Outlook, type Snapshot } from "../core/snapshot.ts";
 import { assignIds, type IdBook, identity } from "./ids.ts";
 
 /** A backend as the supervisor knows it: what was written, what the operator said since, what the checks say. */
@@ -88,7 +88,7 @@ export class Book {
         service,
         members,
         since,
-        snapshot: toSnapshot(service.name, members, revision, generation),
+        snapshot: toSnapshot(service, members, revision, generation),
       });
     }
     return { entries, ids };
@@ -99,14 +99,19 @@ export class Book {
     this.#ids = staged.ids;
   }
 
-  /** A probe's verdict; `key` is `service/id`. Returns the event when the state changed. */
+  /**
+   * A probe's verdict; `key` is `service/id`. Returns the event when the state changed. Without an event the service's
+   * snapshot may still be a new one, when a backend began or ceased to be on its way to another state.
+   */
   verdict(key: string, verdict: Verdict): EventBody | null {
     const [entry, member] = this.#find(key);
     if (!entry || !member || entry.service.check === null) return null;
     member.last = { verdict, at: Date.now() };
     const { health, change } = observe(member.health, verdict, entry.service.check);
     member.health = health;
-    return change && this.#changed(entry, member, change);
+    if (change) return this.#changed(entry, member, change);
+    if (outlookOf(entry.service, entry.members)?.steady !== entry.snapshot.outlook?.steady) this.#renew(entry);
+    return null;
   }
 
   /** An operator's word. Null when there is no such backend; the event is null when nothing changed. */
@@ -138,8 +143,8 @@ export class Book {
   }
 
   #renew(entry: Entry): void {
-    const { service, revision, generation } = entry.snapshot;
-    entry.snapshot = toSnapshot(service, entry.members, revision, generation + 1);
+    const { revision, generation } = entry.snapshot;
+    entry.snapshot = toSnapshot(entry.service, entry.members, revision, generation + 1);
   }
 
   #changed(entry: Entry, member: Member, change: Change): EventBody {
@@ -172,7 +177,18 @@ function stay(before: Entry | undefined, config: BackendConfig, service: Service
   return { ...member, config, override, health, last: sameCheck ? member.last : null, since };
 }
 
-function toSnapshot(service: string, members: readonly Member[], revision: number, generation: number): Snapshot {
+/** The least time in which verdicts could change a state; undefined where there are none to come. */
+function outlookOf({ check }: Service, members: readonly Member[]): Outlook | undefined {
+  const probed = members.filter(({ health }) => health.checked && health.state !== "maintenance");
+  if (check === null || probed.length === 0) return undefined;
+  const left = probed.map(({ health: { alive, against } }) =>
+    alive === null ? 0 : Math.max(1, (alive ? check.fall : check.rise) - against),
+  );
+  const steady = probed.every(({ health }) => health.alive !== null && health.against === 0);
+  return { soonest: Math.min(...left) * check.interval, steady };
+}
+
+function toSnapshot(service: Service, members: readonly Member[], revision: number, generation: number): Snapshot {
   const backends = members.map(
     (member): Backend => ({
       id: member.id,
@@ -186,5 +202,7 @@ function toSnapshot(service: string, members: readonly Member[], revision: numbe
       load: null,
     }),
   );
-  return { service, revision, generation, backends, eligible: eligibleIds(backends) };
+  const outlook = outlookOf(service, members);
+  const snapshot = { service: service.name, revision, generation, backends, eligible: eligibleIds(backends) };
+  return outlook ? { ...snapshot, outlook } : snapshot;
 }

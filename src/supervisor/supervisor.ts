@@ -1,5 +1,6 @@
 import type { Catalog } from "../catalog.ts";
 import { planChange } from "../config/plan.ts";
+import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import { hashText } from "../core/hash.ts";
 import type { Doors, Method } from "../core/method.ts";
@@ -84,7 +85,7 @@ export class Supervisor {
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
     });
     this.#checkers = new Checkers(
-      (key, verdict) => this.#changed(this.book.verdict(key, verdict)),
+      (key, verdict) => this.#judged(key, verdict),
       (pid) => this.kernel.join(pid),
     );
   }
@@ -253,6 +254,16 @@ export class Supervisor {
     const awaited = [...this.book.entries.values()].filter(which);
     const slowest = Math.max(0, ...awaited.map(({ service }) => service.check?.timeout ?? 0));
     for (let waited = 0; waited < slowest + VERDICT_GRACE && !awaited.every(judged); waited += 20) await sleep(20);
+  }
+
+  #judged(key: string, verdict: Verdict): void {
+    const service = key.slice(0, key.lastIndexOf("/"));
+    const before = this.book.entry(service)?.snapshot;
+    const event = this.book.verdict(key, verdict);
+    const entry = this.book.entry(service);
+    if (event) this.#changed(event);
+    // Nobody's state changed, but one may soon: what workers say of the future (a TTL) hangs on it, tables do not.
+    else if (entry && entry.snapshot !== before) this.workers.tell(entry.snapshot);
   }
 
   /** A backend's state changed: say it, and give everyone the new snapshot. */

@@ -32,9 +32,19 @@ export function asIfUp(backends: readonly Backend[]): number[] {
   );
 }
 
+/**
+ * Seconds for which an answer may be kept. Adaptive (gdnsd's idea): while all is steady, no check can change the answer
+ * sooner than `soonest`, so keeping it that long costs nobody anything; once a backend wavers, as short as allowed.
+ */
+function ttlOf({ ttl }: DnsOptions, { outlook }: Snapshot): number {
+  if (typeof ttl === "number") return ttl;
+  if (outlook === undefined) return ttl.max;
+  return outlook.steady ? Math.min(ttl.max, Math.max(ttl.min, Math.floor(outlook.soonest / 1000))) : ttl.min;
+}
+
 /** Pure: the same service and snapshot give the same result. */
 export function compile(service: Service<DnsOptions>, snapshot: Snapshot): CompiledDns {
-  const { ttl, answers, empty } = service.options;
+  const { answers, empty } = service.options;
   const all = snapshot.eligible.length > 0 ? [...snapshot.eligible] : empty === "all" ? asIfUp(snapshot.backends) : [];
   const byId = new Map(snapshot.backends.map((b) => [b.id, b]));
   const targets = all.flatMap((id) => {
@@ -52,7 +62,7 @@ export function compile(service: Service<DnsOptions>, snapshot: Snapshot): Compi
   return {
     service: service.name,
     names: service.names,
-    ttl,
+    ttl: ttlOf(service.options, snapshot),
     most: answers ?? MOST_ADDRESSES,
     rule,
     v4: targets.filter((t) => !t.address.includes(":")),

@@ -5,7 +5,7 @@ import type { Snapshot } from "../../core/snapshot.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { compile } from "./compile.ts";
-import type { DnsOptions } from "./options.ts";
+import { type DnsOptions, shortestTtl } from "./options.ts";
 import { type Current, ServiceAnswers } from "./service-answers.ts";
 import type { SiteService } from "./site.ts";
 
@@ -38,7 +38,7 @@ export class LiveService implements SiteService {
     const cells = shared.doors.cells(service.name);
     this.answers = new ServiceAnswers(
       service.name,
-      service.options.ttl,
+      shortestTtl(service.options),
       () => this.current(),
       this.definition?.needs ?? null,
       cells,
@@ -50,7 +50,7 @@ export class LiveService implements SiteService {
   }
 
   get ttl(): number {
-    return this.service.options.ttl;
+    return shortestTtl(this.service.options);
   }
 
   changed(): void {

@@ -16,8 +16,13 @@ export const MOST_ADDRESSES = 2300;
 const quote = (text: string): string => JSON.stringify(text);
 
 /** Text to a value and back; `decode` gives null for what it does not accept, `refusal` the sentence. */
-const word = <T>(decode: (text: string) => T | null, encode: (value: T) => string, refusal: (text: string) => string) =>
-  z.codec(z.string(), z.custom<T>(), {
+const word = <T>(
+  decode: (text: string) => T | null,
+  encode: (value: T) => string,
+  refusal: (text: string) => string,
+  kind?: "number",
+) =>
+  z.codec(z.string(), z.custom<T>(kind && ((value) => typeof value === kind)), {
     decode: (text, context): T => {
       const value = decode(text);
       if (value !== null) return value;
@@ -35,6 +40,8 @@ const seconds = word<number>(
   },
   (value) => formatDuration(value * 1000).replace(/^0ms$/, "0s"),
   (text) => `${quote(text)} is not a duration in whole seconds, such as 30s or 1h.`,
+  // In a union with a mapping it must be told apart when it is written again.
+  "number",
 );
 
 const domain = word<string>(
@@ -157,9 +164,20 @@ export const settings = z.strictObject({
 });
 export type DnsSettings = z.output<typeof settings>;
 
+const adaptive = z
+  .strictObject({
+    min: seconds.prefault("5s").describe("At least; also while a backend is on its way to another state."),
+    max: seconds.prefault("1m").describe("At most; also where nothing is checked."),
+  })
+  .refine(({ min, max }) => min <= max, "min must not be above max")
+  .describe(
+    "The shortest time in which checks could change the answer (interval x fall or rise), within these limits.",
+  );
+
 /** A service's own key `dns:`. */
 export const options = z.strictObject({
-  ttl: seconds
+  ttl: z
+    .union([seconds, adaptive])
     .prefault("30s")
     .describe("How long resolvers may keep an answer, and so the longest a dead backend is still sent clients."),
   answers: z.int().min(1).max(MOST_ADDRESSES).optional().describe("Most addresses in one answer. Default: all."),
@@ -169,3 +187,6 @@ export const options = z.strictObject({
     .describe("What to answer when no backend is eligible. all: every one that only a failed check keeps out."),
 });
 export type DnsOptions = z.output<typeof options>;
+
+/** The shortest TTL that an answer of a service can have, seconds. */
+export const shortestTtl = ({ ttl }: DnsOptions): number => (typeof ttl === "number" ? ttl : ttl.min);

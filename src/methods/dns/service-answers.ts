@@ -23,7 +23,7 @@ const nothing = new AddressSet([], 0, 0);
  */
 export class ServiceAnswers implements Orders {
   readonly name: string;
-  /** Of its answers, seconds. */
+  /** The shortest of its answers, seconds: no negative answer lives longer. */
   readonly ttl: number;
   /** Does the order hang on the client? */
   readonly needsKey: boolean;

@@ -43,6 +43,18 @@ describe("compile", () => {
       v6: [{ id: 2, address: "2001:db8::1" }],
     });
   });
+  test("an adaptive TTL: as soon as checks could change it, the least while one wavers", () => {
+    const service = aService("shop", { dns: { ttl: { min: "3s", max: "20s" } } });
+    const ttl = (outlook?: { soonest: number; steady: boolean }): number =>
+      compile(service, { ...aSnapshot("shop", [aBackend(0, "192.0.2.1")]), ...(outlook ? { outlook } : {}) }).ttl;
+    expect(ttl()).toBe(20);
+    expect(ttl({ soonest: 6500, steady: true })).toBe(6);
+    expect(ttl({ soonest: 1000, steady: true })).toBe(3);
+    expect(ttl({ soonest: 90_000, steady: true })).toBe(20);
+    expect(ttl({ soonest: 6500, steady: false })).toBe(3);
+    expect(dns.options.safeParse({ ttl: { min: "10s", max: "5s" } }).success).toBe(false);
+    expect(dns.options.encode(dns.options.parse({ ttl: {} }))).toMatchObject({ ttl: { min: "5s", max: "1m" } });
+  });
   test("a family that is all down is not answered while the other is up", () => {
     const all = [aBackend(0, "192.0.2.1"), aBackend(2, "2001:db8::1", { state: "down" })];
     expect(compile(aService("shop"), aSnapshot("shop", all)).v6).toEqual([]);
