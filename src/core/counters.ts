@@ -13,6 +13,8 @@ export const counters = {
   bytesIn: { kind: "counter", help: "Bytes from clients." },
   bytesOut: { kind: "counter", help: "Bytes to clients." },
   drops: { kind: "counter", help: "Packets dropped, all reasons." },
+  failures: { kind: "counter", help: "Requests that a backend failed: no valid answer, or a status that counts as one." },
+  queued: { kind: "gauge", help: "Requests that wait for a backend below its limit." },
 } as const satisfies Record<string, { kind: "counter" | "gauge"; help: string }>;
 
 export type CounterName = keyof typeof counters;

@@ -22,6 +22,8 @@ const metricWords: Record<CounterName, string> = {
   bytesIn: "received_bytes_total",
   bytesOut: "sent_bytes_total",
   drops: "dropped_packets_total",
+  failures: "failures_total",
+  queued: "queued",
 };
 
 const states: readonly BackendState[] = ["up", "down", "draining", "maintenance", "unchecked"];

@@ -8,6 +8,7 @@ import { ascii } from "../protocols/http/octets.ts";
 import type { RequestTail } from "../protocols/http/write.ts";
 import { Forwarder } from "./forwarder.ts";
 import type { Shared } from "./front.ts";
+import { Gate, type GateRules } from "./gate.ts";
 import { type BackendLimits, Pool } from "./pool.ts";
 import { Cell, ServiceState } from "./service-state.ts";
 import type { TrustList } from "./trust.ts";
@@ -22,7 +23,14 @@ export interface ForwardingRules {
   readonly upgrades: readonly string[];
   /** Whose X-Forwarded-* are taken as true. */
   readonly trusted: TrustList;
+  /** Statuses of a backend that send an idempotent request to another. */
+  readonly retryOn: readonly number[];
+  /** Statuses of a backend that count as its failure. */
+  readonly failureStatuses: readonly number[];
 }
+
+/** Failures of one backend that are told to the supervisor, ms apart: it reads their number from the counters. */
+const TELL_EVERY = 10;
 
 const linesOf = (via: string, proto: string): RequestTail["lines"] => [
   ascii(`${proto}Via: 1.0 ${via}\r\n`),
@@ -41,8 +49,18 @@ export class Backends extends ServiceState {
   private readonly shared: Shared;
   private readonly rules: ForwardingRules;
   private readonly limits: BackendLimits;
-  constructor(service: Service, doors: WorkerDoors, shared: Shared, rules: ForwardingRules, limits: BackendLimits) {
+  readonly gate: Gate;
+  private readonly toldAt: number[] = [];
+  constructor(
+    service: Service,
+    doors: WorkerDoors,
+    shared: Shared,
+    rules: ForwardingRules,
+    limits: BackendLimits,
+    gate: GateRules,
+  ) {
     super(service, doors);
+    this.gate = new Gate(gate, this.cells, shared.wheel);
     this.doors = doors;
     this.shared = shared;
     this.rules = rules;
@@ -66,9 +84,29 @@ export class Backends extends ServiceState {
     return pool;
   }
 
+  /** Does a response of this status send the request to another backend? */
+  retriesOn(status: number): boolean {
+    return this.rules.retryOn.includes(status);
+  }
+
+  /** A response has come: some statuses are a backend's failure too. */
+  answeredWith(id: number, status: number): void {
+    if (status < 500 || !this.rules.failureStatuses.includes(status)) return;
+    this.failedAt(id, "SLUICE_BACKEND_STATUS");
+  }
+
+  private failedAt(id: number, why: Code): void {
+    this.cells.add(id, Cell.failures, 1);
+    this.cells.add(-1, Cell.failures, 1);
+    const now = this.doors.now();
+    if (now - (this.toldAt[id] ?? Number.NEGATIVE_INFINITY) < TELL_EVERY) return;
+    this.toldAt[id] = now;
+    this.doors.observed(this.name, id, why);
+  }
+
   /** Passive health: what happened goes to the supervisor and the log. */
   observed(id: number, why: Code, detail: string): void {
-    this.doors.observed(this.name, id, why);
+    this.failedAt(id, why);
     const backend = this.balancer.backend(id);
     this.doors.log("warn", "backend failed", {
       service: this.name,
@@ -113,5 +151,6 @@ export class Backends extends ServiceState {
       }
       if (backend === undefined && pool!.all.size === 0) delete this.pools[id];
     });
+    this.gate.freed();
   }
 }

@@ -1,5 +1,4 @@
 import type { Code } from "../core/codes.ts";
-import type { Outcome } from "../core/scheduler.ts";
 import { dateLine } from "../protocols/http/date.ts";
 import { Field } from "../protocols/http/fields.ts";
 import { isWord } from "../protocols/http/octets.ts";
@@ -11,32 +10,24 @@ import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from
 import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
+import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
-import { Tunneller } from "./tunneller.ts";
 import { type Asker, responseHead, type Upstream } from "./upstream.ts";
 import { OUT } from "./wire.ts";
 
-const NONE_TRIED: ReadonlySet<number> = new Set();
-/** A request that may not be sent twice takes no pooled connection that has rested longer: it could be stale. ms */
-const SAFE_REST = 1000;
 /** Times that a request may have passed through an intermediary of our name. */
 const LOOPS = 4;
 
 const edit: ResponseEdit = { close: false, chunked: false, date: Buffer.alloc(0) };
 
 /** A client connection whose requests go to backends, and their responses back (RFC 9110 7.6: a gateway). */
-export class Forwarder extends Tunneller implements Asker {
-  private tried: ReadonlySet<number> = NONE_TRIED;
-  private attempts = 0;
-  private repeated = false;
+export class Forwarder extends Seeker implements Asker {
   /** Body bytes have gone to a backend: there is no second try. */
   private bodyBegun = false;
-  private connecting = false;
   /** Bytes of a final response have gone to the client. */
   private responding = false;
   private responded = false;
   private framing: number = Framing.NONE;
-  private idempotent = false;
   /** The upgrade word that is offered on; null: none. */
   private offer: Uint8Array | null = null;
   private tail: RequestTail | null = null;
@@ -46,9 +37,6 @@ export class Forwarder extends Tunneller implements Asker {
 
   get wantsFrames(): boolean {
     return this.minor === 1;
-  }
-  get unsent(): boolean {
-    return this.reading === Reading.BODY;
   }
 
   // ---- the request -------------------------------------------------------------------------------------------------
@@ -60,9 +48,8 @@ export class Forwarder extends Tunneller implements Asker {
       this.tailOf = service;
     }
     this.idempotent = isIdempotent(head.method);
-    this.tried = NONE_TRIED;
-    this.attempts = 0;
-    this.repeated = this.bodyBegun = false;
+    this.enterGate();
+    this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {
       this.answerOptions();
@@ -95,45 +82,10 @@ export class Forwarder extends Tunneller implements Asker {
     return null;
   }
 
-  /** Picks a backend and sends; false when none is left. `parsed`: `front.head` is of this request still. */
-  private choose(parsed: boolean): boolean {
-    const service = this.service!;
-    const backend = service.balancer.pick(this.key, this.tried);
-    const pool = backend < 0 ? null : service.pool(backend);
-    if (pool === null) return false;
-    this.use(backend);
-    const rest = this.idempotent && !this.unsent ? Number.POSITIVE_INFINITY : SAFE_REST;
-    const pooled = pool.take(rest);
-    if (pooled !== null) this.dispatch(pooled, parsed);
-    else this.connect(pool);
-    return true;
-  }
-
-  private connect(pool: Pool): void {
+  protected connect(pool: Pool): void {
     this.connecting = true;
     this.upstream = pool.make(this);
     this.upstream.connect(); // may fail at once, and then has been replaced
-  }
-
-  private use(backend: number): void {
-    const { balancer, cells } = this.service!;
-    this.backend = backend;
-    if (this.attempts++ > 0) {
-      cells.add(-1, Cell.retries, 1);
-      cells.add(backend, Cell.retries, 1);
-    }
-    balancer.began(backend);
-    cells.add(backend, Cell.requests, 1);
-    cells.add(backend, Cell.active, 1);
-  }
-
-  private unuse(outcome: Outcome): void {
-    if (this.backend < 0) return;
-    const { balancer, cells } = this.service!;
-    balancer.ended(this.backend, outcome);
-    cells.add(this.backend, Cell.active, -1);
-    if (outcome === "failed") cells.add(this.backend, Cell.errors, 1);
-    this.backend = -1;
   }
 
   connected(upstream: Upstream): void {
@@ -141,7 +93,7 @@ export class Forwarder extends Tunneller implements Asker {
     if (this.upstream === upstream && this.reading !== Reading.BODY) this.resume();
   }
 
-  private dispatch(upstream: Upstream, parsed: boolean): void {
+  protected dispatch(upstream: Upstream, parsed: boolean): void {
     const { front } = this;
     const { head } = front;
     const bytes = this.requestBytes!;
@@ -215,6 +167,11 @@ export class Forwarder extends Tunneller implements Asker {
   }
 
   head(bytes: Buffer): void {
+    const { status } = responseHead;
+    if (status >= 400) {
+      this.service!.answeredWith(this.backend, status);
+      if (this.service!.retriesOn(status) && this.elsewhere()) return;
+    }
     this.framing = responseHead.framing;
     this.responding = true;
     // A client that still waits for 100 may or may not send its body now: what follows could be either.
@@ -223,6 +180,19 @@ export class Forwarder extends Tunneller implements Asker {
     if (this.unsent && !responseHead.keepAlive) this.close = true;
     if (this.front.draining) this.close = true;
     this.sendHead(bytes, this.close);
+  }
+
+  /** Sends the request to another backend than the one that answered, when that is safe and there is one. */
+  private elsewhere(): boolean {
+    const { balancer, gate, retries } = this.service!;
+    const { backend, upstream } = this;
+    if (!this.idempotent || this.bodyBegun || this.unsent || this.attempts > retries || !gate.mayRepeat()) return false;
+    if (!balancer.snapshot.eligible.some((id) => id !== backend && !this.tried.has(id))) return false;
+    this.upstream = null;
+    this.unuse("failed");
+    upstream!.release(false);
+    if (!this.retry(backend, false, true)) this.fail(502, "SLUICE_BACKEND_STATUS", "");
+    return true;
   }
 
   private sendHead(bytes: Buffer, close: boolean): void {
@@ -281,36 +251,22 @@ export class Forwarder extends Tunneller implements Asker {
       return;
     }
     const safe = connecting || (silent && this.idempotent && code === "SLUICE_BACKEND_CLOSED");
-    if (safe && !this.bodyBegun && this.retry(backend, stale)) return;
+    if (safe && !this.bodyBegun && this.retry(backend, stale, !connecting)) return;
     const status = code === "SLUICE_HTTP_CONNECTION_LIMIT" ? 503 : code.endsWith("TIMEOUT") ? 504 : 502;
     this.fail(status, code, detail);
-  }
-
-  /** Sends the request once more: after a stale connection to the same backend, else to another. */
-  private retry(backend: number, stale: boolean): boolean {
-    const service = this.service!;
-    if (this.attempts > service.retries) return false;
-    const pool = service.pool(backend);
-    if (stale && !this.repeated && pool !== null) {
-      this.repeated = true;
-      this.use(backend);
-      this.connect(pool);
-      return true;
-    }
-    if (this.tried === NONE_TRIED) this.tried = new Set();
-    (this.tried as Set<number>).add(backend);
-    return this.choose(false);
   }
 
   /** Takes an unanswered request away from a backend that is down; false when it must wait on. */
   moveOn(): void {
     if (this.responding || this.upstream === null || this.bodyBegun || !(this.connecting || this.idempotent)) return;
+    const { connecting } = this;
+    if (!connecting && !this.service!.gate.mayRepeat()) return;
     const { upstream, backend } = this;
     this.upstream = null;
     this.connecting = false;
     upstream.release(false);
     this.unuse("failed");
-    if (!this.retry(backend, false)) this.fail(502, "SLUICE_BACKEND_CLOSED", "taken down");
+    if (!this.retry(backend, false, !connecting)) this.fail(502, "SLUICE_BACKEND_CLOSED", "taken down");
   }
 
   /** The rest of a response will not come: its client must see that it is not whole (RFC 9112 8). */
@@ -337,6 +293,7 @@ export class Forwarder extends Tunneller implements Asker {
     this.upstream = null;
     this.connecting = false;
     this.unuse(this.responded || this.reading === Reading.TUNNEL ? "done" : "aborted");
+    this.leaveGate();
     this.responding = this.responded = false;
     upstream?.release(false);
   }

@@ -1,3 +1,4 @@
+import type { Code } from "../core/codes.ts";
 import type { WorkerDoors } from "../core/method.ts";
 import { listenerName } from "../core/service.ts";
 import type { InheritedSocket } from "../core/worker-protocol.ts";
@@ -5,7 +6,7 @@ import type { RequestLimits } from "../protocols/http/request.ts";
 import { RequestHead } from "../protocols/http/request.ts";
 import { adoptListener, type TcpListener, type TcpSocket } from "../runtime/tcp.ts";
 import type { Client } from "./client.ts";
-import type { ServiceState } from "./service-state.ts";
+import { Cell, type ServiceState } from "./service-state.ts";
 import type { Site } from "./site.ts";
 import type { Wheel } from "./wheel.ts";
 
@@ -23,6 +24,8 @@ export interface ClientLimits extends RequestLimits {
   readonly idleTimeout: number;
   /** Without the client taking a byte that waits for it. */
   readonly stallTimeout: number;
+  /** Connections of one client address to all listeners of the worker. */
+  readonly perAddress: number;
 }
 
 /** What the fronts of one worker share. */
@@ -31,8 +34,9 @@ export interface Shared {
   readonly seed: number;
   readonly doors: WorkerDoors;
   readonly connectionLimit: number;
-  /** Client connections of all fronts. */
+  /** Client connections of all fronts; and by client address, where a limit is set. */
   connections: number;
+  readonly addresses: Map<string, number>;
 }
 
 /** One listening socket and its clients. */
@@ -91,15 +95,38 @@ export class Front<S extends ServiceState = ServiceState> {
     this.clients.add(socket.data);
     socket.data.opened(socket);
     // Beyond the limit a descriptor is worth more than a polite answer.
-    if (this.shared.connections <= this.shared.connectionLimit) return;
-    this.log("warn", "connection refused: limit reached", { code: "SLUICE_HTTP_CONNECTION_LIMIT" });
+    const { connections, connectionLimit } = this.shared;
+    if (this.arrivedFrom(socket.data.address) > this.limits.perAddress)
+      this.turnAway(socket, "SLUICE_HTTP_CLIENT_LIMIT", socket.data.address);
+    else if (connections > connectionLimit) this.turnAway(socket, "SLUICE_HTTP_CONNECTION_LIMIT");
+  }
+
+  private turnAway(socket: TcpSocket<Client<S>>, code: Code, client?: string): void {
+    this.log("warn", "connection refused: limit reached", { code, client });
+    this.site.fallback?.cells.add(-1, Cell.errors, 1);
     socket.terminate();
+  }
+
+  /** @returns how many connections this address has now; 0 where no limit makes that worth counting. */
+  private arrivedFrom(address: string): number {
+    if (this.limits.perAddress === Number.POSITIVE_INFINITY) return 0;
+    const count = (this.shared.addresses.get(address) ?? 0) + 1;
+    this.shared.addresses.set(address, count);
+    return count;
+  }
+
+  private leftFrom(address: string): void {
+    const count = this.shared.addresses.get(address);
+    if (count === undefined) return;
+    if (count === 1) this.shared.addresses.delete(address);
+    else this.shared.addresses.set(address, count - 1);
   }
 
   /** A client is gone. */
   left(client: Client<S>): void {
     if (!this.clients.delete(client)) return;
     this.shared.connections--;
+    if (this.limits.perAddress !== Number.POSITIVE_INFINITY) this.leftFrom(client.address);
     if (this.clients.size === 0) this.whenEmpty?.();
   }
 

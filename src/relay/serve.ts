@@ -23,7 +23,7 @@ export function serveHttp<S extends ServiceState>(
 ): Serving {
   const wheel = new Wheel(() => doors.now());
   const { seed, connectionLimit } = assignment;
-  const shared: Shared = { wheel, seed, doors, connectionLimit, connections: 0 };
+  const shared: Shared = { wheel, seed, doors, connectionLimit, connections: 0, addresses: new Map() };
   const states = new Map(assignment.services.map((service) => [service.name, plan.state(service, doors, shared)]));
   const sites = byListener(assignment.services, (service) => states.get(service.name)!);
   const fronts = assignment.sockets.flatMap((socket) => {

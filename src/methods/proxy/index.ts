@@ -18,7 +18,7 @@ export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
     preparesRealServer: false,
     checks: "backend",
     needs: ["CAP_NET_BIND_SERVICE"],
-    counts: ["connections", "active", "requests", "errors", "retries", "bytesIn", "bytesOut"],
+    counts: ["connections", "active", "requests", "errors", "retries", "failures", "queued", "bytesIn", "bytesOut"],
     names: "optional",
     arrival: "listen",
     protocols: ["tcp"],

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { healthRules } from "../../checks/health-rules.ts";
 import { duration, size } from "../../core/schema-words.ts";
 import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
 import { isNetwork } from "../../relay/trust.ts";
@@ -32,15 +33,50 @@ export const options = z.strictObject({
         .prefault("64KiB")
         .describe("Largest response head; beyond it 502."),
       pool: z.int().min(0).max(65_535).default(4096).describe("Idle connections kept per backend and worker."),
+      backend: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .optional()
+        .describe("Most requests at one backend at a time, over all workers; more wait in the queue. None by default."),
     })
     .prefault({})
     .describe("Bounds of what is read and kept."),
+  queue: z
+    .strictObject({
+      size: z
+        .int()
+        .min(0)
+        .max(1_000_000)
+        .default(1024)
+        .describe("Requests of one worker that may wait; beyond it 503."),
+      timeout: duration({ min: 1, max: HOUR }).prefault("5s").describe("How long one may wait; then 503."),
+    })
+    .prefault({})
+    .describe("Where requests wait while all backends are at limits.backend. Client addresses take turns."),
   retries: z
     .int()
     .min(0)
     .max(16)
     .default(2)
     .describe("How often a request is sent again, to another backend, when that is safe."),
+  retryBudget: z
+    .strictObject({
+      percent: z
+        .int()
+        .min(0)
+        .max(100)
+        .default(20)
+        .describe("Most repeats under way, in percent of the requests under way in the worker."),
+      least: z.int().min(0).max(10_000).default(32).describe("Repeats that are allowed at a time in any case."),
+    })
+    .prefault({})
+    .describe("Bounds repeats of requests that a backend may have worked on; a failed connect is not counted."),
+  retryOn: z
+    .array(z.int().min(500).max(599))
+    .default([])
+    .describe("Statuses of a backend that send an idempotent request without a body to another one."),
+  health: z.strictObject(healthRules).prefault({}).describe("What is made of failures that requests meet."),
   via: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/)

@@ -2,6 +2,7 @@ import type { WorkerSide } from "../../core/method.ts";
 import type { Service } from "../../core/service.ts";
 import { Backends } from "../../relay/backends.ts";
 import { Forwarder } from "../../relay/forwarder.ts";
+import type { GateRules } from "../../relay/gate.ts";
 import { toClientLimits } from "../../relay/limits.ts";
 import type { BackendLimits } from "../../relay/pool.ts";
 import { serveHttp } from "../../relay/serve.ts";
@@ -24,14 +25,26 @@ function backendLimits({ timeouts, limits }: ProxyOptions): BackendLimits {
   };
 }
 
+const gateRules = ({ limits, queue, retryBudget }: ProxyOptions): GateRules => ({
+  perBackend: limits.backend ?? Number.POSITIVE_INFINITY,
+  queueSize: queue.size,
+  queueTimeout: queue.timeout,
+  retryShare: retryBudget.percent / 100,
+  retryLeast: retryBudget.least,
+});
+
 /** Serves the proxy services of one worker. */
 export const workerSide: WorkerSide = {
   async serve(assignment, doors) {
     return serveHttp<Backends>(assignment, doors, {
       state(service, _doors, shared) {
         const options = optionsOf(service);
-        const rules = { ...options, trusted: new TrustList(options.trusted) };
-        return new Backends(service, doors, shared, rules, backendLimits(options));
+        const rules = {
+          ...options,
+          trusted: new TrustList(options.trusted),
+          failureStatuses: options.health.ejection === false ? [] : options.health.ejection.statuses,
+        };
+        return new Backends(service, doors, shared, rules, backendLimits(options), gateRules(options));
       },
       client: (front) => new Forwarder(front),
       limits(service) {

@@ -52,5 +52,7 @@ export function toReply(reply: Reply): Buffer {
 /** The answer to a request that failed here: a reason code as a field (for HEAD too) and in the body. */
 export function toErrorReply(code: Code, detail: string, reply: Omit<Reply, "fields" | "body">): Buffer {
   const body = `${code}: ${codes[code][0]}${detail === "" ? "" : ` (${detail})`}\n`;
-  return toReply({ ...reply, fields: `Cache-Control: no-store\r\nSluice-Reason: ${code}\r\n`, body });
+  // What is lacking may be there again soon (RFC 9110 15.6.4).
+  const later = reply.status === 503 ? "Retry-After: 1\r\n" : "";
+  return toReply({ ...reply, fields: `Cache-Control: no-store\r\nSluice-Reason: ${code}\r\n${later}`, body });
 }

@@ -1,0 +1,77 @@
+import type { EjectionRules } from "./health-rules.ts";
+
+/** What requests tell of a backend so far, over all workers. */
+export interface Tally {
+  /** Requests that a backend answered, ever. */
+  readonly successes: number;
+  /** Requests that it failed, ever. */
+  readonly failures: number;
+}
+
+/** What is remembered of a backend's failures. Pure data; ms of one clock. */
+export interface Record {
+  readonly last: Tally;
+  /** Failures since the last success. */
+  readonly inARow: number;
+  readonly window: { readonly since: number; readonly at: Tally };
+  /** Ejections whose weight is still felt: each doubles the next one's time; a quiet window takes one away. */
+  readonly times: number;
+  /** When the present ejection ends; null: not ejected. */
+  readonly until: number | null;
+}
+
+/** What came of a look at the tally. */
+export interface Look {
+  record: Record;
+  /** Why it should be ejected now; null when it should not. */
+  why: string | null;
+}
+
+/** A backend of which nothing is known yet. */
+export const freshRecord = (tally: Tally, now: number): Record => ({
+  last: tally,
+  inARow: 0,
+  window: { since: now, at: tally },
+  times: 0,
+  until: null,
+});
+
+/**
+ * A look at the counts of a backend that is not ejected: at each failure that is told, and now and then. Failures in a
+ * row count from the last look that saw a success; a look that sees both cannot tell their order and begins anew.
+ */
+export function look(record: Record, rules: EjectionRules, tally: Tally, now: number): Look {
+  const succeeded = tally.successes > record.last.successes;
+  const failed = Math.max(0, tally.failures - record.last.failures);
+  const inARow = succeeded ? (failed === 1 ? 1 : 0) : record.inARow + failed;
+  const next = { ...record, last: tally, inARow };
+  if (inARow >= rules.failures) return { record: next, why: `${inARow} failures in a row` };
+  if (now - record.window.since < rules.window) return { record: next, why: null };
+  const failures = tally.failures - record.window.at.failures;
+  const all = failures + tally.successes - record.window.at.successes;
+  const turned = { ...next, window: { since: now, at: tally } };
+  if (failures > 0 && all >= rules.volume && failures * 100 >= all * rules.percent)
+    return { record: turned, why: `${failures} of ${all} requests failed` };
+  return { record: failures === 0 ? { ...turned, times: Math.max(0, record.times - 1) } : turned, why: null };
+}
+
+/** May one more of `members` be ejected, `ejected` being so already? */
+export const mayEject = (rules: EjectionRules, ejected: number, members: number): boolean =>
+  (ejected + 1) * 100 <= members * rules.share;
+
+/** How long an ejection lasts that follows `times` others, ms. */
+export const ejectionTime = (rules: EjectionRules, times: number): number =>
+  Math.min(rules.longest, rules.time * 2 ** Math.min(times, 30));
+
+/** It is ejected from now on. */
+export const eject = (record: Record, rules: EjectionRules, now: number): Record => ({
+  ...record,
+  times: record.times + 1,
+  until: now + ejectionTime(rules, record.times),
+});
+
+/** The ejection is over: what happened before it counts no more, but for its length. */
+export const readmit = (record: Record, tally: Tally, now: number): Record => ({
+  ...freshRecord(tally, now),
+  times: record.times,
+});

@@ -1,0 +1,170 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import type { Backend } from "../../core/backend.ts";
+import { aBackend, answering, dial, type End, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { proxy } from "./index.ts";
+
+const cleanup: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const stop of cleanup.splice(0).reverse()) await stop();
+});
+
+const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok";
+const ILL = "HTTP/1.1 503 Service Unavailable\r\nDate: x\r\nContent-Length: 3\r\n\r\nill";
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+
+function raw(serve: (end: End, index: number) => void): RawBackend {
+  const backend = new RawBackend(serve);
+  cleanup.push(() => backend.stop());
+  return backend;
+}
+async function serve(backends: Backend[], options: object = {}): Promise<Served> {
+  const served = await serveOne(proxy, backends, options);
+  cleanup.push(served.stop);
+  return served;
+}
+function client(served: Served): End {
+  const end = dial(served.port);
+  cleanup.push(() => end.stop());
+  return end;
+}
+async function until(seen: () => boolean): Promise<void> {
+  for (let i = 0; i < 250 && !seen(); i++) await Bun.sleep(20);
+  expect(seen()).toBe(true);
+}
+
+describe("a limit per backend", () => {
+  const one = { limits: { backend: 1 } };
+
+  test("a request beyond it waits, body and all, and goes when a place is free", async () => {
+    const backend = raw(() => {});
+    const served = await serve([aBackend(0, backend.port)], one);
+    const first = client(served).send(GET);
+    const upstream = await backend.connection(0);
+    await upstream.has("\r\n\r\n");
+    const second = client(served).send(POST);
+    await until(() => served.count("-1/queued") === 1);
+    expect(served.count("0/active")).toBe(1);
+    upstream.send(OK);
+    await first.has("ok");
+    await upstream.has("hello");
+    upstream.send(OK);
+    await second.has("ok");
+    expect(["-1/queued", "0/active", "-1/active"].map(served.count)).toEqual([0, 0, 0]);
+    expect(backend.connections.length).toBe(1);
+  });
+
+  test("another backend that has room is taken instead", async () => {
+    const silent = raw(() => {});
+    const living = raw(answering(OK));
+    const served = await serve([aBackend(0, silent.port), aBackend(1, living.port)], one);
+    client(served).send(GET);
+    client(served).send(GET);
+    await silent.connection(0);
+    for (let i = 0; i < 4; i++) await client(served).send(GET).has("ok");
+    expect(served.count("-1/queued")).toBe(0);
+  });
+
+  test("a full queue: 503 SLUICE_QUEUE_FULL with Retry-After", async () => {
+    const backend = raw(() => {});
+    const served = await serve([aBackend(0, backend.port)], { ...one, queue: { size: 0 } });
+    client(served).send(GET);
+    await backend.connection(0);
+    const got = await client(served).send(GET).gone();
+    expect(got).toStartWith("HTTP/1.1 503 ");
+    expect(got).toContain("Sluice-Reason: SLUICE_QUEUE_FULL\r\nRetry-After: 1\r\n");
+  });
+
+  test("its time is up: 503 SLUICE_QUEUE_TIMEOUT with Retry-After", async () => {
+    const backend = raw(() => {});
+    const served = await serve([aBackend(0, backend.port)], { ...one, queue: { timeout: "100ms" } });
+    client(served).send(GET);
+    await backend.connection(0);
+    const got = await client(served).send(GET).gone();
+    expect(got).toContain("Sluice-Reason: SLUICE_QUEUE_TIMEOUT\r\nRetry-After: 1\r\n");
+    expect(["-1/queued", "0/active", "-1/active"].map(served.count)).toEqual([0, 1, 1]);
+  });
+
+  test("a client that leaves gives its place up", async () => {
+    const backend = raw(() => {});
+    const served = await serve([aBackend(0, backend.port)], one);
+    client(served).send(GET);
+    await backend.connection(0);
+    const leaving = client(served).send(GET);
+    await until(() => served.count("-1/queued") === 1);
+    leaving.stop();
+    await until(() => served.count("-1/queued") === 0);
+    expect(served.count("-1/active")).toBe(1);
+  });
+
+  test("those that wait when the last backend goes are told", async () => {
+    const backend = raw(() => {});
+    const served = await serve([aBackend(0, backend.port)], one);
+    client(served).send(POST);
+    await backend.connection(0);
+    const waiting = client(served).send(GET);
+    await until(() => served.count("-1/queued") === 1);
+    served.change(0, { state: "draining" });
+    expect(await waiting.gone()).toContain("SLUICE_NO_BACKEND");
+  });
+});
+
+describe("the retry budget", () => {
+  const dying = () => raw((end) => end.stop());
+
+  test("without one, a request that was sent is not sent again", async () => {
+    const backends = [aBackend(0, dying().port), aBackend(1, dying().port)];
+    const served = await serve(backends, { retryBudget: { percent: 0, least: 0 } });
+    expect(await client(served).send(GET).gone()).toContain("SLUICE_BACKEND_CLOSED");
+    expect(served.count("-1/retries")).toBe(0);
+  });
+
+  test("repeats come back to it when they are over", async () => {
+    const backends = [aBackend(0, dying().port), aBackend(1, raw(answering(OK)).port)];
+    const served = await serve(backends, { retryBudget: { percent: 0, least: 1 } });
+    for (let i = 0; i < 6; i++) await client(served).send(GET).has("ok");
+    expect(served.count("-1/retries")).toBeGreaterThan(1);
+  });
+});
+
+describe("statuses of a backend", () => {
+  test("retryOn sends an idempotent request to another; a POST gets what there was", async () => {
+    const ill = raw((end) => end.send(ILL));
+    const served = await serve([aBackend(0, ill.port), aBackend(1, raw((end) => end.send(OK)).port)], {
+      retryOn: [503],
+    });
+    for (let i = 0; i < 4; i++) await client(served).send(GET).has("ok");
+    expect(served.count("-1/retries")).toBeGreaterThan(1);
+    const posts = [client(served), client(served)].map((end) => end.send(POST));
+    await until(() => posts.some(({ got }) => got.includes("ill")));
+  });
+
+  test("with nobody else, the answer passes as it is", async () => {
+    const ill = raw((end) => end.send(ILL));
+    const served = await serve([aBackend(0, ill.port)], { retryOn: [503] });
+    await client(served).send(GET).has("ill");
+    expect(served.count("-1/retries")).toBe(0);
+  });
+
+  test("those that the rules name are told as failures", async () => {
+    const ill = raw((end) => end.send(ILL));
+    const served = await serve([aBackend(0, ill.port)], { health: { ejection: { statuses: [503] } } });
+    await client(served).send(GET).has("ill");
+    expect(served.observed).toEqual(["0 SLUICE_BACKEND_STATUS"]);
+    expect([served.count("0/failures"), served.count("-1/failures")]).toEqual([1, 1]);
+  });
+});
+
+test("connections per client address: more are cut, and a place that is left is free again", async () => {
+  const backend = raw(answering(OK));
+  const served = await serve([aBackend(0, backend.port)], { limits: { perAddress: 1 } });
+  const first = client(served);
+  await first.send(GET).has("ok");
+  await client(served).gone();
+  expect(served.logs.some((line) => line.includes("SLUICE_HTTP_CLIENT_LIMIT"))).toBe(true);
+  first.stop();
+  const tries: End[] = [];
+  await until(() => {
+    return tries.push(client(served).send(GET)) > 0 && tries.some(({ got }) => got.includes("ok"));
+  });
+});

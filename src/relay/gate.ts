@@ -1,0 +1,126 @@
+import type { Balancer, ServiceCells } from "../core/method.ts";
+import { FairQueue } from "./fair-queue.ts";
+import { Cell } from "./service-state.ts";
+import { Timed, type Wheel } from "./wheel.ts";
+
+/** Bounds of what a service's backends get. Times in ms. */
+export interface GateRules {
+  /** Most requests at one backend, over all workers; Infinity: no limit. */
+  readonly perBackend: number;
+  /** Requests of one worker that may wait for a backend below its limit. */
+  readonly queueSize: number;
+  /** How long one may wait. */
+  readonly queueTimeout: number;
+  /** Repeats under way, as a part of the requests under way; 0..1. */
+  readonly retryShare: number;
+  /** Repeats that are always allowed at a time. */
+  readonly retryLeast: number;
+}
+
+/** What may wait at a gate. */
+export interface Waiter {
+  /** Whose turn it is in: clients take turns. */
+  readonly key: number;
+  /** A backend below its limit; NONE: none is eligible; FULL: all are at their limit. */
+  seek(): number;
+  /** What `seek` found, NONE too. */
+  proceed(backend: number): void;
+}
+
+export const NONE = -1;
+export const FULL = -2;
+
+/** Times that the scheduler is asked again when its choice is full; then any that is free will do. */
+const SECOND_CHOICES = 3;
+/** How often waiting requests look again: another worker's backend connection may have become free. ms */
+const LOOK_AGAIN = 50;
+
+/**
+ * Keeps a service's backends from being flooded: by more requests than they may have at a time, which wait in a fair
+ * queue, and by repeats, which may be a part of the requests under way only (Google, Site Reliability Engineering,
+ * chapter 21).
+ */
+export class Gate extends Timed {
+  readonly rules: GateRules;
+  /** Is there a limit per backend at all? */
+  readonly limited: boolean;
+  /** Requests under way in this worker, and those among them that are repeats. */
+  active = 0;
+  repeats = 0;
+  private readonly queue = new FairQueue<Waiter>();
+  private readonly cells: ServiceCells;
+  private readonly wheel: Wheel;
+  private waking = false;
+
+  constructor(rules: GateRules, cells: ServiceCells, wheel: Wheel) {
+    super();
+    this.rules = rules;
+    this.cells = cells;
+    this.wheel = wheel;
+    this.limited = rules.perBackend !== Number.POSITIVE_INFINITY;
+  }
+
+  get waiting(): number {
+    return this.queue.size;
+  }
+
+  isFull(backend: number): boolean {
+    return this.cells.activeEverywhere(backend) >= this.rules.perBackend;
+  }
+
+  /** The scheduler's choice among those below their limit; NONE when none is eligible at all, FULL when all are full. */
+  pick(balancer: Balancer, key: number, tried: ReadonlySet<number>): number {
+    const first = balancer.pick(key, tried);
+    if (!this.limited || first < 0 || !this.isFull(first)) return first;
+    const passed = new Set(tried).add(first);
+    for (let i = 0; i < SECOND_CHOICES; i++) {
+      const next = balancer.pick(key, passed);
+      if (next < 0) return FULL;
+      if (!this.isFull(next)) return next;
+      passed.add(next);
+    }
+    const free = (id: number) => !passed.has(id) && !this.isFull(id);
+    return balancer.snapshot.eligible.find(free) ?? FULL;
+  }
+
+  /** May one more request be sent again? */
+  mayRepeat(): boolean {
+    return this.repeats < Math.max(this.rules.retryLeast, this.active * this.rules.retryShare);
+  }
+
+  /** False when the queue is full. */
+  enqueue(waiter: Waiter): boolean {
+    if (this.queue.size >= this.rules.queueSize) return false;
+    this.queue.push(waiter.key, waiter);
+    this.cells.add(-1, Cell.queued, 1);
+    if (this.deadline === Number.POSITIVE_INFINITY) this.wheel.set(this, LOOK_AGAIN);
+    return true;
+  }
+
+  leave(waiter: Waiter): void {
+    if (this.queue.remove(waiter.key, waiter)) this.cells.add(-1, Cell.queued, -1);
+  }
+
+  /** A backend may have room: those that wait get their turn after the present work, whose buffers they share. */
+  freed(): void {
+    if (this.queue.size === 0 || this.waking) return;
+    this.waking = true;
+    queueMicrotask(this.wake);
+  }
+
+  private readonly wake = (): void => {
+    this.waking = false;
+    for (let first = this.queue.first(); first !== undefined; first = this.queue.first()) {
+      const backend = first.seek();
+      if (backend === FULL) return;
+      this.queue.shift();
+      this.cells.add(-1, Cell.queued, -1);
+      first.proceed(backend);
+    }
+  };
+
+  expired(): void {
+    this.wake();
+    if (this.queue.size > 0) this.wheel.set(this, LOOK_AGAIN);
+  }
+}

@@ -1,0 +1,147 @@
+import type { Outcome } from "../core/scheduler.ts";
+import { Reading } from "./client.ts";
+import { FULL, type Waiter } from "./gate.ts";
+import type { Pool } from "./pool.ts";
+import { Cell } from "./service-state.ts";
+import { Tunneller } from "./tunneller.ts";
+import type { Upstream } from "./upstream.ts";
+
+const NONE_TRIED: ReadonlySet<number> = new Set();
+/** A request that may not be sent twice takes no pooled connection that has rested longer: it could be stale. ms */
+const SAFE_REST = 1000;
+
+/**
+ * A client whose request looks for a backend: the scheduler's choice, below its limit, or a place in the queue; and
+ * another one when that fails, as often and as many at a time as the rules allow.
+ */
+export abstract class Seeker extends Tunneller implements Waiter {
+  protected tried: ReadonlySet<number> = NONE_TRIED;
+  protected attempts = 0;
+  protected connecting = false;
+  protected idempotent = false;
+  /** It was sent once more to the same backend, whose kept connection was stale. */
+  private repeated = false;
+  /** Is the request counted at the service's gate; as a repeat too; does it wait there? */
+  private inGate = false;
+  private isRepeat = false;
+  private waiting = false;
+
+  protected abstract connect(pool: Pool): void;
+  protected abstract dispatch(upstream: Upstream, parsed: boolean): void;
+
+  get unsent(): boolean {
+    return this.reading === Reading.BODY;
+  }
+
+  /** A new request looks for a backend. */
+  protected enterGate(): void {
+    this.tried = NONE_TRIED;
+    this.attempts = 0;
+    this.repeated = false;
+    this.inGate = true;
+    this.service!.gate.active++;
+  }
+
+  /** Picks a backend and sends; false when none is left. `parsed`: `front.head` is of this request still. */
+  protected choose(parsed: boolean): boolean {
+    const { gate, balancer } = this.service!;
+    const fresh = this.attempts === 0;
+    if (fresh && gate.waiting > 0) return this.wait();
+    const backend = gate.pick(balancer, this.key, this.tried);
+    if (backend === FULL && fresh) return this.wait();
+    return this.go(backend, parsed);
+  }
+
+  private go(backend: number, parsed: boolean): boolean {
+    const pool = backend < 0 ? null : this.service!.pool(backend);
+    if (pool === null) return false;
+    this.use(backend);
+    const rest = this.idempotent && !this.unsent ? Number.POSITIVE_INFINITY : SAFE_REST;
+    const pooled = pool.take(rest);
+    if (pooled !== null) this.dispatch(pooled, parsed);
+    else this.connect(pool);
+    return true;
+  }
+
+  /** All backends are at their limit: takes a place in the queue, if there is one. */
+  private wait(): boolean {
+    const { gate } = this.service!;
+    this.waiting = gate.enqueue(this);
+    if (this.waiting) this.front.wheel.set(this, gate.rules.queueTimeout);
+    else this.fail(503, "SLUICE_QUEUE_FULL", "");
+    return true;
+  }
+
+  seek(): number {
+    const { gate, balancer } = this.service!;
+    return gate.pick(balancer, this.key, this.tried);
+  }
+
+  proceed(backend: number): void {
+    const { wheel, limits } = this.front;
+    this.waiting = false;
+    if (this.unsent) wheel.set(this, limits.bodyTimeout);
+    else wheel.clear(this);
+    if (!this.go(backend, false)) this.fail(503, "SLUICE_NO_BACKEND", "");
+  }
+
+  override expired(): void {
+    if (this.waiting) this.fail(503, "SLUICE_QUEUE_TIMEOUT", "");
+    else super.expired();
+  }
+
+  protected use(backend: number): void {
+    const { balancer, cells } = this.service!;
+    this.backend = backend;
+    if (this.attempts++ > 0) {
+      cells.add(-1, Cell.retries, 1);
+      cells.add(backend, Cell.retries, 1);
+    }
+    balancer.began(backend);
+    cells.add(backend, Cell.requests, 1);
+    cells.add(backend, Cell.active, 1);
+  }
+
+  protected unuse(outcome: Outcome): void {
+    if (this.backend < 0) return;
+    const { balancer, cells, gate } = this.service!;
+    balancer.ended(this.backend, outcome);
+    cells.add(this.backend, Cell.active, -1);
+    gate.freed();
+    if (outcome === "failed") cells.add(this.backend, Cell.errors, 1);
+    this.backend = -1;
+  }
+
+  /**
+   * Sends the request once more: after a stale connection to the same backend, else to another. `sent`: a backend may
+   * have worked on it, so that it costs twice; such repeats have a budget.
+   */
+  protected retry(backend: number, stale: boolean, sent: boolean): boolean {
+    const service = this.service!;
+    if (this.attempts > service.retries) return false;
+    if (sent && !this.isRepeat) {
+      if (!service.gate.mayRepeat()) return false;
+      this.isRepeat = true;
+      service.gate.repeats++;
+    }
+    const pool = service.pool(backend);
+    if (stale && !this.repeated && pool !== null) {
+      this.repeated = true;
+      this.use(backend);
+      this.connect(pool);
+      return true;
+    }
+    if (this.tried === NONE_TRIED) this.tried = new Set();
+    (this.tried as Set<number>).add(backend);
+    return this.choose(false);
+  }
+
+  protected leaveGate(): void {
+    if (!this.inGate) return;
+    const { gate } = this.service!;
+    if (this.waiting) gate.leave(this);
+    if (this.isRepeat) gate.repeats--;
+    gate.active--;
+    this.inGate = this.isRepeat = this.waiting = false;
+  }
+}
