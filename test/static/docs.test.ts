@@ -1,6 +1,10 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Command } from "commander";
+import { catalog } from "../../src/catalog.ts";
+import { commands } from "../../src/cli/commands.ts";
+import { parseConfig } from "../../src/config/parse.ts";
 import { codes } from "../../src/core/codes.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -29,4 +33,46 @@ test("links of the documents lead to files that are there", () => {
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
       expect(`${file}: ${target} ${existsSync(join(root, file, "..", target!))}`).toBe(`${file}: ${target} true`);
   }
+});
+
+const documents = globSync(["*.md", "{docs,examples,src,contrib}/**/*.md"], { cwd: root }).sort();
+
+test("every configuration in a document is valid", () => {
+  let seen = 0;
+  for (const file of documents)
+    for (const [, block] of readFileSync(join(root, file), "utf8").matchAll(/```yaml\n([\s\S]*?)```/g)) {
+      if (!/^services:/m.test(block!)) continue;
+      const text = /^version:/m.test(block!) ? block! : `version: 1\n${block}`;
+      expect([file, parseConfig(file, text, catalog).problems]).toEqual([file, []]);
+      seen++;
+    }
+  expect(seen).toBeGreaterThan(3);
+});
+
+/** Command lines in fences, indented blocks and backticks: the words after `sluice`. */
+function* commandLines(text: string): Generator<string[]> {
+  for (const [, line] of text.matchAll(/(?:^ {4}|^|`)(?:bin\/)?sluice ((?:[a-z]|--)[^`#\n]*)/gm))
+    yield line!.trim().split(/\s+/);
+}
+
+test("every command in a document exists, with its flags", () => {
+  const program = new Command("sluice");
+  for (const register of commands) register(program);
+  const find = (all: Command, word?: string): Command | undefined =>
+    all.commands.find((one) => word !== undefined && (one.name() === word || one.aliases().includes(word)));
+  let seen = 0;
+  for (const file of documents)
+    for (const words of commandLines(readFileSync(join(root, file), "utf8"))) {
+      const command = find(program, words[0]);
+      expect([file, words.join(" "), command !== undefined]).toEqual([file, words.join(" "), true]);
+      const inner = find(command!, words[1]?.split("|")[0]) ?? command!;
+      const end = words.indexOf("--");
+      const flags = words.slice(0, end < 0 ? undefined : end).filter((word) => /^--[a-z]/.test(word));
+      const unknown = flags
+        .map((flag) => flag.split("=")[0]!)
+        .filter((flag) => !inner.options.some((o) => o.long === flag));
+      expect([file, words.join(" "), unknown]).toEqual([file, words.join(" "), []]);
+      seen++;
+    }
+  expect(seen).toBeGreaterThan(30);
 });
