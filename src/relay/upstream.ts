@@ -2,6 +2,7 @@ import type { Code } from "../core/codes.ts";
 import { ChunkedReader } from "../protocols/http/chunked.ts";
 import { Broken, refusalOf } from "../protocols/http/refusal.ts";
 import { Framing, parseResponse, ResponseHead } from "../protocols/http/response.ts";
+import { letGo } from "../runtime/chunk.ts";
 import { connectTcp } from "../runtime/dial.ts";
 import { type ConnectFailure, type ConnectHandlers, closeGently, type TcpSocket } from "../runtime/tcp.ts";
 import type { Pool } from "./pool.ts";
@@ -22,7 +23,10 @@ export interface Asker {
   /** 101: may the tunnel begin? After true, `tunnelled` gets all that follows. */
   switched(bytes: Buffer): boolean;
   tunnelled(bytes: Buffer, start: number, end: number): void;
-  /** The head of the response; then `part`s, then `sent` after each read, then `whole`. */
+  /**
+   * The head of the response; then `part`s, then `sent` after each read, then `whole`. Who has bytes waiting after
+   * `sent` must have paused the connection: else their memory is used again.
+   */
   head(bytes: Buffer): void;
   part(bytes: Buffer, start: number, end: number): void;
   sent(): void;
@@ -324,6 +328,7 @@ export class Upstream extends Timed {
     // What follows a whole response is not one (RFC 9112 6.3): the connection is not used again.
     if (whole && to < length) this.keepAlive = false;
     asker.sent();
+    if (!this.paused && this.wire.socket !== null) letGo(bytes);
     if (whole) {
       this.state = State.ANSWERED;
       this.pool.shared.wheel.clear(this);
