@@ -79,6 +79,12 @@ export function setAdmin(health: Health, admin: AdminState, detail = "set by an 
   return settle(health, { admin, alive: null, against: 0 }, { ...why, detail: "out of maintenance, not yet checked" });
 }
 
+/** What another service's eligibility makes of a backend that follows it: at once, without rise or fall. */
+export function setAlive(health: Health, alive: boolean, detail: string): Step {
+  const why = { code: "SLUICE_FOLLOWED", detail, latency: null, progress: null } as const;
+  return settle(health, { checked: true, alive, against: 0 }, why);
+}
+
 function settle(before: Health, altered: Partial<Health>, why: Omit<Change, "from" | "to">): Step {
   const merged = { ...before, ...altered };
   const state = stateOf(merged);

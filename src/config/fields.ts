@@ -40,7 +40,11 @@ function listenerRefusal(written: string, endpoint: string, suffix: string | und
   return `${quote(written)} is not ADDRESS:PORT (an IP address and a port from 1 to 65535).`;
 }
 
+/** A backend that is another service of the same configuration: its listeners. */
+const FOLLOWS = /^service:([a-z0-9][a-z0-9-]{0,62})$/;
+
 const endpointText = text((value) => {
+  if (FOLLOWS.test(value)) return null;
   const parsed = parseEndpoint(value, true);
   if (parsed) return addressRefusal(parsed.address);
   if (/^[a-z_][\w.-]*(:\d+)?$/i.test(value))
@@ -66,7 +70,9 @@ const backendUrl = text((value) => {
 });
 
 const backendMapping = z.strictObject({
-  address: endpointText.describe("ADDRESS or ADDRESS:PORT; without a port, the listener's."),
+  address: endpointText.describe(
+    "ADDRESS or ADDRESS:PORT; without a port, the listener's. service:NAME is that service's listeners.",
+  ),
   weight: z.int().min(0).max(65535).default(1).describe("Share of work, relative to the others. 0: none."),
   url: backendUrl.optional().describe("What a redirect names instead of http://ADDRESS:PORT."),
   tier: z.int().min(0).max(255).default(0).describe("0 is used first; a higher tier only when all lower ones are out."),
@@ -83,15 +89,24 @@ export const backend = z.union([endpointText, backendMapping]).describe("One add
 /** A backend as parsed, to the form that the rest of the product knows. */
 export function toBackend(written: z.output<typeof backend>): BackendConfig {
   const full = typeof written === "string" ? backendMapping.parse({ address: written }) : written;
-  const { address, port } = parseEndpoint(full.address, true)!;
   const { weight, url, tier, tags, state } = full;
-  return { address, port, ...(url === undefined ? {} : { url }), weight, tier, tags, admin: state };
+  const rest = { ...(url === undefined ? {} : { url }), weight, tier, tags, admin: state };
+  const follows = FOLLOWS.exec(full.address)?.[1];
+  // Its address is known once all services are: see `followed.ts`.
+  return follows ? { address: "", port: null, ...rest, follows } : { ...parseEndpoint(full.address, true)!, ...rest };
 }
 
 /** The inverse of `toBackend`: the shortest form that means the same, or with `full` every key. */
 export function fromBackend(config: BackendConfig): z.input<typeof backendMapping> {
-  const { url, weight, tier, tags, admin } = config;
-  return { address: backendName(config), weight, ...(url === undefined ? {} : { url }), tier, tags, state: admin };
+  const { url, weight, tier, tags, admin, follows } = config;
+  return {
+    address: follows ? `service:${follows}` : backendName(config),
+    weight,
+    ...(url === undefined ? {} : { url }),
+    tier,
+    tags,
+    state: admin,
+  };
 }
 
 const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i;

@@ -2,6 +2,7 @@ import type { Catalog } from "../catalog.ts";
 import type { Place, Problem } from "../core/problem.ts";
 import type { Config, Service } from "../core/service.ts";
 import { parseConfigDocument } from "./document.ts";
+import { expandFollowed } from "./followed.ts";
 import { issuesToProblems, pathText } from "./issues.ts";
 import { type Finding, fittingSchedulers, judge } from "./judge.ts";
 import { toConfig, toService } from "./normalise.ts";
@@ -86,9 +87,10 @@ function parseValue(value: unknown, catalog: Catalog): { problems: Finding[]; co
   const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) {
     const problems: Finding[] = [];
-    const services = Object.entries(parsed.data.services).flatMap(
+    const sound = Object.entries(parsed.data.services).flatMap(
       ([name, written]) => toService(name, written, catalog, problems) ?? [],
     );
+    const services = expandFollowed(sound, Object.keys(parsed.data.services), catalog, problems);
     const config = toConfig(parsed.data, services, catalog, problems);
     problems.push(...judge(config, catalog));
     return { problems, config };
@@ -120,10 +122,11 @@ function soundServices(value: unknown, problems: Finding[], catalog: Catalog): S
   if (typeof written !== "object" || written === null || Array.isArray(written)) return [];
   const schema = serviceSchema(catalog);
   const unsound = new Set(problems.filter((p) => p.path[0] === "services").map((p) => p.path[1]));
-  return Object.entries(written).flatMap(([name, service]) => {
+  const sound = Object.entries(written).flatMap(([name, service]) => {
     const parsed = unsound.has(name) ? null : schema.safeParse(service);
     return parsed?.success ? (toService(name, parsed.data, catalog, problems) ?? []) : [];
   });
+  return expandFollowed(sound, Object.keys(written), catalog, problems);
 }
 
 /** Of the words for a scheduler, only those that fit the method that was chosen. */

@@ -46,7 +46,10 @@ function toWrittenService(service: Service, raw: Mapping, catalog: Catalog): Map
     listen: service.listen.map(listenerName),
     names: service.names,
     scheduler: { [name]: options },
-    backends: service.backends.map(fromBackend),
+    // A service that is followed has one backend per listener, but was written once.
+    backends: service.backends
+      .filter(({ follows }, i, all) => !follows || all.findIndex((b) => b.follows === follows) === i)
+      .map(fromBackend),
     check: service.check === null ? "none" : toWrittenCheck(service.check, mapping(raw.check), catalog),
     ...Object.fromEntries(own),
   };

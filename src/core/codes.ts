@@ -47,6 +47,10 @@ export const codes = {
   SLUICE_CHECK_TLS: ["The TLS handshake failed.", "Check certificate and name."],
   SLUICE_CHECK_CLOSED: ["The connection was closed before an answer.", "See the server's log."],
   SLUICE_CHECK_LOCAL: ["A probe could not leave this host; it says nothing of the backend.", "Raise RLIMIT_NOFILE."],
+  SLUICE_FOLLOWED: [
+    "The service behind a backend has an eligible backend again, or none any more.",
+    "See that service.",
+  ],
   SLUICE_OPERATOR: ["An operator or a new revision changed a state.", ""],
   // HTTP
   SLUICE_HTTP_BAD_REQUEST: ["The request is malformed or ambiguous; it was refused.", "Mend the client."],

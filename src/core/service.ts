@@ -23,6 +23,8 @@ export interface BackendConfig {
   tier: number;
   tags: string[];
   admin: AdminState;
+  /** The service of this configuration whose listener this is: it serves while that one has an eligible backend. */
+  follows?: string;
 }
 
 /** A service as written, defaults filled in. Plain JSON. */

@@ -107,3 +107,23 @@ test("the outlook: how soon checks could change the snapshot, and a new one when
   book.commit(book.stage(config(service([backend(1)], false)), 2));
   expect(outlook()).toBeUndefined();
 });
+
+test("a backend that is another service follows it: no probes, down while that one has nobody", () => {
+  const video = { ...service([backend(1), backend(2)]), name: "video" };
+  const names = { ...service([backend(9, { follows: "video" })], false), name: "names" };
+  const book = new Book({});
+  book.commit(book.stage(config(names, video), 1));
+  const state = () => book.entry("names")!.members[0]!.health.state;
+  const judge = (id: number, verdict: Verdict, times = 3) => {
+    for (let i = 0; i < times; i++) book.verdict(`video/${id}`, verdict);
+    return book.follow("video");
+  };
+  expect(state()).toBe("down");
+  expect(judge(0, good, 1)).toMatchObject([{ service: "names", from: "down", to: "up", code: "SLUICE_FOLLOWED" }]);
+  expect(book.entry("names")!.snapshot.eligible).toEqual([0]);
+  expect(judge(1, good, 1)).toEqual([]);
+  expect(judge(0, bad)).toEqual([]);
+  expect(judge(1, bad)).toMatchObject([{ service: "names", from: "up", to: "down", eligible: 0, of: 1 }]);
+  book.commit(book.stage(config(names, { ...video, check: null }), 2));
+  expect([state(), book.entry("names")!.snapshot.eligible]).toEqual(["up", [0]]);
+});

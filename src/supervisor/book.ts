@@ -1,10 +1,22 @@
-import { type Change, type Health, initialHealth, observe, setAdmin, stateOf } from "../checks/state-machine.ts";
+import { eject, look, mayEject, readmit, type Tally } from "../checks/ejection.ts";
+import { healthRulesOf } from "../checks/health-rules.ts";
+import {
+  type Change,
+  type Health,
+  initialHealth,
+  observe,
+  type Step,
+  setAdmin,
+  setAlive,
+  stateOf,
+} from "../checks/state-machine.ts";
 import { type AdminState, type Backend, backendName } from "../core/backend.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
-import { eligibleIds, type Outlook, type Snapshot } from "../core/snapshot.ts";
+import type { Outlook, Snapshot } from "../core/snapshot.ts";
 import { assignIds, type IdBook, identity } from "./ids.ts";
+import { applyRules, freshPassive, type Passive, serves, shownState, warmth } from "./passive.ts";
 
 /** A backend as the supervisor knows it: what was written, what the operator said since, what the checks say. */
 export interface Member {
@@ -14,6 +26,8 @@ export interface Member {
   /** An operator's word since the revision was applied; it goes with the daemon. */
   override: { admin?: AdminState; weight?: number };
   health: Health;
+  /** What failed requests have made of it. */
+  passive: Passive;
   last: { verdict: Verdict; at: number } | null;
   /** When the present state began, ms since 1970. */
   since: number;
@@ -91,7 +105,25 @@ export class Book {
         snapshot: toSnapshot(service, members, revision, generation),
       });
     }
+    for (const entry of entries.values()) {
+      const settled = entry.members.map((member) => settleFollower(member, entries)?.health ?? member.health);
+      if (settled.every((health, i) => health === entry.members[i]!.health)) continue;
+      for (const [i, member] of entry.members.entries()) member.health = settled[i]!;
+      entry.snapshot = toSnapshot(entry.service, entry.members, revision, entry.snapshot.generation);
+    }
     return { entries, ids };
+  }
+
+  /** The backends that follow a service whose snapshot is another one: the events of those whose state changed. */
+  follow(service: string): EventBody[] {
+    return [...this.#entries.values()].flatMap((entry) =>
+      entry.members.flatMap((member) => {
+        const step = member.config.follows === service ? settleFollower(member, this.#entries) : null;
+        if (!step) return [];
+        member.health = step.health;
+        return step.change ? [this.#changed(entry, member, step.change)] : [];
+      }),
+    );
   }
 
   commit(staged: Staged): void {
@@ -105,11 +137,16 @@ export class Book {
    */
   verdict(key: string, verdict: Verdict): EventBody | null {
     const [entry, member] = this.#find(key);
-    if (!entry || !member || entry.service.check === null) return null;
+    if (!entry || !member || entry.service.check === null || member.config.follows) return null;
+    const first = member.last === null;
     member.last = { verdict, at: Date.now() };
     const { health, change } = observe(member.health, verdict, entry.service.check);
     member.health = health;
-    if (change) return this.#changed(entry, member, change);
+    if (change) {
+      // Who rises by its check has been down: what failed before counts no more.
+      if (serves(change.to)) member.passive.ejected = null;
+      return this.#changed(entry, member, change, !first);
+    }
     if (outlookOf(entry.service, entry.members)?.steady !== entry.snapshot.outlook?.steady) this.#renew(entry);
     return null;
   }
@@ -128,11 +165,64 @@ export class Book {
     return { event: null };
   }
 
+  /** A request has failed at this backend, or it is time to look: ejects it when its counts say so. */
+  judge(entry: Entry, member: Member, tally: Tally, now: number): EventBody | null {
+    const { ejection } = healthRulesOf(entry.service);
+    const { passive } = member;
+    if (ejection === false) return null;
+    if (passive.ejected !== null) {
+      if (passive.failures.until! > now) return null;
+      passive.ejected = null;
+      passive.failures = readmit(passive.failures, tally, now);
+      return this.#moved(entry, member, "down", "its ejection is over");
+    }
+    const { record, why } = look(passive.failures, ejection, tally, now);
+    passive.failures = record;
+    const others = entry.members.filter(({ passive: { ejected } }) => ejected !== null).length;
+    if (why === null || !serves(member.health.state) || !mayEject(ejection, others, entry.members.length)) return null;
+    passive.failures = eject(record, ejection, now);
+    passive.ejected = why;
+    const seconds = Math.round((passive.failures.until! - now) / 1000);
+    return this.#moved(entry, member, member.health.state, `ejected for ${seconds} s: ${why}`);
+  }
+
+  /** Weights that grow with time; true when the service's snapshot is a new one. */
+  warm(entry: Entry, now: number): boolean {
+    const rules = healthRulesOf(entry.service);
+    const warming = entry.members.filter(({ passive }) => passive.warmingSince !== null);
+    if (warming.length === 0) return false;
+    for (const { passive } of warming) if (warmth(passive, rules, now) === 1) passive.warmingSince = null;
+    this.#renew(entry);
+    return true;
+  }
+
+  #moved(entry: Entry, member: Member, from: Change["from"], detail: string): EventBody | null {
+    const to = shownState(member);
+    if (to === from) return null;
+    return this.#changed(entry, member, {
+      from,
+      to,
+      code: "SLUICE_BACKEND_EJECTED",
+      detail,
+      progress: null,
+      latency: null,
+    });
+  }
+
   #newMember(id: number, config: BackendConfig, service: Service): Member {
     const fresh = initialHealth(service.check, config.admin);
     const alive = service.check !== null && this.#aliveBefore[service.name]?.includes(identity(config));
     const health = alive ? { ...fresh, alive, state: stateOf({ ...fresh, alive }) } : fresh;
-    return { id, name: config.url ?? backendName(config), config, override: {}, health, last: null, since: Date.now() };
+    return {
+      id,
+      name: config.url ?? backendName(config),
+      config,
+      override: {},
+      health,
+      passive: freshPassive(Date.now()),
+      last: null,
+      since: Date.now(),
+    };
   }
 
   #find(key: string): [Entry, Member] | [undefined, undefined] {
@@ -147,8 +237,10 @@ export class Book {
     entry.snapshot = toSnapshot(entry.service, entry.members, revision, generation + 1);
   }
 
-  #changed(entry: Entry, member: Member, change: Change): EventBody {
+  #changed(entry: Entry, member: Member, change: Change, warms = true): EventBody {
     member.since = Date.now();
+    const slow = warms && healthRulesOf(entry.service).slowStart > 0 && serves(change.to);
+    member.passive.warmingSince = slow ? member.since : null;
     this.#renew(entry);
     const { service, eligible } = entry.snapshot;
     return {
@@ -162,16 +254,26 @@ export class Book {
   }
 }
 
-const weightOf = (member: Member): number => member.override.weight ?? member.config.weight;
+/** Health of a backend that is another service: alive while that one has an eligible backend. Null: as it was, or none. */
+function settleFollower(member: Member, entries: ReadonlyMap<string, Entry>): Step | null {
+  const { follows } = member.config;
+  if (follows === undefined) return null;
+  const alive = (entries.get(follows)?.snapshot.eligible.length ?? 0) > 0;
+  if (member.health.checked && member.health.alive === alive) return null;
+  return setAlive(member.health, alive, `service ${follows} has ${alive ? "an" : "no"} eligible backend`);
+}
+
+/** The weight that is written, or an operator's. */
+export const weightOf = (member: Member): number => member.override.weight ?? member.config.weight;
 
 /** The member that `config` names, when it was there before: number, health and what the operator said go on. */
 function stay(before: Entry | undefined, config: BackendConfig, service: Service): Member | null {
   const member = before?.members.find((m) => identity(m.config) === identity(config));
-  if (!member) return null;
+  if (!member || Boolean(member.config.follows) !== Boolean(config.follows)) return null;
   const override =
     member.config.admin === config.admin && member.config.weight === config.weight ? member.override : {};
   const admin = override.admin ?? config.admin;
-  const sameCheck = before!.service.check?.kind === service.check?.kind;
+  const sameCheck = config.follows !== undefined || before!.service.check?.kind === service.check?.kind;
   const { health } = sameCheck ? setAdmin(member.health, admin) : { health: initialHealth(service.check, admin) };
   const since = health.state === member.health.state ? member.since : Date.now();
   return { ...member, config, override, health, last: sameCheck ? member.last : null, since };
@@ -179,7 +281,9 @@ function stay(before: Entry | undefined, config: BackendConfig, service: Service
 
 /** The least time in which verdicts could change a state; undefined where there are none to come. */
 function outlookOf({ check }: Service, members: readonly Member[]): Outlook | undefined {
-  const probed = members.filter(({ health }) => health.checked && health.state !== "maintenance");
+  const probed = members.filter(
+    ({ config, health }) => !config.follows && health.checked && health.state !== "maintenance",
+  );
   if (check === null || probed.length === 0) return undefined;
   const left = probed.map(({ health: { alive, against } }) =>
     alive === null ? 0 : Math.max(1, (alive ? check.fall : check.rise) - against),
@@ -196,13 +300,19 @@ function toSnapshot(service: Service, members: readonly Member[], revision: numb
       port: member.config.port,
       ...(member.config.url ? { url: member.config.url } : {}),
       weight: weightOf(member),
-      state: member.health.state,
+      state: shownState(member),
       tier: member.config.tier,
       tags: member.config.tags,
       load: null,
     }),
   );
   const outlook = outlookOf(service, members);
-  const snapshot = { service: service.name, revision, generation, backends, eligible: eligibleIds(backends) };
+  const snapshot = {
+    service: service.name,
+    revision,
+    generation,
+    backends,
+    eligible: applyRules(service, members, backends),
+  };
   return outlook ? { ...snapshot, outlook } : snapshot;
 }

@@ -11,7 +11,7 @@ export function assignChecks(book: Book, checkers: Checkers, kernel: KernelSide,
   for (const entry of book.entries.values()) {
     const method = methods.find(({ name }) => name === entry.service.method)!;
     for (const member of entry.members) {
-      if (entry.service.check === null || member.health.state === "maintenance") continue;
+      if (entry.service.check === null || member.config.follows || member.health.state === "maintenance") continue;
       const atVip = method.traits.checks === "vip-at-backend";
       const target = atVip
         ? kernel.applierOf(entry)?.probe?.(entry.service.name, member.id)
@@ -31,4 +31,5 @@ function hostTarget({ service }: Entry, { config }: Member): ProbeJob["target"] 
 
 /** Have all checked backends of this service had a verdict? */
 export const judged = ({ service, members }: Entry): boolean =>
-  service.check === null || members.every((m) => m.last !== null || m.health.state === "maintenance");
+  service.check === null ||
+  members.every((m) => m.config.follows || m.last !== null || m.health.state === "maintenance");

@@ -286,6 +286,7 @@ export class Supervisor {
   #spread(entry: Entry): void {
     this.workers.tell(entry.snapshot);
     this.#refresh(entry);
+    for (const event of this.book.follow(entry.service.name)) this.#changed(event);
   }
 
   #starting = true;
