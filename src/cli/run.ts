@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { createApi } from "../admin/api.ts";
@@ -43,12 +44,21 @@ export function registerRun(program: Command): void {
 async function runDaemon(options: RunOptions): Promise<void> {
   const instance = instancePaths(options.instance);
   const file = resolve(configFile(options.config));
+  const known = existsSync(instance.runDir);
+  /** A start that is refused leaves no trace of an instance that never was. */
+  const leave = (code: number): never => {
+    if (!known && !existsSync(instance.journal)) removeInstance(instance);
+    process.exit(code);
+  };
   const lock = options.upgrade ? await takeOver(instance) : takeInstance(instance);
-  if (!lock.ok) refuse(lock.problems, EXIT.usage);
+  if (!lock.ok) {
+    sayRefused(lock.problems);
+    process.exit(EXIT.usage);
+  }
   const loaded = await load(file, instance);
   if (!loaded.ok) {
     say(diagnose(loaded.problems, loaded.source, { color: wantsColor(process.stderr), state: "nothing was started" }));
-    process.exit(EXIT.config);
+    return leave(EXIT.config);
   }
   if (loaded.warnings.length > 0)
     say(
@@ -60,7 +70,8 @@ async function runDaemon(options: RunOptions): Promise<void> {
   const problems = await attempt(() => assembled.supervisor.start(loaded.value, loaded.bundle));
   if (problems.length > 0) {
     await assembled.supervisor.stop(true).catch(() => {});
-    refuse(problems, problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
+    sayRefused(problems);
+    return leave(problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
   }
   for (const { code, message } of await assembled.sweep()) assembled.log("warn", message, { code });
   const api = serveApi(instance, assembled, file);
@@ -78,13 +89,12 @@ async function takeOver(instance: Instance): Promise<ReturnType<typeof takeInsta
 const load = (file: string, instance: Instance): Promise<Loaded> =>
   loadConfig(file, catalog, { bundleDir: `${instance.runDir}/revisions` });
 
-function refuse(problems: readonly Problem[], code: number): never {
+function sayRefused(problems: readonly Problem[]): void {
   for (const { code: name, message, hint, path } of problems)
     say(
       `error ${name}: ${path[0] === "services" ? `service ${path[1]}: ` : ""}${message}\n${hint ? `  ${hint}\n` : ""}`,
     );
   say("nothing was started\n");
-  process.exit(code);
 }
 
 /** Loads the file anew and applies it whole or not at all. `text` says the outcome to a person. */
@@ -125,8 +135,13 @@ function serveApi(instance: Instance, assembled: Assembled, file: string): ApiSe
   return serveUnix(instance.adminSocket, (request) => api.fetch(request));
 }
 
-function banner({ supervisor }: Assembled, file: string, instance: Instance): void {
+function banner({ supervisor, log }: Assembled, file: string, instance: Instance): void {
   const { number, config } = supervisor.revision!;
+  // Who reads JSON reads nothing but JSON.
+  if (config.log.format === "json") {
+    log("info", "serving", { revision: number, file, instance: instance.name, pid: process.pid });
+    return;
+  }
   say(`sluice: serving revision ${number} of ${file} (instance ${instance.name}, pid ${process.pid})\n`);
   for (const { name, method, listen, backends } of config.services)
     say(

@@ -1,6 +1,8 @@
 /** The daemon itself, on loopback: revisions, workers that die, a supervisor that dies, drain. */
 import { afterAll, expect, test } from "bun:test";
-import { freePort, sluice, startBackend, startDaemon, type TestDaemon } from "../lib/daemon.ts";
+import { existsSync } from "node:fs";
+import { instancePaths } from "../../src/system/instance.ts";
+import { freePort, sluice, startBackend, startDaemon, type TestDaemon, uniqueName } from "../lib/daemon.ts";
 
 const backends = [startBackend("one"), startBackend("two")];
 const daemons: TestDaemon[] = [];
@@ -205,4 +207,25 @@ test("an instance has one daemon", async () => {
   const second = sluice("run", "-c", daemon.file, "--instance", daemon.instance);
   expect(second.code).toBe(2);
   expect(second.stderr).toContain("SLUICE_INSTANCE_BUSY");
+});
+
+test("with JSON logs every line is JSON", async () => {
+  const port = freePort();
+  const daemon = await serve({ ...proxyOn(port), workers: 1, log: { level: "debug", format: "json" } });
+  for (let i = 0; i < 5; i++) {
+    await daemon.write({ ...proxyOn(port), log: { level: i % 2 ? "info" : "debug", format: "json" } });
+    expect(daemon.reload().code).toBe(0);
+  }
+  const lines = daemon.said().trim().split("\n");
+  const logged = lines.map((line) => JSON.parse(line) as { time: string; level: string; message: string });
+  expect(logged.every(({ time, level, message }) => Date.parse(time) > 0 && level !== "" && message !== "")).toBe(true);
+  expect(logged.some(({ message }) => message === "serving")).toBe(true);
+});
+
+test("a start that is refused leaves no trace of its instance", async () => {
+  const daemon = await serve(proxyOn(freePort()));
+  const instance = uniqueName("refused");
+  await daemon.write({ version: 1 });
+  expect(sluice("run", "-c", daemon.file, "--instance", instance).code).toBe(1);
+  expect(existsSync(instancePaths(instance).runDir)).toBe(false);
 });

@@ -57,7 +57,7 @@ export async function startDaemon(config: unknown, hint = "test"): Promise<TestD
       void (async () => {
         for await (const chunk of child.stderr) said += Buffer.from(chunk).toString();
       })();
-      for (let i = 0; i < 200 && !said.slice(from).includes("sluice: serving"); i++) {
+      for (let i = 0; i < 200 && !/sluice: serving|"message":"serving"/.test(said.slice(from)); i++) {
         if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}:\n${said}`);
         await Bun.sleep(50);
       }
