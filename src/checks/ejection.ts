@@ -40,7 +40,9 @@ export const freshRecord = (tally: Tally, now: number): Record => ({
  * A look at the counts of a backend that is not ejected: at each failure that is told, and now and then. Failures in a
  * row count from the last look that saw a success; a look that sees both cannot tell their order and begins anew.
  */
-export function look(record: Record, rules: EjectionRules, tally: Tally, now: number): Look {
+export function look(record: Record, rules: EjectionRules, seen: Tally, now: number): Look {
+  // A failed request that is still under way makes the successes one too few for a moment.
+  const tally = { failures: seen.failures, successes: Math.max(record.last.successes, seen.successes) };
   const succeeded = tally.successes > record.last.successes;
   const failed = Math.max(0, tally.failures - record.last.failures);
   const inARow = succeeded ? (failed === 1 ? 1 : 0) : record.inARow + failed;

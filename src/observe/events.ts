@@ -70,6 +70,8 @@ function sentence(event: EventBody): string {
       return `worker ${event.pid} ${event.what.toUpperCase()}${event.detail ? ` — ${event.detail}` : ""}`;
     case "service":
       return `service ${event.service} ${event.what.toUpperCase()}${event.problem ? ` — ${event.problem.code} ${event.problem.message}` : ""}`;
+    case "panic":
+      return `service ${event.service} PANIC ${event.on ? "ON" : "OFF"} — ${event.healthy} of ${event.of} healthy; ${event.on ? "all" : "only they"} get work`;
     case "role":
       return `service ${event.service} ${event.what.toUpperCase()} — this director ${event.what === "promoted" ? "holds" : "gave up"} its addresses`;
   }

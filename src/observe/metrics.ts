@@ -149,6 +149,11 @@ type Each = (value: (backend: BackendStatus) => number | null | undefined) => Fa
 function checkFamilies(all: readonly Named[], each: Each): Family[] {
   return [
     gauge(
+      "sluice_backend_ejected",
+      "1 while it gets no work because its requests failed.",
+      each((b) => (b.ejected === undefined ? null : b.ejected === null ? 0 : 1)),
+    ),
+    gauge(
       "sluice_backend_check_passed",
       "1 when the last check passed.",
       each((b) => b.check && (b.check.code === "SLUICE_CHECK_OK" ? 1 : 0)),

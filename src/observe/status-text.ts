@@ -91,7 +91,7 @@ function cells(backend: BackendStatus, at: number): string[] {
     backend.eligible ? percentText(backend.share) : "-",
     ...numbers(counts),
     ageText(at - backend.since),
-    check ? printable(check.detail) + (check.latency === null ? "" : `, ${latencyText(check.latency)}`) : "-",
+    backend.ejected ? `ejected: ${printable(backend.ejected.why)}` : checkText(check),
   ];
 }
 
@@ -127,3 +127,6 @@ function cut(line: string, width: number): string {
   }
   return result;
 }
+
+const checkText = (check: BackendStatus["check"]): string =>
+  check ? printable(check.detail) + (check.latency === null ? "" : `, ${latencyText(check.latency)}`) : "-";

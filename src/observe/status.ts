@@ -55,6 +55,8 @@ export interface BackendStatus {
   check: { code: Code; detail: string; latency: number | null; at: number } | null;
   /** When it came into its state. */
   since: number;
+  /** Its requests failed too often: why, and when it gets work again. Null or absent: it is not ejected. */
+  ejected?: { why: string; until: number } | null;
 }
 
 /** What `BackendStatus.share` holds: weight over the weights of all eligible ones, 0 for one that is not. */

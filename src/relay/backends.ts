@@ -136,9 +136,11 @@ export class Backends extends ServiceState {
 
   /** The balancer has a new snapshot: lets go of backends that are gone, and saves what can be saved from the dead. */
   changed(): void {
+    const eligible = new Set(this.balancer.snapshot.eligible);
     this.pools.forEach((pool, id) => {
       const backend = this.balancer.backend(id);
-      if (backend?.state === "up" || backend?.state === "unchecked") {
+      // In panic those that are down get work too.
+      if (backend?.state === "up" || backend?.state === "unchecked" || eligible.has(id)) {
         pool!.closed = false;
         return;
       }

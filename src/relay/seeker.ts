@@ -98,8 +98,9 @@ export abstract class Seeker extends Tunneller implements Waiter {
       cells.add(backend, Cell.retries, 1);
     }
     balancer.began(backend);
-    cells.add(backend, Cell.requests, 1);
+    // In this order: who reads them meanwhile must not take it for a request that is over.
     cells.add(backend, Cell.active, 1);
+    cells.add(backend, Cell.requests, 1);
   }
 
   protected unuse(outcome: Outcome): void {

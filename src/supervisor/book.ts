@@ -1,4 +1,4 @@
-import { eject, look, mayEject, readmit, type Tally } from "../checks/ejection.ts";
+import { eject, freshRecord, look, mayEject, readmit, type Tally } from "../checks/ejection.ts";
 import { healthRulesOf } from "../checks/health-rules.ts";
 import {
   type Change,
@@ -170,13 +170,14 @@ export class Book {
     const { ejection } = healthRulesOf(entry.service);
     const { passive } = member;
     if (ejection === false) return null;
+    const failures = passive.failures ?? freshRecord(tally, now);
     if (passive.ejected !== null) {
-      if (passive.failures.until! > now) return null;
+      if (failures.until! > now) return null;
       passive.ejected = null;
-      passive.failures = readmit(passive.failures, tally, now);
+      passive.failures = readmit(failures, tally, now);
       return this.#moved(entry, member, "down", "its ejection is over");
     }
-    const { record, why } = look(passive.failures, ejection, tally, now);
+    const { record, why } = look(failures, ejection, tally, now);
     passive.failures = record;
     const others = entry.members.filter(({ passive: { ejected } }) => ejected !== null).length;
     if (why === null || !serves(member.health.state) || !mayEject(ejection, others, entry.members.length)) return null;
@@ -219,7 +220,7 @@ export class Book {
       config,
       override: {},
       health,
-      passive: freshPassive(Date.now()),
+      passive: freshPassive(),
       last: null,
       since: Date.now(),
     };

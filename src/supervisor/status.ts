@@ -1,4 +1,5 @@
 import type { Catalog } from "../catalog.ts";
+import { type HealthRules, healthRulesOf } from "../checks/health-rules.ts";
 import type { Counts } from "../core/counters.ts";
 import { type KernelCounts, type Method, tallyName } from "../core/method.ts";
 import { listenerName } from "../core/service.ts";
@@ -10,7 +11,8 @@ import {
   STATUS_SCHEMA,
   type StatusModel,
 } from "../observe/status.ts";
-import type { Entry, Member } from "./book.ts";
+import { type Entry, type Member, weightOf } from "./book.ts";
+import { inPanic, shownState, warmth } from "./passive.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export const VERSION = "0.1.0";
@@ -64,27 +66,35 @@ function serviceStatus(
     listeners: service.listen.map(listenerName),
     names: service.names,
     scheduler: service.scheduler.name,
-    describe: supervisor.kernel.applierOf(entry)?.describe() ?? [],
+    describe: [
+      ...(supervisor.kernel.applierOf(entry)?.describe() ?? []),
+      ...(inPanic(snapshot) ? ["panic: too many backends are out; all get work"] : []),
+    ],
     counts: counts(-1),
     drops: kernel?.drops ?? {},
-    backends: entry.members.map((member) => backendStatus(member, snapshot, counts(member.id))),
+    backends: entry.members.map((member) => backendStatus(member, snapshot, counts(member.id), healthRulesOf(service))),
   };
 }
 
-function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Counts): BackendStatus {
-  const { id, name, health, last, since } = member;
+function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Counts, rules: HealthRules): BackendStatus {
+  const { id, name, passive, last, since } = member;
   return {
     id,
     name,
-    state: health.state,
+    state: shownState(member),
     eligible: snapshot.eligible.includes(id),
-    weight: snapshot.backends.find((b) => b.id === id)!.weight,
+    weight: weightNow(member, rules),
     share: expectedShare(snapshot, id),
     counts,
     check: last && { code: last.verdict.code, detail: last.verdict.detail, latency: last.verdict.latency, at: last.at },
     since,
+    ejected: passive.ejected === null ? null : { why: passive.ejected, until: passive.failures!.until! },
   };
 }
+
+/** The effective weight: with the warming of a slow start in it, to a tenth. */
+const weightNow = (member: Member, rules: HealthRules): number =>
+  Math.round(weightOf(member) * warmth(member.passive, rules, Date.now()) * 10) / 10;
 
 /** Services of the configuration that could not start: shown, with the reason, beside those that serve. */
 function failedServices(supervisor: Supervisor): ServiceStatus[] {

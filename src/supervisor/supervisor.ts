@@ -16,6 +16,7 @@ import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
 import { adoptOrphans, writeWorkers } from "./orphans.ts";
+import { Watch } from "./watch.ts";
 import { WorkerSide } from "./worker-side.ts";
 
 /** What an instance remembers over a restart. The seed is secret. */
@@ -57,6 +58,7 @@ export class Supervisor {
   readonly workers: WorkerSide;
   readonly #options: SupervisorOptions;
   readonly #checkers: Checkers;
+  readonly #watch: Watch;
   readonly started = Date.now();
   revision: Revision | null = null;
   role: "active" | "standby";
@@ -79,10 +81,16 @@ export class Supervisor {
     this.book = new Book(this.#remembered.ids, this.#remembered.alive);
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
-      observed: () => {},
+      observed: (service, backend) => this.#watch.failed(service, backend),
       failed: (service, problem) => this.#record({ kind: "service", service, what: "failed", problem }),
       worker: (pid, what, detail) => this.#workerEvent({ kind: "worker", pid, what, detail }),
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
+    });
+    this.#watch = new Watch(this.book, {
+      tally: ({ service }, { id }) => this.workers.tally(service.name, id),
+      changed: (event) => this.#changed(event),
+      spread: (entry) => this.#spread(entry),
+      record: (event) => this.#record(event),
     });
     this.#checkers = new Checkers(
       (key, verdict) => this.#judged(key, verdict),
@@ -158,6 +166,7 @@ export class Supervisor {
     this.#stopping = true;
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
+    this.#watch.stop();
     await this.#queue;
     this.#remember();
     writeWorkers(this.#options.instance, this.workers.describe());

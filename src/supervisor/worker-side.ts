@@ -1,3 +1,4 @@
+import type { Tally } from "../checks/ejection.ts";
 import { type Method, tallyName } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import { type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
@@ -133,6 +134,12 @@ export class WorkerSide {
     const all = [...this.#draining, ...(this.#current ? [this.#current] : [])];
     this.#current = null;
     await Promise.all(all.map((generation) => generation.drain(deadlineMs)));
+  }
+
+  /** What the requests of a backend have come to, over all workers that ever were. */
+  tally(service: string, backend: number): Tally {
+    const { requests, active, failures } = this.memory.counts(service, backend, ["requests", "active", "failures"]);
+    return { successes: requests! - active! - failures!, failures: failures! };
   }
 
   get workers(): number {

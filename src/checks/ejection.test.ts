@@ -1,0 +1,106 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { eject, ejectionTime, freshRecord, look, mayEject, type Record, readmit, type Tally } from "./ejection.ts";
+import type { EjectionRules } from "./health-rules.ts";
+
+const rules: EjectionRules = {
+  failures: 3,
+  percent: 50,
+  volume: 10,
+  window: 1000,
+  time: 10_000,
+  longest: 60_000,
+  share: 50,
+  statuses: [],
+};
+const start = freshRecord({ successes: 0, failures: 0 }, 0);
+const after = (tallies: readonly [successes: number, failures: number][], record: Record = start) => {
+  let why: string | null = null;
+  for (const [successes, failures] of tallies) ({ record, why } = look(record, rules, { successes, failures }, 10));
+  return { record, why };
+};
+
+test("failures in a row eject; a success between them begins the row anew", () => {
+  expect(
+    after([
+      [0, 1],
+      [0, 2],
+    ]).why,
+  ).toBeNull();
+  expect(
+    after([
+      [0, 1],
+      [0, 2],
+      [0, 3],
+    ]).why,
+  ).toBe("3 failures in a row");
+  expect(
+    after([
+      [0, 2],
+      [1, 3],
+      [1, 4],
+    ]).why,
+  ).toBeNull();
+  expect(
+    after([
+      [0, 2],
+      [1, 3],
+      [1, 5],
+    ]).why,
+  ).toBe("3 failures in a row");
+});
+
+test("a failed request that is still under way is no success when it is over", () => {
+  const story = [1, 2, 3].flatMap((n): [number, number][] => [
+    [-1, n],
+    [0, n],
+  ]);
+  expect(after(story).why).toBe("3 failures in a row");
+});
+
+test("many failures between two looks count as a row, unless a success hides among them", () => {
+  expect(after([[0, 50]]).why).toBe("50 failures in a row");
+  expect(after([[1, 50]]).why).toBeNull();
+});
+
+test("a window with enough requests ejects by its share of failures", () => {
+  const before = look(start, rules, { successes: 60, failures: 40 }, 1000);
+  expect(before.why).toBeNull();
+  const { why } = look(before.record, rules, { successes: 100, failures: 90 }, 2000);
+  expect(why).toBe("50 of 90 requests failed");
+  expect(look(before.record, rules, { successes: 64, failures: 45 }, 2000).why).toBeNull();
+});
+
+test("each ejection is twice as long as the one before, up to the longest; a quiet window forgets one", () => {
+  expect([0, 1, 2, 3, 50].map((times) => ejectionTime(rules, times))).toEqual([10_000, 20_000, 40_000, 60_000, 60_000]);
+  const once = eject(start, rules, 500);
+  expect([once.until, once.times]).toEqual([10_500, 1]);
+  const back = readmit(once, { successes: 5, failures: 9 }, 10_500);
+  expect([back.until, back.times, back.inARow]).toEqual([null, 1, 0]);
+  expect(look(back, rules, { successes: 6, failures: 9 }, 12_000).record.times).toBe(0);
+});
+
+test("never more than the share of the pool", () => {
+  expect([1, 2, 3, 4].map((members) => mayEject(rules, 0, members))).toEqual([false, true, true, true]);
+  expect(mayEject(rules, 1, 3)).toBe(false);
+  expect(mayEject({ ...rules, share: 100 }, 0, 1)).toBe(true);
+});
+
+test("any history of counts: only failures eject, and a row is never longer than all failures", () => {
+  const step = fc.record({ ok: fc.nat(5), bad: fc.nat(5), later: fc.nat(2000) });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      let record = start;
+      let tally: Tally = { successes: 0, failures: 0 };
+      let now = 0;
+      for (const { ok, bad, later } of steps) {
+        tally = { successes: tally.successes + ok, failures: tally.failures + bad };
+        now += later;
+        const seen = look(record, rules, tally, now);
+        if (bad === 0 && ok > 0 && seen.why !== null) expect(seen.why).toContain("requests failed");
+        expect(seen.record.inARow).toBeLessThanOrEqual(tally.failures);
+        record = seen.record;
+      }
+    }),
+  );
+});

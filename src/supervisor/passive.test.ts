@@ -1,0 +1,114 @@
+import { afterEach, expect, setSystemTime, test } from "bun:test";
+import { z } from "zod";
+import { type HealthRules, healthRules } from "../checks/health-rules.ts";
+import type { Verdict } from "../core/check.ts";
+import type { Config, Service } from "../core/service.ts";
+import { Book } from "./book.ts";
+import { inPanic } from "./passive.ts";
+
+afterEach(() => void setSystemTime());
+
+const good: Verdict = { passed: true, code: "SLUICE_CHECK_OK", detail: "ok", latency: 1 };
+const bad: Verdict = { passed: false, code: "SLUICE_CHECK_REFUSED", detail: "connect refused", latency: 1 };
+
+function running(count: number, health: object, checked = false): Book {
+  const service: Service<{ health: HealthRules }> = {
+    name: "web",
+    method: "proxy",
+    listen: [{ address: "127.0.0.1", port: 80, protocol: "tcp" }],
+    names: [],
+    scheduler: { name: "random", options: {} },
+    backends: Array.from({ length: count }, (_, i) => ({
+      address: `10.0.0.${i + 1}`,
+      port: 80,
+      weight: 2,
+      tier: 0,
+      tags: [],
+      admin: "ready",
+    })),
+    check: checked ? { kind: "tcp", options: {}, interval: 100, timeout: 50, rise: 1, fall: 1 } : null,
+    options: { health: z.strictObject(healthRules).parse(health) as HealthRules },
+  };
+  const config: Config = {
+    version: 1,
+    services: [service],
+    settings: {},
+    workers: 1,
+    log: { level: "info", format: "text" },
+    drain: 1000,
+  };
+  const book = new Book({});
+  book.commit(book.stage(config, 1));
+  return book;
+}
+const web = (book: Book) => book.entry("web")!;
+const judge = (book: Book, i: number, failures: number, now: number) =>
+  book.judge(web(book), web(book).members[i]!, { successes: 0, failures }, now);
+
+test("a backend whose requests fail is ejected, says why, and comes back", () => {
+  const book = running(2, {});
+  judge(book, 0, 7, 0); // counts of another that had its number
+  expect(judge(book, 0, 11, 10)).toBeNull();
+  expect(judge(book, 0, 12, 20)).toMatchObject({
+    kind: "backend",
+    from: "unchecked",
+    to: "down",
+    code: "SLUICE_BACKEND_EJECTED",
+    detail: "ejected for 10 s: 5 failures in a row",
+    eligible: 1,
+    of: 2,
+  });
+  expect(web(book).snapshot.eligible).toEqual([1]);
+  expect(web(book).snapshot.backends[0]!.state).toBe("down");
+  judge(book, 1, 0, 30);
+  expect(judge(book, 1, 50, 40)).toBeNull(); // half of the pool is out already
+  expect(judge(book, 0, 12, 9_000)).toBeNull();
+  expect(judge(book, 0, 12, 10_020)).toMatchObject({ from: "down", to: "unchecked", detail: "its ejection is over" });
+  expect(web(book).snapshot.eligible).toEqual([0, 1]);
+  expect(judge(book, 0, 17, 10_030)).toMatchObject({ detail: "ejected for 20 s: 5 failures in a row" });
+});
+
+test("a check that rises ends an ejection; a reload keeps it; ejection: false never ejects", () => {
+  const book = running(2, {}, true);
+  for (const key of ["web/0", "web/1"]) book.verdict(key, good);
+  judge(book, 0, 0, 0);
+  judge(book, 0, 5, 10);
+  expect(web(book).snapshot.eligible).toEqual([1]);
+  book.commit(book.stage({ services: [web(book).service] } as Config, 2));
+  expect(web(book).snapshot.eligible).toEqual([1]);
+  book.verdict("web/0", bad);
+  expect(book.verdict("web/0", good)).toMatchObject({ to: "up", eligible: 2 });
+  const never = running(2, { ejection: false });
+  judge(never, 0, 0, 0);
+  expect(judge(never, 0, 500, 10)).toBeNull();
+});
+
+test("slow start: who comes back grows to its weight; at the daemon's start all have it at once", () => {
+  setSystemTime(1_000_000);
+  const book = running(2, { slowStart: "10s" }, true);
+  for (const key of ["web/0", "web/1"]) book.verdict(key, good);
+  const weights = () => web(book).snapshot.backends.map(({ weight }) => weight);
+  expect(weights()).toEqual([2, 2]);
+  book.verdict("web/0", bad);
+  book.verdict("web/0", good);
+  expect(weights()).toEqual([2, 20]);
+  setSystemTime(1_005_000);
+  expect(book.warm(web(book), Date.now())).toBe(true);
+  expect(weights()).toEqual([10, 20]);
+  setSystemTime(1_010_000);
+  expect(book.warm(web(book), Date.now())).toBe(true);
+  expect(weights()).toEqual([2, 2]);
+  expect(book.warm(web(book), Date.now())).toBe(false);
+});
+
+test("panic: with too few healthy, all that an operator has not taken out get work", () => {
+  const book = running(4, { panic: 50 }, true);
+  for (const id of [0, 1, 2, 3]) book.verdict(`web/${id}`, good);
+  book.command("web", "10.0.0.4:80", { admin: "maintenance" });
+  book.verdict("web/0", bad);
+  expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[1, 2], false]);
+  book.verdict("web/1", bad);
+  expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[0, 1, 2], true]);
+  book.verdict("web/1", good);
+  expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[1, 2], false]);
+});

@@ -1,0 +1,60 @@
+import type { Record as Failures } from "../checks/ejection.ts";
+import { type HealthRules, healthRulesOf } from "../checks/health-rules.ts";
+import type { Health } from "../checks/state-machine.ts";
+import type { Backend, BackendState } from "../core/backend.ts";
+import type { Service } from "../core/service.ts";
+import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
+
+/** What requests, not checks, have made of a backend. Times in ms since 1970. */
+export interface Passive {
+  /** Null until its counts have been looked at once: they may be of another that had its number. */
+  failures: Failures | null;
+  /** Why it is ejected; null: it is not. */
+  ejected: string | null;
+  /** It came back then, and has not reached its whole weight; null: it has. */
+  warmingSince: number | null;
+}
+
+export const freshPassive = (): Passive => ({ failures: null, ejected: null, warmingSince: null });
+
+export const serves = (state: BackendState): boolean => state === "up" || state === "unchecked";
+
+/** The state that all see: an ejected backend is down, whatever its check says. */
+export const shownState = ({ health, passive }: { health: Health; passive: Passive }): BackendState =>
+  passive.ejected !== null && serves(health.state) ? "down" : health.state;
+
+/** Weights of a service in which a backend is warming up are counted in these parts. */
+const PARTS = 10;
+
+/** The part of its weight that a backend has now, 0.1..1. */
+export function warmth({ warmingSince }: Passive, { slowStart }: HealthRules, now: number): number {
+  if (warmingSince === null || slowStart === 0) return 1;
+  return Math.min(1, Math.max(1 / PARTS, (now - warmingSince) / slowStart));
+}
+
+/** Sets the weights and the eligible ones of a snapshot by the service's health rules. `members` in order of `backends`. */
+export function applyRules(service: Service, members: readonly { passive: Passive }[], backends: Backend[]): number[] {
+  const rules = healthRulesOf(service);
+  const now = Date.now();
+  if (members.some(({ passive }) => warmth(passive, rules, now) < 1))
+    backends.forEach((backend, i) => {
+      if (backend.weight === 0) return;
+      const parts = Math.round(backend.weight * PARTS * warmth(members[i]!.passive, rules, now));
+      backend.weight = Math.min(65_535, Math.max(1, parts));
+    });
+  return eligibleBy(rules, backends);
+}
+
+/** As checks and failures say, or, when too many are out to believe it, all that an operator has not taken out. */
+function eligibleBy({ panic }: HealthRules, backends: readonly Backend[]): number[] {
+  const wanted = backends.filter(({ state, weight }) => weight > 0 && (serves(state) || state === "down"));
+  const healthy = wanted.filter(({ state }) => serves(state));
+  if (panic === 0 || healthy.length * 100 >= wanted.length * panic) return eligibleIds(backends);
+  return wanted.map(({ id }) => id).sort((a, b) => a - b);
+}
+
+/** Do backends get work that are down? */
+export function inPanic({ backends, eligible }: Snapshot): boolean {
+  const down = new Set(backends.filter(({ state }) => state === "down").map(({ id }) => id));
+  return down.size > 0 && eligible.some((id) => down.has(id));
+}
