@@ -2,6 +2,7 @@ import type { Backend } from "../core/backend.ts";
 import type { Listener, Revision, Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { Forward } from "./generated/layout.ts";
+import type { PlaneOptions } from "./plane-options.ts";
 
 /** How packets reach the backends: which of the methods' forward functions runs. */
 export type ForwardName = "direct" | "tunnel" | "nat";
@@ -36,13 +37,6 @@ export interface PlaneService {
 
 export const defaultIdle = { tcp: 15 * 60_000, udp: 60_000 };
 export const defaultSlots = 16_381;
-
-/** What a kernel method's own key may hold for the plane. */
-export interface PlaneOptions {
-  idle: { tcp: number; udp: number };
-  oneShot: boolean;
-  devices: string[];
-}
 
 /** `compile` of a kernel method. Pure. */
 export function compilePlane(

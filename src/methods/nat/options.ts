@@ -1,7 +1,5 @@
 import { z } from "zod";
-import { duration } from "../../core/schema-words.ts";
-
-const HOUR = 3_600_000;
+import { planeOptions } from "../../dataplane/plane-options.ts";
 
 /** What stands under `nat:` of a service. */
 export const options = z.strictObject({
@@ -19,27 +17,15 @@ export const options = z.strictObject({
     .describe(
       "Backends see the director as the client: they need no gateway, and clients may stand in their network. nftables engine only.",
     ),
-  idle: z
-    .strictObject({
-      tcp: duration({ min: 1000, max: 12 * HOUR })
-        .prefault("15m")
-        .describe("Of a TCP connection."),
-      udp: duration({ min: 1000, max: 12 * HOUR })
-        .prefault("60s")
-        .describe("Of a UDP flow."),
-    })
-    .prefault({})
-    .describe(
-      "How long a silent flow still belongs to its backend when the set changes. xdp engine; conntrack has its own.",
-    ),
-  oneShot: z
-    .boolean()
-    .default(false)
-    .describe("UDP of one packet each way, such as DNS: every packet may go to another backend. xdp engine."),
-  devices: z
-    .array(z.string().regex(/^[^\s/]{1,15}$/))
-    .default([])
-    .describe("Further interfaces on which clients arrive, besides those of VIPs and backends. xdp engine."),
+  idle: planeOptions.shape.idle.describe(
+    "How long a silent flow still belongs to its backend when the set changes. xdp engine; conntrack has its own.",
+  ),
+  oneShot: planeOptions.shape.oneShot.describe(
+    "UDP of one packet each way, such as DNS: every packet may go to another backend. xdp engine.",
+  ),
+  devices: planeOptions.shape.devices.describe(
+    "Further interfaces on which clients arrive, besides those of VIPs and backends. xdp engine.",
+  ),
 });
 
 export type NatOptions = z.infer<typeof options>;

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { duration } from "../../core/schema-words.ts";
+import { duration } from "../core/schema-words.ts";
 
 const HOUR = 3_600_000;
 
-/** What stands under the method's own key of a service. */
-export const options = z.strictObject({
+/** What stands under a kernel method's own key of a service, whatever the method. */
+export const planeOptions = z.strictObject({
   idle: z
     .strictObject({
       tcp: duration({ min: 1000, max: 12 * HOUR })
@@ -26,4 +26,4 @@ export const options = z.strictObject({
     .describe("Further interfaces on which clients arrive, besides those of VIPs and backends."),
 });
 
-export type Options = z.infer<typeof options>;
+export type PlaneOptions = z.infer<typeof planeOptions>;

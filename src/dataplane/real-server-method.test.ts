@@ -1,8 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import type { Service } from "../../core/service.ts";
-import { direct } from "./index.ts";
-import { judge } from "./judge.ts";
-import { type Options, options } from "./options.ts";
+import type { Service } from "../core/service.ts";
+import { type PlaneOptions, planeOptions } from "./plane-options.ts";
+import { realServerMethod } from "./real-server-method.ts";
 
 const VIP = { address: "125.12.12.77", port: 80, protocol: "tcp" as const };
 const backend = (address: string, port: number | null = null) => ({
@@ -13,7 +12,9 @@ const backend = (address: string, port: number | null = null) => ({
   tags: [],
   admin: "ready" as const,
 });
-const service = (more: Partial<Service<Options>>): Service<Options> => ({
+const method = realServerMethod({ name: "direct", summary: "", layer: 2 });
+const judge = (of: Service<PlaneOptions>) => method.judge(of);
+const service = (more: Partial<Service<PlaneOptions>>): Service<PlaneOptions> => ({
   name: "web",
   method: "direct",
   listen: [VIP],
@@ -21,12 +22,12 @@ const service = (more: Partial<Service<Options>>): Service<Options> => ({
   scheduler: { name: "maglev", options: {} },
   backends: [backend("125.12.12.20")],
   check: null,
-  options: options.parse({}),
+  options: planeOptions.parse({}),
   ...more,
 });
-const paths = (more: Partial<Service<Options>>) => judge(service(more)).map(({ path }) => path.join("."));
+const paths = (more: Partial<Service<PlaneOptions>>) => judge(service(more)).map(({ path }) => path.join("."));
 
-describe("direct judges a service", () => {
+describe("a method of prepared real servers", () => {
   test("takes a VIP and real servers on its port", () => {
     expect(judge(service({}))).toEqual([]);
     expect(judge(service({ backends: [backend("125.12.12.20", 80)] }))).toEqual([]);
@@ -57,7 +58,7 @@ describe("direct judges a service", () => {
       load: null,
     };
     const snapshot = { service: "web", revision: 1, generation: 4, backends: [one], eligible: [3] };
-    expect(direct.compile(service({}), snapshot, { number: 1, seed: 9 })).toEqual({
+    expect(method.compile(service({}), snapshot, { number: 1, seed: 9 })).toEqual({
       name: "web",
       seed: 9,
       vips: [VIP],
@@ -73,9 +74,9 @@ describe("direct judges a service", () => {
 
   test("names what it would change on a host", () => {
     const snapshot = { service: "web", revision: 1, generation: 1, backends: [], eligible: [] };
-    const compiled = direct.compile(service({}), snapshot, { number: 1, seed: 9 });
+    const compiled = method.compile(service({}), snapshot, { number: 1, seed: 9 });
     const host = { instance: "main", route: () => null, deviceOf: () => "eth0" };
-    expect(direct.changes!([compiled], host)).toEqual([
+    expect(method.changes!([compiled], host)).toEqual([
       { kind: "bpf-pins", path: "/sys/fs/bpf/sluice/main" },
       { kind: "xdp", device: "eth0", pin: "/sys/fs/bpf/sluice/main/links/eth0" },
       { kind: "address", address: VIP.address, prefix: 32, device: "eth0", announce: true },
