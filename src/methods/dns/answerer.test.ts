@@ -260,8 +260,11 @@ describe("first places follow the weights", () => {
       ],
     );
     const first = (client: string) => s.tell({ name: "shop.example.com" }, client)!.answers[0]!.data;
-    const clients = Array.from({ length: 200 }, (_, i) => (i % 2 ? `198.51.100.${i}` : `2001:db8::${i}`));
+    const clients = Array.from({ length: 200 }, (_, i) => (i % 2 ? `198.51.${i}.7` : `2001:db8:${i}::7`));
     for (const client of clients) expect(first(client)).toBe(first(client));
     expect(new Set(clients.map(first)).size).toBe(4);
+    // A network is one client: /24 and /56 unless another is written.
+    expect(new Set(["198.51.100.1", "198.51.100.77", "198.51.100.254"].map(first)).size).toBe(1);
+    expect(new Set(["2001:db8::1", "2001:db8:0:ff::2"].map(first)).size).toBe(1);
   });
 });

@@ -5,6 +5,7 @@ import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import { Chain } from "./chain.ts";
+import type { Client } from "./client.ts";
 import type { Decision, Guard } from "./guard.ts";
 import type { Node } from "./node.ts";
 import { apexAt, type Site } from "./site.ts";
@@ -27,9 +28,6 @@ const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
   .record("answers", "question", Type.HINFO, 3600, stringsRdata("RFC8482", ""))
   .build(Rcode.NOERROR);
 
-/** u32 that stands for a client's address; asked for only when a scheduler hashes it. */
-export type KeyOf = (address: string) => number;
-
 /**
  * Answers messages: bytes in, bytes out, no socket. Lookup as in RFC 1034 4.3.2: the name itself, else the closest name
  * above it and its wildcard, else NXDOMAIN; REFUSED outside all zones. One question at a time.
@@ -37,16 +35,16 @@ export type KeyOf = (address: string) => number;
 export class Answerer {
   private readonly query = new Query();
   private readonly site: Site;
-  private readonly keyOf: KeyOf;
+  private readonly client: Client;
   private readonly tally: Tally;
   private readonly chain: Chain;
   private readonly guard: Guard;
 
   /** `tally` counts what no service counts. */
-  constructor(site: Site, keyOf: KeyOf, tally: Tally, guard: Guard) {
+  constructor(site: Site, client: Client, tally: Tally, guard: Guard) {
     this.guard = guard;
     this.site = site;
-    this.keyOf = keyOf;
+    this.client = client;
     this.tally = tally;
     this.chain = new Chain(site);
   }
@@ -66,7 +64,8 @@ export class Answerer {
     if (decision !== "answer") return this.turnAway(query, transport, out, decision);
     switch (verdict) {
       case "query": {
-        const size = this.lookup(query, client, transport, out);
+        if (!this.client.begin(query, client)) return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
+        const size = this.lookup(query, transport, out);
         if ((out[2]! & (Flag.TC >> 8)) !== 0) this.tally(TRUNCATED);
         return size;
       }
@@ -92,34 +91,34 @@ export class Answerer {
     return writeBare(out, query, transport, rcode);
   }
 
-  private lookup(query: Query, client: string, transport: Transport, out: Uint8Array): number {
+  private lookup(query: Query, transport: Transport, out: Uint8Array): number {
     if (query.class !== Class.IN) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
     if (query.type >= Type.TKEY || query.type === Type.OPT) {
       const rcode = metaRcode(query.type);
       if (rcode !== Rcode.NOERROR) return this.error(query, transport, out, rcode, META_PLACES[rcode]!);
     }
     const node = this.site.exact(query);
-    if (node !== undefined) return this.atNode(node, query, client, transport, out);
+    if (node !== undefined) return this.atNode(node, query, transport, out);
     const encloser = this.site.encloser(query);
     if (encloser === undefined) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
-    if (encloser.cut !== null || encloser.records?.has(Type.DNAME)) return this.follow(query, client, transport, out);
-    if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, client, transport, out);
+    if (encloser.cut !== null || encloser.records?.has(Type.DNAME)) return this.follow(query, transport, out);
+    if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, transport, out);
     const { zone } = encloser;
     this.tally(NXDOMAIN);
     return writeTemplate(out, query, transport, zone.nxdomain, apexAt(query, zone));
   }
 
-  private atNode(node: Node, query: Query, client: string, transport: Transport, out: Uint8Array): number {
-    const { service } = node;
+  private atNode(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
     const type = query.type;
-    if (service !== null) {
+    if (node.service !== null) {
+      const service = this.client.answersOf(node.service);
       service.refresh();
       const { cells } = service;
       cells.add(-1, REQUESTS, 1);
       if (type === Type.A || type === Type.AAAA) {
         const set = type === Type.A ? service.v4 : service.v6;
         if (set.count > 0) {
-          const key = service.needsKey ? this.keyOf(client) : 0;
+          const key = this.client.keyFor(service);
           const length = service.write(out, query, transport, type === Type.AAAA, key);
           if (set.first >= 0) cells.add(set.first, REQUESTS, 1);
           return length;
@@ -130,14 +129,16 @@ export class Answerer {
         }
       }
     }
-    if (node.follows(type)) return this.follow(query, client, transport, out);
-    if (service === null) this.tally(ZONE);
+    // What is not there is not there for anybody (RFC 7871 7.4).
+    query.scope = 0;
+    if (node.follows(type)) return this.follow(query, transport, out);
+    if (node.service === null) this.tally(ZONE);
     return this.fixed(node, query, transport, out);
   }
 
-  private follow(query: Query, client: string, transport: Transport, out: Uint8Array): number {
+  private follow(query: Query, transport: Transport, out: Uint8Array): number {
     this.tally(ZONE);
-    return this.chain.answer(query, transport, out, () => this.keyOf(client));
+    return this.chain.answer(query, transport, out, this.client);
   }
 
   private fixed(node: Node, query: Query, transport: Transport, out: Uint8Array): number {

@@ -4,6 +4,7 @@ import { isWithin, parentName } from "../../protocols/dns/name.ts";
 import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
+import type { Client } from "./client.ts";
 import type { Node } from "./node.ts";
 import type { Site } from "./site.ts";
 import { type Rrset, targetOf } from "./static-zone.ts";
@@ -33,8 +34,8 @@ export class Chain {
     this.site = site;
   }
 
-  /** Writes the answer to a question that is or passes an alias or a delegation. `key`: of the client. Returns its length. */
-  answer(query: Query, transport: Transport, out: Uint8Array, key: () => number): number {
+  /** Writes the answer to a question that is or passes an alias or a delegation. Returns its length. */
+  answer(query: Query, transport: Transport, out: Uint8Array, client: Client): number {
     const { writer } = this;
     writer.begin(out, query, transport);
     let name = query.name();
@@ -44,7 +45,9 @@ export class Chain {
       if (found.kind === "cut") return this.refer(found.node);
       if (found.kind === "nothing") return this.negative(found.zone, Rcode.NXDOMAIN, null);
       const next =
-        found.kind === "dname" ? this.rename(name, found.set, query.type) : this.atNode(found.node, name, query, key);
+        found.kind === "dname"
+          ? this.rename(name, found.set, query.type)
+          : this.atNode(found.node, name, query, client);
       if (!(next instanceof Uint8Array)) return next;
       // An alias of itself, or of what a DNAME gives for itself.
       if (equal(next, name)) break;
@@ -71,19 +74,17 @@ export class Chain {
   }
 
   /** The records at a name: the message's length, or the name that an alias leads to. */
-  private atNode(node: Node, name: Uint8Array, query: Query, key: () => number): number | Uint8Array {
+  private atNode(node: Node, name: Uint8Array, query: Query, client: Client): number | Uint8Array {
     const { type } = query;
     const { writer } = this;
     if (node.service !== null && (type === Type.A || type === Type.AAAA)) {
-      const { service } = node;
+      const service = client.answersOf(node.service);
       service.refresh();
       const size = service.sizeOf(type === Type.AAAA);
       if (size > writer.room) return writer.truncate(Rcode.NOERROR);
       if (size > 0) {
         const v6 = type === Type.AAAA;
-        writer.prebuilt(name, v6 ? 28 : 16, (out, at) =>
-          service.writeRecords(out, at, v6, service.needsKey ? key() : 0),
-        );
+        writer.prebuilt(name, v6 ? 28 : 16, (out, at) => service.writeRecords(out, at, v6, client.keyFor(service)));
         service.counted((v6 ? service.v6 : service.v4).first);
         return writer.finish(Rcode.NOERROR, true);
       }

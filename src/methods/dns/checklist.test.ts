@@ -17,6 +17,17 @@ const nsid = new TextEncoder().encode("lb1");
 const server = aServer(services, snapshots, { zones }, { nsid });
 const overTcp = aServer(services, snapshots, { zones }, { tcp: true, keepalive: 100 });
 const { tell, raw } = server;
+/** One that goes by the client subnet. */
+const steered = aServer(
+  [aService("shop", { dns: { nearest: true } }), aService("plain")],
+  [
+    aSnapshot("shop", [aBackend(0, "192.0.2.1", { tags: ["eu"] }), aBackend(1, "192.0.2.2")]),
+    aSnapshot("plain", [aBackend(0, "192.0.2.1")]),
+  ],
+  { clientSubnet: true, places: { eu: { networks: ["198.51.100.0/24"] } } },
+);
+/** Family, source, scope, address. */
+const subnetOf = (bytes: Buffer): number[] => [...bytes.subarray(bytes.lastIndexOf(Buffer.from([0, 8, 0])) + 4)];
 /** Records beside the services. */
 const zone = aServer([services[0]!], [snapshots[0]!], {
   zones: {
@@ -231,6 +242,31 @@ const cases: Record<string, () => void> = {
     bare[5] = 0;
     expect([rcode(bare), raw(bare).subarray(-28, -24)]).toEqual([0, Buffer.from([0, 10, 0, 24])]);
   },
+  "edns.ecs": () => {
+    const near = steered.raw(withOption(8, [0, 1, 24, 0, 198, 51, 100]));
+    expect([near[7], subnetOf(near)]).toEqual([1, [0, 1, 24, 24, 198, 51, 100]]);
+    const far = steered.raw(withOption(8, [0, 1, 24, 0, 203, 0, 113]));
+    expect([far[7], subnetOf(far)]).toEqual([2, [0, 1, 24, 5, 203, 0, 113]]);
+  },
+  "edns.ecs.zero": () => {
+    const subnet = [0, 1, 24, 0, 198, 51, 100];
+    for (const name of ["plain.example.com", "nobody.example.com"])
+      expect(subnetOf(steered.raw(withOption(8, subnet, { name })))).toEqual(subnet);
+    expect(subnetOf(steered.raw(withOption(8, subnet, { type: "MX" })))).toEqual(subnet);
+  },
+  "edns.ecs.form": () => {
+    for (const data of [
+      [0, 3, 24, 0, 1, 2, 3],
+      [0, 1, 24, 0, 1, 2],
+      [0, 1, 33, 0, 1, 2, 3, 4, 5],
+      [0, 1, 24, 8, 1, 2, 3],
+      [0, 1, 20, 0, 1, 2, 255],
+      [0, 1],
+    ])
+      expect(steered.raw(withOption(8, data))[3]! & 15).toBe(1);
+    expect(subnetOf(steered.raw(withOption(8, [0, 1, 0, 0])))).toEqual([0, 1, 0, 0]);
+  },
+  "edns.ecs.off": () => expect(tell(withOption(8, [0, 1, 24, 9]))!.additionals[0]).toMatchObject({ options: [] }),
   "any.minimal": () => expect(shop({ type: "ANY" }).answers.map((a) => a.type)).toEqual(["HINFO"]),
   "transfer.refused": () => {
     for (const type of ["AXFR", "IXFR"]) expect(overTcp.tell({ name: "example.com", type })!.rcode).toBe("REFUSED");

@@ -73,10 +73,17 @@ export const checklist: readonly Rule[] = [
     "where cookies are required: BADCOOKIE with a new one, TC without any",
   ),
   rule("edns.cookie.bare", "RFC 7873 5.4, RFC 9619 4", "no question is needed to get a cookie"),
+  rule(
+    "edns.ecs",
+    "RFC 7871 7.2.1",
+    "where it is listened to: family, source and address echoed, the scope that decided",
+  ),
+  rule("edns.ecs.zero", "RFC 7871 7.2.1, 7.4", "scope 0 for answers that are the same for all, and negative ones"),
+  rule("edns.ecs.form", "RFC 7871 7.1.2", "bad family, length, scope or stray bits are FORMERR; source 0 is not used"),
+  rule("edns.ecs.off", "RFC 7871 7.2.2", "where it is not listened to it is passed over, and not echoed"),
   rule("any.minimal", "RFC 8482 4.2", "ANY gets one HINFO"),
   rule("transfer.refused", "RFC 5936 2.2.1", "AXFR and IXFR are REFUSED, not met with silence"),
   rule("reply.source", "RFC 2181 4", "answers come from the address that was asked: wildcards are no listeners"),
-  absent("edns.ecs", "RFC 7871", "answers by client subnet", "not offered yet; the option is passed over"),
   absent(
     "dnssec",
     "RFC 4033 to 4035, 9824",

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { addressBytes, parsePrefix } from "../../geo/prefix.ts";
+import { parsePrefix } from "../../geo/prefix.ts";
 import { trieOf } from "../../geo/trie.ts";
 import { Cookies } from "../../protocols/dns/cookie.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
+import { readAddress } from "./client.ts";
 import type { DnsSettings } from "./options.ts";
 import { RateLimiter } from "./rate-limit.ts";
 
@@ -39,7 +40,7 @@ export class Guard {
   /** Judges a parsed query; puts the cookie of the answer into it when the client sent one. */
   decide(query: Query, client: string, transport: Transport): Decision {
     if (query.cookieLength === 0 && this.limiter === null && !this.requireCookie) return "answer";
-    const size = this.readAddress(client);
+    const size = readAddress(client, this.address);
     let known = false;
     if (query.cookieLength > 0) {
       const { bytes, cookieAt, cookieLength, cookie } = query;
@@ -55,32 +56,7 @@ export class Guard {
     if (!this.requireCookie) return "answer";
     return query.cookieLength > 0 ? "badcookie" : "tcp";
   }
-
-  /** The client's octets, 4 or 16. */
-  private readAddress(client: string): number {
-    const { address } = this;
-    let part = 0;
-    let place = 0;
-    for (let i = 0; i < client.length; i++) {
-      const code = client.charCodeAt(i);
-      if (code === COLON) {
-        const bytes = addressBytes(client.split("%")[0]!);
-        address.set(bytes);
-        return bytes.length;
-      }
-      if (code === DOT) {
-        address[place++] = part;
-        part = 0;
-      } else part = part * 10 + code - ZERO;
-    }
-    address[place] = part;
-    return 4;
-  }
 }
-
-const COLON = 58;
-const DOT = 46;
-const ZERO = 48;
 
 /**
  * The secret when none is configured, hex: the same for all workers and over reloads, different on every machine. The

@@ -14,6 +14,16 @@ export interface Current {
   balancers: { v4: Balancer; v6: Balancer };
 }
 
+/** Whose answers they are. */
+export interface AnswersOf {
+  name: string;
+  ttl: number;
+  network: { ipv4: number; ipv6: number };
+  /** Of the scheduler; null for one that is not of the product, which may hang on anything. */
+  needs: SchedulerDefinition["needs"] | null;
+  cells: ServiceCells;
+}
+
 const REQUESTS = counterIndex.requests;
 const nothing = new AddressSet([], 0, 0);
 
@@ -30,6 +40,10 @@ export class ServiceAnswers implements Orders {
   /** May orders be drawn ahead: do they hang on the scheduler's own turns alone? */
   private readonly ahead: boolean;
   readonly cells: ServiceCells;
+  /** How many bits of a client's address stand for it, where `needsKey`. */
+  readonly network: { ipv4: number; ipv6: number };
+  /** The answers for each place's clients; null: all get the same. */
+  byPlace: readonly ServiceAnswers[] | null = null;
   private readonly current: () => Current;
   private balancers: Current["balancers"] | null = null;
   private stale = true;
@@ -37,16 +51,10 @@ export class ServiceAnswers implements Orders {
   v6 = nothing;
   rule: CompiledDns["rule"] = "servfail";
 
-  /** `needs`: of the scheduler; null for one that is not of the product, which may hang on anything. */
-  constructor(
-    name: string,
-    ttl: number,
-    current: () => Current,
-    needs: SchedulerDefinition["needs"] | null,
-    cells: ServiceCells,
-  ) {
+  constructor({ name, ttl, network, needs, cells }: AnswersOf, current: () => Current) {
     this.name = name;
     this.ttl = ttl;
+    this.network = network;
     this.current = current;
     this.needsKey = needs === null || needs.key === true;
     this.ahead = !this.needsKey && needs?.load === undefined;
@@ -56,6 +64,7 @@ export class ServiceAnswers implements Orders {
   /** The service's snapshot is another one. */
   changed(): void {
     this.stale = true;
+    if (this.byPlace !== null) for (const answers of this.byPlace) answers.changed();
   }
 
   /** To be called before the rest is read. */

@@ -8,10 +8,11 @@ import { plainUdp, type Transport } from "../../protocols/dns/respond.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { Answerer } from "./answerer.ts";
-import { clientKeys } from "./client-key.ts";
+import { Client } from "./client.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import { type DnsOptions, options, settings } from "./options.ts";
+import { placesOf, placeTrie } from "./places.ts";
 import { Site } from "./site.ts";
 import { TALLY_NAME, tallies, tallyOf } from "./tally.ts";
 
@@ -151,13 +152,14 @@ export function aServer(
   more: object = {},
   transport: Partial<Transport> = {},
 ) {
+  const given = someSettings(more);
   const doors = fakeDoors(services, snapshots);
-  const live = createLive(services, 7, doors);
+  const live = createLive(services, 7, doors, placesOf(given.places));
   const answerer = new Answerer(
-    new Site([...live.values()], someSettings(more), 1),
-    clientKeys(7),
+    new Site([...live.values()], given, 1),
+    new Client(7, placeTrie(given.places), given.clientSubnet),
     tallyOf(doors.cells(TALLY_NAME)),
-    new Guard(someSettings(more), 7, doors.now),
+    new Guard(given, 7, doors.now),
   );
   const out = Buffer.alloc(65535);
   const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>

@@ -46,6 +46,12 @@ export class Query {
   /** The cookie that the answer carries, when `answerCookie`. */
   readonly cookie = new Uint8Array(WHOLE_COOKIE);
   answerCookie = false;
+  /** Data of the client subnet option, 0 octets for none (RFC 7871); `readSubnet` judges it. */
+  subnetAt = 0;
+  subnetLength = 0;
+  /** Does the answer carry it, and how many bits of the client's address decided the answer? */
+  answerSubnet = false;
+  scope = 0;
 
   /** The question's name, lower case. Allocates: not for the way most queries go. */
   name(): Uint8Array {
@@ -54,8 +60,23 @@ export class Query {
 
   reset(bytes: Uint8Array): void {
     this.bytes = bytes;
-    this.question = this.answerCookie = this.edns = this.dnssecOk = this.nsid = this.keepalive = false;
-    this.labels = this.cookieLength = this.version = this.udpSize = this.type = this.class = 0;
+    this.question =
+      this.answerCookie =
+      this.answerSubnet =
+      this.edns =
+      this.dnssecOk =
+      this.nsid =
+      this.keepalive =
+        false;
+    this.labels =
+      this.cookieLength =
+      this.subnetLength =
+      this.scope =
+      this.version =
+      this.udpSize =
+      this.type =
+      this.class =
+        0;
     this.nameEnd = HEADER;
   }
 }
@@ -164,7 +185,10 @@ function readOptions(query: Query, bytes: Uint8Array, at: number, end: number): 
     if (code === Option.NSID) query.nsid = true;
     else if (code === Option.KEEPALIVE) query.keepalive = true;
     // Client cookie of 8 octets, server cookie of 8..32 or absent (RFC 7873 4); other lengths are malformed.
-    else if (code === Option.COOKIE) {
+    else if (code === Option.ECS) {
+      query.subnetAt = at - size;
+      query.subnetLength = size;
+    } else if (code === Option.COOKIE) {
       if (size !== 8 && (size < 16 || size > 40)) return false;
       query.cookieAt = at - size;
       query.cookieLength = size;

@@ -22,6 +22,7 @@ function optLength(query: Query, transport: Transport): number {
   let size = OPT_SIZE;
   if (query.nsid && transport.nsid !== null) size += 4 + transport.nsid.length;
   if (query.keepalive && transport.tcp) size += 6;
+  if (query.answerSubnet) size += 4 + query.subnetLength;
   if (query.answerCookie) size += 4 + query.cookie.length;
   return size;
 }
@@ -95,6 +96,12 @@ function writeOpt(out: Uint8Array, at: number, query: Query, transport: Transpor
   }
   if (query.keepalive && transport.tcp) {
     end = writeOption(out, end, Option.KEEPALIVE, [transport.keepalive >> 8, transport.keepalive & 0xff]);
+  }
+  if (query.answerSubnet) {
+    // Family, source and address as they came; the scope is ours (RFC 7871 7.2.1).
+    const { bytes, subnetAt, subnetLength } = query;
+    end = writeOption(out, end, Option.ECS, bytes.subarray(subnetAt, subnetAt + subnetLength));
+    out[end - subnetLength + 3] = query.scope;
   }
   if (query.answerCookie) end = writeOption(out, end, Option.COOKIE, query.cookie);
   return end;

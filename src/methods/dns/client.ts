@@ -1,0 +1,101 @@
+import { hashBytes } from "../../core/hash.ts";
+import { addressBytes } from "../../geo/prefix.ts";
+import type { PrefixTrie } from "../../geo/trie.ts";
+import type { Query } from "../../protocols/dns/query.ts";
+import { readSubnet } from "../../protocols/dns/subnet.ts";
+import type { ServiceAnswers } from "./service-answers.ts";
+
+const COLON = 58;
+const DOT = 46;
+const ZERO = 48;
+
+/** Octets of an address as sockets give it (4 or 16) to `out`; returns how many. IPv4 makes nothing on the way. */
+export function readAddress(text: string, out: Uint8Array): number {
+  let part = 0;
+  let place = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === COLON) {
+      const bytes = addressBytes(text.split("%")[0]!);
+      out.set(bytes);
+      return bytes.length;
+    }
+    if (code === DOT) {
+      out[place++] = part;
+      part = 0;
+    } else part = part * 10 + code - ZERO;
+  }
+  out[place] = part;
+  return 4;
+}
+
+/**
+ * Who asks, for services whose answer hangs on it: the client subnet when the resolver tells it and it is listened to,
+ * else the resolver's own address. Knows which place that is in, and sets the scope of the answer (RFC 7871).
+ */
+export class Client {
+  private readonly seed: number;
+  private readonly places: PrefixTrie | null;
+  private readonly subnets: boolean;
+  private query!: Query;
+  private text = "";
+  private known = false;
+  private size = 4;
+  private readonly address = new Uint8Array(16);
+  private readonly masked = new Uint8Array(16);
+
+  /** `places`: place numbers by network; `subnets`: are client subnets listened to? */
+  constructor(seed: number, places: PrefixTrie | null, subnets: boolean) {
+    this.seed = seed;
+    this.places = places;
+    this.subnets = subnets;
+  }
+
+  /** The next query; false when its client subnet is malformed. */
+  begin(query: Query, text: string): boolean {
+    this.query = query;
+    this.text = text;
+    this.known = false;
+    if (!this.subnets || query.subnetLength === 0) return true;
+    const size = readSubnet(query, this.address);
+    if (size < 0) return false;
+    query.answerSubnet = true;
+    this.size = size;
+    this.known = size > 0;
+    return true;
+  }
+
+  /** The answers of a service to this client: those of its place when the service goes by places. */
+  answersOf(service: ServiceAnswers): ServiceAnswers {
+    if (service.byPlace === null || this.places === null) return service;
+    this.resolve();
+    const { value, scope } = this.places.find(this.address, 0, this.size);
+    this.widen(scope);
+    return value < 0 ? service : service.byPlace[value]!;
+  }
+
+  /** u32 that stands for the client's network; 0 for a service that does not go by it. */
+  keyFor(service: ServiceAnswers): number {
+    if (!service.needsKey) return 0;
+    this.resolve();
+    const bits = this.size === 4 ? service.network.ipv4 : service.network.ipv6;
+    this.widen(bits);
+    for (let i = 0; i < this.size; i++) {
+      const kept = Math.min(8, Math.max(0, bits - i * 8));
+      this.masked[i] = this.address[i]! & (0xff00 >> kept);
+    }
+    return hashBytes(this.size === 4 ? this.masked.subarray(0, 4) : this.masked, this.seed);
+  }
+
+  private resolve(): void {
+    if (this.known) return;
+    this.known = true;
+    this.size = readAddress(this.text, this.address);
+  }
+
+  /** An answer hangs on at least so many bits. Of a subnet that must not be used nothing is told (RFC 7871 7.1.2). */
+  private widen(bits: number): void {
+    const { query } = this;
+    if (query.answerSubnet && query.bytes[query.subnetAt + 2] !== 0) query.scope = Math.max(query.scope, bits);
+  }
+}

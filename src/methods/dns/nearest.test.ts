@@ -1,0 +1,60 @@
+import { describe, expect, test } from "bun:test";
+import { judgeTogether } from "./judge.ts";
+import { settings } from "./options.ts";
+import { aBackend, addressesOf, aServer, aService, aSnapshot, ask, someSettings } from "./testing.ts";
+
+const places = {
+  eu: { networks: ["198.51.100.0/24", "2001:db8:e::/48"], next: ["us"] },
+  us: { networks: ["203.0.113.0/24"], next: ["eu"] },
+};
+const service = aService("shop", { dns: { nearest: true, answers: 1 } });
+const all = [
+  aBackend(0, "192.0.2.10", { tags: ["eu"] }),
+  aBackend(1, "192.0.2.11", { tags: ["eu"], tier: 1 }),
+  aBackend(2, "192.0.2.20", { tags: ["us"] }),
+  aBackend(3, "192.0.2.99"),
+  aBackend(4, "2001:db8::10", { tags: ["eu"] }),
+];
+const down = (...ids: number[]) => all.map((b) => (ids.includes(b.id) ? { ...b, state: "down" as const } : b));
+
+describe("nearest", () => {
+  const server = aServer([service], [aSnapshot("shop", all)], {
+    places,
+    zones: { "example.com": { records: "w CNAME shop" } },
+  });
+  const given = (client: string, type = "A", name = "shop.example.com"): string[] => {
+    const seen = Array.from({ length: 12 }, () => addressesOf(server.raw(ask({ name, type }), client)).at(-1)!);
+    return [...new Set(seen)].sort();
+  };
+  const change = (generation: number, backends: typeof all) => server.change(aSnapshot("shop", backends, generation));
+
+  test("clients of a place get its backends, others all; each family by itself", () => {
+    expect(given("198.51.100.7")).toEqual(["192.0.2.10"]);
+    expect(given("203.0.113.7")).toEqual(["192.0.2.20"]);
+    expect(given("192.0.2.200")).toEqual(["192.0.2.10", "192.0.2.20", "192.0.2.99"]);
+    expect(given("2001:db8:e::1")).toEqual(["192.0.2.10"]);
+    expect(given("198.51.100.7", "AAAA")).toEqual(["2001:db8::10"]);
+    expect(given("198.51.100.7", "A", "w.example.com")).toEqual(["192.0.2.10"]);
+  });
+  test("failure goes upward: a higher tier of the place, the next place, at last all", () => {
+    change(2, down(0, 4));
+    expect(given("198.51.100.7")).toEqual(["192.0.2.11"]);
+    change(3, down(0, 1, 4));
+    expect(given("198.51.100.7")).toEqual(["192.0.2.20"]);
+    change(4, down(0, 1, 2, 4));
+    expect(given("198.51.100.7")).toEqual(["192.0.2.99"]);
+    change(5, all);
+    expect(given("198.51.100.7")).toEqual(["192.0.2.10"]);
+  });
+});
+
+test("places that cannot be, and a service that cannot go by them", () => {
+  const faults = (given: object) => settings.safeParse({ listen: ["127.0.0.1"], places: given }).error?.issues ?? [];
+  expect(faults({ a: { next: ["b"] } })[0]?.message).toContain("no place");
+  expect(faults({ a: { networks: ["10.0.0.0/8"] }, b: { networks: ["10.0.0.0/8"] } })[0]?.message).toContain(
+    '"a" already',
+  );
+  expect(faults({ a: { networks: ["10.0.0.1/8"] } })).toHaveLength(1);
+  expect(judgeTogether([service], someSettings())).toMatchObject([{ path: ["shop", "options", "nearest"] }]);
+  expect(judgeTogether([service], someSettings({ places }))).toMatchObject([{ severity: "warning" }]);
+});
