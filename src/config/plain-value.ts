@@ -1,10 +1,5 @@
 import type { Path } from "../core/problem.ts";
 
-/** What stands for a function in a configuration's plain form: the path it is found by in the bundle. */
-export interface FunctionMark {
-  $fn: string;
-}
-
 /** Most values that a configuration may hold, and how deep they may lie: stops what refers to itself. */
 const MAX_VALUES = 500_000;
 const MAX_DEPTH = 64;

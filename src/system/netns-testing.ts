@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { run, runSync } from "../runtime/child.ts";
+import { runSync } from "../runtime/child.ts";
 import { libc } from "../runtime/libc.ts";
 
 /**
@@ -174,7 +174,3 @@ export async function eventually(test: () => boolean | Promise<boolean>, ms = 50
   }
   return test();
 }
-
-/** `run` inside a namespace. */
-export const runIn = (netns: TestNetns, command: string[], timeout = 10_000) =>
-  run(netns.enter(...command), { timeout });

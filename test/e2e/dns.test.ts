@@ -99,3 +99,32 @@ skip("a dead backend is answered no more, and again once it is back; clients fol
     expect(Object.keys(errors).filter((why) => why !== "refused" && why !== "closed early")).toEqual([]);
   });
 });
+
+skip("an answer too large for the client's datagram: truncated, and whole over TCP; both families", async () => {
+  const many = Array.from({ length: 60 }, (_, i) => `192.0.2.${i + 1}`);
+  const text = `version: 1
+dns: { listen: [125.12.12.53:53] }
+services:
+  many:
+    method: dns
+    names: [many.example.com]
+    backends: [${many.join(", ")}, "2001:db8::1", "2001:db8::2"]
+`;
+  await withLab(
+    "dns",
+    async (lab) => {
+      await startSluice(lab, "director", text);
+      const cut = await ask(lab, "many.example.com", "+noedns", "+ignore");
+      expect(cut).toMatch(/flags:[^;]* tc[\s\S]*ANSWER: 0/);
+      const capture = await lab.capture("client", "port 53");
+      const whole = await ask(lab, "many.example.com", "+noedns", "+short");
+      expect(whole.trim().split("\n").sort()).toEqual([...many].sort());
+      const packets = await capture.stop();
+      expect(packets.some(({ ip }) => ip?.udp?.sourcePort === 53)).toBe(true);
+      expect(packets.some(({ ip }) => ip?.tcp?.sourcePort === 53)).toBe(true);
+      const six = await ask(lab, "many.example.com", "AAAA", "+short");
+      expect(six.trim().split("\n").sort()).toEqual(["2001:db8::1", "2001:db8::2"]);
+    },
+    { servers: false },
+  );
+});

@@ -36,7 +36,7 @@ const cases: Record<string, Case> = {
 /** All that a host's kernel holds of network state, as text. Counters, times and cached neighbours are left out. */
 async function hostState(lab: Lab, host: string): Promise<string> {
   const parts = [
-    "ip -d link show | grep -v -e 'state ' -e 'RX:' -e 'TX:'; ip -br link | cut -c 1-90",
+    "ip -d link show | grep -v -e 'state ' -e 'RX:' -e 'TX:' | sed 's/xdp id .*/xdp/'; ip -br link | cut -c 1-90",
     "ip -br address; ip rule; ip route show table all",
     // Entries that the kernel learns come and go by themselves; what somebody has set does not.
     "ip neigh show nud permanent; ip neigh show extern_learn; ip -d neigh show | grep -e managed || true",
@@ -160,3 +160,32 @@ test.skipIf(noXdp !== null)("a SIGTERM in the middle of a start leaves nothing e
     }
   });
 });
+
+for (const method of ["direct", "tunnel"] as const)
+  test.skipIf(noXdp !== null)(`realserver up of ${method} is idempotent; down undoes exactly that`, async () => {
+    const vip = ["--method", method, "--vip", "125.12.12.77"];
+    await withLab(
+      method,
+      async (lab) => {
+        const instance = ["--instance", recordInstance(lab, "real1-real", "real1")];
+        const real = (verb: string, ...more: string[]) =>
+          lab.exec("real1", [sluiceCommand, "realserver", verb, ...vip, ...more, ...instance]);
+        const before = await hostState(lab, "real1");
+        expect([(await real("status")).code, (await real("up", "--device", "eth0")).code]).toEqual([1, 0]);
+        const prepared = await hostState(lab, "real1");
+        expect(difference(before, prepared)).not.toEqual([]);
+        const again = await real("up", "--device", "eth0");
+        expect([again.code, difference(prepared, await hostState(lab, "real1"))]).toEqual([0, []]);
+        expect((await real("status")).code).toBe(0);
+        // What somebody breaks is named, with what mends it.
+        await lab.shell("real1", "sysctl -qw net.ipv4.conf.all.arp_ignore=0");
+        const broken = await real("status");
+        expect([broken.code, broken.stdout]).toEqual([1, expect.stringContaining("net.ipv4.conf.all.arp_ignore=1")]);
+        await lab.shell("real1", "sysctl -qw net.ipv4.conf.all.arp_ignore=1");
+        expect((await real("down")).code).toBe(0);
+        expect(difference(before, await hostState(lab, "real1"))).toEqual([]);
+        expect((await real("down")).code).toBe(0);
+      },
+      { servers: false, realServers: false },
+    );
+  });
