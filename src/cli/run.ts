@@ -32,7 +32,9 @@ const say = (text: string): void => void process.stderr.write(text);
 export function registerRun(program: Command): void {
   program
     .command("run")
-    .description("serve a configuration in the foreground; SIGHUP reloads, SIGTERM drains and ends")
+    .description(
+      "serve a configuration in the foreground; SIGHUP reloads, SIGUSR1 opens access logs anew, SIGTERM drains and ends",
+    )
     .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
     .option(...instanceOption)
     .option("--standby", "prepare everything, but leave the VIPs of the kernel methods to another director")
@@ -171,6 +173,7 @@ function onSignals(
   };
   process.on("SIGTERM", () => void stop());
   process.on("SIGINT", () => void stop());
+  process.on("SIGUSR1", () => assembled.supervisor.reopenLogs());
   process.on("SIGHUP", () => {
     const done = begun.then(() => reload(assembled, instance, file));
     void done.then(({ problems, text }) => problems.length > 0 && say(text));

@@ -13,7 +13,11 @@ export const counters = {
   bytesIn: { kind: "counter", help: "Bytes from clients." },
   bytesOut: { kind: "counter", help: "Bytes to clients." },
   drops: { kind: "counter", help: "Packets dropped, all reasons." },
-  failures: { kind: "counter", help: "Requests that a backend failed: no valid answer, or a status that counts as one." },
+  failures: {
+    kind: "counter",
+    help: "Requests that a backend failed: no valid answer, or a status that counts as one.",
+  },
+  unlogged: { kind: "counter", help: "Lines of the access log that were dropped: the disk could not follow." },
   queued: { kind: "gauge", help: "Requests that wait for a backend below its limit." },
 } as const satisfies Record<string, { kind: "counter" | "gauge"; help: string }>;
 

@@ -163,6 +163,8 @@ export interface WorkerSide {
 export interface Serving {
   /** The balancer of that service has been updated; drop what hangs on backends that are gone. */
   changed?(service: string): void;
+  /** Log files have been moved away: open them anew. */
+  reopen?(): void;
   /** Stops accepting; resolves when the last piece of work is done, at the latest after `deadlineMs`. */
   drain(deadlineMs: number): Promise<void>;
 }

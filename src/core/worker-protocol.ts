@@ -43,6 +43,8 @@ export type ToWorker =
   | { kind: "snapshot"; snapshot: Snapshot }
   /** Stop accepting (unless `keepListening`), finish what is under way, answer `drained`, exit. */
   | { kind: "drain"; deadlineMs: number }
+  /** Log files have been moved away: open them anew. */
+  | { kind: "reopen" }
   | { kind: "ping"; n: number };
 
 export type FromWorker =

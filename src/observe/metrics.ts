@@ -23,6 +23,7 @@ const metricWords: Record<CounterName, string> = {
   bytesOut: "sent_bytes_total",
   drops: "dropped_packets_total",
   failures: "failures_total",
+  unlogged: "unlogged_total",
   queued: "queued",
 };
 

@@ -7,24 +7,12 @@ import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
 import { toErrorReply } from "../protocols/http/reply.ts";
 import { Method, parseRequest } from "../protocols/http/request.ts";
 import { LINGER, type TcpSocket } from "../runtime/tcp.ts";
+import type { ServiceLog } from "./access.ts";
+import { Connection, Reading } from "./connection.ts";
 import type { Front } from "./front.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
-import { Timed } from "./wheel.ts";
-import { Wire } from "./wire.ts";
 
-/** What the next byte from the client is. */
-export const Reading = {
-  /** Part of a request's head. */
-  HEAD: 0,
-  /** Part of a request's body. */
-  BODY: 1,
-  /** Part of the request after the one that is being answered: kept. */
-  NEXT: 2,
-  /** Part of another protocol, after an upgrade. */
-  TUNNEL: 3,
-  /** Nothing: the connection is being closed, or is gone. */
-  NOTHING: 4,
-} as const;
+export { Reading } from "./connection.ts";
 
 /** Bytes that a client may send ahead (pipelining, or a body while a backend is being reached) before reading stops. */
 const AHEAD = 64 * 1024;
@@ -33,8 +21,7 @@ const AHEAD = 64 * 1024;
  * One client connection: reads requests one after the other, strictly in order (RFC 9112 9.3), and hands each to the
  * method's subclass. Everything about the request under way is a field here, so that a request costs no object.
  */
-export abstract class Client<S extends ServiceState = ServiceState> extends Timed {
-  readonly wire = new Wire();
+export abstract class Client<S extends ServiceState = ServiceState> extends Connection {
   protected reading: number = Reading.HEAD;
   /** Bytes received and not used yet: `input[at, …)`. */
   protected input: Buffer | null = null;
@@ -55,10 +42,14 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
   protected service: S | null = null;
   /** The peer has sent FIN. */
   protected ended = false;
-  private paused = false;
   /** A head has begun and is not whole: its time runs. */
   private partial = false;
   private requests = 0;
+  /** For the access log: when the request began, ms; what it was answered; bytes of that; why it failed. */
+  private began = 0;
+  protected status = 0;
+  protected outBytes = 0;
+  private reason: Code | "" = "";
   private progress = 0;
   /** The service that this connection is counted for. */
   private counted: S | null = null;
@@ -161,12 +152,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
       else this.refuse({ status: 408, code: "SLUICE_HTTP_REQUEST_TIMEOUT", why: "head not whole in time" });
     } else if (this.reading === Reading.BODY) {
       if (this.paused) wheel.set(this, limits.bodyTimeout);
-      else this.bodyLate();
+      else this.refuse({ status: 408, code: "SLUICE_HTTP_REQUEST_TIMEOUT", why: "body not whole in time" });
     }
-  }
-
-  protected bodyLate(): void {
-    this.refuse({ status: 408, code: "SLUICE_HTTP_REQUEST_TIMEOUT", why: "body not whole in time" });
   }
 
   // ---- requests ----------------------------------------------------------------------------------------------------
@@ -214,6 +201,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
     this.expect = head.expect;
     this.close = head.close || front.draining || this.requests >= limits.requests;
     this.answered = false;
+    this.status = this.outBytes = 0;
+    this.reason = "";
     if (head.chunked) {
       this.bodyLeft = -1;
       this.chunks = (this.chunks ?? new ChunkedReader()).reset(true);
@@ -231,6 +220,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
       return;
     }
     this.count(this.service, end - this.requestStart);
+    if (this.service.log !== null) this.began = front.now();
     if (this.bodyLeft > limits.body) {
       this.refuse(refusalOf(Refused.BODY_LARGE));
       return;
@@ -301,10 +291,15 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
   protected fail(status: number, code: Code, why: string): void {
     const service = this.service ?? this.front.site.fallback;
     service?.cells.add(-1, Cell.errors, 1);
+    this.reason = code;
+    const unread = this.answered; // its head was refused
+    if (unread) [this.began, this.outBytes] = [this.front.now(), 0];
     if (this.mayAnswer()) {
+      this.status = status;
       const reply = { status, date: dateLine(Date.now()), close: true, isHead: this.isHead };
       this.answer(toErrorReply(code, why, reply));
     }
+    if (unread && service?.log) this.record(service.log);
     this.hangUp();
   }
 
@@ -317,6 +312,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
   protected answer(reply: Buffer): void {
     this.wire.send(reply, 0, reply.length, false);
     this.service?.cells.add(-1, Cell.bytesOut, reply.length);
+    this.outBytes += reply.length;
     this.stalled();
   }
 
@@ -324,10 +320,24 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
   protected settle(): void {
     if (this.answered) return;
     this.answered = true;
+    if (this.service !== null && this.service.log !== null) this.record(this.service.log);
     // A refused head never became a request.
     if (this.reading !== Reading.HEAD) this.service?.cells.add(-1, Cell.active, -1);
     this.over();
     this.requestBytes = null;
+  }
+
+  private record(log: ServiceLog): void {
+    const { front, began, status, outBytes: bytes, reason } = this;
+    const took = front.now() - began;
+    const went = this.requestBytes === null ? { backend: "", attempts: 0 } : this.went();
+    const ended = { at: Date.now() - took, took, client: this.address, status, bytes, reason, ...went };
+    log.write(ended, this.requestBytes, this.requestStart, front.limits);
+  }
+
+  /** Where the request went, for the access log. */
+  protected went(): { backend: string; attempts: number } {
+    return { backend: "", attempts: 0 };
   }
 
   /** After a whole request and its whole response: closes, or goes on. */
@@ -354,18 +364,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Time
   }
 
   // ---- the connection ----------------------------------------------------------------------------------------------
-  protected pause(): void {
-    if (this.paused || this.wire.socket === null) return;
-    this.paused = true;
-    this.wire.socket.pause();
-  }
-
-  protected resume(): void {
-    if (!this.paused || this.wire.socket === null) return;
-    this.paused = false;
-    this.wire.socket.resume();
-  }
-
   /** Closes once all that waits has gone out. */
   hangUp(): void {
     this.settle();

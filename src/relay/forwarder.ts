@@ -66,6 +66,7 @@ export class Forwarder extends Seeker implements Asker {
   private answerOptions(): void {
     const close = this.close || this.unsent;
     this.close = close;
+    this.status = 200;
     const fields = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
     this.answer(toReply({ status: 200, date: dateLine(Date.now()), close, isHead: false, fields, body: "" }));
     this.next();
@@ -155,6 +156,7 @@ export class Forwarder extends Seeker implements Asker {
     if (this.offer === null || upgrade < 0) return false;
     if (!isWord(bytes, fields.value[upgrade]!, fields.valueEnd[upgrade]!, this.offer)) return false;
     this.responding = true;
+    this.status = 101;
     this.sendHead(bytes, false);
     this.sent();
     this.reading = Reading.TUNNEL;
@@ -172,6 +174,7 @@ export class Forwarder extends Seeker implements Asker {
       this.service!.answeredWith(this.backend, status);
       if (this.service!.retriesOn(status) && this.elsewhere()) return;
     }
+    this.status = status;
     this.framing = responseHead.framing;
     this.responding = true;
     // A client that still waits for 100 may or may not send its body now: what follows could be either.

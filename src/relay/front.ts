@@ -83,6 +83,10 @@ export class Front<S extends ServiceState = ServiceState> {
   get wheel(): Wheel {
     return this.shared.wheel;
   }
+  /** Monotonic ms. */
+  now(): number {
+    return this.shared.doors.now();
+  }
   get seed(): number {
     return this.shared.seed;
   }

@@ -1,3 +1,4 @@
+import { backendName } from "../core/backend.ts";
 import type { Outcome } from "../core/scheduler.ts";
 import { Reading } from "./client.ts";
 import { FULL, type Waiter } from "./gate.ts";
@@ -17,6 +18,8 @@ const SAFE_REST = 1000;
 export abstract class Seeker extends Tunneller implements Waiter {
   protected tried: ReadonlySet<number> = NONE_TRIED;
   protected attempts = 0;
+  /** The backend that was asked last; -1: none. */
+  private last = -1;
   protected connecting = false;
   protected idempotent = false;
   /** It was sent once more to the same backend, whose kept connection was stale. */
@@ -36,6 +39,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
   /** A new request looks for a backend. */
   protected enterGate(): void {
     this.tried = NONE_TRIED;
+    this.last = -1;
     this.attempts = 0;
     this.repeated = false;
     this.inGate = true;
@@ -92,7 +96,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
 
   protected use(backend: number): void {
     const { balancer, cells } = this.service!;
-    this.backend = backend;
+    this.backend = this.last = backend;
     if (this.attempts++ > 0) {
       cells.add(-1, Cell.retries, 1);
       cells.add(backend, Cell.retries, 1);
@@ -135,6 +139,11 @@ export abstract class Seeker extends Tunneller implements Waiter {
     if (this.tried === NONE_TRIED) this.tried = new Set();
     (this.tried as Set<number>).add(backend);
     return this.choose(false);
+  }
+
+  protected override went(): { backend: string; attempts: number } {
+    const backend = this.last < 0 ? undefined : this.service?.balancer.backend(this.last);
+    return { backend: backend ? backendName(backend) : "", attempts: this.attempts };
   }
 
   protected leaveGate(): void {

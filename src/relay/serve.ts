@@ -1,6 +1,8 @@
 import type { Serving, WorkerDoors } from "../core/method.ts";
 import { listenerName, type Service } from "../core/service.ts";
 import type { Assignment } from "../core/worker-protocol.ts";
+import { accessLogOf } from "../observe/access-log.ts";
+import { LogFiles } from "./access.ts";
 import type { Client } from "./client.ts";
 import { type ClientLimits, Front, type Shared } from "./front.ts";
 import type { ServiceState } from "./service-state.ts";
@@ -24,7 +26,9 @@ export function serveHttp<S extends ServiceState>(
   const wheel = new Wheel(() => doors.now());
   const { seed, connectionLimit } = assignment;
   const shared: Shared = { wheel, seed, doors, connectionLimit, connections: 0, addresses: new Map() };
+  const logs = new LogFiles(doors);
   const states = new Map(assignment.services.map((service) => [service.name, plan.state(service, doors, shared)]));
+  for (const state of states.values()) state.log = logs.open(state.name, accessLogOf(state.service));
   const sites = byListener(assignment.services, (service) => states.get(service.name)!);
   const fronts = assignment.sockets.flatMap((socket) => {
     const members = sites.get(listenerName(socket));
@@ -40,7 +44,9 @@ export function serveHttp<S extends ServiceState>(
     async drain(deadlineMs) {
       await Promise.all(fronts.map((front) => front.drain(deadlineMs)));
       wheel.stop();
+      await logs.end();
     },
+    reopen: () => logs.reopen(),
   };
 }
 

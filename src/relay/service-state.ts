@@ -2,6 +2,7 @@ import type { CounterName } from "../core/counters.ts";
 import { counterIndex } from "../core/counters.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../core/method.ts";
 import type { Service } from "../core/service.ts";
+import type { ServiceLog } from "./access.ts";
 
 /** Index of each count's cell, as plain numbers for the hot path. */
 export const Cell: Record<CounterName, number> = counterIndex;
@@ -12,6 +13,8 @@ export class ServiceState<O = unknown> {
   readonly balancer: Balancer;
   readonly cells: ServiceCells;
   readonly service: Service<O>;
+  /** Null: its requests are not logged. */
+  log: ServiceLog | null = null;
   constructor(service: Service<O>, doors: WorkerDoors) {
     this.service = service;
     this.name = service.name;

@@ -19,6 +19,7 @@ export abstract class Tunneller extends Client<Backends> {
 
   protected delivered(size: number): void {
     const { cells } = this.service!;
+    this.outBytes += size;
     cells.add(-1, Cell.bytesOut, size);
     cells.add(this.backend, Cell.bytesOut, size);
   }

@@ -3,7 +3,7 @@ import { ptr } from "./ffi.ts";
 import { errno, errnoText, libc } from "./libc.ts";
 
 /** The account that children run as: `nobody`. */
-const NOBODY = 65534;
+export const NOBODY = 65534;
 
 /**
  * Becomes `nobody` for good: user, group and groups change in every thread (glibc broadcasts them), which also

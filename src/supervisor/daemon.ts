@@ -36,7 +36,7 @@ export function assemble(instance: Instance, config: Config, options: { standby:
     standby: options.standby,
   });
   const workers = config.workers ?? navigator.hardwareConcurrency;
-  const supervisor = new Supervisor({ instance, catalog, events, doorsOf, workers, standby: options.standby });
+  const supervisor = new Supervisor({ instance, catalog, events, doorsOf, log, workers, standby: options.standby });
   return { supervisor, events, log, sweep: host.sweep };
 }
 

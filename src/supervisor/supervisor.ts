@@ -15,6 +15,7 @@ import { assignChecks, judged } from "./checking.ts";
 import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
+import { prepareLogFiles } from "./log-files.ts";
 import { adoptOrphans, writeWorkers } from "./orphans.ts";
 import { Watch } from "./watch.ts";
 import { WorkerSide } from "./worker-side.ts";
@@ -33,6 +34,7 @@ export interface SupervisorOptions {
   catalog: Catalog;
   events: EventLog;
   doorsOf(method: Method): Doors;
+  log: Doors["log"];
   standby: boolean;
   /** Worker processes. */
   workers: number;
@@ -148,6 +150,13 @@ export class Supervisor {
     return true;
   }
 
+  /** Access logs have been moved away: makes new files, and has all workers open them. */
+  reopenLogs(): void {
+    for (const { message } of prepareLogFiles(this.revision?.config.services ?? []))
+      this.#options.log("error", "access log cannot be opened", { why: message });
+    this.workers.reopenLogs();
+  }
+
   /** Takes the VIPs (`active`) or gives them up (`standby`). */
   async setRole(role: "active" | "standby"): Promise<void> {
     if (role === this.role) return;
@@ -226,6 +235,8 @@ export class Supervisor {
     const staged = this.book.stage(config, number);
     this.#staged = staged.entries;
     const entries = [...staged.entries.values()];
+    const unopened = prepareLogFiles(config.services);
+    if (unopened.length > 0) return unopened;
     const kernel = await this.kernel.prepare(entries, revision);
     if (Array.isArray(kernel)) return kernel;
     const workers = await this.workers.prepare(entries, revision, connectionLimit());

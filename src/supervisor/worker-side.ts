@@ -136,6 +136,10 @@ export class WorkerSide {
     await Promise.all(all.map((generation) => generation.drain(deadlineMs)));
   }
 
+  reopenLogs(): void {
+    for (const generation of [...this.#draining, this.#current]) generation?.tell({ kind: "reopen" });
+  }
+
   /** What the requests of a backend have come to, over all workers that ever were. */
   tally(service: string, backend: number): Tally {
     const { requests, active, failures } = this.memory.counts(service, backend, ["requests", "active", "failures"]);

@@ -68,7 +68,8 @@ async function handle(message: ToWorker): Promise<void> {
     const { service } = message.snapshot;
     balancers.get(service)?.update(message.snapshot);
     serving.get(service)?.changed?.(service);
-  } else if (message.kind === "drain") void drain(message.deadlineMs);
+  } else if (message.kind === "reopen") for (const served of new Set(serving.values())) served.reopen?.();
+  else if (message.kind === "drain") void drain(message.deadlineMs);
   else parent.send({ kind: "pong", n: message.n });
 }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { healthRules } from "../../checks/health-rules.ts";
 import { duration, size } from "../../core/schema-words.ts";
+import { accessLog } from "../../observe/access-log.ts";
 import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
 import { isNetwork } from "../../relay/trust.ts";
 
@@ -77,6 +78,7 @@ export const options = z.strictObject({
     .default([])
     .describe("Statuses of a backend that send an idempotent request without a body to another one."),
   health: z.strictObject(healthRules).prefault({}).describe("What is made of failures that requests meet."),
+  accessLog: accessLog.optional().describe("A line for each request that is over. None by default."),
   via: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/)

@@ -20,7 +20,7 @@ export const redirect = defineMethod<RedirectOptions, CompiledRedirect>({
     preparesRealServer: false,
     checks: "backend",
     needs: ["CAP_NET_BIND_SERVICE"],
-    counts: ["connections", "active", "requests", "errors", "bytesIn", "bytesOut"],
+    counts: ["connections", "active", "requests", "errors", "unlogged", "bytesIn", "bytesOut"],
     names: "optional",
     arrival: "listen",
     protocols: ["tcp"],

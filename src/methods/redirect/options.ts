@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { accessLog } from "../../observe/access-log.ts";
 import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
 
 /** What stands under `redirect:` of a service. Durations and sizes as words; parsed to ms and bytes. */
@@ -12,6 +13,7 @@ export const options = z.strictObject({
     .default("http")
     .describe("Scheme of the Location for backends without a url of their own."),
   timeouts: z.strictObject(clientTimeouts).prefault({}).describe("Time-outs."),
+  accessLog: accessLog.optional().describe("A line for each request that is over. None by default."),
   limits: z.strictObject(clientLimits).prefault({}).describe("Bounds of what is read."),
 });
 

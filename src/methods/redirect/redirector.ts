@@ -1,3 +1,4 @@
+import { backendName } from "../../core/backend.ts";
 import type { WorkerDoors } from "../../core/method.ts";
 import type { Service } from "../../core/service.ts";
 import { dateLine } from "../../protocols/http/date.ts";
@@ -57,6 +58,8 @@ export class Goals extends ServiceState<RedirectOptions> {
 /** A client connection whose requests are sent elsewhere. */
 export class Redirector extends Client<Goals> {
   private redirected = false;
+  /** The backend that the client was sent to; -1: none. */
+  private sentTo = -1;
 
   protected request(): void {
     const { head } = this.front;
@@ -64,6 +67,7 @@ export class Redirector extends Client<Goals> {
     const { form, pathStart, pathEnd } = head.target;
     const bytes = this.requestBytes!;
     this.redirected = false;
+    this.sentTo = -1;
     const id = service.balancer.pick(this.key, NONE_TRIED);
     const goal = id < 0 ? null : service.goal(id);
     if (goal === null) {
@@ -99,6 +103,9 @@ export class Redirector extends Client<Goals> {
     balancer.ended(id, "done");
     cells.add(id, Cell.requests, 1);
     cells.add(-1, Cell.bytesOut, at);
+    this.status = this.service!.options.status;
+    this.outBytes += at;
+    this.sentTo = id;
   }
 
   protected body(): void {
@@ -106,6 +113,11 @@ export class Redirector extends Client<Goals> {
     if (this.reading !== Reading.NEXT) return;
     this.next();
     this.nextRequests();
+  }
+
+  protected override went(): { backend: string; attempts: number } {
+    const backend = this.sentTo < 0 ? undefined : this.service?.balancer.backend(this.sentTo);
+    return { backend: backend ? (backend.url ?? backendName(backend)) : "", attempts: backend ? 1 : 0 };
   }
 
   protected bodyPart(): void {}
