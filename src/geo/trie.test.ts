@@ -29,6 +29,18 @@ describe("a trie", () => {
   });
 });
 
+test("grows: ten thousand networks keep their values", () => {
+  const trie = new PrefixTrie();
+  for (let i = 0; i < 10_000; i++) trie.set({ bytes: Uint8Array.of(10, i >> 8, i & 255, 0), length: 24 }, i);
+  for (let i = 0; i < 10_000; i += 7) expect(find(trie, `10.${i >> 8}.${i & 255}.9`)).toEqual([i, 24]);
+});
+
+test("covering a network takes what stood within it", () => {
+  const trie = trieOf(["10.0.0.0/8", "10.1.0.0/16"].map((text) => parsePrefix(text)!));
+  trie.cover(parsePrefix("10.0.0.0/8")!, 5);
+  expect(find(trie, "10.1.2.3")).toEqual([5, 8]);
+});
+
 const prefixes = fc.array(
   fc
     .tuple(

@@ -25,7 +25,21 @@ export class PrefixTrie {
   }
 
   /** Sets the value of a network; a later value of the same network wins. */
-  set({ bytes, length }: Prefix, value: number): void {
+  set(prefix: Prefix, value: number): void {
+    // First the node: making it may move the arrays.
+    const node = this.nodeOf(prefix);
+    this.values[node] = value + 1;
+  }
+
+  /** Sets the value of a network and of all within it that was set before. */
+  cover(prefix: Prefix, value: number): void {
+    const node = this.nodeOf(prefix);
+    this.values[node] = value + 1;
+    this.children[node * 2] = 0;
+    this.children[node * 2 + 1] = 0;
+  }
+
+  private nodeOf({ bytes, length }: Prefix): number {
     let node = bytes.length === 4 ? 0 : 1;
     for (let bit = 0; bit < length; bit++) {
       const side = node * 2 + ((bytes[bit >> 3]! >> (7 - (bit & 7))) & 1);
@@ -36,7 +50,7 @@ export class PrefixTrie {
       }
       node = next;
     }
-    this.values[node] = value + 1;
+    return node;
   }
 
   /**
@@ -62,37 +76,43 @@ export class PrefixTrie {
   }
 
   /**
-   * Leaves out what decides nothing: networks that have the value of the one around them, and branches without values
-   * of their own. Look-ups give the same values with shorter scopes.
+   * Leaves out what decides nothing: networks that have the value of what is around them. Look-ups give the same
+   * values with shorter scopes.
    */
   compact(): PrefixTrie {
     const made = new PrefixTrie();
-    for (const root of [0, 1]) this.copy(root, 0, made, root);
+    for (const root of [0, 1]) {
+      const value = this.copy(root, 0, made, root);
+      if (value >= 0) made.values[root] = value;
+    }
     return made;
   }
 
-  /** Copies what lies below `node` to `target`; `value` is what holds there. Depth is bounded by 128. */
-  private copy(node: number, value: number, made: PrefixTrie, target: number): void {
+  /**
+   * Copies what lies below `node`, where `value` holds, to `target` and gives -1; nothing, and the value, when it is one
+   * value all over. Depth is bounded by 128.
+   */
+  private copy(node: number, value: number, made: PrefixTrie, target: number): number {
     const own = this.values[node]! === 0 ? value : this.values[node]!;
-    if (own !== value) made.values[target] = own;
-    for (const bit of [0, 1]) {
+    const { count } = made;
+    const sides = [0, 1].map((bit) => {
       const child = this.children[node * 2 + bit]!;
-      if (child === 0 || !this.differs(child, own)) continue;
+      if (child === 0) return { next: 0, value: own };
       const next = made.add();
-      made.children[target * 2 + bit] = next;
-      this.copy(child, own, made, next);
+      return { next, value: this.copy(child, own, made, next) };
+    }) as [Side, Side];
+    if (sides[0].value >= 0 && sides[0].value === sides[1].value) {
+      // Nothing below was kept: give the nodes back.
+      made.count = count;
+      return sides[0].value;
     }
-  }
-
-  /** Is there any other value than `value` at or below a node? */
-  private differs(node: number, value: number): boolean {
-    if (this.values[node] !== 0 && this.values[node] !== value) return true;
-    const inside = this.values[node] === 0 ? value : this.values[node]!;
-    for (const bit of [0, 1]) {
-      const child = this.children[node * 2 + bit]!;
-      if (child !== 0 && this.differs(child, inside)) return true;
+    made.values[target] = own;
+    for (const [bit, side] of sides.entries()) {
+      if (side.value === own) continue;
+      made.children[target * 2 + bit] = side.next;
+      if (side.value > 0) made.values[side.next] = side.value;
     }
-    return false;
+    return -1;
   }
 
   private add(): number {
@@ -104,8 +124,17 @@ export class PrefixTrie {
       children.set(this.children);
       this.children = children;
     }
+    // The place may have been used and given back.
+    this.children.fill(0, this.count * 2, this.count * 2 + 2);
+    this.values[this.count] = 0;
     return this.count++;
   }
+}
+
+/** Half of what lies below a node: its node, and its value + 1 when it has one all over, else -1. */
+interface Side {
+  next: number;
+  value: number;
 }
 
 /** A trie over prefixes whose value is their place in the list. */

@@ -5,7 +5,7 @@ import { formatDuration, parseDuration } from "../../core/words.ts";
 import { parsePrefix } from "../../geo/prefix.ts";
 import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
 import { MAX_TTL, SAFE_SIZE } from "../../protocols/dns/numbers.ts";
-import { places } from "./places.ts";
+import { geo, places } from "./places.ts";
 import { zones } from "./zone-settings.ts";
 
 /**
@@ -159,6 +159,7 @@ export const settings = z.strictObject({
   nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
   tcp: tcp.prefault({}).describe("Limits of TCP connections."),
   places: places.prefault({}),
+  geo: geo.optional(),
   clientSubnet: z
     .boolean()
     .default(false)

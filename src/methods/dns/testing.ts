@@ -157,7 +157,7 @@ export function aServer(
   const live = createLive(services, 7, doors, placesOf(given.places));
   const answerer = new Answerer(
     new Site([...live.values()], given, 1),
-    new Client(7, placeTrie(given.places), given.clientSubnet),
+    new Client(7, placeTrie(given.places, given.geo), given.clientSubnet),
     tallyOf(doors.cells(TALLY_NAME)),
     new Guard(given, 7, doors.now),
   );

@@ -20,7 +20,7 @@ export const workerSide: WorkerSide = {
     const services = assignment.services as Service<DnsOptions>[];
     const live = createLive(services, assignment.seed, doors, placesOf(settings.places));
     const site = new Site([...live.values()], settings, assignment.revision);
-    const client = new Client(assignment.seed, placeTrie(settings.places), settings.clientSubnet);
+    const client = new Client(assignment.seed, placeTrie(settings.places, settings.geo), settings.clientSubnet);
     const guard = new Guard(settings, assignment.seed, doors.now);
     const answerer = new Answerer(site, client, tallyOf(doors.cells(TALLY_NAME)), guard);
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);

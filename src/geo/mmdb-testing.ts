@@ -1,0 +1,74 @@
+import { parsePrefix } from "./prefix.ts";
+
+/** For tests: writes databases as the format describes them (maxmind.github.io/MaxMind-DB, 2.0). */
+
+type Value = string | number | { [key: string]: Value };
+
+function control(type: number, size: number): number[] {
+  const kind = [type << 5];
+  if (size >= 29 + 256) throw new Error("a test needs no longer values");
+  kind[0]! |= size < 29 ? size : 29;
+  return size < 29 ? kind : [...kind, size - 29];
+}
+
+function encode(value: Value): number[] {
+  if (typeof value === "string") {
+    const octets = [...new TextEncoder().encode(value)];
+    return [...control(2, octets.length), ...octets];
+  }
+  if (typeof value === "number")
+    return [...control(6, 4), value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255];
+  const entries = Object.entries(value);
+  return [...control(7, entries.length), ...entries.flatMap(([key, inner]) => [...encode(key), ...encode(inner)])];
+}
+
+export interface Network {
+  prefix: string;
+  record: Value;
+}
+
+/** An IPv6 database of these networks; IPv4 ones lie in its first 96 zero bits, as MaxMind's do. */
+export function makeMmdb(networks: readonly Network[], recordSize: 24 | 28 | 32): Buffer {
+  const nodes: [number, number][] = [[0, 0]];
+  const data: number[] = [];
+  // 0: nothing; above 0: a node; below 0: data at -1 - value.
+  for (const { prefix, record } of networks) {
+    const { bytes, length } = parsePrefix(prefix)!;
+    const offset = data.length;
+    data.push(...encode(record));
+    const path = [...(bytes.length === 4 ? Array(96).fill(0) : []), ...bits(bytes, length)];
+    let node = 0;
+    for (const [i, bit] of path.entries()) {
+      if (i === path.length - 1) nodes[node]![bit as 0 | 1] = -1 - offset;
+      else {
+        if (nodes[node]![bit as 0 | 1] <= 0) nodes[node]![bit as 0 | 1] = nodes.push([0, 0]) - 1;
+        node = nodes[node]![bit as 0 | 1];
+      }
+    }
+  }
+  const count = nodes.length;
+  const pointer = (value: number): number => (value > 0 ? value : value === 0 ? count : count + 16 + (-1 - value));
+  const tree = nodes.flatMap(([left, right]) => nodeOctets(pointer(left), pointer(right), recordSize));
+  const metadata = encode({
+    binary_format_major_version: 2,
+    binary_format_minor_version: 0,
+    build_epoch: 86_400,
+    database_type: "Sluice-Test",
+    ip_version: 6,
+    node_count: count,
+    record_size: recordSize,
+  });
+  const marker = [0xab, 0xcd, 0xef, ...new TextEncoder().encode("MaxMind.com")];
+  return Buffer.from([...tree, ...Array(16).fill(0), ...data, ...marker, ...metadata]);
+}
+
+const bits = (bytes: Uint8Array, length: number): number[] =>
+  Array.from({ length }, (_, i) => (bytes[i >> 3]! >> (7 - (i & 7))) & 1);
+
+function nodeOctets(left: number, right: number, size: 24 | 28 | 32): number[] {
+  const octets = (value: number, count: number): number[] =>
+    Array.from({ length: count }, (_, i) => (value >>> (8 * (count - 1 - i))) & 255);
+  if (size === 28)
+    return [...octets(left & 0xffffff, 3), ((left >>> 20) & 0xf0) | (right >>> 24), ...octets(right & 0xffffff, 3)];
+  return [...octets(left, size / 8), ...octets(right, size / 8)];
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from "bun:test";
+import { type Area, GeoDatabase } from "./mmdb.ts";
+import { makeMmdb, type Network } from "./mmdb-testing.ts";
+import { addressBytes } from "./prefix.ts";
+import { PrefixTrie } from "./trie.ts";
+
+const countries = ["DE", "US", "JP"];
+const numberOf = ({ country, continent }: Area): number =>
+  continent === "SA" ? 9 : country === null ? -1 : countries.indexOf(country);
+const find = (trie: PrefixTrie, address: string): number => {
+  const bytes = addressBytes(address);
+  return trie.find(bytes, 0, bytes.length).value;
+};
+
+describe("a MaxMind database", () => {
+  const networks: Network[] = [
+    { prefix: "198.51.100.0/24", record: { country: { iso_code: "DE" }, continent: { code: "EU" } } },
+    { prefix: "203.0.113.0/25", record: { country: { iso_code: "US" } } },
+    { prefix: "203.0.113.128/25", record: { country_code: "JP" } },
+    { prefix: "192.0.2.0/24", record: { continent: { code: "SA" } } },
+    { prefix: "10.0.0.0/8", record: { other: "thing" } },
+    { prefix: "2001:db8::/32", record: { country: { iso_code: "JP" } } },
+  ];
+  for (const recordSize of [24, 28, 32] as const)
+    test(`records of ${recordSize} bits, both families, nested and flat words`, () => {
+      const database = new GeoDatabase(makeMmdb(networks, recordSize));
+      expect(database.title).toBe("Sluice-Test, built 1970-01-02");
+      const trie = new PrefixTrie();
+      database.fill(trie, numberOf);
+      for (const made of [trie, trie.compact()]) {
+        expect(
+          ["198.51.100.7", "203.0.113.1", "203.0.113.200", "192.0.2.1", "10.1.1.1", "11.0.0.1"].map((a) =>
+            find(made, a),
+          ),
+        ).toEqual([0, 1, 2, 9, -1, -1]);
+        expect(["2001:db8::1", "2001:db9::1", "::c633:6407"].map((a) => find(made, a))).toEqual([2, -1, -1]);
+      }
+    });
+  test("what is no database, or a damaged one, throws and ends", () => {
+    expect(() => new GeoDatabase(Buffer.from("not a database"))).toThrow();
+    const whole = makeMmdb(networks, 24);
+    let ends = 0;
+    for (let at = 0; at < whole.length; at += 3) {
+      const bytes = Buffer.from(whole);
+      bytes[at]! ^= 0x55;
+      try {
+        new GeoDatabase(bytes).fill(new PrefixTrie(), numberOf);
+      } catch {
+        // It said so.
+      }
+      ends++;
+    }
+    expect(ends).toBeGreaterThan(100);
+  });
+});
