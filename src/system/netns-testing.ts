@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
 import { runSync } from "../runtime/child.ts";
 import { libc } from "../runtime/libc.ts";
 
@@ -49,8 +49,17 @@ function addNetns(name: string): void {
   if (added.code !== 0) throw new Error(added.stderr);
 }
 
+/** Namespaces whose test was killed: nobody else takes them away. */
+function sweepDead(): void {
+  for (const name of existsSync("/run/netns") ? readdirSync("/run/netns") : []) {
+    const pid = /^slt-(\d+)-/.exec(name)?.[1];
+    if (pid && !existsSync(`/proc/${pid}`)) runSync(["ip", "netns", "del", name]);
+  }
+}
+
 function leaveHost(): void {
   if (host >= 0) return;
+  sweepDead();
   addNetns(HOME);
   host = openSync("/proc/thread-self/ns/net", "r");
   enterPath(`/run/netns/${HOME}`);
