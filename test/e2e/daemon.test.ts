@@ -1,6 +1,6 @@
 /** The daemon itself, on loopback: revisions, workers that die, a supervisor that dies, drain. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { instancePaths } from "../../src/system/instance.ts";
 import { freePort, sluice, startBackend, startDaemon, type TestDaemon, uniqueName } from "../lib/daemon.ts";
 
@@ -228,4 +228,24 @@ test("a start that is refused leaves no trace of its instance", async () => {
   await daemon.write({ version: 1 });
   expect(sluice("run", "-c", daemon.file, "--instance", instance).code).toBe(1);
   expect(existsSync(instancePaths(instance).runDir)).toBe(false);
+});
+
+test.skipIf(process.getuid?.() !== 0)("what parses strangers' bytes is nobody, and can do nothing more", async () => {
+  const daemon = await serve(proxyOn(freePort()));
+  const children = Bun.spawnSync(["pgrep", "-P", String(daemon.pid)])
+    .stdout.toString()
+    .trim()
+    .split("\n");
+  // Two workers and a checker.
+  expect(children.length).toBe(3);
+  for (const pid of children) {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1]?.split(/\s+/);
+    expect([field("Uid"), field("Gid"), field("NoNewPrivs")]).toEqual([
+      Array(4).fill("65534"),
+      Array(4).fill("65534"),
+      ["1"],
+    ]);
+    for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"]) expect(field(set)).toEqual(["0000000000000000"]);
+  }
 });
