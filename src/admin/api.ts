@@ -1,5 +1,5 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
-import type { Problem } from "../core/problem.ts";
+import type { Problem, Result } from "../core/problem.ts";
 import type { EventLog } from "../observe/events.ts";
 import { metricsText } from "../observe/metrics.ts";
 import type { StatusModel } from "../observe/status.ts";
@@ -13,6 +13,8 @@ export interface Daemon {
   setRole(role: "active" | "standby"): Promise<void>;
   /** The running configuration, without its secret. */
   config(): unknown;
+  /** Why a method gives the answer it gives; null when the method has nothing to explain. */
+  explain(method: string, question: Record<string, string>): Promise<Result<string[]> | null>;
   /** Leaves everything running for the next daemon and ends. */
   handOver(): void;
 }
@@ -57,6 +59,11 @@ export function createApi(daemon: Daemon): OpenAPIHono {
   api.post("/v1/handover", (c) => {
     daemon.handOver();
     return c.json({ ok: true });
+  });
+  api.get("/v1/explain/:method", async (c) => {
+    const explained = await daemon.explain(c.req.param("method"), c.req.query());
+    if (explained === null) return c.json({ message: "there is nothing to explain of this method" }, 404);
+    return explained.ok ? c.json({ lines: explained.value }) : c.json({ message: explained.problems[0]!.message }, 400);
   });
   api.get("/healthz", (c) => c.text("ok\n"));
   return api;

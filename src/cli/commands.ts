@@ -6,6 +6,7 @@ import { registerDiff } from "./diff.ts";
 import { registerDoctor } from "./doctor.ts";
 import { registerDown } from "./down.ts";
 import { registerEvents } from "./events.ts";
+import { registerExplain } from "./explain.ts";
 import { registerLab } from "./lab.ts";
 import { registerMetrics } from "./metrics.ts";
 import { registerRealServer } from "./realserver.ts";
@@ -23,6 +24,7 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerStatus,
   registerMetrics,
   registerEvents,
+  registerExplain,
   registerSet,
   registerRole,
   registerCheck,

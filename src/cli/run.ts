@@ -15,6 +15,7 @@ import { lookUp } from "../supervisor/status.ts";
 import { type Instance, instanceHeld, instancePaths, removeInstance, takeInstance } from "../system/instance.ts";
 import { configFile, EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
+import { explainRunning } from "./explain.ts";
 
 interface RunOptions {
   config?: string;
@@ -131,6 +132,7 @@ function serveApi(instance: Instance, assembled: Assembled, file: string): ApiSe
     reload: () => reload(assembled, instance, file),
     command: (service, backend, wish) => supervisor.command(service, backend, wish),
     setRole: (role) => supervisor.setRole(role),
+    explain: (method, question) => explainRunning(supervisor, method, question),
     config: () => ({ ...supervisor.revision?.config, secret: undefined }),
     handOver: () => void supervisor.handOver().then(() => process.exit(0)),
   });

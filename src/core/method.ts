@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { Code } from "./codes.ts";
 import type { CounterName, Counts } from "./counters.ts";
 import type { HostChange } from "./host-change.ts";
-import type { Problem } from "./problem.ts";
+import type { Problem, Result } from "./problem.ts";
 import type { Face, Scheduler, SchedulerDefinition, SchedulerEnv } from "./scheduler.ts";
 import type { MethodName, Protocol, Revision, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -59,10 +59,24 @@ export interface Method<O = unknown, C = unknown> {
   compile(service: Service<O>, snapshot: Snapshot, revision: Pick<Revision, "number" | "seed">): C;
   /** What applying these would change on the host, besides sockets. Pure given the host's facts. */
   changes?(compiled: readonly C[], host: HostFacts): HostChange[];
+  /** Why a question (`{ name, type, from }` …) gets the answer it gets, from the state at hand. Loaded lazily. */
+  explain?(): Promise<Explain>;
   /** Loaded lazily: no other process than its own needs it. `runs: "kernel"` has `control`, `runs: "worker"` has `worker`. */
   control?(doors: Doors): Promise<Applier<C>>;
   worker?(): Promise<WorkerSide>;
 }
+
+/** What is known when something is explained: one method's services, their snapshots, the method's settings. */
+export interface Explained {
+  services: readonly Service[];
+  snapshots: readonly Snapshot[];
+  settings: unknown;
+  /** Of the running revision; any number where nothing runs. */
+  seed: number;
+}
+
+/** Sentences in the order of the decision, the last one the outcome; a problem when the question itself is wrong. */
+export type Explain = (state: Explained, question: Readonly<Record<string, string>>) => Result<string[]>;
 
 /** What `changes` may know of the host. */
 export interface HostFacts {

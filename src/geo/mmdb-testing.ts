@@ -7,7 +7,7 @@ type Value = string | number | { [key: string]: Value };
 function control(type: number, size: number): number[] {
   const kind = [type << 5];
   if (size >= 29 + 256) throw new Error("a test needs no longer values");
-  kind[0]! |= size < 29 ? size : 29;
+  kind[0]! |= Math.min(size, 29);
   return size < 29 ? kind : [...kind, size - 29];
 }
 

@@ -56,7 +56,8 @@ export class Chain {
     return writer.finish(Rcode.NOERROR, true);
   }
 
-  private find(name: Uint8Array, type: number): Found {
+  /** Where a name leads for a question of a type. */
+  find(name: Uint8Array, type: number): Found {
     const exact = this.site.at(name);
     if (exact !== undefined) {
       if (exact.cut === null || (exact.cut === exact && type === Type.DS)) return { kind: "node", node: exact };

@@ -40,6 +40,7 @@ export const dns = defineMethod<DnsOptions, CompiledDns>({
   judge,
   judgeTogether,
   compile,
+  explain: async () => (await import("./explain.ts")).explain,
   worker: async () => (await import("./worker.ts")).workerSide,
 });
 export default dns;

@@ -1,6 +1,7 @@
 import type { Balancer, WorkerDoors } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import type { Service } from "../../core/service.ts";
+import type { Snapshot } from "../../core/snapshot.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { compile } from "./compile.ts";
 import { type DnsOptions, shortestTtl } from "./options.ts";
@@ -76,14 +77,21 @@ export class LiveService implements SiteService {
 
   /** Those of a place; while it has nobody eligible those of the next one, in its order; at last all. */
   private nearest(place: Place): Current {
-    for (const name of place.order) {
-      const snapshot = placeSnapshot(this.balancer.snapshot, name);
-      if (snapshot.eligible.length === 0) continue;
-      const pool = this.placePools.get(name) ?? new Pool(this.maker(), null);
-      this.placePools.set(name, pool);
-      return { compiled: compile(this.service, snapshot), balancers: pool.follow(snapshot) };
+    const { place: name, snapshot } = this.snapshotAt(this.shared.places.indexOf(place));
+    if (name === null) return this.current();
+    const pool = this.placePools.get(name) ?? new Pool(this.maker(), null);
+    this.placePools.set(name, pool);
+    return { compiled: compile(this.service, snapshot), balancers: pool.follow(snapshot) };
+  }
+
+  /** The backends that clients of a place (by number; -1: of none) are answered with, and whose they are; null: all. */
+  snapshotAt(place: number): { place: string | null; snapshot: Snapshot } {
+    const { snapshot } = this.balancer;
+    for (const name of this.shared.places[place]?.order ?? []) {
+      const part = placeSnapshot(snapshot, name);
+      if (part.eligible.length > 0) return { place: name, snapshot: part };
     }
-    return this.current();
+    return { place: null, snapshot };
   }
 }
 

@@ -1,0 +1,67 @@
+import { expect, test } from "bun:test";
+import { explain } from "./explain.ts";
+import { aBackend, aService, aSnapshot, someSettings } from "./testing.ts";
+
+const shop = aService("shop", { dns: { nearest: true, ttl: { min: "2s", max: "1m" } } });
+const star = aService("star", { names: ["*.wild.example.com"], dns: { empty: "servfail" } });
+const settings = someSettings({
+  zones: { "example.com": { records: ["www CNAME shop", "old DNAME new", "sub NS ns.far.net.", "mail A 192.0.2.25"] } },
+  places: { east: { networks: ["198.51.100.0/24"], next: ["west"] }, west: { networks: ["203.0.113.0/24"] } },
+});
+const backends = [
+  aBackend(0, "192.0.2.10", { tags: ["east"], state: "down" }),
+  aBackend(1, "192.0.2.20", { tags: ["west"], weight: 2 }),
+  aBackend(2, "192.0.2.21", { tags: ["west"], tier: 1 }),
+  aBackend(3, "192.0.2.30", { state: "draining" }),
+  aBackend(4, "2001:db8::1"),
+];
+const snapshots = [
+  { ...aSnapshot("shop", backends), outlook: { soonest: 6000, steady: true } },
+  aSnapshot("star", [aBackend(0, "192.0.2.1", { state: "down" })]),
+];
+const told = (question: Record<string, string>): string[] => {
+  const said = explain({ services: [shop, star], snapshots, settings, seed: 1 }, question);
+  if (!said.ok) return said.problems.map((p) => p.message);
+  return said.value.map((line) => line.trim());
+};
+
+test("an alias, a place that has nobody, each backend, the time to live", () => {
+  expect(told({ name: "www.example.com", from: "198.51.100.7" })).toEqual([
+    "www.example.com A for 198.51.100.7",
+    "www.example.com is an alias of shop.example.com, for 3600 s.",
+    'shop.example.com is answered by the service "shop".',
+    '198.51.100.7 is in "east" (by its first 24 bits); order: east, west.',
+    'Backends of the place "west" are answered.',
+    "192.0.2.10 down: of another place",
+    "192.0.2.20 up, weight 2: answered",
+    "192.0.2.21 up: tier 1, while a lower one has somebody",
+    "192.0.2.30 draining: of another place",
+    "2001:db8::1 up: of another place",
+    "1 of 1 address, in the order of weighted-round-robin.",
+    "To be kept for 6 s: checks could change it in 6 s at the soonest.",
+  ]);
+});
+
+test("a network, no place, the other kind of address", () => {
+  const lines = told({ name: "shop.example.com", type: "AAAA", from: "10.0.0.0/8" });
+  expect(lines[2]).toContain("10.0.0.0/8 is in no place");
+  expect(lines).toContain("2001:db8::1 up, weight 1: answered");
+  expect(lines).toContain("192.0.2.20 up: of the other kind of address");
+});
+
+test.each([
+  ["x.wild.example.com", "SERVFAIL: nobody is eligible"],
+  ["mail.example.com", "has 1 A of its zone"],
+  ["wild.example.com", "exists, without A: NODATA"],
+  ["nobody.example.com", "NXDOMAIN"],
+  ["a.sub.example.com", "a referral to ns.far.net"],
+  ["a.old.example.com", "a.new.example.com does not exist"],
+  ["example.org", "REFUSED"],
+])("%s: %s", (name, end) => expect(told({ name }).at(-1)).toContain(end));
+
+test("a wildcard is named, wrong questions are refused", () => {
+  expect(told({ name: "x.wild.example.com" })[1]).toContain("by the wildcard right below wild.example.com");
+  expect(told({ name: "a..b" })[0]).toContain("not a domain name");
+  expect(told({ name: "example.com", type: "NOPE" })[0]).toContain("not a type");
+  expect(told({ name: "example.com", from: "here" })[0]).toContain("not an address");
+});

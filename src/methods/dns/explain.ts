@@ -1,0 +1,233 @@
+import { parseAddress } from "../../core/address.ts";
+import { type Backend, backendName } from "../../core/backend.ts";
+import type { Explained, ServiceCells, WorkerDoors } from "../../core/method.ts";
+import { configProblem, ok, type Result, refuse } from "../../core/problem.ts";
+import type { Service } from "../../core/service.ts";
+import type { Snapshot } from "../../core/snapshot.ts";
+import { addressBytes, parsePrefix, prefixText } from "../../geo/prefix.ts";
+import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
+import { Type } from "../../protocols/dns/numbers.ts";
+import { typeName, typeNumber } from "../../protocols/dns/record-types.ts";
+import { createBalancer } from "../../schedulers/follow.ts";
+import { schedulers } from "../../schedulers/list.ts";
+import { Chain } from "./chain.ts";
+import { compile } from "./compile.ts";
+import { createLive, type LiveService } from "./live-service.ts";
+import type { Node } from "./node.ts";
+import type { DnsOptions, DnsSettings } from "./options.ts";
+import { placesOf, placeTrie } from "./places.ts";
+import { Site } from "./site.ts";
+import { type Rrset, targetOf } from "./static-zone.ts";
+
+const silent: ServiceCells = { add() {}, activeEverywhere: () => 0 };
+
+interface Asker {
+  bytes: Uint8Array;
+  text: string;
+}
+
+/** Says why a question gets its answer: the way to the records, the place, each backend's part, the time to live. */
+export function explain(state: Explained, question: Readonly<Record<string, string>>): Result<string[]> {
+  const { name = "", type: typeWord = "A", from } = question;
+  const wire = nameToWire(name);
+  const type = typeNumber(typeWord);
+  const client = from === undefined ? null : askerOf(from);
+  if (wire === null) return wrong("name", `${JSON.stringify(name)} is not a domain name.`);
+  if (type === null) return wrong("type", `${JSON.stringify(typeWord)} is not a type of record.`);
+  if (from !== undefined && client === null)
+    return wrong("from", `${JSON.stringify(from)} is not an address or a network.`);
+  return ok(new Explanation(state, type, client).of(wire));
+}
+
+const wrong = (key: string, message: string): Result<never> =>
+  refuse(configProblem("SLUICE_CONFIG_VALUE", [key], message));
+
+function askerOf(text: string): Asker | null {
+  const address = parseAddress(text);
+  const prefix = parsePrefix(text);
+  if (address !== null) return { bytes: addressBytes(address), text: address };
+  return prefix && { bytes: prefix.bytes, text: prefixText(prefix) };
+}
+
+class Explanation {
+  private readonly state: Explained;
+  private readonly type: number;
+  private readonly client: Asker | null;
+  private readonly settings: DnsSettings;
+  private readonly live: Map<string, LiveService>;
+  private readonly site: Site;
+  private readonly lines: string[] = [];
+
+  constructor(state: Explained, type: number, client: Asker | null) {
+    this.state = state;
+    this.type = type;
+    this.client = client;
+    this.settings = state.settings as DnsSettings;
+    const services = state.services as Service<DnsOptions>[];
+    this.live = createLive(services, state.seed, this.doors(), placesOf(this.settings.places));
+    this.site = new Site([...this.live.values()], this.settings, 0);
+  }
+
+  /** Fixed snapshots, nothing counted. */
+  private doors(): WorkerDoors {
+    const { services, snapshots, seed } = this.state;
+    const balancer = (name: string) => {
+      const { scheduler } = services.find((service) => service.name === name)!;
+      const definition = schedulers.find((known) => known.name === scheduler.name) ?? schedulers[0]!;
+      const env = { random: () => 0, now: () => 0, load: () => 0, seed };
+      return createBalancer(definition, scheduler.options, env, snapshots.find((s) => s.service === name)!);
+    };
+    return { balancer, cells: () => silent, observed() {}, log() {}, now: () => 0 };
+  }
+
+  /** The way from a name to its answer, a sentence each. */
+  of(wire: Uint8Array): string[] {
+    const chain = new Chain(this.site);
+    let name = wire;
+    this.say(`${wireToName(wire)} ${typeName(this.type)}${this.client ? ` for ${this.client.text}` : ""}`);
+    for (let step = 0; step < 16; step++) {
+      const found = chain.find(name, this.type);
+      const text = wireToName(name);
+      if (found.kind === "foreign") {
+        this.say(`${text} is in no zone of this server${step === 0 ? ": REFUSED." : ": the resolver asks elsewhere."}`);
+        return this.lines;
+      }
+      if (found.kind === "cut") return this.referral(text, found.node.records!.get(Type.NS)!);
+      if (found.kind === "nothing") {
+        this.say(`${text} does not exist in the zone ${wireToName(found.zone.apex)}: NXDOMAIN.`);
+        return this.lines;
+      }
+      const next = found.kind === "dname" ? this.renamed(name, found.set) : this.atNode(found.node, name);
+      if (next === null) return this.lines;
+      name = next;
+    }
+    this.say("Aliases go round: the answer ends here.");
+    return this.lines;
+  }
+
+  private say(line: string): void {
+    this.lines.push(this.lines.length === 0 ? line : `  ${line}`);
+  }
+
+  private referral(text: string, { owner, rdata }: Rrset): string[] {
+    const servers = rdata.map((data) => wireToName(targetOf(data))).join(", ");
+    this.say(`${text} is delegated at ${wireToName(owner)}: a referral to ${servers}.`);
+    return this.lines;
+  }
+
+  private renamed(name: Uint8Array, set: Rrset): Uint8Array {
+    const target = targetOf(set.rdata[0]!);
+    const next = Uint8Array.from([...name.subarray(0, name.length - set.owner.length), ...target]);
+    this.say(`${wireToName(set.owner)} is a DNAME: ${wireToName(name)} leads to ${wireToName(next)}.`);
+    return next;
+  }
+
+  /** The name that an alias leads to; null when the answer is told. */
+  private atNode(node: Node, name: Uint8Array): Uint8Array | null {
+    const text = wireToName(name);
+    const how = this.site.at(name) === node ? "" : ` by the wildcard right below ${wireToName(this.encloserOf(name))}`;
+    if (node.service !== null && (this.type === Type.A || this.type === Type.AAAA)) {
+      this.say(`${text} is answered by the service "${node.service.name}"${how}.`);
+      this.service(node.service.name);
+      return null;
+    }
+    const alias = this.type === Type.CNAME ? undefined : node.rrset(Type.CNAME);
+    const set = node.rrset(this.type);
+    if (alias !== undefined) {
+      const target = targetOf(alias.rdata[0]!);
+      this.say(`${text} is an alias${how} of ${wireToName(target)}, for ${alias.ttl} s.`);
+      return target;
+    }
+    if (set === undefined) this.say(`${text} exists${how}, without ${typeName(this.type)}: NODATA.`);
+    else this.say(`${text} has ${set.rdata.length} ${typeName(this.type)} of its zone${how}, for ${set.ttl} s.`);
+    return null;
+  }
+
+  private encloserOf(name: Uint8Array): Uint8Array {
+    let up = name;
+    do up = up.subarray(up[0]! + 1);
+    while (this.site.at(up) === undefined);
+    return up;
+  }
+
+  private service(name: string): void {
+    const service = this.state.services.find((s) => s.name === name) as Service<DnsOptions>;
+    const snapshot = this.state.snapshots.find((s) => s.service === name)!;
+    const v6 = this.type === Type.AAAA;
+    const order = this.placeOrder(service);
+    const part = this.live.get(name)!.snapshotAt(order.place);
+    const compiled = compile(service, part.snapshot);
+    if (part.place !== null) this.say(`Backends of the place "${part.place}" are answered.`);
+    else if (order.place >= 0) this.say("No place in its order has an eligible backend: all are looked at.");
+    const chosen = new Set((v6 ? compiled.v6 : compiled.v4).map(({ id }) => id));
+    for (const backend of snapshot.backends) this.say(`  ${this.backend(backend, chosen, part, v6, compiled.rule)}`);
+    this.outcome(service, compiled, snapshot, chosen.size);
+  }
+
+  /** Which place the client is in, when the service goes by places. */
+  private placeOrder({ options }: Service<DnsOptions>): { place: number } {
+    if (!options.nearest) return { place: -1 };
+    const places = placesOf(this.settings.places);
+    const trie = placeTrie(this.settings.places, this.settings.geo);
+    if (this.client === null || trie === null) {
+      this.say("It goes by place; no client was named (--from), so all backends are looked at.");
+      return { place: -1 };
+    }
+    const { bytes } = this.client;
+    const { value, scope } = trie.find(bytes, 0, bytes.length);
+    if (value < 0) this.say(`${this.client.text} is in no place (by its first ${scope} bits).`);
+    else
+      this.say(
+        `${this.client.text} is in "${places[value]!.name}" (by its first ${scope} bits); order: ${places[value]!.order.join(", ")}.`,
+      );
+    return { place: value };
+  }
+
+  private backend(
+    backend: Backend,
+    chosen: ReadonlySet<number>,
+    part: { snapshot: Snapshot; place: string | null },
+    v6: boolean,
+    rule: string,
+  ): string {
+    const name = `${backendName(backend)} ${backend.state}`;
+    if (chosen.has(backend.id))
+      return `${name}, weight ${backend.weight}: answered${rule === "rotated" ? " as if it were up" : ""}`;
+    if (part.place !== null && !backend.tags.includes(part.place)) return `${name}: of another place`;
+    if (backend.state !== "up" && backend.state !== "unchecked") return `${name}: not answered`;
+    if (backend.weight === 0) return `${name}: weight 0`;
+    if (!part.snapshot.eligible.includes(backend.id))
+      return `${name}: tier ${backend.tier}, while a lower one has somebody`;
+    return backend.address.includes(":") === v6 ? `${name}: not answered` : `${name}: of the other kind of address`;
+  }
+
+  private outcome(
+    service: Service<DnsOptions>,
+    compiled: ReturnType<typeof compile>,
+    snapshot: Snapshot,
+    count: number,
+  ): void {
+    const { options, scheduler } = service;
+    if (count === 0) {
+      const why =
+        compiled.rule === "steered"
+          ? "none of this kind of address is eligible"
+          : `nobody is eligible, and empty is "${options.empty}"`;
+      this.say(compiled.rule === "servfail" ? `SERVFAIL: ${why}.` : `NODATA: ${why}.`);
+      return;
+    }
+    const { ttl, outlook } = { ttl: options.ttl, outlook: snapshot.outlook };
+    const many = Math.min(count, options.answers ?? count);
+    const by = compiled.rule === "rotated" ? "in turn" : `in the order of ${scheduler.name}`;
+    this.say(`${many} of ${count} address${count === 1 ? "" : "es"}, ${by}.`);
+    const why =
+      typeof ttl === "number"
+        ? "as configured"
+        : outlook === undefined
+          ? "the most allowed: nothing is checked"
+          : outlook.steady
+            ? `checks could change it in ${outlook.soonest / 1000} s at the soonest`
+            : "the least allowed: a backend is on its way to another state";
+    this.say(`To be kept for ${compiled.ttl} s: ${why}.`);
+  }
+}
