@@ -11,6 +11,7 @@ import type { Shared } from "./front.ts";
 import { Gate, type GateRules } from "./gate.ts";
 import { type BackendLimits, Pool } from "./pool.ts";
 import { Cell, ServiceState } from "./service-state.ts";
+import { Streamer } from "./streamer.ts";
 import type { TrustList } from "./trust.ts";
 
 /** What forwarding needs to know of a service beside its limits. */
@@ -27,6 +28,8 @@ export interface ForwardingRules {
   readonly retryOn: readonly number[];
   /** Statuses of a backend that count as its failure. */
   readonly failureStatuses: readonly number[];
+  /** Begin connections to backends with a PROXY header; then each is for one request only. */
+  readonly sendProxy?: "v1" | "v2" | undefined;
 }
 
 /** Failures of one backend that are told to the supervisor, ms apart: it reads their number from the counters. */
@@ -41,6 +44,7 @@ const linesOf = (via: string, proto: string): RequestTail["lines"] => [
 export class Backends extends ServiceState {
   readonly upgrades: readonly Uint8Array[];
   readonly retries: number;
+  readonly sendProxy: "v1" | "v2" | undefined;
   private readonly trustedLines: RequestTail["lines"];
   private readonly strangersLines: RequestTail["lines"];
   private readonly pools: (Pool | undefined)[] = [];
@@ -67,6 +71,7 @@ export class Backends extends ServiceState {
     this.limits = limits;
     this.upgrades = rules.upgrades.map(ascii);
     this.retries = rules.retries;
+    this.sendProxy = rules.sendProxy;
     this.trustedLines = linesOf(rules.via, "");
     this.strangersLines = linesOf(rules.via, "X-Forwarded-Proto: http\r\n");
   }
@@ -147,7 +152,7 @@ export class Backends extends ServiceState {
       pool!.shut();
       for (const upstream of [...pool!.all]) {
         const client = upstream.worksFor;
-        if (!(client instanceof Forwarder)) continue;
+        if (!(client instanceof Forwarder || client instanceof Streamer)) continue;
         if (backend?.state === "maintenance" && client.tunnelling) client.terminate();
         else if (backend?.state === "down") client.moveOn();
       }

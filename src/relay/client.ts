@@ -1,15 +1,16 @@
 import type { Code } from "../core/codes.ts";
-import { hashText } from "../core/hash.ts";
 import { ChunkedReader } from "../protocols/http/chunked.ts";
 import { dateLine } from "../protocols/http/date.ts";
 import { LF } from "../protocols/http/octets.ts";
 import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
 import { toErrorReply } from "../protocols/http/reply.ts";
 import { Method, parseRequest } from "../protocols/http/request.ts";
+import { INVALID, MORE } from "../protocols/proxy-protocol/read.ts";
 import { LINGER, type TcpSocket } from "../runtime/tcp.ts";
 import type { ServiceLog } from "./access.ts";
-import { Connection, Reading } from "./connection.ts";
+import { Reading } from "./connection.ts";
 import type { Front } from "./front.ts";
+import { Introduced } from "./introduced.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
 
 export { Reading } from "./connection.ts";
@@ -21,11 +22,8 @@ const AHEAD = 64 * 1024;
  * One client connection: reads requests one after the other, strictly in order (RFC 9112 9.3), and hands each to the
  * method's subclass. Everything about the request under way is a field here, so that a request costs no object.
  */
-export abstract class Client<S extends ServiceState = ServiceState> extends Connection {
+export abstract class Client<S extends ServiceState = ServiceState> extends Introduced {
   protected reading: number = Reading.HEAD;
-  /** Bytes received and not used yet: `input[at, …)`. */
-  protected input: Buffer | null = null;
-  protected at = 0;
   /** Where the head of the request under way lies, for writing it once more to another backend. */
   protected requestBytes: Buffer | null = null;
   protected requestStart = 0;
@@ -45,6 +43,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
   /** A head has begun and is not whole: its time runs. */
   private partial = false;
   private requests = 0;
+  /** Its address has been counted. */
+  limited = false;
   /** For the access log: when the request began, ms; what it was answered; bytes of that; why it failed. */
   private began = 0;
   protected status = 0;
@@ -53,9 +53,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
   private progress = 0;
   /** The service that this connection is counted for. */
   private counted: S | null = null;
-  address = "";
-  /** u32 hash of the client's address: what schedulers that need a key get. */
-  key = 0;
 
   readonly front: Front<S>;
   constructor(front: Front<S>) {
@@ -82,9 +79,10 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
   // ---- socket events -----------------------------------------------------------------------------------------------
   opened(socket: TcpSocket<Client<S>>): void {
     this.wire.socket = socket as TcpSocket<unknown>;
-    this.address = socket.remoteAddress;
-    this.key = hashText(this.address, this.front.seed);
+    this.identify(socket.remoteAddress, this.front.seed);
+    this.awaited = this.front.introducers.has(this.address);
     this.front.wheel.set(this, this.front.limits.headTimeout);
+    if (!this.awaited && this.front.admits(this)) this.welcome();
   }
 
   received(chunk: Buffer): void {
@@ -93,18 +91,27 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
       this.tunnel(chunk);
       return;
     }
-    if (this.input === null) {
-      this.input = chunk;
-      this.at = 0;
-    } else {
-      this.input = Buffer.concat([this.input.subarray(this.at), chunk]);
-      this.at = 0;
-    }
+    this.append(chunk);
+    if (this.awaited && !this.introduced()) return;
     if (this.reading === Reading.HEAD) {
       if (this.changes(chunk)) this.nextRequests();
     } else if (this.reading === Reading.BODY) this.body();
     if (this.input !== null && this.input.length - this.at > AHEAD && this.reading !== Reading.HEAD) this.pause();
   }
+
+  /** The PROXY header has come, and something behind it. */
+  private introduced(): boolean {
+    const verdict = this.introduce(this.front.seed);
+    if (verdict === MORE) return false;
+    if (verdict === INVALID)
+      this.front.log("warn", "connection refused: no valid PROXY header", { client: this.address });
+    if (verdict === INVALID) this.terminate();
+    else if (this.front.admits(this)) this.welcome();
+    return this.input !== null && this.reading !== Reading.NOTHING;
+  }
+
+  /** It is known who the client is. */
+  protected welcome(): void {}
 
   /** A head is judged by whole lines: bytes without a line's end change nothing, and reading it again costs. */
   private changes(chunk: Buffer): boolean {
@@ -228,7 +235,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
     this.request();
   }
 
-  private count(service: S, headSize: number): void {
+  protected count(service: S, headSize: number): void {
     const { cells } = service;
     if (this.counted === null) {
       this.counted = service;
@@ -237,11 +244,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
     cells.add(-1, Cell.requests, 1);
     cells.add(-1, Cell.active, 1);
     cells.add(-1, Cell.bytesIn, headSize);
-  }
-
-  private consume(to: number): void {
-    if (to === this.input!.length) this.input = null;
-    this.at = to;
   }
 
   /**
@@ -299,7 +301,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
       const reply = { status, date: dateLine(Date.now()), close: true, isHead: this.isHead };
       this.answer(toErrorReply(code, why, reply));
     }
-    if (unread && service?.log) this.record(service.log);
+    if (unread && service?.log) this.record(service.log, true);
     this.hangUp();
   }
 
@@ -320,17 +322,17 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Conn
   protected settle(): void {
     if (this.answered) return;
     this.answered = true;
-    if (this.service !== null && this.service.log !== null) this.record(this.service.log);
+    if (this.service !== null && this.service.log !== null) this.record(this.service.log, false);
     // A refused head never became a request.
     if (this.reading !== Reading.HEAD) this.service?.cells.add(-1, Cell.active, -1);
     this.over();
     this.requestBytes = null;
   }
 
-  private record(log: ServiceLog): void {
+  private record(log: ServiceLog, unread: boolean): void {
     const { front, began, status, outBytes: bytes, reason } = this;
     const took = front.now() - began;
-    const went = this.requestBytes === null ? { backend: "", attempts: 0 } : this.went();
+    const went = unread ? { backend: "", attempts: 0 } : this.went();
     const ended = { at: Date.now() - took, took, client: this.address, status, bytes, reason, ...went };
     log.write(ended, this.requestBytes, this.requestStart, front.limits);
   }

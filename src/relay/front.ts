@@ -8,6 +8,7 @@ import { adoptListener, type TcpListener, type TcpSocket } from "../runtime/tcp.
 import type { Client } from "./client.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
 import type { Site } from "./site.ts";
+import type { TrustList } from "./trust.ts";
 import type { Wheel } from "./wheel.ts";
 
 /** Bounds of the client side. Times in ms, sizes in bytes. */
@@ -42,6 +43,8 @@ export interface Shared {
 /** One listening socket and its clients. */
 export class Front<S extends ServiceState = ServiceState> {
   readonly head: RequestHead;
+  /** Peers that say in a PROXY header whose a connection is; theirs must begin with one. */
+  readonly introducers: TrustList;
   readonly name: string;
   draining = false;
   private readonly clients = new Set<Client<S>>();
@@ -57,7 +60,9 @@ export class Front<S extends ServiceState = ServiceState> {
     limits: ClientLimits,
     socket: InheritedSocket,
     make: (front: Front<S>) => Client<S>,
+    introducers: TrustList,
   ) {
+    this.introducers = introducers;
     this.shared = shared;
     this.site = site;
     this.limits = limits;
@@ -97,18 +102,27 @@ export class Front<S extends ServiceState = ServiceState> {
   private arrived(socket: TcpSocket<Client<S>>): void {
     this.shared.connections++;
     this.clients.add(socket.data);
-    socket.data.opened(socket);
-    // Beyond the limit a descriptor is worth more than a polite answer.
     const { connections, connectionLimit } = this.shared;
-    if (this.arrivedFrom(socket.data.address) > this.limits.perAddress)
-      this.turnAway(socket, "SLUICE_HTTP_CLIENT_LIMIT", socket.data.address);
-    else if (connections > connectionLimit) this.turnAway(socket, "SLUICE_HTTP_CONNECTION_LIMIT");
+    // Beyond the limit a descriptor is worth more than a polite answer.
+    if (connections <= connectionLimit) socket.data.opened(socket);
+    else {
+      this.turnAway("SLUICE_HTTP_CONNECTION_LIMIT");
+      socket.terminate();
+    }
   }
 
-  private turnAway(socket: TcpSocket<Client<S>>, code: Code, client?: string): void {
+  /** It is known whose connection this is: may it have one more? If not, it is cut. */
+  admits(client: Client<S>): boolean {
+    client.limited = true;
+    if (this.arrivedFrom(client.address) <= this.limits.perAddress) return true;
+    this.turnAway("SLUICE_HTTP_CLIENT_LIMIT", client.address);
+    client.terminate();
+    return false;
+  }
+
+  private turnAway(code: Code, client?: string): void {
     this.log("warn", "connection refused: limit reached", { code, client });
     this.site.fallback?.cells.add(-1, Cell.errors, 1);
-    socket.terminate();
   }
 
   /** @returns how many connections this address has now; 0 where no limit makes that worth counting. */
@@ -130,7 +144,7 @@ export class Front<S extends ServiceState = ServiceState> {
   left(client: Client<S>): void {
     if (!this.clients.delete(client)) return;
     this.shared.connections--;
-    if (this.limits.perAddress !== Number.POSITIVE_INFINITY) this.leftFrom(client.address);
+    if (client.limited) this.leftFrom(client.address);
     if (this.clients.size === 0) this.whenEmpty?.();
   }
 

@@ -1,5 +1,6 @@
 import { backendName } from "../core/backend.ts";
 import type { Outcome } from "../core/scheduler.ts";
+import { writeIntroduction } from "../protocols/proxy-protocol/write.ts";
 import { Reading } from "./client.ts";
 import { FULL, type Waiter } from "./gate.ts";
 import type { Pool } from "./pool.ts";
@@ -139,6 +140,13 @@ export abstract class Seeker extends Tunneller implements Waiter {
     if (this.tried === NONE_TRIED) this.tried = new Set();
     (this.tried as Set<number>).add(backend);
     return this.choose(false);
+  }
+
+  introduction(): Buffer | null {
+    const { sendProxy } = this.service!;
+    if (sendProxy === undefined) return null;
+    const { source, destination } = this.ends();
+    return writeIntroduction(sendProxy, source, destination);
   }
 
   protected override went(): { backend: string; attempts: number } {

@@ -7,6 +7,7 @@ import type { Client } from "./client.ts";
 import { type ClientLimits, Front, type Shared } from "./front.ts";
 import type { ServiceState } from "./service-state.ts";
 import { byListener, Site } from "./site.ts";
+import { TrustList } from "./trust.ts";
 import { Wheel } from "./wheel.ts";
 
 /** What a method over HTTP brings: its state per service, its kind of client, its limits. */
@@ -14,6 +15,8 @@ export interface HttpPlan<S extends ServiceState> {
   state(service: Service, doors: WorkerDoors, shared: Shared): S;
   client(front: Front<S>): Client<S>;
   limits(service: Service): ClientLimits;
+  /** Networks whose connections to the service's listeners begin with a PROXY header. */
+  introducers?(service: Service): readonly string[];
   changed?(state: S): void;
 }
 
@@ -34,7 +37,8 @@ export function serveHttp<S extends ServiceState>(
     const members = sites.get(listenerName(socket));
     if (members === undefined) return [];
     const limits = widest(members.map(({ service }) => plan.limits(service.service)));
-    return [new Front<S>(shared, new Site(members), limits, socket, (front) => plan.client(front))];
+    const introducers = new TrustList(members.flatMap(({ service }) => plan.introducers?.(service.service) ?? []));
+    return [new Front<S>(shared, new Site(members), limits, socket, (front) => plan.client(front), introducers)];
   });
   return {
     changed(service) {

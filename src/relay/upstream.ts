@@ -16,6 +16,8 @@ export interface Asker {
   readonly wantsFrames: boolean;
   /** The client has not sent its request whole. */
   readonly unsent: boolean;
+  /** A PROXY header to begin the connection with; null: none. */
+  introduction(): Buffer | null;
   /** The connection stands: send the request. */
   connected(upstream: Upstream): void;
   /** A 1xx other than 101; its head lies in `responseHead` over `bytes`. */
@@ -95,6 +97,13 @@ export class Upstream extends Timed {
     this.state = State.HEAD;
     this.silent = true;
     this.interims = 0;
+  }
+
+  /** Passes bytes for `asker` from now on, whatever they are. */
+  beginTunnel(asker: Asker): void {
+    this.asker = asker;
+    this.state = State.TUNNEL;
+    this.alive();
   }
 
   /** A part of the request has gone out: the backend's time runs from here. */
@@ -180,6 +189,8 @@ export class Upstream extends Timed {
       return;
     }
     this.pool.opened();
+    const introduction = this.asker.introduction();
+    if (introduction !== null) this.wire.send(introduction, 0, introduction.length, false);
     this.asker.connected(this);
   }
 

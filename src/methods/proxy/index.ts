@@ -1,6 +1,6 @@
 import { defineMethod } from "../../core/method.ts";
-import { judgeHttp, judgeHttpTogether } from "../../relay/judge.ts";
 import { type CompiledProxy, compile } from "./compile.ts";
+import { judge, judgeTogether } from "./judge.ts";
 import { options, type ProxyOptions } from "./options.ts";
 
 /** A terminating HTTP/1.1 gateway: each request goes on as a new one, on a connection of our own. */
@@ -35,8 +35,8 @@ export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
     protocols: ["tcp"],
     defaultScheduler: "least-connections",
   },
-  judge: judgeHttp,
-  judgeTogether: judgeHttpTogether,
+  judge,
+  judgeTogether,
   compile,
   worker: async () => (await import("./worker.ts")).workerSide,
 });

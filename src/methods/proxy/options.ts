@@ -7,6 +7,8 @@ import { isNetwork } from "../../relay/trust.ts";
 
 const HOUR = 3_600_000;
 
+const network = z.string().refine(isNetwork, "Write an address, or a network such as 10.0.0.0/8.");
+
 /** What stands under `proxy:` of a service. Durations and sizes as words; parsed to ms and bytes. */
 export const options = z.strictObject({
   timeouts: z
@@ -78,6 +80,18 @@ export const options = z.strictObject({
     .default([])
     .describe("Statuses of a backend that send an idempotent request without a body to another one."),
   health: z.strictObject(healthRules).prefault({}).describe("What is made of failures that requests meet."),
+  mode: z
+    .enum(["http", "tcp"])
+    .default("http")
+    .describe("http: each request finds a backend of its own; tcp: a connection does, whatever it speaks."),
+  acceptProxy: z
+    .array(network)
+    .default([])
+    .describe("Peers whose connections begin with a PROXY protocol header, version 1 or 2, which is believed."),
+  sendProxy: z
+    .enum(["v1", "v2"])
+    .optional()
+    .describe("Begin connections to backends with such a header. Each then carries one request, or one connection."),
   accessLog: accessLog.optional().describe("A line for each request that is over. None by default."),
   via: z
     .string()
@@ -85,7 +99,7 @@ export const options = z.strictObject({
     .default("sluice")
     .describe("Our name in the Via field."),
   trusted: z
-    .array(z.string().refine(isNetwork, "Write an address, or a network such as 10.0.0.0/8."))
+    .array(network)
     .default([])
     .describe("Clients whose X-Forwarded-* and Forwarded fields are taken as true; all others' are removed."),
   upgrades: z

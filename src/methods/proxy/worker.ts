@@ -6,13 +6,14 @@ import type { GateRules } from "../../relay/gate.ts";
 import { toClientLimits } from "../../relay/limits.ts";
 import type { BackendLimits } from "../../relay/pool.ts";
 import { serveHttp } from "../../relay/serve.ts";
+import { Streamer } from "../../relay/streamer.ts";
 import { TrustList } from "../../relay/trust.ts";
 import { RESPONSE_FIELDS } from "../../relay/upstream.ts";
 import type { ProxyOptions } from "./options.ts";
 
 const optionsOf = (service: Service): ProxyOptions => service.options as ProxyOptions;
 
-function backendLimits({ timeouts, limits }: ProxyOptions): BackendLimits {
+function backendLimits({ timeouts, limits, mode, sendProxy }: ProxyOptions): BackendLimits {
   return {
     size: limits.response,
     fields: RESPONSE_FIELDS,
@@ -20,7 +21,8 @@ function backendLimits({ timeouts, limits }: ProxyOptions): BackendLimits {
     responseTimeout: timeouts.response,
     readTimeout: timeouts.read,
     poolTimeout: timeouts.pool,
-    poolSize: limits.pool,
+    // A connection that was introduced as one client's must not carry another's.
+    poolSize: mode === "tcp" || sendProxy !== undefined ? 0 : limits.pool,
     tunnelTimeout: timeouts.tunnel,
   };
 }
@@ -46,7 +48,11 @@ export const workerSide: WorkerSide = {
         };
         return new Backends(service, doors, shared, rules, backendLimits(options), gateRules(options));
       },
-      client: (front) => new Forwarder(front),
+      client: (front) =>
+        front.site.fallback !== null && optionsOf(front.site.fallback.service).mode === "tcp"
+          ? new Streamer(front)
+          : new Forwarder(front),
+      introducers: (service) => optionsOf(service).acceptProxy,
       limits(service) {
         const { timeouts, limits } = optionsOf(service);
         return toClientLimits(timeouts, limits, limits.body);

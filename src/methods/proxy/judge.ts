@@ -1,0 +1,42 @@
+import { configProblem, type Problem } from "../../core/problem.ts";
+import { listenerName, type Service } from "../../core/service.ts";
+import { judgeHttp, judgeHttpTogether } from "../../relay/judge.ts";
+import type { ProxyOptions } from "./options.ts";
+
+const impossible = (path: readonly (string | number)[], message: string, hint: string): Problem =>
+  configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message, { hint });
+
+/** What a proxy service cannot do of what it asks. */
+export function judge(service: Service<ProxyOptions>): Problem[] {
+  const problems = judgeHttp(service);
+  const { mode, accessLog, retryOn } = service.options;
+  if (mode !== "tcp") return problems;
+  if (service.names.length > 0)
+    problems.push(impossible(["names"], "In tcp mode no name is read.", "Remove the names, or use mode http."));
+  if (accessLog !== undefined)
+    problems.push(
+      impossible(["proxy", "accessLog"], "In tcp mode there are no requests to log.", "Remove it, or use mode http."),
+    );
+  if (retryOn.length > 0)
+    problems.push(impossible(["proxy", "retryOn"], "In tcp mode no status is read.", "Remove it, or use mode http."));
+  return problems;
+}
+
+/** Services on one listener are told apart by the request's host, which tcp mode does not read. */
+export function judgeTogether(services: readonly Service<ProxyOptions>[]): Problem[] {
+  const problems = judgeHttpTogether(services);
+  for (const service of services.filter(({ options }) => options.mode === "tcp"))
+    for (const [i, listener] of service.listen.entries()) {
+      const where = listenerName(listener);
+      const other = services.find((s) => s !== service && s.listen.some((l) => listenerName(l) === where));
+      if (other === undefined || problems.some(({ path }) => path[0] === service.name && path[1] === "listen"))
+        continue;
+      const message = `${service.name} takes every connection at ${where}, so that ${other.name} would get none.`;
+      problems.push(
+        configProblem("SLUICE_CONFIG_CONFLICT", [service.name, "listen", i], message, {
+          hint: "Give it its own address.",
+        }),
+      );
+    }
+  return problems;
+}
