@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { catalog } from "../catalog.ts";
 import { type ChangeKind, planChange } from "../config/plan.ts";
+import { withoutSecrets } from "../config/secrets.ts";
 import type { Config } from "../core/service.ts";
 import { configFile, EXIT, loadForCommand } from "./config-file.ts";
 import { askDaemon, instanceOption } from "./daemon-client.ts";
@@ -24,7 +25,7 @@ export function registerDiff(program: Command): void {
       const loaded = await loadForCommand(configFile(options.config), catalog, "a reload would be refused");
       if (!loaded) process.exit(EXIT.config);
       const running = (await (await askDaemon(options.instance, "/v1/config")).json()) as Config;
-      const plan = planChange(running, loaded.value, catalog);
+      const plan = planChange(running, withoutSecrets(loaded.value), catalog);
       if (options.json) console.log(JSON.stringify({ schema: "sluice.plan/v1", ...plan }, null, 2));
       else if (plan.empty) console.log("nothing would change");
       else {

@@ -5,6 +5,7 @@ import { createApi } from "../admin/api.ts";
 import { catalog } from "../catalog.ts";
 import { diagnose } from "../config/diagnose.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
+import { withoutSecrets } from "../config/secrets.ts";
 import { wantsColor } from "../config/terminal.ts";
 import type { Problem } from "../core/problem.ts";
 import { listenerName } from "../core/service.ts";
@@ -133,7 +134,7 @@ function serveApi(instance: Instance, assembled: Assembled, file: string): ApiSe
     command: (service, backend, wish) => supervisor.command(service, backend, wish),
     setRole: (role) => supervisor.setRole(role),
     explain: (method, question) => explainRunning(supervisor, method, question),
-    config: () => ({ ...supervisor.revision?.config, secret: undefined }),
+    config: () => supervisor.revision && withoutSecrets(supervisor.revision.config),
     handOver: () => void supervisor.handOver().then(() => process.exit(0)),
   });
   return serveUnix(instance.adminSocket, (request) => api.fetch(request));
