@@ -2,9 +2,9 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { aBackend, answering, deadPort, dial, RawBackend, serveOne } from "../../relay/testing.ts";
-import { redirect } from "../redirect/index.ts";
-import { proxy } from "./index.ts";
+import { proxy } from "../methods/proxy/index.ts";
+import { redirect } from "../methods/redirect/index.ts";
+import { aBackend, answering, deadPort, dial, RawBackend, serveOne } from "./testing.ts";
 
 const cleanup: (() => unknown)[] = [];
 afterEach(async () => {
