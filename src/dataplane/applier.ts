@@ -84,7 +84,7 @@ class XdpApplier implements Applier<PlaneService> {
       const facts = remembering(this.#doors.facts);
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
-      const devices = devicesOf(next, facts);
+      const devices = await plane.ways.carriersOf(devicesOf(next, facts));
       // From now on nobody detaches these: a service may leave one method for another in one revision.
       this.#need([...this.#attached, ...devices]);
       fresh.push(...(await plane.ways.attach(devices)));

@@ -17,7 +17,6 @@ export function arrivalsOf(
   for (const state of [...services].sort((a, b) => last(a) - last(b))) {
     const service = state.number;
     for (const { address, port, protocol } of state.config?.vips ?? []) {
-      if (address.includes(":")) continue;
       entries.set(`${address} ${port} ${protocol}`, { kind: "vip", address, port, protocol, service });
       if (!own.has(address)) entries.set(address, { kind: "address", address, service });
       if (state.forward !== "nat") continue;

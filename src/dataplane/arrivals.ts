@@ -1,4 +1,4 @@
-import { fromBytes16, toBytes16 } from "../core/address.ts";
+import { fromBytes16, isIPv6, toBytes16 } from "../core/address.ts";
 import type { Protocol } from "../core/service.ts";
 import { Arrival, arrival as at, control, Limit } from "./generated/layout.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord, swap16 } from "./memory.ts";
@@ -32,9 +32,17 @@ export function arrivalHash(seed: readonly [number, number], address: number, re
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** Last word of the address and port/protocol/kind, both as the program sees them. */
+/** One word of the address and port/protocol/kind, both as the program sees them. */
 function keyOf(entry: ArrivalEntry): { address: number; rest: number } {
-  const address = new DataView(toBytes16(entry.address).buffer).getUint32(12, true);
+  const bytes = new DataView(toBytes16(entry.address).buffer);
+  const [first, second, third, last] = [0, 4, 8, 12].map((at) => bytes.getUint32(at, true)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const far = Math.imul(third, 0x9e3779b1) ^ Math.imul(second, 0x85ebca77) ^ Math.imul(first, 0xc2b2ae3d);
+  const address = (isIPv6(entry.address) ? last ^ far : last) >>> 0;
   const kind = kinds[entry.kind];
   if (entry.kind === "address") return { address, rest: kind };
   return { address, rest: ((swap16(entry.port) << 16) | (protocols[entry.protocol] << 8) | kind) >>> 0 };

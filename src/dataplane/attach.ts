@@ -5,6 +5,7 @@ import {
   bpfError,
   linkIfindex,
   linkXdp,
+  lookupElement,
   openPinned,
   pin,
   updateElement,
@@ -21,6 +22,8 @@ const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value)
 export class Entry {
   readonly #pins: Pins;
   readonly #object: BpfObject;
+  /** The balancer in our place; -1 while there is none of this process. */
+  #balancer = -1;
 
   /** Loads the entry program; its table of places is shared with an earlier or other loader by its pin. */
   constructor(pins: Pins) {
@@ -35,6 +38,19 @@ export class Entry {
   /** Puts a program into a place, in one step. */
   plug(place: keyof typeof Place, program: number): void {
     updateElement(this.#object.mapFd("places"), word(Place[place]), word(program));
+    if (place === "PLACE_BALANCE") this.#balancer = program;
+    for (const device of this.devices) {
+      const index = ifindexOf(device);
+      if (index > 0) this.#adopt(device, index);
+    }
+  }
+
+  /** What interfaces run: the entry program, or the balancer itself while nobody is asked before it: that saves a call. */
+  get #head(): number {
+    const places = this.#object.mapFd("places");
+    const taken = (place: number): boolean => lookupElement(places, word(place), new Uint8Array(4));
+    const first = taken(Place.PLACE_GUARD) || taken(Place.PLACE_DNS);
+    return this.#balancer >= 0 && !first ? this.#balancer : this.#object.programFd("entry");
   }
 
   /** Devices with our link, from this run or an earlier one. */
@@ -43,14 +59,14 @@ export class Entry {
   }
 
   /**
-   * Attaches to a device: native where the driver can, else generic. A link of an earlier daemon gets this entry
-   * program in one step, and no packet is missed. Returns true when the link is new. Throws SLUICE_BPF_ATTACH.
+   * Attaches to a device: native where the driver can, else generic. A link of an earlier daemon gets our program in
+   * one step, and no packet is missed. Returns true when the link is new. Throws SLUICE_BPF_ATTACH.
    */
   attach(device: string): boolean {
     const index = ifindexOf(device);
     if (index === 0) throw bpfError("SLUICE_BPF_ATTACH", `there is no interface ${device}`);
     if (this.#adopt(device, index)) return false;
-    const program = this.#object.programFd("entry");
+    const program = this.#head;
     const native = linkXdp(program, index, "native");
     const link = native >= 0 ? native : linkXdp(program, index, "generic");
     if (link < 0) {
@@ -68,7 +84,7 @@ export class Entry {
     const link = openPinned(path);
     if (link === null) return false;
     const same = linkIfindex(link) === index;
-    if (same) updateLink(link, this.#object.programFd("entry"));
+    if (same) updateLink(link, this.#head);
     // Its interface has gone and another of that name has come: the pin holds nothing.
     else unlinkSync(path);
     closeFd(link);

@@ -53,10 +53,13 @@ function forwarding(services: readonly PlaneService[], host: Facts): HostChange[
     key: `net/ipv4/conf/${device}/send_redirects`,
     value: "0",
   });
+  const all = vipsOf(services);
+  const redirects = [off("all"), ...devicesOf(services, host).map(off)];
   return [
-    { kind: "sysctl", key: "net.ipv4.ip_forward", value: "1" },
-    off("all"),
-    ...devicesOf(services, host).map(off),
+    ...(all.some((vip) => !isIPv6(vip))
+      ? [{ kind: "sysctl", key: "net.ipv4.ip_forward", value: "1" } as const, ...redirects]
+      : []),
+    ...(all.some(isIPv6) ? [{ kind: "sysctl", key: "net.ipv6.conf.all.forwarding", value: "1" } as const] : []),
   ];
 }
 

@@ -1,3 +1,4 @@
+import { isIPv6 } from "../core/address.ts";
 import { SluiceError } from "../core/problem.ts";
 import { run } from "../runtime/child.ts";
 import { errnoText } from "../runtime/libc.ts";
@@ -22,6 +23,7 @@ export interface CheckPath {
 
 /** Link-local (RFC 3927): the inner end's gateway, which nobody else ever sees. */
 const GATEWAY = "169.254.61.1";
+const GATEWAY6 = "fe80::5ce1";
 
 async function must(command: readonly string[], input?: string): Promise<void> {
   const done = await run(command, input === undefined ? {} : { input });
@@ -58,7 +60,8 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
       .filter((address) => !held.has(address))
       .map((address) => {
         held.add(address);
-        return `address add ${address}/32 dev ${inner}`;
+        const rest = isIPv6(address) ? `128 dev ${inner} nodad` : `32 dev ${inner}`;
+        return `address add ${address}/${rest}`;
       });
   const batch = [
     "link set lo up",
@@ -66,6 +69,8 @@ export async function createCheckPath(plane: Plane, checker: { pid: number }): P
     ...addSources(),
     `neigh replace ${GATEWAY} dev ${inner} lladdr ${macText(ends.outer.mac)} nud permanent`,
     `route replace default via ${GATEWAY} dev ${inner} onlink`,
+    `neigh replace ${GATEWAY6} dev ${inner} lladdr ${macText(ends.outer.mac)} nud permanent`,
+    `route replace default via ${GATEWAY6} dev ${inner}`,
   ];
   await must([...inside, "ip", "-batch", "-"], `${batch.join("\n")}\n`);
   // A veth takes redirected frames only while its other end runs a native program.

@@ -52,11 +52,12 @@ export class Hops {
       const mac = known.get(key);
       // A neighbour that has fallen silent keeps its last address: the check decides about backends, not ARP.
       if (!link || !mac) continue;
-      const face = `${link.index} ${link.mtu} ${mac} ${link.mac}`;
+      const carrier = links.get(link.parent ?? hop.device) ?? link;
+      const face = `${carrier.index} ${link.vlan} ${link.mtu} ${mac} ${link.mac}`;
       if (face === hop.face) continue;
       const number = this.#numbers.take();
       if (number < 0) continue;
-      this.#write(number, link, mac);
+      this.#write(number, link, carrier, mac);
       if (hop.number > 0) this.#leaving.push(hop.number);
       hop.number = number;
       hop.face = face;
@@ -89,12 +90,13 @@ export class Hops {
     for (const number of this.#leaving.splice(0)) this.#numbers.free(number);
   }
 
-  #write(number: number, link: Device, mac: Uint8Array): void {
+  #write(number: number, link: Device, carrier: Device, mac: Uint8Array): void {
     const bytes = elementBytes(this.#memory.next_hops, number);
     bytes.fill(0);
     bytes.set(mac, at.target);
     bytes.set(link.mac, at.source);
     setWord(this.#memory.next_hops, number, at.mtu, link.mtu);
-    setWord(this.#memory.next_hops, number, at.ifindex, link.index);
+    setWord(this.#memory.next_hops, number, at.vlan, link.vlan);
+    setWord(this.#memory.next_hops, number, at.ifindex, carrier.index);
   }
 }

@@ -1,11 +1,10 @@
-import { BpfObject } from "../system/libbpf.ts";
+import { BpfObject, testRun } from "../system/libbpf.ts";
 import { ifindexOf } from "../system/net.ts";
 import { Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { ControlFlag, control, Limit } from "./generated/layout.ts";
 import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
 import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
-import { ticksNow } from "./ticks.ts";
 
 /** Maps of the balance object that outlive the daemon. */
 const pinned = [
@@ -60,7 +59,7 @@ export class Kernel {
     removeOldMaps(this.pins);
   }
 
-  programFd(name: "balance" | "check_entry" | "sweep"): number {
+  programFd(name: "balance" | "beat" | "check_entry" | "sweep"): number {
     return this.#object.programFd(name);
   }
 
@@ -70,7 +69,7 @@ export class Kernel {
 
   /** The program trusts cached link addresses only while this is heard. */
   beat(): void {
-    setWord(this.memory.control_words, 0, control.heartbeat, ticksNow());
+    testRun(this.programFd("beat"), new Uint8Array(64));
   }
 
   /** One of `ControlFlag`. */

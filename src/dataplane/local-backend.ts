@@ -56,6 +56,11 @@ export function writeRoute(memory: PlaneMemory, number: number, route: Route, ho
   setWord(memory.backends, number, at.nextHop, hop);
 }
 
+/** One word, read once for each packet: a living entry may change it. `port` 0: bare IP in IP. */
+export function writeGue(memory: PlaneMemory, number: number, port: number): void {
+  setWord(memory.backends, number, at.guePort, swap16(port));
+}
+
 export const hopOf = (memory: PlaneMemory, number: number): number => getWord(memory.backends, number, at.nextHop);
 
 export function eraseBackend(memory: PlaneMemory, number: number): void {

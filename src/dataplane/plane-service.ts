@@ -31,6 +31,8 @@ export interface PlaneService {
   slots?: number;
   /** Further interfaces on which clients arrive, besides those of VIPs and backends. */
   devices?: readonly string[];
+  /** UDP port of GUE that tunnels go to; absent: bare IP in IP. */
+  guePort?: number;
   /** Its backends are probed. */
   checked?: boolean;
 }

@@ -8,7 +8,7 @@ import { CheckPorts } from "./check-ports.ts";
 import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
 import { Kernel } from "./kernel.ts";
-import { eraseBackend, hopOf, type LocalBackend, writeBackend } from "./local-backend.ts";
+import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
@@ -143,6 +143,7 @@ export class Plane {
     }
     const take = (one: LocalBackend): number => this.#number(state, one);
     state.update(config, this.schedulers(config.scheduler.name), take, now(), this.quiet.has(forward));
+    for (const one of state.locals.values()) writeGue(this.memory, one.number, config.guePort ?? 0);
     return state;
   }
 

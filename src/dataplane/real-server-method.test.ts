@@ -39,10 +39,11 @@ describe("a method of prepared real servers", () => {
     expect(paths({ listen: two, backends: [backend("125.12.12.20", 80)] })).toEqual(["backends.0.port"]);
   });
 
-  test("refuses what is not a VIP, IPv6, and the VIP as a backend", () => {
+  test("takes both families, refuses what is not a VIP, and the VIP as a backend", () => {
     expect(paths({ listen: [{ ...VIP, address: "0.0.0.0" }] })).toEqual(["listen.0"]);
-    expect(paths({ listen: [{ ...VIP, address: "2001:db8::1" }] })).toEqual(["listen.0"]);
-    expect(paths({ backends: [backend("2001:db8::2")] })).toEqual(["backends.0.address"]);
+    expect(paths({ listen: [{ ...VIP, address: "::" }] })).toEqual(["listen.0"]);
+    expect(paths({ listen: [{ ...VIP, address: "2001:db8::1" }] })).toEqual([]);
+    expect(paths({ backends: [backend("2001:db8::2")] })).toEqual([]);
     expect(paths({ backends: [backend(VIP.address)] })).toEqual(["backends.0.address"]);
   });
 

@@ -1,4 +1,3 @@
-import { isIPv6 } from "../core/address.ts";
 import { defineMethod, type Method } from "../core/method.ts";
 import { configProblem, type Problem } from "../core/problem.ts";
 import type { Service } from "../core/service.ts";
@@ -45,15 +44,11 @@ function judge({ method, listen, backends }: Service<PlaneOptions>): Problem[] {
     problems.push(configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message, { hint }));
   };
   listen.forEach(({ address }, i) => {
-    if (isIPv6(address))
-      impossible(["listen", i], `${method} does not forward IPv6 yet.`, "Use an IPv4 VIP, or the method proxy.");
-    else if (address === "0.0.0.0")
+    if (address === "0.0.0.0" || address === "::")
       impossible(["listen", i], `${method} needs a VIP of its own, not every address.`, "Name the VIP.");
   });
   const ports = new Set(listen.map(({ port }) => port));
   backends.forEach(({ address, port }, i) => {
-    if (isIPv6(address))
-      impossible(["backends", i, "address"], `${method} does not forward IPv6 yet.`, "Use the backend's IPv4 address.");
     if (port !== null && (ports.size !== 1 || !ports.has(port)))
       impossible(
         ["backends", i, "port"],

@@ -1,3 +1,4 @@
+import { parseAddress } from "../core/address.ts";
 import { run } from "../runtime/child.ts";
 import { parseMac } from "../system/net.ts";
 
@@ -16,6 +17,9 @@ export interface Device {
   index: number;
   mtu: number;
   mac: Uint8Array;
+  /** Of a VLAN device: the interface that carries its frames. XDP runs and transmits there, frames with this tag. */
+  parent: string | null;
+  vlan: number;
   /** How an XDP program is attached; null when none is. */
   xdp: "native" | "generic" | "offloaded" | null;
 }
@@ -38,6 +42,9 @@ interface LinkRow {
   address?: string;
   link_type: string;
   xdp?: { mode: number };
+  /** Name of the interface below. */
+  link?: string;
+  linkinfo?: { info_kind?: string; info_data?: { id?: number } };
 }
 
 /** ip(8) in batch mode prints one JSON array per answer, one after the other. */
@@ -59,20 +66,38 @@ export async function routesTo(addresses: readonly string[]): Promise<Map<string
   for (const row of arrays<RouteRow>(done.stdout)) {
     if (!row.dev || !row.dst) continue;
     const hop = row.gateway ?? row.dst;
-    found.set(row.dst, { device: row.dev, hop, source: row.prefsrc ?? "", local: row.type === "local" });
+    found.set(parseAddress(row.dst) ?? row.dst, {
+      device: row.dev,
+      hop,
+      source: row.prefsrc ?? "",
+      local: row.type === "local",
+    });
   }
   return found;
 }
 
 /** Every Ethernet device of this network namespace, by name. */
 export async function devices(): Promise<Map<string, Device>> {
-  const done = await run(["ip", "-json", "link", "show"]);
-  const rows = arrays<LinkRow>(done.stdout);
+  const done = await run(["ip", "-json", "-details", "link", "show"]);
+  return toDevices(done.stdout);
+}
+
+/** The devices of `ip -json -details link show`. */
+export function toDevices(text: string): Map<string, Device> {
+  const rows = arrays<LinkRow>(text);
   const found = new Map<string, Device>();
   for (const row of rows) {
     const mac = row.link_type === "ether" ? parseMac(row.address ?? "") : null;
-    if (mac)
-      found.set(row.ifname, { index: row.ifindex, mtu: row.mtu, mac, xdp: xdpModes[row.xdp?.mode ?? 0] ?? null });
+    if (!mac) continue;
+    const tagged = row.linkinfo?.info_kind === "vlan";
+    found.set(row.ifname, {
+      index: row.ifindex,
+      mtu: row.mtu,
+      mac,
+      parent: tagged ? (row.link ?? null) : null,
+      vlan: tagged ? (row.linkinfo?.info_data?.id ?? 0) : 0,
+      xdp: xdpModes[row.xdp?.mode ?? 0] ?? null,
+    });
   }
   return found;
 }

@@ -2,8 +2,8 @@ import { device as deviceAt, Limit } from "./generated/layout.ts";
 import { Hops } from "./hops.ts";
 import type { Kernel } from "./kernel.ts";
 import { writeRoute } from "./local-backend.ts";
-import { elementBytes } from "./memory.ts";
-import { devices, type Route, routesTo } from "./routes.ts";
+import { elementBytes, setWord } from "./memory.ts";
+import { type Device, devices, type Route, routesTo } from "./routes.ts";
 
 /** How packets get out: routes, link addresses, devices. All of it comes from the kernel's own tables. */
 export class Ways {
@@ -39,6 +39,7 @@ export class Ways {
   async attach(names: Iterable<string>): Promise<string[]> {
     const links = await devices();
     const fresh: string[] = [];
+    this.#tell(links);
     for (const [name, link] of links) this.#names.set(link.index, name);
     for (const name of names) {
       const link = links.get(name);
@@ -50,10 +51,25 @@ export class Ways {
     return fresh;
   }
 
+  /** The interfaces that carry these devices' frames: themselves, or the parent of a VLAN device. */
+  async carriersOf(names: readonly string[]): Promise<string[]> {
+    const links = await devices();
+    return [...new Set(names.map((name) => links.get(name)?.parent ?? name))];
+  }
+
+  /** Tells the program which interface carries a VLAN device's frames: the kernel's routes name the device. */
+  #tell(links: ReadonlyMap<string, Device>): void {
+    for (const { index, mac, parent, vlan } of links.values()) {
+      const carrier = parent === null ? undefined : links.get(parent);
+      if (carrier) this.writeDevice(index, mac, { index: carrier.index, vlan });
+    }
+  }
+
   /** Keeps names and MACs of devices: a device may be given another MAC, or leave and come back. */
   async rereadDevices(): Promise<void> {
     const links = await devices();
     this.#names.clear();
+    this.#tell(links);
     for (const [name, link] of links) this.#names.set(link.index, name);
     for (const name of this.#kernel.entry.devices) {
       const link = links.get(name);
@@ -70,8 +86,11 @@ export class Ways {
 
   deviceName = (index: number): string | undefined => this.#names.get(index);
 
-  writeDevice(index: number, mac: Uint8Array): void {
+  /** `below`: of a VLAN device, what carries its frames. */
+  writeDevice(index: number, mac: Uint8Array, below = { index: 0, vlan: 0 }): void {
     if (index >= Limit.MAX_DEVICES) return;
+    setWord(this.#kernel.memory.devices, index, deviceAt.parent, below.index);
+    setWord(this.#kernel.memory.devices, index, deviceAt.vlan, below.vlan);
     const bytes = elementBytes(this.#kernel.memory.devices, index);
     bytes.set(mac, deviceAt.mac);
     bytes[deviceAt.known] = 1;

@@ -40,6 +40,8 @@ const address: ChangeKind<Of<"address">> = {
   async make(c) {
     // Duplicate address detection would hold a v6 VIP back for a second, and its owner before us is known to be gone.
     const nodad = family(c.address) === 6 ? ["nodad"] : [];
+    // A v6 VIP is deprecated, or the kernel would take it as the source of what the host itself begins (RFC 6724).
+    if (family(c.address) === 6 && c.announce) nodad.push("preferred_lft", "0");
     const added = await ip("address", "add", `${c.address}/${c.prefix}`, "dev", c.device, ...nodad);
     const already = !added.ok && /File exists|already assigned/.test(added.problems[0]!.message);
     return added.ok || already ? ok(null) : added;

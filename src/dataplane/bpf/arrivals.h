@@ -4,10 +4,14 @@
 #include "parse.h"
 
 /* The same in src/dataplane/arrivals.ts; a test compares the two through the program itself. */
-static __always_inline __u32 arrival_hash(__u32 seed0, __u32 seed1, __u32 address, __u16 port, __u8 protocol, __u8 kind)
+static __always_inline __u32 arrival_hash(__u32 seed0, __u32 seed1, const struct address *address, __u16 port,
+					  __u8 protocol, __u8 kind)
 {
-	__u32 h = seed0 ^ address;
+	__u32 h = seed0 ^ (__u32)(address->low >> 32);
 
+	if (address->high)
+		h ^= (__u32)address->low * 0x9e3779b1 ^ (__u32)(address->high >> 32) * 0x85ebca77 ^
+		     (__u32)address->high * 0xc2b2ae3d;
 	h *= 0x85ebca6b;
 	h ^= h >> 15;
 	h += ((__u32)port << 16 | (__u32)protocol << 8 | kind) ^ seed1;
@@ -16,23 +20,45 @@ static __always_inline __u32 arrival_hash(__u32 seed0, __u32 seed1, __u32 addres
 	return h;
 }
 
-static __always_inline struct arrival *find_arrival(const struct control *control, __u32 address, __u16 port,
-						    __u8 protocol, __u8 kind)
+static __always_inline int is_arrival(const struct arrival *arrival, const struct address *address, __u16 port,
+				      __u8 protocol, __u8 kind)
 {
-	__u32 second = control->arrivals_active & 1, copy = second ? ARRIVALS : 0;
-	__u32 seed0 = second ? control->arrivals_seed[2] : control->arrivals_seed[0];
-	__u32 seed1 = second ? control->arrivals_seed[3] : control->arrivals_seed[1];
-	__u32 hash = arrival_hash(seed0, seed1, address, port, protocol, kind);
+	return same_address(&arrival->address, address) && arrival->port == port && arrival->protocol == protocol &&
+	       arrival->kind == kind;
+}
 
+/* Few keys lie beyond their first place: this is not worth being everywhere. The place of the entry + 1, or 0. */
+static __noinline __u32 find_further(const struct address *address, __u32 rest, __u32 hash, __u32 copy)
+{
+	if (!address)
+		return 0;
 #pragma unroll
-	for (int i = 0; i < ARRIVAL_PROBES; i++) {
+	for (int i = 1; i < ARRIVAL_PROBES; i++) {
 		__u32 index = copy + ((hash + i) & (ARRIVALS - 1));
 		struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &index);
 		if (!arrival || arrival->kind == ARRIVAL_EMPTY)
 			return 0;
-		if (arrival->address[3] == address && arrival->port == port && arrival->protocol == protocol &&
-		    arrival->kind == kind && arrival->address[2] == MAPPED)
-			return arrival;
+		if (is_arrival(arrival, address, rest >> 16, rest >> 8, rest))
+			return index + 1;
 	}
 	return 0;
+}
+
+static __always_inline struct arrival *find_arrival(const struct control *control, const struct address *address,
+						    __u16 port, __u8 protocol, __u8 kind)
+{
+	__u32 second = control->arrivals_active & 1, copy = second ? ARRIVALS : 0;
+	const __u32 *seed = control->arrivals_seed + 2 * second;
+	__u32 hash = arrival_hash(seed[0], seed[1], address, port, protocol, kind);
+	__u32 index = copy + (hash & (ARRIVALS - 1));
+	struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &index);
+
+	if (!arrival || arrival->kind == ARRIVAL_EMPTY)
+		return 0;
+	if (is_arrival(arrival, address, port, protocol, kind))
+		return arrival;
+	index = find_further(address, (__u32)port << 16 | (__u32)protocol << 8 | kind, hash, copy);
+	if (index-- == 0)
+		return 0;
+	return bpf_map_lookup_elem(&arrivals, &index);
 }

@@ -6,8 +6,11 @@
 #include "places.h"
 #include "sweep.h"
 
-static __always_inline int not_ours(struct xdp_md *ctx)
+/* The next place's, as it came. */
+static __always_inline int not_ours(struct xdp_md *ctx, const struct packet *p)
 {
+	if (p->tag && !push_tag(ctx, p->tag & 0xffff))
+		return XDP_DROP;
 	return ask_places(ctx, PLACE_BALANCE + 1);
 }
 
@@ -18,30 +21,42 @@ static __always_inline struct control *the_control(void)
 	return bpf_map_lookup_elem(&control_words, &zero);
 }
 
-/* A reply of a translated service, seen by its source. */
-static __always_inline int reply(struct xdp_md *ctx, const struct packet *p, const struct arrival *way)
-{
-	__u32 bytes = frame_bytes(ctx), backend = way->backend, service = way->service;
-	int own = 0;
-	int verdict = return_nat(ctx, p, way->vip[3], way->vip_port, &own);
+#define NANOSECONDS 1000000000ull
 
+/* What the cold paths say besides a verdict: pass the packet on. */
+#define PASSED_ON 0x100
+
+/* A reply of a translated service, seen by its source. */
+static __noinline int reply(struct xdp_md *ctx, const struct packet *p, const struct arrival *way)
+{
+	if (!p || !way)
+		return XDP_DROP;
+	__u32 number = way->backend, service = way->service;
+	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
+	struct translation t = { .old = way->address, .new = way->vip, .old_port = way->port, .new_port = way->vip_port };
+	int own = 0;
+	if (!backend)
+		return XDP_DROP;
+	int verdict = return_nat(ctx, p, &t, &backend->source, &own);
 	if (own)
-		return not_ours(ctx);
+		return PASSED_ON;
 	if (verdict >= 0) {
-		remember_fragment(p, FRAGMENT_REVERSE, backend, way->vip[3]);
-		count_out(backend, bytes);
+		remember_fragment(p, FRAGMENT_REVERSE, number, &t.new);
+		count_out(number, p->frame);
 	}
 	return finish(service, verdict);
 }
 
 /* The answer of a real server to a check of the VIP: into the namespace where the checker lives. */
-static __always_inline int into_checks(struct xdp_md *ctx, const struct control *control)
+static __noinline int into_checks(struct xdp_md *ctx, const struct control *control)
 {
-	struct next_hop inner = { .ifindex = control->check_ifindex };
+	struct next_hop inner = {};
 
+	if (!control)
+		return XDP_DROP;
 	__builtin_memcpy(inner.target, control->check_inner_mac, ETH_ALEN);
 	__builtin_memcpy(inner.source, control->check_outer_mac, ETH_ALEN);
-	return set_macs(ctx, &inner) ? XDP_DROP : bpf_redirect(inner.ifindex, 0);
+	return set_macs(ctx, &inner) ? XDP_DROP : bpf_redirect(control->check_ifindex, 0);
 }
 
 static __always_inline int is_check_answer(const struct control *control, const struct packet *p)
@@ -49,90 +64,107 @@ static __always_inline int is_check_answer(const struct control *control, const 
 	__u16 port = bpf_ntohs(p->target_port);
 
 	return control->flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE && port >= control->check_low &&
-	       port <= control->check_high && find_arrival(control, p->source, p->source_port, p->protocol, ARRIVAL_VIP);
+	       port <= control->check_high && find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_VIP);
 }
 
 /* A real server that lacks the VIP but forwards sends our own check back to us. Balanced once more it would be answered
  * by another, and the one that lacks the VIP would pass its check. */
 static __always_inline int is_returned_check(const struct control *control, const struct packet *p)
 {
+	if (!(control->flags & CONTROL_CHECKS))
+		return 0;
 	__u32 port = bpf_ntohs(p->source_port);
-
-	if (!(control->flags & CONTROL_CHECKS) || port < control->check_low || port > control->check_high)
+	if (port < control->check_low || port > control->check_high)
 		return 0;
 	__u64 *owner = bpf_map_lookup_elem(&check_ports, &port);
 	if (!owner || !*owner)
 		return 0;
 	__u32 number = *owner - 1;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
-	return backend && backend->source[3] == p->source;
+	return backend && same_address(&backend->source, &p->source);
 }
 
-static __always_inline int later_fragment(struct xdp_md *ctx, const struct packet *p, const struct control *control)
+static __noinline int later_fragment(struct xdp_md *ctx, const struct packet *p)
 {
-	struct fragment *first = recall_fragment(p);
+	struct control *control = the_control();
 
+	if (!p || !control)
+		return PASSED_ON;
+	struct fragment *first = recall_fragment(p);
 	if (!first) {
-		struct arrival *known = find_arrival(control, p->target, 0, 0, ARRIVAL_ADDRESS);
-		return known ? finish(known->service, DROPPED(DROP_FRAGMENT)) : not_ours(ctx);
+		struct arrival *known = find_arrival(control, &p->target, 0, 0, ARRIVAL_ADDRESS);
+		return known ? finish(known->service, DROPPED(DROP_FRAGMENT)) : PASSED_ON;
 	}
 	__u32 number = first->backend;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
 	if (first->kind == FRAGMENT_PASS || !backend)
-		return not_ours(ctx);
+		return PASSED_ON;
 	__u32 service = backend->service;
 	if (first->kind == FRAGMENT_FORWARD)
 		return finish(service, deliver(ctx, p, control, number));
-	__u32 bytes = frame_bytes(ctx);
+	struct translation t = { .old = p->source, .new = first->vip };
 	int own = 0;
-	int verdict = return_nat(ctx, p, first->vip[3], 0, &own);
+	int verdict = return_nat(ctx, p, &t, &backend->source, &own);
 	if (own)
-		return not_ours(ctx);
+		return PASSED_ON;
 	if (verdict >= 0)
-		count_out(number, bytes);
+		count_out(number, p->frame);
 	return finish(service, verdict);
 }
 
 /* Not for a VIP: a reply, an answer to a check, or nothing to do with us. */
-static __always_inline int other(struct xdp_md *ctx, const struct packet *p, const struct control *control)
+static __noinline int other(struct xdp_md *ctx, const struct packet *p)
 {
-	if (control->flags & CONTROL_REVERSE && !p->icmp_error) {
-		struct arrival *way = find_arrival(control, p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
+	struct control *control = the_control();
+
+	if (!p || !control)
+		return PASSED_ON;
+	if (control->flags & CONTROL_REVERSE) {
+		struct arrival *way = find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
 		if (way)
 			return reply(ctx, p, way);
 	}
 	if (is_check_answer(control, p))
 		return into_checks(ctx, control);
-	remember_fragment(p, FRAGMENT_PASS, 0, 0);
-	return not_ours(ctx);
+	remember_fragment(p, FRAGMENT_PASS, 0, &p->target);
+	return PASSED_ON;
+}
+
+static __always_inline int decide(struct xdp_md *ctx, struct packet *p)
+{
+	struct control *control = the_control();
+
+	if (!control || !parse(ctx, p))
+		return PASSED_ON;
+	if (p->part == LATER)
+		return later_fragment(ctx, p);
+	struct arrival *arrival = find_arrival(control, &p->target, p->target_port, p->protocol, ARRIVAL_VIP);
+	if (!arrival)
+		return other(ctx, p);
+	__u32 number = arrival->service;
+	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);
+	if (!service || !service->used)
+		return PASSED_ON;
+	if (p->truncated)
+		return finish(number, DROPPED(DROP_MALFORMED));
+	if (is_returned_check(control, p))
+		return finish(number, DROPPED(DROP_CHECK_RETURNED));
+	p->service = number;
+	int backend = pick(service, p);
+	if (backend < 0)
+		return finish(number, backend);
+	remember_fragment(p, FRAGMENT_FORWARD, backend, &p->target);
+	return finish(number, deliver(ctx, p, control, backend));
 }
 
 SEC("xdp")
 int balance(struct xdp_md *ctx)
 {
 	struct packet p = {};
-	struct control *control = the_control();
 
-	if (!control || !parse(ctx, &p))
-		return not_ours(ctx);
-	if (p.part == LATER)
-		return later_fragment(ctx, &p, control);
-	struct arrival *arrival = find_arrival(control, p.target, p.target_port, p.protocol, ARRIVAL_VIP);
-	if (!arrival)
-		return other(ctx, &p, control);
-	__u32 number = arrival->service;
-	struct service *service = bpf_map_lookup_elem(&services, &number);
-	if (!service || !service->used)
-		return not_ours(ctx);
-	if (p.truncated)
-		return finish(number, DROPPED(DROP_MALFORMED));
-	if (is_returned_check(control, &p))
-		return finish(number, DROPPED(DROP_CHECK_RETURNED));
-	int backend = pick(service, number, control, &p);
-	if (backend < 0)
-		return finish(number, backend);
-	remember_fragment(&p, FRAGMENT_FORWARD, backend, 0);
-	return finish(number, deliver(ctx, &p, control, backend));
+	p.tag = has_tag(ctx) ? pull_tag(ctx) : 0;
+	int verdict = decide(ctx, &p);
+	return verdict == PASSED_ON ? not_ours(ctx, &p) : verdict;
 }
 
 /* On the director's end of the check veth: the source port says which backend is probed. Nothing else gets out. */
@@ -150,11 +182,34 @@ int check_entry(struct xdp_md *ctx)
 		return XDP_DROP;
 	__u32 number = *backend - 1;
 	struct backend *found = bpf_map_lookup_elem(&backends, &number);
-	struct next_hop hop = {};
-	if (!found || !found->used || find_hop(ctx, control, found, &hop) < 0)
+	struct next_hop room;
+	if (!found || !found->used)
 		return XDP_DROP;
-	int verdict = found->forward == FORWARD_TUNNEL ? forward_tunnel(ctx, &p, found, &hop) : forward_direct(ctx, &hop);
+	const struct next_hop *hop = find_hop(ctx, control, found, &room);
+	if (!hop)
+		return XDP_DROP;
+	int verdict = found->forward == FORWARD_TUNNEL ? forward_tunnel(ctx, &p, found, hop) : forward_direct(ctx, &p, hop);
 	return verdict < 0 ? XDP_DROP : verdict;
+}
+
+/* Not attached anywhere: the supervisor's sign of life. It runs here because only a program can read jiffies. */
+SEC("xdp")
+int beat(struct xdp_md *ctx)
+{
+	struct control *control = the_control();
+
+	if (!control)
+		return XDP_ABORTED;
+	__u32 jiffies = bpf_jiffies64(), passed = jiffies - control->heartbeat;
+	__u64 ns = bpf_ktime_get_coarse_ns(), since = ns - control->heartbeat_ns;
+	if (!control->patience)
+		control->patience = FIRST_PATIENCE;
+	/* Between half a second and an hour: long enough to be exact, short enough not to overflow. */
+	else if (since > NANOSECONDS / 2 && since < 3600 * NANOSECONDS && passed)
+		control->patience = (__u64)passed * PATIENCE_SECONDS * NANOSECONDS / since;
+	control->heartbeat_ns = ns;
+	control->heartbeat = jiffies;
+	return XDP_PASS;
 }
 
 /* Not attached anywhere. The order stands in the packet's first bytes. */

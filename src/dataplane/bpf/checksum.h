@@ -1,44 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Internet checksums. Incremental ones by RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). */
+/* Internet checksums. Incremental ones by RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). What changes is summed once, as
+ * 32-bit words (2^32 is 1 modulo 0xffff), and then put into every checksum that covers it. */
 #pragma once
 #include <linux/types.h>
 #include <linux/ip.h>
+#include "addresses.h"
 
 static __always_inline __u16 checksum_fold(__u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
 #pragma unroll
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
 }
 
-static __always_inline void checksum_replace2(__u16 *checksum, __u16 old, __u16 new)
+static __always_inline __u64 change2(__u16 old, __u16 new)
 {
-	*checksum = checksum_fold((__u64)(__u16)~*checksum + (__u16)~old + new);
+	return (__u64)(__u16)~old + new;
 }
 
-static __always_inline void checksum_replace4(__u16 *checksum, __u32 old, __u32 new)
+static __always_inline __u64 change4(__u32 old, __u32 new)
 {
-	*checksum = checksum_fold((__u64)(__u16)~*checksum + (__u16)~old + (__u16)~(old >> 16) + (__u16)new + (new >> 16));
+	return (__u64)(__u32)~old + new;
+}
+
+static __always_inline __u64 change_address(const struct address *old, const struct address *new, int ipv6)
+{
+	__u64 sum = change4(old->low >> 32, new->low >> 32);
+
+	if (ipv6)
+		sum += change4(old->low, new->low) + change4(old->high, new->high) +
+		       change4(old->high >> 32, new->high >> 32);
+	return sum;
+}
+
+static __always_inline void checksum_apply(__u16 *checksum, __u64 change)
+{
+	*checksum = checksum_fold((__u64)(__u16)~*checksum + change);
 }
 
 /* Of a header without options that was just written, its checksum field zero. */
 static __always_inline __u16 checksum_header(const struct iphdr *ip)
 {
-	const __u16 *word = (const void *)ip;
+	const __u32 *word = (const void *)ip;
 	__u64 sum = 0;
 
 #pragma unroll
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 5; i++)
 		sum += word[i];
 	return checksum_fold(sum);
 }
 
-/* One hop less. The caller has seen that more than one is left. */
-static __always_inline void decrease_ttl(struct iphdr *ip)
+/* One hop less; the caller has seen that more than one is left. The change of the header's checksum. */
+static __always_inline __u64 decrease_ttl(struct iphdr *ip)
 {
 	__u16 old = *(__u16 *)&ip->ttl;
 
 	ip->ttl--;
-	checksum_replace2(&ip->check, old, *(__u16 *)&ip->ttl);
+	return change2(old, *(__u16 *)&ip->ttl);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* On a real server of `tunnel`: takes off the outer header and passes the inner packet to the kernel, which holds the VIP.
- * For hosts without the kernel's ipip; the packet still arrives on its own interface, so rp_filter has no say. */
+/* On a real server of `tunnel`: takes off the outer headers and passes the inner packet to the kernel, which holds the VIP.
+ * For hosts without the kernel's ipip, ip6tnl or fou; the packet still arrives on its own interface, so rp_filter has no
+ * say. */
 #include "array.h"
+#include "addresses.h"
 #include "places.h"
 #include "types.h"
 #include "wire.h"
@@ -13,7 +15,7 @@ PERCPU(decap_counts, struct decap_count, 1);
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, DECAP_SOURCES);
-	__type(key, struct { __u32 word[4]; });
+	__type(key, struct address);
 	__type(value, __u32);
 } decap_sources SEC(".maps");
 
@@ -21,41 +23,95 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, DECAP_SOURCES);
-	__type(key, struct { __u32 word[4]; });
+	__type(key, struct address);
 	__type(value, __u32);
 } decap_vips SEC(".maps");
 
-static __always_inline int allowed(const struct iphdr *outer, const struct iphdr *inner)
-{
-	__u32 zero = 0, address[4] = { 0, 0, MAPPED, outer->saddr };
-	struct decap_config *config = bpf_map_lookup_elem(&decap_settings, &zero);
+/* What the outer headers say. */
+struct tunnel {
+	struct address sender;
+	__u8 protocol; /* of what follows the outer IP header */
+	__u32 bytes; /* of the outer headers */
+};
 
-	if (!config || (!config->any_source && !bpf_map_lookup_elem(&decap_sources, address)))
+/* False when this is no whole packet with something inside that we know. */
+static __always_inline int read_outer(void *data, void *end, struct tunnel *t)
+{
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct ipv6hdr *ip6 = (void *)ip;
+
+	if ((void *)(ip + 1) > end)
 		return 0;
-	address[3] = inner->daddr;
-	return bpf_map_lookup_elem(&decap_vips, address) != 0;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		if (ip->version != 4 || ip->ihl != 5 || (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)))
+			return 0;
+		t->sender = mapped(ip->saddr);
+		t->protocol = ip->protocol;
+		t->bytes = sizeof(*ip);
+	} else {
+		if (eth->h_proto != bpf_htons(ETH_P_IPV6) || (void *)(ip6 + 1) > end || ip6->version != 6)
+			return 0;
+		t->sender = address6(&ip6->saddr);
+		t->protocol = ip6->nexthdr;
+		t->bytes = sizeof(*ip6);
+	}
+	if (t->protocol == IPPROTO_IPIP || t->protocol == IPPROTO_IPV6)
+		return 1;
+	if (t->protocol != IPPROTO_UDP)
+		return 0;
+	struct udphdr *udp = (void *)ip + t->bytes;
+	__u8 *first = (void *)(udp + 1);
+	if ((void *)(first + 1) > end || udp->dest != bpf_htons(GUE_PORT))
+		return 0;
+	/* Variant 1: its two bits are the first of the packet's own version. */
+	t->protocol = *first >> 4 == 4 ? IPPROTO_IPIP : *first >> 4 == 6 ? IPPROTO_IPV6 : 0;
+	t->bytes += sizeof(*udp);
+	return t->protocol != 0;
+}
+
+/* Is the packet inside for a VIP of ours, from somebody we listen to? */
+static __always_inline int allowed(void *inner, void *end, const struct tunnel *t)
+{
+	__u32 zero = 0;
+	struct decap_config *config = bpf_map_lookup_elem(&decap_settings, &zero);
+	struct address target;
+
+	if (t->protocol == IPPROTO_IPIP) {
+		struct iphdr *ip = inner;
+		if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+			return 0;
+		target = mapped(ip->daddr);
+	} else {
+		struct ipv6hdr *ip = inner;
+		if ((void *)(ip + 1) > end || ip->version != 6)
+			return 0;
+		target = address6(&ip->daddr);
+	}
+	if (!config || (!config->any_source && !bpf_map_lookup_elem(&decap_sources, &t->sender)))
+		return 0;
+	return bpf_map_lookup_elem(&decap_vips, &target) != 0;
 }
 
 SEC("xdp")
 int decap(struct xdp_md *ctx)
 {
-	struct ethhdr *eth = (void *)(long)ctx->data, kept;
-	struct iphdr *outer = (void *)(eth + 1), *inner = outer + 1;
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data, kept;
+	struct tunnel t = {};
 	__u32 zero = 0;
 	struct decap_count *count = bpf_map_lookup_elem(&decap_counts, &zero);
 
-	if ((void *)(inner + 1) > (void *)(long)ctx->data_end || eth->h_proto != bpf_htons(ETH_P_IP) || !count)
+	if (!count || !read_outer(data, end, &t))
 		return ask_places(ctx, PLACE_DECAP + 1);
-	if (outer->version != 4 || outer->ihl != 5 || outer->protocol != IPPROTO_IPIP ||
-	    (outer->frag_off & bpf_htons(IP_MF | IP_OFFSET)))
-		return ask_places(ctx, PLACE_DECAP + 1);
-	if (inner->version != 4 || inner->ihl < 5 || !allowed(outer, inner)) {
+	if (!allowed(data + sizeof(*eth) + (t.bytes & 63), end, &t)) {
 		/* Not ours to open: the kernel may have a tunnel of its own. */
 		count->refused++;
 		return ask_places(ctx, PLACE_DECAP + 1);
 	}
 	__builtin_memcpy(&kept, eth, sizeof(kept));
-	if (bpf_xdp_adjust_head(ctx, sizeof(*outer)))
+	kept.h_proto = t.protocol == IPPROTO_IPIP ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	if (bpf_xdp_adjust_head(ctx, t.bytes))
 		return XDP_DROP;
 	eth = (void *)(long)ctx->data;
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)

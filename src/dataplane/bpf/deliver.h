@@ -10,21 +10,21 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p, c
 				   __u32 number)
 {
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
-	struct next_hop hop = {};
-	__u32 bytes = frame_bytes(ctx);
+	struct next_hop room;
 
 	if (!backend || !backend->used)
 		return DROPPED(DROP_NO_BACKEND);
-	int verdict = find_hop(ctx, control, backend, &hop);
-	if (verdict < 0)
-		return verdict;
+	const struct next_hop *hop = find_hop(ctx, control, backend, &room);
+	if (!hop)
+		return DROPPED(DROP_NO_NEIGHBOUR);
+	int verdict;
 	if (backend->forward == FORWARD_DIRECT)
-		verdict = forward_direct(ctx, &hop);
+		verdict = forward_direct(ctx, p, hop);
 	else if (backend->forward == FORWARD_TUNNEL)
-		verdict = forward_tunnel(ctx, p, backend, &hop);
+		verdict = forward_tunnel(ctx, p, backend, hop);
 	else
-		verdict = forward_nat(ctx, p, backend, &hop);
+		verdict = forward_nat(ctx, p, backend, hop);
 	if (verdict >= 0)
-		count_in(number, bytes);
+		count_in(number, p->frame);
 	return verdict;
 }

@@ -32,11 +32,15 @@ enum sluice_limit {
 	DECAP_SOURCES = 1024,
 	/* 2^30 ns: one tick, 1.07 s. A shift instead of a division. */
 	TICK_SHIFT = 30,
-	/* ticks without a heartbeat after which cached MACs are no longer trusted: about 10 s. */
-	HEARTBEAT_TICKS = 10,
+	/* seconds without a heartbeat after which cached MACs are no longer trusted. */
+	PATIENCE_SECONDS = 10,
+	/* the same in jiffies until two heartbeats have told how long one is: 10 s at the commonest 250 Hz. */
+	FIRST_PATIENCE = 2500,
 	/* hops of the outer header (RFC 1700's default). */
 	OUTER_TTL = 64,
-	/* bytes of the original packet quoted in an ICMP error: header with options, and 8 bytes (RFC 792). */
+	/* UDP port of GUE at real servers (IANA). */
+	GUE_PORT = 6080,
+	/* bytes of the original packet quoted in "fragmentation needed": header with options, and 8 bytes (RFC 792). */
 	ICMP_QUOTE = 68,
 	/* buckets one run of the sweep looks at: keeps a run well under a millisecond. */
 	SWEEP_STEP = 4096,

@@ -3,17 +3,17 @@
 #pragma once
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "addresses.h"
 #include "maps.h"
-#include "wire.h"
-
 
 enum fragment_part { WHOLE = 0, FIRST = 1, LATER = 2 };
 
 /* The flow as the client sees it: source is the client, target the VIP. For an ICMP error it is the inner packet's flow,
  * turned round, so that the error finds the backend of the flow it is about. */
 struct packet {
-	__u32 source; /* network order, as in the packet */
-	__u32 target;
+	struct address source;
+	struct address target;
+	struct address sender; /* of an ICMP error: the outer source */
 	__u16 source_port;
 	__u16 target_port;
 	__u8 protocol;
@@ -21,12 +21,27 @@ struct packet {
 	__u8 icmp_error;
 	__u8 part; /* fragment_part */
 	__u32 sequence; /* host order */
-	__u16 header; /* bytes of the IP header */
+	__u32 id; /* of its fragments, network order; 16 bits in IPv4 */
+	__u16 header; /* bytes from the IP header to the transport's; at most MAX_HEADER */
 	__u16 length; /* bytes of the IP packet */
-	__u16 id; /* network order */
 	__u8 dont_fragment;
 	__u8 truncated; /* ports are there, the rest of the header is not */
+	__u8 ipv6;
+	__u8 ttl;
+	__u8 tos; /* class of service and congestion bits */
+	__u32 ifindex; /* where it came in */
+	__u32 hash; /* of the flow, for whoever spreads it further */
+	__u32 frame; /* bytes without a tag, Ethernet header included */
+	__u32 tag; /* 802.1Q control word | TAGGED of a tag that was taken off; 0: none */
+	__u32 service; /* number, of a VIP's packet */
+	__u32 slot;
 };
+
+/* Tells a tag of zeros from none. */
+#define TAGGED 0x10000
+
+/* A power of two less one: masks a header's length for the verifier. */
+#define MAX_HEADER 511
 
 /* The barriers keep both pointers whole: the verifier refuses a spilled half of one. */
 static __always_inline __u32 frame_bytes(struct xdp_md *ctx)
@@ -38,29 +53,28 @@ static __always_inline __u32 frame_bytes(struct xdp_md *ctx)
 }
 
 /* False when the frame is for another host: a switch floods what it has not learnt, and it must not be sent twice. */
-static __always_inline int meant_for_us(struct xdp_md *ctx, const struct ethhdr *eth)
+static __always_inline int meant_for_us(__u32 index, const void *eth)
 {
-	__u32 index = ctx->ingress_ifindex;
 	struct device *device = bpf_map_lookup_elem(&devices, &index);
 
 	if (!device || !device->known)
 		return 1;
 	/* Two loads: there is no memcmp to call here. */
-	return *(__u32 *)eth->h_dest == *(__u32 *)device->mac && *(__u16 *)(eth->h_dest + 4) == *(__u16 *)(device->mac + 4);
+	return *(__u32 *)eth == *(__u32 *)device->mac && *(__u16 *)(eth + 4) == *(__u16 *)(device->mac + 4);
 }
 
 static __always_inline int parse_tcp(struct packet *p, const struct tcphdr *tcp, const void *end)
 {
-	if ((void *)tcp + 4 > end)
-		return 0;
+	if ((void *)(tcp + 1) > end || p->length < p->header + sizeof(*tcp)) {
+		if ((void *)tcp + 4 > end)
+			return 0;
+		p->truncated = 1;
+	} else {
+		p->sequence = bpf_ntohl(tcp->seq);
+		p->tcp_flags = ((const __u8 *)tcp)[13];
+	}
 	p->source_port = tcp->source;
 	p->target_port = tcp->dest;
-	if ((void *)(tcp + 1) > end || p->length < p->header + sizeof(*tcp)) {
-		p->truncated = 1;
-		return 1;
-	}
-	p->sequence = bpf_ntohl(tcp->seq);
-	p->tcp_flags = ((const __u8 *)tcp)[13];
 	return 1;
 }
 
@@ -91,43 +105,144 @@ static __always_inline int parse_icmp(struct packet *p, const struct icmphdr *ic
 	if ((void *)(ports + 2) > end)
 		return 0;
 	p->icmp_error = 1;
+	p->sender = p->source;
 	p->protocol = inner->protocol;
-	p->source = inner->daddr;
-	p->target = inner->saddr;
+	p->source = mapped(inner->daddr);
+	p->target = mapped(inner->saddr);
 	p->source_port = ports[1];
 	p->target_port = ports[0];
 	return 1;
+}
+
+/* Errors only (RFC 4443): neighbour discovery, multicast listeners and echoes are the kernel's. */
+static __always_inline int parse_icmp6(struct packet *p, const struct icmphdr *icmp, const void *end)
+{
+	const struct ipv6hdr *inner = (const void *)(icmp + 1);
+	const __u16 *ports = (const void *)(inner + 1);
+
+	if ((void *)(ports + 2) > end || icmp->type < ICMP6_DEST_UNREACH || icmp->type > ICMP6_PARAMETERPROB)
+		return 0;
+	if (inner->version != 6 || (inner->nexthdr != IPPROTO_TCP && inner->nexthdr != IPPROTO_UDP))
+		return 0;
+	p->icmp_error = 1;
+	p->sender = p->source;
+	p->protocol = inner->nexthdr;
+	p->source = address6(&inner->daddr);
+	p->target = address6(&inner->saddr);
+	p->source_port = ports[1];
+	p->target_port = ports[0];
+	return 1;
+}
+
+static __always_inline int parse_ipv4(struct packet *p, const struct iphdr *ip, const void *end)
+{
+	if ((void *)(ip + 1) > end)
+		return 0;
+	p->header = (ip->ihl & 15) * 4;
+	p->length = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || ip->ihl < 5 || p->length < p->header || p->length + sizeof(struct ethhdr) > p->frame)
+		return 0;
+	p->source = mapped(ip->saddr);
+	p->target = mapped(ip->daddr);
+	p->protocol = ip->protocol;
+	p->id = ip->id;
+	p->tos = ip->tos;
+	p->ttl = ip->ttl;
+	p->dont_fragment = !!(ip->frag_off & bpf_htons(IP_DF));
+	if (ip->frag_off & bpf_htons(IP_OFFSET | IP_MF))
+		p->part = ip->frag_off & bpf_htons(IP_OFFSET) ? LATER : FIRST;
+	return 1;
+}
+
+/* Hop-by-hop, routing and destination headers are stepped over, a fragment header is read (RFC 8200, 4). False: longer
+ * than MAX_HEADER, or a header that hides what follows. */
+static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 at = sizeof(struct ipv6hdr);
+
+	if (!p)
+		return 0;
+	__u8 next = p->protocol;
+#pragma unroll
+	for (int i = 0; i < 5; i++) {
+		if (next == IPPROTO_TCP || next == IPPROTO_UDP || next == IPPROTO_ICMPV6)
+			break;
+		__u8 *head = data + sizeof(struct ethhdr) + (at & MAX_HEADER);
+		if ((void *)(head + 8) > end)
+			return 0;
+		if (next == IPPROTO_FRAGMENT) {
+			__u16 place = bpf_ntohs(*(__u16 *)(head + 2));
+			p->id = *(__u32 *)(head + 4);
+			if (place & (IP6_OFFSET | IP6_MORE))
+				p->part = place & IP6_OFFSET ? LATER : FIRST;
+			at += 8;
+		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
+			at += (head[1] + 1) * 8;
+		} else {
+			return 0;
+		}
+		next = head[0];
+		if (at > MAX_HEADER)
+			return 0;
+		if (p->part == LATER)
+			break;
+	}
+	p->protocol = next;
+	p->header = at;
+	return p->length >= at;
+}
+
+static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, const struct ipv6hdr *ip, const void *end)
+{
+	if ((void *)(ip + 1) > end)
+		return 0;
+	__u32 length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	if (ip->version != 6 || length > 0xffff || length + sizeof(struct ethhdr) > p->frame)
+		return 0;
+	p->ipv6 = 1;
+	p->dont_fragment = 1;
+	p->ttl = ip->hop_limit;
+	p->tos = bpf_ntohs(*(const __u16 *)ip) >> 4;
+	p->header = sizeof(*ip);
+	p->length = length;
+	p->source = address6(&ip->saddr);
+	p->target = address6(&ip->daddr);
+	p->protocol = ip->nexthdr;
+	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_ICMPV6)
+		return 1;
+	return skip_extensions(ctx, p);
 }
 
 /* 1: `p` is filled (of a later fragment only the addresses). 0: not ours. */
 static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
-	struct iphdr *ip = data + sizeof(*eth);
+	__u16 *type = data + 2 * ETH_ALEN;
+	void *ip = data + sizeof(struct ethhdr);
 
-	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || !meant_for_us(ctx, eth))
+	p->ifindex = ctx->ingress_ifindex;
+	p->frame = frame_bytes(ctx);
+	if (ip > end || !meant_for_us(p->ifindex, data))
 		return 0;
-	p->header = (ip->ihl & 15) * 4;
-	p->length = bpf_ntohs(ip->tot_len);
-	if (ip->version != 4 || ip->ihl < 5 || p->length < p->header || p->length + sizeof(*eth) > frame_bytes(ctx))
+	if (*type == bpf_htons(ETH_P_IP)) {
+		if (!parse_ipv4(p, ip, end))
+			return 0;
+	} else if (*type != bpf_htons(ETH_P_IPV6) || !parse_ipv6(ctx, p, ip, end)) {
 		return 0;
-	p->source = ip->saddr;
-	p->target = ip->daddr;
-	p->protocol = ip->protocol;
-	p->id = ip->id;
-	p->dont_fragment = !!(ip->frag_off & bpf_htons(IP_DF));
-	if (ip->frag_off & bpf_htons(IP_OFFSET)) {
-		p->part = LATER;
-		return 1;
 	}
-	p->part = ip->frag_off & bpf_htons(IP_MF) ? FIRST : WHOLE;
-	void *next = (void *)ip + p->header;
+	if (p->part == LATER)
+		return 1;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	void *next = data + sizeof(struct ethhdr) + (p->header & MAX_HEADER);
 	if (p->protocol == IPPROTO_TCP)
 		return parse_tcp(p, next, end);
 	if (p->protocol == IPPROTO_UDP)
 		return parse_udp(p, next, end);
-	if (p->protocol == IPPROTO_ICMP && p->part == WHOLE)
+	if (p->part != WHOLE)
+		return 0;
+	if (p->protocol == IPPROTO_ICMP && !p->ipv6)
 		return parse_icmp(p, next, end);
-	return 0;
+	return p->protocol == IPPROTO_ICMPV6 && p->ipv6 ? parse_icmp6(p, next, end) : 0;
 }

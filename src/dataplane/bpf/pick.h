@@ -23,16 +23,20 @@ struct slot_view {
 	__u32 full; /* out: a put found no room */
 };
 
-/* Every input bit reaches the slot (top bits), the tag (middle) and the bucket (low bits): three multiply-xorshift rounds. */
+/* Every input bit reaches the slot (top bits), the tag (middle) and the bucket (low bits): multiply-xorshift rounds. */
 static __always_inline __u64 flow_hash(const struct service *service, const struct packet *p)
 {
 	__u64 h = (__u64)service->seed[0] << 32 | service->seed[1];
 
-	h = (h ^ p->source) * 0x9e3779b97f4a7c15ull;
+	h = (h ^ p->source.low) * 0x9e3779b97f4a7c15ull;
 	h ^= h >> 32;
+	if (p->ipv6) {
+		h = (h ^ p->source.high) * 0xd6e8feb86659fd93ull;
+		h ^= h >> 32;
+	}
 	if (!(service->flags & SERVICE_BY_SOURCE)) {
-		__u32 ports = (__u32)p->source_port << 16 | p->target_port;
-		h = (h ^ ((__u64)p->target << 32 | ports)) * 0xbf58476d1ce4e5b9ull;
+		__u64 ports = (__u32)p->source_port << 16 | p->target_port;
+		h = (h ^ p->target.low ^ ports) * 0xbf58476d1ce4e5b9ull;
 		h ^= h >> 29;
 		h ^= p->protocol;
 	}
@@ -203,11 +207,41 @@ static __always_inline __u32 pick_open(struct flow_bucket *b, const struct table
 	return local;
 }
 
-/* The plane's number of the backend for this packet, or a named drop. */
-static __always_inline int pick(struct service *service, __u32 service_number, const struct control *control,
-				const struct packet *p)
+/* Of a slot that a change has opened: the local number, or SLOT_NONE; FULL when the flow found no room. */
+#define FULL 0x10000
+static __noinline __u32 open_slot(struct service *service, struct table *table, const struct packet *p, __u64 hash,
+				  __u32 word)
 {
-	__u32 number = service_number * 2 + (service->active & 1);
+	struct slot_view view = {};
+	__u32 zero = 0;
+	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
+
+	if (!control || !service || !table || !p)
+		return SLOT_NONE;
+	__u32 index = (__u32)hash & control->flow_mask;
+	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
+	if (!bucket)
+		return SLOT_NONE;
+	view.current = word & SLOT_MASK;
+	view.base = word >> SLOT_BITS & SLOT_MASK;
+	view.number = p->slot;
+	view.service = p->service;
+	view.ticks = p->protocol == IPPROTO_UDP ? service->udp_ticks : service->tcp_ticks;
+	view.now = now_ticks();
+	view.tag = hash >> 20;
+	view.window = word >> PHASE_SHIFT == PHASE_WINDOW && view.current != view.base;
+	view.base_state = state_of(table, view.base);
+	__u32 local = pick_open(bucket, table, &view, p);
+	if (!view.full)
+		return local;
+	service->last_full = view.now;
+	return local | FULL;
+}
+
+/* The plane's number of the backend for this packet, or a named drop. */
+static __always_inline int pick(struct service *service, struct packet *p)
+{
+	__u32 number = p->service * 2 + (service->active & 1);
 	struct table *table = bpf_map_lookup_elem(&tables, &number);
 
 	if (!table)
@@ -220,28 +254,13 @@ static __always_inline int pick(struct service *service, __u32 service_number, c
 		return DROPPED(DROP_NO_BACKEND);
 	__u32 word = table->slots[slot];
 	__u32 local = word & SLOT_MASK;
+	p->hash = hash;
 	if (word >> PHASE_SHIFT != PHASE_SETTLED && !(service->flags & SERVICE_ONE_SHOT && p->protocol == IPPROTO_UDP)) {
-		__u32 index = (__u32)hash & control->flow_mask;
-		struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
-		if (!bucket)
-			return DROPPED(DROP_NO_BACKEND);
-		struct slot_view view = {
-			.current = local,
-			.base = word >> SLOT_BITS & SLOT_MASK,
-			.number = slot,
-			.service = service_number,
-			.ticks = p->protocol == IPPROTO_UDP ? service->udp_ticks : service->tcp_ticks,
-			.now = now_ticks(),
-			.tag = hash >> 20,
-		};
-		view.window = word >> PHASE_SHIFT == PHASE_WINDOW && view.current != view.base;
-		view.base_state = state_of(table, view.base);
-		local = pick_open(bucket, table, &view, p);
-		if (view.full) {
-			service->last_full = view.now;
-			if (local == SLOT_NONE)
-				return DROPPED(DROP_TABLE_FULL);
-		}
+		p->slot = slot;
+		local = open_slot(service, table, p, hash, word);
+		if (local == (SLOT_NONE | FULL))
+			return DROPPED(DROP_TABLE_FULL);
+		local &= SLOT_MASK;
 	}
 	asm volatile("" : "+r"(local));
 	if (local >= MAX_LOCAL)

@@ -1,34 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Keys and values of the maps. An address is always four words in network order, IPv4 mapped (::ffff:a.b.c.d). */
+/* Keys and values of the maps. An address is always 16 bytes in network order, IPv4 mapped (::ffff:a.b.c.d). */
 #pragma once
 #include <linux/bpf.h>
 #include "limits.h"
+
+/* Two halves: comparing costs two instructions. */
+struct address {
+	__u64 high; /* 0 of every IPv4 address */
+	__u64 low;
+};
 
 /* One per plane: what all programs read. */
 struct control {
 	__u32 arrivals_active; /* which copy of the arrival table is read: 0 or 1 */
 	__u32 arrivals_seed[4]; /* two words for each copy */
 	__u32 flags; /* sluice_control_flag */
-	__u32 heartbeat; /* tick of the supervisor's last sign of life */
+	__u32 heartbeat; /* jiffies at the supervisor's last sign of life, low half */
+	__u32 patience; /* jiffies without one after which cached MACs are no longer trusted */
+	__u64 heartbeat_ns; /* coarse clock at that sign: two of them tell how long a jiffy is */
 	__u32 flow_mask; /* buckets - 1 */
 	__u32 check_low; /* source ports of checks, host order, inclusive */
 	__u32 check_high;
 	__u32 check_ifindex; /* the director's end of the check veth */
 	__u8 check_inner_mac[6];
 	__u8 check_outer_mac[6];
-	__u32 spare[2];
 };
 
 struct arrival {
-	__u32 address[4];
+	struct address address;
 	__u16 port; /* network order */
 	__u8 protocol;
 	__u8 kind; /* sluice_arrival */
 	__u32 service;
 	__u32 backend; /* ARRIVAL_REVERSE */
-	__u32 vip[4]; /* ARRIVAL_REVERSE */
-	__u16 vip_port; /* network order */
+	__u16 vip_port; /* ARRIVAL_REVERSE, network order */
 	__u16 spare0;
+	struct address vip; /* ARRIVAL_REVERSE */
 	__u32 spare[4];
 };
 
@@ -56,24 +63,27 @@ struct table {
 
 /* Immutable once a table names it, but for next_hop: one word, so no MAC is ever torn. */
 struct backend {
-	__u32 address[4];
-	__u32 source[4]; /* the director's own address towards it: outer source of tunnels */
+	struct address address;
+	struct address source; /* the director's own address towards it: outer source of tunnels */
 	__u32 next_hop;
 	__u32 service;
 	__u16 port; /* network order */
 	__u8 forward; /* sluice_forward */
 	__u8 used;
 	__u32 local; /* its number in its service */
-	__u32 spare[4];
+	__u16 gue_port; /* tunnel: UDP port of GUE, network order; 0: bare IP in IP */
+	__u16 spare0;
+	__u32 spare[3];
 };
 
 /* Immutable while a backend names it. ifindex 0: not resolved. */
 struct next_hop {
 	__u32 ifindex;
 	__u32 mtu; /* bytes of the largest IP packet */
-	__u8 target[6];
+	__u8 target[6]; /* both MACs as they stand in a frame: one copy of 12 bytes */
 	__u8 source[6];
-	__u32 spare[3];
+	__u32 vlan; /* 802.1Q identifier of the frames; 0: untagged */
+	__u32 spare[2];
 };
 
 /* 64 bytes: one cache line. `seen` in ticks, low 16 bits. */
@@ -89,8 +99,8 @@ struct flow_bucket {
 };
 
 struct fragment_key {
-	__u32 source[4];
-	__u32 target[4];
+	struct address source;
+	struct address target;
 	__u32 id; /* network order; 16 bits in IPv4 */
 	__u32 protocol;
 };
@@ -98,7 +108,7 @@ struct fragment_key {
 struct fragment {
 	__u32 kind; /* sluice_fragment */
 	__u32 backend;
-	__u32 vip[4]; /* FRAGMENT_REVERSE */
+	struct address vip; /* FRAGMENT_REVERSE */
 };
 
 /* Frames, Ethernet header included. */
@@ -116,11 +126,14 @@ struct drop_count {
 struct device {
 	__u8 mac[6];
 	__u16 known;
+	__u32 parent; /* of a VLAN device: the interface that carries its frames; 0: none */
+	__u32 vlan; /* its 802.1Q identifier */
 };
 
 struct wanted_key {
-	__u32 address[4];
+	struct address address;
 	__u32 ifindex;
+	__u32 spare;
 };
 
 struct busy {

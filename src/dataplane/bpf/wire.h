@@ -4,6 +4,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
@@ -11,6 +12,12 @@
 #define IP_DF 0x4000
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
+/* Of the IPv6 fragment header's third and fourth bytes (RFC 8200, 4.5). */
+#define IP6_OFFSET 0xfff8
+#define IP6_MORE 0x0001
+#define IP6_LEAST_MTU 1280
+#define VLAN_BYTES 4
+#define VLAN_ID 0x0fff
 /* Word 2 of an IPv4-mapped address; words 0 and 1 are zero. */
 #define MAPPED bpf_htonl(0xffff)
 
@@ -19,6 +26,11 @@
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETERPROB 12
 #define ICMP_FRAG_NEEDED 4
+/* RFC 4443 */
+#define ICMP6_DEST_UNREACH 1
+#define ICMP6_TOO_BIG 2
+#define ICMP6_TIME_EXCEEDED 3
+#define ICMP6_PARAMETERPROB 4
 
 struct icmphdr {
 	__u8 type;
@@ -31,4 +43,10 @@ struct icmphdr {
 			__u16 mtu;
 		} frag;
 	} un;
+};
+
+/* 802.1Q, between the MACs and the type. */
+struct tag {
+	__u16 type;
+	__u16 control;
 };

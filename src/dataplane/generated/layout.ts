@@ -2,17 +2,19 @@
 // Structs: size and byte offsets of the fields. Numbers: the enums of bpf/limits.h.
 
 export const control = {
-  size: 64,
+  size: 72,
   arrivalsActive: 0,
   arrivalsSeed: 4,
   flags: 20,
   heartbeat: 24,
-  flowMask: 28,
-  checkLow: 32,
-  checkHigh: 36,
-  checkIfindex: 40,
-  checkInnerMac: 44,
-  checkOuterMac: 50,
+  patience: 28,
+  heartbeatNs: 32,
+  flowMask: 40,
+  checkLow: 44,
+  checkHigh: 48,
+  checkIfindex: 52,
+  checkInnerMac: 56,
+  checkOuterMac: 62,
 } as const;
 
 export const arrival = {
@@ -23,8 +25,8 @@ export const arrival = {
   kind: 19,
   service: 20,
   backend: 24,
-  vip: 28,
-  vipPort: 44,
+  vipPort: 28,
+  vip: 32,
 } as const;
 
 export const service = {
@@ -58,6 +60,7 @@ export const backend = {
   forward: 42,
   used: 43,
   local: 44,
+  guePort: 48,
 } as const;
 
 export const nextHop = {
@@ -66,6 +69,7 @@ export const nextHop = {
   mtu: 4,
   target: 8,
   source: 14,
+  vlan: 20,
 } as const;
 
 export const flowBucket = {
@@ -108,13 +112,15 @@ export const dropCount = {
 } as const;
 
 export const device = {
-  size: 8,
+  size: 16,
   mac: 0,
   known: 6,
+  parent: 8,
+  vlan: 12,
 } as const;
 
 export const wantedKey = {
-  size: 20,
+  size: 24,
   address: 0,
   ifindex: 16,
 } as const;
@@ -156,8 +162,10 @@ export const Limit = {
   WANTED: 256,
   DECAP_SOURCES: 1024,
   TICK_SHIFT: 30,
-  HEARTBEAT_TICKS: 10,
+  PATIENCE_SECONDS: 10,
+  FIRST_PATIENCE: 2500,
   OUTER_TTL: 64,
+  GUE_PORT: 6080,
   ICMP_QUOTE: 68,
   SWEEP_STEP: 4096,
   SERVICE_NAME: 64,

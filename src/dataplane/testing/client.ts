@@ -63,7 +63,7 @@ function ask(line: Line, size: number): Promise<string> {
 }
 
 function datagram(address: string, port: number, size: number): Promise<string> {
-  const socket = createSocket("udp4");
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
       socket.close();

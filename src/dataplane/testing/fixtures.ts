@@ -1,4 +1,4 @@
-import { toBytes16 } from "../../core/address.ts";
+import { isIPv6, toBytes16 } from "../../core/address.ts";
 import type { Code } from "../../core/codes.ts";
 import { runSync } from "../../runtime/child.ts";
 import { schedulers } from "../../schedulers/list.ts";
@@ -7,10 +7,9 @@ import { ifindexOf, parseMac } from "../../system/net.ts";
 import { createTestNetns, type TestNetns, wire } from "../../system/netns-testing.ts";
 import { objectPath } from "../build.ts";
 import { backend, control, nextHop } from "../generated/layout.ts";
-import { elementBytes, setWord } from "../memory.ts";
+import { elementBytes, getWord, setWord } from "../memory.ts";
 import { Plane } from "../plane.ts";
 import type { ForwardName, PlaneService } from "../plane-service.ts";
-import { ticksNow } from "../ticks.ts";
 import { testDoors } from "./doors.ts";
 
 /** One packet and what must become of it. The name is a sentence. */
@@ -50,6 +49,8 @@ export class Bench {
   readonly peer: TestNetns;
   readonly #doors: ReturnType<typeof testDoors>;
   readonly #index: number;
+  /** 802.1Q identifier of the network the backends are in; 0: untagged. Taken up by the next `commit`. */
+  vlan = 0;
 
   private constructor(
     netns: TestNetns,
@@ -71,6 +72,8 @@ export class Bench {
     const peer = createTestNetns("peer");
     wire(netns, "eth0", "125.12.12.12/24", peer, "eth0", "");
     netns.sh(`ip link set eth0 address ${mac.director}; echo 1 > /proc/sys/net/ipv4/ip_forward`);
+    netns.sh("ip -6 address add 2001:db8:12::12/64 dev eth0 nodad; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+    netns.sh(`ip neigh replace 2001:db8:12::1 lladdr ${mac.gateway} dev eth0; ip route add default via 2001:db8:12::1`);
     netns.sh(`ip neigh replace 125.12.12.1 lladdr ${mac.gateway} dev eth0; ip route add default via 125.12.12.1`);
     const doors = testDoors();
     return netns.within(() => {
@@ -96,14 +99,20 @@ export class Bench {
       hop.set(parseMac(mac.director)!, nextHop.source);
       setWord(memory.next_hops, number, nextHop.mtu, mtu);
       setWord(memory.next_hops, number, nextHop.ifindex, this.#index);
-      elementBytes(memory.backends, one.number).set(toBytes16("125.12.12.12"), backend.source);
+      setWord(memory.next_hops, number, nextHop.vlan, this.vlan);
+      const own = isIPv6(one.address) ? "2001:db8:12::12" : "125.12.12.12";
+      elementBytes(memory.backends, one.number).set(toBytes16(own), backend.source);
       setWord(memory.backends, one.number, backend.nextHop, number);
     }
   }
 
   /** Makes the supervisor look dead, or alive again. */
   heartbeat(alive: boolean): void {
-    setWord(this.plane.memory.control_words, 0, control.heartbeat, alive ? ticksNow() : ticksNow() - 100);
+    const { control_words } = this.plane.memory;
+    this.plane.kernel.beat();
+    if (alive) return;
+    const last = getWord(control_words, 0, control.heartbeat);
+    setWord(control_words, 0, control.heartbeat, last - getWord(control_words, 0, control.patience) - 1000);
   }
 
   run(input: Uint8Array): { verdict: (typeof verdicts)[number]; output: Uint8Array } {

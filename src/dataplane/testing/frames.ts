@@ -1,6 +1,8 @@
+import { isIPv6, toBytes16 } from "../../core/address.ts";
+
 /** Builds frames for tests, field by field, with checksums computed whole: independent of the program's incremental ones. */
 
-const bytesOf = (text: string): number[] => text.split(".").map(Number);
+const bytesOf = (text: string): number[] => [...toBytes16(text).subarray(isIPv6(text) ? 0 : 12)];
 const macBytes = (text: string): number[] => text.split(":").map((part) => Number.parseInt(part, 16));
 const be16 = (value: number): number[] => [(value >> 8) & 0xff, value & 0xff];
 const be32 = (value: number): number[] => [...be16(value >>> 16), ...be16(value & 0xffff)];
@@ -52,6 +54,33 @@ export function ipv4(ip: Ip, protocol: number, payload: number[]): number[] {
   return [...bytes, ...payload];
 }
 
+/** An IPv6 packet around a payload; `next` is the first header of it. Of `ip` the fragment's fields have no meaning. */
+export function ipv6(ip: Ip & { flow?: number }, next: number, payload: number[]): number[] {
+  const head = be32((6 * 2 ** 28 + (ip.tos ?? 0) * 2 ** 20 + (ip.flow ?? 0)) >>> 0);
+  return [
+    ...head,
+    ...be16(payload.length),
+    next,
+    ip.ttl ?? 64,
+    ...bytesOf(ip.source),
+    ...bytesOf(ip.target),
+    ...payload,
+  ];
+}
+
+/** A fragment header of IPv6 and what follows it; `offset` in units of 8 bytes. */
+export const fragment6 = (next: number, id: number, offset: number, more: boolean, payload: number[]): number[] => [
+  next,
+  0,
+  ...be16((offset << 3) | (more ? 1 : 0)),
+  ...be32(id),
+  ...payload,
+];
+
+const packetOf = (ip: Ip, protocol: number, payload: number[]): number[] =>
+  isIPv6(ip.source) ? ipv6(ip, protocol, payload) : ipv4(ip, protocol, payload);
+
+/** The same for both families: their lengths and protocols stand at other places, but sums do not mind. */
 const pseudo = (ip: Ip, protocol: number, length: number): number[] => [
   ...bytesOf(ip.source),
   ...bytesOf(ip.target),
@@ -83,11 +112,11 @@ export function tcpSegment(ip: Ip, ports: Ports, flags: number, sequence = 1, da
 }
 
 export const tcp = (ip: Ip, ports: Ports, flags: number, sequence = 1, data: number[] = []): number[] =>
-  ipv4(ip, 6, tcpSegment(ip, ports, flags, sequence, data));
+  packetOf(ip, 6, tcpSegment(ip, ports, flags, sequence, data));
 
 export function udp(ip: Ip, ports: Ports, data: number[], checksum = true): number[] {
   const segment = [...be16(ports.sourcePort), ...be16(ports.targetPort), ...be16(8 + data.length), 0, 0, ...data];
-  return ipv4(ip, 17, checksum ? withChecksum(ip, 17, segment, 6) : segment);
+  return packetOf(ip, 17, checksum ? withChecksum(ip, 17, segment, 6) : segment);
 }
 
 /** An ICMP message; `rest` are the four bytes after the checksum. */
@@ -99,19 +128,35 @@ export function icmp(ip: Ip, type: number, code: number, rest: number[], data: n
   return ipv4(ip, 1, bytes);
 }
 
-export const frame = (source: string, target: string, packet: number[], type = 0x0800): Uint8Array =>
-  Uint8Array.from([...macBytes(target), ...macBytes(source), ...be16(type), ...packet]);
+/** An ICMPv6 message, likewise; its checksum covers the addresses. */
+export function icmp6(ip: Ip, type: number, code: number, rest: number[], data: number[]): number[] {
+  return ipv6(ip, 58, withChecksum(ip, 58, [type, code, 0, 0, ...rest, ...data], 2));
+}
 
-/** Does every checksum of this IPv4 packet hold? Looks into IPIP and at TCP, UDP and ICMP of whole packets. */
+/** `type`: by the packet's version when absent. */
+export function frame(source: string, target: string, packet: number[], type?: number): Uint8Array {
+  const known = type ?? (packet[0]! >> 4 === 6 ? 0x86dd : 0x0800);
+  return Uint8Array.from([...macBytes(target), ...macBytes(source), ...be16(known), ...packet]);
+}
+
+/** The same frame with an 802.1Q tag. */
+export const tagged = (bare: Uint8Array, control: number): Uint8Array =>
+  Uint8Array.from([...bare.subarray(0, 12), 0x81, 0x00, ...be16(control), ...bare.subarray(12)]);
+
+/** Does every checksum of this packet hold? Looks into tunnels and at TCP, UDP and ICMP of whole packets. */
 export function checksumsHold(packet: Uint8Array): boolean {
+  if (packet[0]! >> 4 === 6) return bodyHolds(packet.subarray(40), packet[6]!, packet.subarray(8, 40));
   const header = (packet[0]! & 15) * 4;
   const length = (packet[2]! << 8) | packet[3]!;
-  const body = packet.subarray(header, length);
   if (internetChecksum(packet.subarray(0, header)) !== 0) return false;
-  const protocol = packet[9]!;
-  if (protocol === 4) return checksumsHold(body);
+  return bodyHolds(packet.subarray(header, length), packet[9]!, packet.subarray(12, 20));
+}
+
+function bodyHolds(body: Uint8Array, protocol: number, addresses: Uint8Array): boolean {
+  if (protocol === 4 || protocol === 41) return checksumsHold(body);
   if (protocol === 1) return internetChecksum(body) === 0;
+  // Behind an extension header is what it says; no checksum is none to hold.
+  if (protocol !== 6 && protocol !== 17 && protocol !== 58) return true;
   if (protocol === 17 && body[6] === 0 && body[7] === 0) return true;
-  const head = [...packet.subarray(12, 20), 0, protocol, ...be16(body.length)];
-  return internetChecksum([...head, ...body]) === 0;
+  return internetChecksum([...addresses, 0, protocol, ...be16(body.length), ...body]) === 0;
 }

@@ -1,9 +1,39 @@
+import { toBytes16 } from "../../core/address.ts";
 import { type Fixture, mac } from "./fixtures.ts";
-import { ACK, frame, type Ip, icmp, ipv4, SYN, tcp, tcpSegment, udp } from "./frames.ts";
+import { ACK, frame, type Ip, icmp, icmp6, ipv4, ipv6, SYN, tagged, tcp, tcpSegment, udp } from "./frames.ts";
 
 const client = "202.20.20.20";
 const host: Ip = { source: client, target: "125.12.12.12" };
 const ssh = { sourcePort: 40_000, targetPort: 22 };
+
+const client6 = "2001:db8:20::20";
+const host6: Ip = { source: client6, target: "2001:db8:12::12" };
+const vip6 = "2001:db8:12::77";
+const solicited: Ip = { source: client6, target: "ff02::1:ff00:77", ttl: 255 };
+
+/** IPv6 that is nobody's but the kernel's, also where `vip6` is served. */
+const passThrough6 = [
+  { name: "a segment over IPv6 to this host passes", packet: tcp(host6, ssh, ACK) },
+  { name: "a datagram over IPv6 to another port of the VIP passes", packet: udp({ ...host6, target: vip6 }, ssh, [1]) },
+  {
+    name: "a neighbour solicitation for the VIP passes",
+    packet: icmp6(solicited, 135, 0, [0, 0, 0, 0], [...toBytes16(vip6), 1, 1, 2, 0, 0, 0, 0, 1]),
+  },
+  { name: "a multicast listener report passes", packet: icmp6(solicited, 143, 0, [0, 0, 0, 0], []) },
+  {
+    name: "an echo request over IPv6 to the VIP passes",
+    packet: icmp6({ ...host6, target: vip6 }, 128, 0, [0, 1, 0, 1], []),
+  },
+  {
+    name: "an ICMPv6 error about somebody else's flow passes",
+    packet: icmp6(host6, 2, 0, [0, 0, 5, 0], tcp({ source: host6.target, target: client6 }, ssh, ACK)),
+  },
+  { name: "an unknown extension header passes", packet: ipv6({ ...host6, target: vip6 }, 135, new Array(24).fill(0)) },
+  {
+    name: "a chain of extension headers that has no end passes",
+    packet: ipv6({ ...host6, target: vip6 }, 60, new Array(10).fill([60, 0, 1, 4, 0, 0, 0, 0]).flat()),
+  },
+];
 
 /** What no method may touch: all of it passes byte for byte. `vip` is served on port 80, TCP. */
 export const passThrough = (vip: string): Fixture[] => {
@@ -33,8 +63,10 @@ export const passThrough = (vip: string): Fixture[] => {
     ),
     pass("and so does its later fragment", inbound(ipv4({ ...toVip, id: 77, offset: 3 }, 6, [1, 2, 3, 4, 5, 6, 7, 8]))),
     pass("an ARP request for the VIP passes", inbound(new Array(46).fill(1), 0x0806)),
-    pass("an IPv6 packet passes", inbound(new Array(60).fill(0x60), 0x86dd)),
-    pass("a tagged frame passes", inbound([0, 5, 8, 0, ...tcp(toVip, { sourcePort: 1, targetPort: 80 }, SYN)], 0x8100)),
+    pass("what only claims to be IPv6 passes", inbound(new Array(60).fill(0x60), 0x86dd)),
+    pass("a tagged frame for another port passes with its tag", tagged(inbound(tcp(toVip, ssh, SYN)), 0xa005)),
+    pass("a frame with two tags passes", tagged(tagged(inbound(tcp(toVip, ssh, SYN)), 5), 6)),
+    ...passThrough6.map(({ name, packet }) => pass(name, inbound(packet))),
     pass(
       "a frame to the VIP that is meant for another host's MAC passes",
       frame(mac.gateway, mac.stranger, tcp(toVip, { sourcePort: 5656, targetPort: 80 }, SYN)),

@@ -17,5 +17,6 @@ export function runFixture(bench: Bench, forward: ForwardName, service: string, 
   expect((after[fixture.reason] ?? 0) - (before[fixture.reason] ?? 0)).toBe(1);
 }
 
-/** Of a fragment only the header's checksum can be judged. */
-const isWhole = (frame: Uint8Array): boolean => ((frame[20]! & 0x3f) | frame[21]!) === 0;
+/** Of an IPv4 fragment only the header's checksum can be judged. */
+const isWhole = (frame: Uint8Array): boolean =>
+  frame[12] !== 0x81 && (frame[14]! >> 4 === 6 || ((frame[20]! & 0x3f) | frame[21]!) === 0);

@@ -10,7 +10,7 @@ createServer((socket) => {
     socket.write(`${name} ${socket.remoteAddress}:${socket.remotePort} ${data.length}\n`);
   });
 }).listen(Number(port), address, () => {
-  const udp = createSocket("udp4");
+  const udp = createSocket(address.includes(":") ? "udp6" : "udp4");
   udp.on("message", (data, from) => udp.send(`${name} ${data.length}`, from.port, from.address));
   udp.bind(Number(port), address, () => process.send?.("ready"));
 });

@@ -3,9 +3,9 @@
 #pragma once
 #include "verdict.h"
 
-static __always_inline int forward_direct(struct xdp_md *ctx, const struct next_hop *hop)
+static __always_inline int forward_direct(struct xdp_md *ctx, const struct packet *p, const struct next_hop *hop)
 {
 	int failed = set_macs(ctx, hop);
 
-	return failed ? failed : send(ctx, hop->ifindex);
+	return failed ? failed : send(ctx, p, hop);
 }

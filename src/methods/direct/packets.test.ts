@@ -5,7 +5,7 @@ import { xdpMissing } from "../../dataplane/testing/network.ts";
 import { passThrough } from "../../dataplane/testing/pass-through.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
-import { packets, vip } from "./packets.ts";
+import { packets, packets6, taggedPackets, vip, vip6 } from "./packets.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: packets of direct: ${missing}`);
@@ -16,6 +16,8 @@ const service = (states: ("up" | "down")[]) =>
     [
       { address: vip, port: 80, protocol: "tcp" },
       { address: vip, port: 53, protocol: "udp" },
+      { address: vip6, port: 80, protocol: "tcp" },
+      { address: vip6, port: 53, protocol: "udp" },
     ],
     states.map((state, i) => testBackend(i + 1, `125.12.12.${20 + i}`, null, state)),
   );
@@ -27,8 +29,18 @@ describe.skipIf(missing !== null)("packets of direct", () => {
   }, 60_000);
   afterAll(() => bench?.close());
 
-  for (const fixture of [...packets, ...passThrough(vip)])
+  for (const fixture of [...packets, ...packets6, ...passThrough(vip)])
     test(fixture.name, () => runFixture(bench, "direct", "web", fixture));
+
+  for (const [vlan, fixtures] of Object.entries(taggedPackets))
+    for (const fixture of fixtures)
+      test(fixture.name, () => {
+        bench.vlan = Number(vlan);
+        bench.commit("direct", service(["up"]));
+        runFixture(bench, "direct", "web", fixture);
+        bench.vlan = 0;
+        bench.commit("direct", service(["up"]));
+      });
 
   test("without the supervisor's heartbeat the kernel is asked, and the cached MAC is the second best", () => {
     bench.heartbeat(false);

@@ -3,12 +3,16 @@ import { mac } from "../../dataplane/testing/fixtures.ts";
 import {
   ACK,
   FIN,
+  fragment6,
   frame,
   type Ip,
   icmp,
+  icmp6,
   ipv4,
+  ipv6,
   RST,
   SYN,
+  tagged,
   tcp,
   tcpSegment,
   udp,
@@ -28,6 +32,71 @@ const moved = (name: string, packet: number[]): Fixture => ({
   verdict: "tx",
   output: frame(mac.director, mac.backend, packet),
 });
+
+export const vip6 = "2001:db8:12::77";
+const client6 = "2001:db8:20::20";
+const way6: Ip = { source: client6, target: vip6 };
+const options6 = [6, 0, 1, 4, 0, 0, 0, 0];
+const long6 = tcpSegment(way6, web, ACK, 1, new Array(100).fill(9));
+
+/** The same over IPv6, at the real server that the IPv4 VIP has. */
+export const packets6: Fixture[] = [
+  moved("a SYN over IPv6 goes to the real server's MAC untouched", tcp(way6, web, SYN)),
+  moved("so does a datagram", udp(way6, dns, [1, 2, 3])),
+  moved("a hop limit of one is left alone", tcp({ ...way6, ttl: 1 }, web, SYN)),
+  moved("extension headers do not hide the ports", ipv6(way6, 60, [...options6, ...tcpSegment(way6, web, ACK)])),
+  moved("a fragment that is the whole packet goes there", ipv6(way6, 44, fragment6(6, 7, 0, false, long6))),
+  moved("a first fragment over IPv6 goes there", ipv6(way6, 44, fragment6(6, 9, 0, true, long6.slice(0, 64)))),
+  moved("its later fragment follows it", ipv6(way6, 44, fragment6(6, 9, 8, false, long6.slice(64)))),
+  {
+    name: "a later fragment over IPv6 whose first was not seen is dropped by name",
+    input: frame(mac.gateway, mac.director, ipv6(way6, 44, fragment6(6, 10, 8, false, long6.slice(64)))),
+    verdict: "drop",
+    reason: "SLUICE_DROP_FRAGMENT",
+  },
+  ...[1, 2, 3, 4].map((type) =>
+    moved(
+      `an ICMPv6 error of type ${type} about a reply goes to the backend that sent the reply`,
+      icmp6(
+        { source: "2001:db8:99::1", target: vip6 },
+        type,
+        0,
+        [0, 0, 0x05, 0x00],
+        tcp({ source: vip6, target: client6 }, { sourcePort: 80, targetPort: 5656 }, ACK),
+      ),
+    ),
+  ),
+  {
+    name: "half a TCP header over IPv6 is dropped by name",
+    input: frame(mac.gateway, mac.director, ipv6(way6, 6, tcpSegment(way6, web, SYN).slice(0, 8))),
+    verdict: "drop",
+    reason: "SLUICE_DROP_MALFORMED",
+  },
+];
+
+const syn = frame(mac.gateway, mac.director, tcp(way, web, SYN));
+const synOut = frame(mac.director, mac.backend, tcp(way, web, SYN));
+
+/** Frames with tags, by the VLAN that the real server is in. */
+export const taggedPackets: Record<number, Fixture[]> = {
+  0: [
+    { name: "a tag is taken off where the real server has none", input: tagged(syn, 5), verdict: "tx", output: synOut },
+  ],
+  7: [
+    {
+      name: "the real server's tag is put on",
+      input: syn,
+      verdict: "tx",
+      output: tagged(synOut, 7),
+    },
+    {
+      name: "a tag becomes the real server's and keeps its priority",
+      input: tagged(syn, 0xa005),
+      verdict: "tx",
+      output: tagged(synOut, 0xa007),
+    },
+  ],
+};
 
 /** The VIP serves 80/tcp and 53/udp at one real server. In this order: later fragments follow first ones. */
 export const packets: Fixture[] = [

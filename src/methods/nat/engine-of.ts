@@ -1,4 +1,3 @@
-import { isIPv6 } from "../../core/address.ts";
 import type { Path } from "../../core/problem.ts";
 import { type Listener, listenerName, type Service } from "../../core/service.ts";
 import type { NatOptions } from "./options.ts";
@@ -22,7 +21,6 @@ export function beyondXdp(service: Service<NatOptions>): Beyond[] {
   if (options.masquerade)
     found.push({ path: ["nat", "masquerade"], what: "masquerade keeps a port of the director for every flow" });
   listen.forEach((listener, i) => {
-    if (isIPv6(listener.address)) found.push({ path: ["listen", i], what: `${listenerName(listener)} is IPv6` });
     const clash = listen.slice(0, i).find((other) => ambiguous(service, other, listener));
     if (clash)
       found.push({

@@ -6,121 +6,166 @@
 #include "icmp.h"
 #include "verdict.h"
 
-/* Patches the transport checksum at `l4` for one address and one port. A UDP checksum of 0 means "none" and stays. */
-static __always_inline int patch_transport(void *l4, void *end, __u8 protocol, __u32 old_address, __u32 new_address,
-					   __u16 old_port, __u16 new_port)
-{
-	__u16 *checksum;
+/* One end of a packet that becomes another: the VIP's to the backend's, or back. */
+struct translation {
+	struct address old;
+	struct address new;
+	__u16 old_port;
+	__u16 new_port;
+	__u32 source; /* 1: the packet's source, 0: its target */
+};
 
+/* Port and checksum of the transport header at `l4`. A UDP checksum of 0 means "none" and stays. */
+static __always_inline int translate_transport(void *l4, void *end, __u8 protocol, const struct translation *t,
+					       __u64 change)
+{
+	__u16 *ports = l4;
+
+	change += change2(t->old_port, t->new_port);
 	if (protocol == IPPROTO_TCP) {
 		if (l4 + sizeof(struct tcphdr) > end)
 			return DROPPED(DROP_MALFORMED);
-		checksum = &((struct tcphdr *)l4)->check;
+		checksum_apply(&((struct tcphdr *)l4)->check, change);
 	} else {
 		if (l4 + sizeof(struct udphdr) > end)
 			return DROPPED(DROP_MALFORMED);
-		checksum = &((struct udphdr *)l4)->check;
-		if (*checksum == 0)
-			return 0;
+		__u16 *checksum = &((struct udphdr *)l4)->check;
+		if (*checksum) {
+			checksum_apply(checksum, change);
+			if (*checksum == 0)
+				*checksum = 0xffff;
+		}
 	}
-	checksum_replace4(checksum, old_address, new_address);
-	checksum_replace2(checksum, old_port, new_port);
-	if (protocol == IPPROTO_UDP && *checksum == 0)
-		*checksum = 0xffff;
+	ports[t->source ? 0 : 1] = t->new_port;
 	return 0;
 }
 
-/* An ICMP error about a packet that left with the VIP as source: its quote must name the backend again, or the backend
- * does not know its own packet. `l4` is the ICMP header. */
-static __always_inline int translate_quote(void *l4, void *end, __u32 old_address, __u32 new_address, __u16 old_port,
-					   __u16 new_port)
+/* An ICMP error names the flow the other way round: what is the packet's source to the outside is the quote's target. The
+ * quote must be put right too, or its reader does not know its own packet. `outer`: the outer address changes as well. */
+static __noinline int translate_error(struct xdp_md *ctx, const struct packet *p, const struct translation *t,
+				      __u32 outer)
 {
-	struct icmphdr *icmp = l4;
-	struct iphdr *inner = (void *)(icmp + 1);
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	if ((void *)(inner + 1) > end)
+	if (!p || !t)
 		return DROPPED(DROP_MALFORMED);
-	__u16 *ports = (void *)inner + (inner->ihl & 15) * 4;
+	struct icmphdr *icmp = data + sizeof(struct ethhdr) + (p->header & MAX_HEADER);
+	void *inner = icmp + 1;
+	if (inner + sizeof(struct ipv6hdr) > end && (p->ipv6 || inner + sizeof(struct iphdr) > end))
+		return DROPPED(DROP_MALFORMED);
+	__u64 addresses = change_address(&t->old, &t->new, p->ipv6), change = addresses;
+	__u32 header = sizeof(struct ipv6hdr);
+	if (p->ipv6) {
+		struct ipv6hdr *ip = inner;
+		if ((void *)(ip + 1) > end)
+			return DROPPED(DROP_MALFORMED);
+		write6(t->source ? &ip->daddr : &ip->saddr, &t->new);
+		/* ICMPv6 covers the outer addresses too. */
+		if (outer)
+			change += addresses;
+	} else {
+		struct iphdr *ip = inner;
+		if ((void *)(ip + 1) > end)
+			return DROPPED(DROP_MALFORMED);
+		__u16 old = ip->check;
+		header = (ip->ihl & 15) * 4;
+		if (t->source)
+			ip->daddr = address4(&t->new);
+		else
+			ip->saddr = address4(&t->new);
+		checksum_apply(&ip->check, addresses);
+		change += change2(old, ip->check);
+	}
+	__u16 *ports = inner + (header & 63);
 	if ((void *)(ports + 2) > end)
 		return DROPPED(DROP_MALFORMED);
-	__u16 header = inner->check;
-	inner->saddr = new_address;
-	ports[0] = new_port;
-	checksum_replace4(&inner->check, old_address, new_address);
-	checksum_replace4(&icmp->checksum, old_address, new_address);
-	checksum_replace2(&icmp->checksum, header, inner->check);
-	checksum_replace2(&icmp->checksum, old_port, new_port);
+	ports[t->source ? 1 : 0] = t->new_port;
+	checksum_apply(&icmp->checksum, change + change2(t->old_port, t->new_port));
 	return 0;
+}
+
+/* The IP header's own part, one hop less included; `rewrite`: the address changes. The caller has seen that hops are left. */
+static __always_inline int translate_header(struct xdp_md *ctx, const struct packet *p, const struct translation *t,
+					    __u64 change, int rewrite)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct iphdr *ip = data + sizeof(struct ethhdr);
+	struct ipv6hdr *ip6 = (void *)ip;
+
+	if (p->ipv6) {
+		if ((void *)(ip6 + 1) > end)
+			return DROPPED(DROP_MALFORMED);
+		if (rewrite)
+			write6(t->source ? &ip6->saddr : &ip6->daddr, &t->new);
+		ip6->hop_limit--;
+		return 0;
+	}
+	if ((void *)(ip + 1) > end)
+		return DROPPED(DROP_MALFORMED);
+	if (rewrite && t->source)
+		ip->saddr = address4(&t->new);
+	else if (rewrite)
+		ip->daddr = address4(&t->new);
+	checksum_apply(&ip->check, (rewrite ? change : 0) + decrease_ttl(ip));
+	return 0;
+}
+
+/* All of it. `rewrite` is false for an error that a router on the way has sent: only its quote names the flow. */
+static __always_inline int translate(struct xdp_md *ctx, const struct packet *p, const struct translation *t, int rewrite)
+{
+	__u64 change = change_address(&t->old, &t->new, p->ipv6);
+	int failed = 0;
+
+	if (p->icmp_error) {
+		failed = translate_error(ctx, p, t, rewrite);
+	} else if (p->part != LATER) {
+		void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+		void *l4 = data + sizeof(struct ethhdr) + (p->header & MAX_HEADER);
+		failed = translate_transport(l4, end, p->protocol, t, change);
+	}
+	return failed ? failed : translate_header(ctx, p, t, change, rewrite);
 }
 
 static __always_inline int forward_nat(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
 				       const struct next_hop *hop)
 {
+	struct translation t = { .old = p->target, .new = backend->address, .old_port = p->target_port,
+				 .new_port = backend->port };
+
 	if (p->length > hop->mtu)
-		return answer_too_big(ctx, p, hop->mtu);
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct iphdr *ip = data + sizeof(struct ethhdr);
-	if ((void *)(ip + 1) > end)
-		return DROPPED(DROP_MALFORMED);
-	if (ip->ttl <= 1)
-		return DROPPED(DROP_TTL);
-	__u32 old = ip->daddr, new = backend->address[3];
-	int failed = 0;
-	void *l4 = (void *)ip + (ip->ihl & 15) * 4;
-	if (p->icmp_error) {
-		failed = translate_quote(l4, end, old, new, p->target_port, backend->port);
-	} else if (p->part != LATER) {
-		failed = patch_transport(l4, end, p->protocol, old, new, p->target_port, backend->port);
-		if (!failed && l4 + 4 <= end)
-			((__u16 *)l4)[1] = backend->port;
-	}
-	if (failed)
-		return failed;
-	ip->daddr = new;
-	checksum_replace4(&ip->check, old, new);
-	decrease_ttl(ip);
-	failed = set_macs(ctx, hop);
-	return failed ? failed : send(ctx, hop->ifindex);
+		return answer_too_big(ctx, p, &p->target, hop->mtu);
+	if (p->ttl <= 1)
+		return answer_expired(ctx, p, &p->target);
+	int failed = translate(ctx, p, &t, 1);
+	if (!failed)
+		failed = set_macs(ctx, hop);
+	return failed ? failed : send(ctx, p, hop);
 }
 
-/* The way back. Where the FIB says "not for forwarding" the packet is for the director itself: `*own` is set, nothing
- * was changed, and it passes (its checks, and whoever talks to the backend directly from here). */
-static __always_inline int return_nat(struct xdp_md *ctx, const struct packet *p, __u32 vip, __u16 vip_port, int *own)
+/* The way back: `t` makes the backend's end the VIP's again. Where the FIB says "not for forwarding" the packet is for the
+ * director itself: `*own` is set, nothing was changed, and it passes (its checks, and whoever talks to the backend
+ * directly from here). `us`: the director's address towards the backend, the sender of errors. */
+static __always_inline int return_nat(struct xdp_md *ctx, const struct packet *p, struct translation *t,
+				      const struct address *us, int *own)
 {
 	struct next_hop hop = {};
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct iphdr *ip = data + sizeof(struct ethhdr);
+	struct address client = p->target;
+	int rewrite = !p->icmp_error || same_address(&p->sender, &t->old);
 
-	if ((void *)(ip + 1) > end)
-		return DROPPED(DROP_MALFORMED);
-	__u32 old = ip->saddr;
-	int found = ask_fib(ctx, vip, ip->daddr, p->length, &hop);
+	t->source = 1;
+	int found = ask_fib(ctx, &t->new, &client, p->length, &hop);
 	if (found == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return DROPPED(DROP_NO_NEIGHBOUR);
 	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return DROPPED(DROP_TOO_BIG);
+		return answer_too_big(ctx, p, us, hop.mtu);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS) {
 		*own = 1;
 		return XDP_PASS;
 	}
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	ip = data + sizeof(struct ethhdr);
-	if ((void *)(ip + 1) > end)
-		return DROPPED(DROP_MALFORMED);
-	if (ip->ttl <= 1)
-		return DROPPED(DROP_TTL);
-	if (p->part != LATER) {
-		void *l4 = (void *)ip + (ip->ihl & 15) * 4;
-		int failed = patch_transport(l4, end, p->protocol, old, vip, p->source_port, vip_port);
-		if (failed)
-			return failed;
-		if (l4 + 4 <= end)
-			((__u16 *)l4)[0] = vip_port;
-	}
-	ip->saddr = vip;
-	checksum_replace4(&ip->check, old, vip);
-	decrease_ttl(ip);
-	int failed = set_macs(ctx, &hop);
-	return failed ? failed : send(ctx, hop.ifindex);
+	if (p->ttl <= 1)
+		return answer_expired(ctx, p, us);
+	int failed = translate(ctx, p, t, rewrite);
+	if (!failed)
+		failed = set_macs(ctx, &hop);
+	return failed ? failed : send(ctx, p, &hop);
 }

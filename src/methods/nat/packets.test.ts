@@ -7,7 +7,7 @@ import { xdpMissing } from "../../dataplane/testing/network.ts";
 import { passThrough } from "../../dataplane/testing/pass-through.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
-import { packets, real, vip } from "./packets.ts";
+import { packets, packets6, real, real6, vip, vip6 } from "./packets.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: packets of nat: ${missing}`);
@@ -55,4 +55,16 @@ describe.skipIf(missing !== null)("packets that nat must not touch", () => {
   afterAll(() => bench?.close());
 
   for (const fixture of passThrough(vip)) test(fixture.name, () => runFixture(bench, "nat", "web", fixture));
+});
+
+describe.skipIf(missing !== null)("packets of nat over IPv6", () => {
+  let bench: Bench;
+  beforeAll(async () => {
+    const vips = [tcpVip, udpVip].map((one) => ({ ...one, address: vip6 }));
+    bench = await Bench.create("nat", testService("web", vips, [testBackend(1, real6.address, real6.port)]));
+  }, 60_000);
+  afterAll(() => bench?.close());
+
+  for (const fixture of [...packets6, ...passThrough(vip)])
+    test(fixture.name, () => runFixture(bench, "nat", "web", fixture));
 });

@@ -1,6 +1,19 @@
 import type { Fixture } from "../../dataplane/testing/fixtures.ts";
 import { mac } from "../../dataplane/testing/fixtures.ts";
-import { ACK, frame, type Ip, icmp, ipv4, SYN, tcp, tcpSegment, udp } from "../../dataplane/testing/frames.ts";
+import {
+  ACK,
+  fragment6,
+  frame,
+  type Ip,
+  icmp,
+  icmp6,
+  ipv4,
+  ipv6,
+  SYN,
+  tcp,
+  tcpSegment,
+  udp,
+} from "../../dataplane/testing/frames.ts";
 
 export const vip = "125.12.12.77";
 export const real = { address: "10.0.1.210", port: 8000 };
@@ -14,6 +27,7 @@ const shown = { sourcePort: 80, targetPort: 5656 };
 const fromReal: Ip = { source: real.address, target: client, ttl: 64 };
 const fromVip: Ip = { source: vip, target: client, ttl: 63 };
 const data = [1, 2, 3, 4, 5];
+const router = "198.51.100.1";
 
 const into = (packet: number[]): Uint8Array => frame(mac.gateway, mac.director, packet);
 const towardsReal = (packet: number[]): Uint8Array => frame(mac.director, mac.backend, packet);
@@ -71,9 +85,24 @@ export const packets: Fixture[] = [
       ),
     ),
   ),
+  tx(
+    "a packet at the end of its way is answered with time exceeded",
+    into(tcp({ ...before, ttl: 1 }, web, SYN)),
+    towardsClient(
+      icmp(
+        { source: vip, target: client, id: 0 },
+        11,
+        0,
+        [0, 0, 0, 0],
+        tcp({ ...before, ttl: 1 }, web, SYN).slice(0, 28),
+      ),
+    ),
+  ),
   {
-    name: "a packet at the end of its way is dropped by name",
-    input: into(tcp({ ...before, ttl: 1 }, web, SYN)),
+    name: "an error at the end of its way is dropped by name",
+    input: into(
+      icmp({ source: router, target: vip, ttl: 1 }, 3, 4, [0, 0, 5, 0], tcp(fromVip, shown, ACK).slice(0, 28)),
+    ),
     verdict: "drop",
     reason: "SLUICE_DROP_TTL",
   },
@@ -83,6 +112,57 @@ export const packets: Fixture[] = [
     towardsClient(tcp(fromVip, shown, SYN | ACK)),
   ),
   tx("so does a datagram of it", outOfReal(udp(fromReal, reply, data)), towardsClient(udp(fromVip, shown, data))),
+  tx(
+    "an ICMP error of the backend about a packet of the client comes from the VIP and speaks of the VIP",
+    outOfReal(icmp({ ...fromReal, ttl: 64 }, 3, 3, [0, 0, 0, 0], udp(after, translated, data).slice(0, 28))),
+    towardsClient(
+      icmp(
+        { ...fromVip, ttl: 63 },
+        3,
+        3,
+        [0, 0, 0, 0],
+        udp({ ...before, ttl: 63 }, web, data, false)
+          .slice(0, 26)
+          .concat(udp(after, translated, data).slice(26, 28)),
+      ),
+    ),
+  ),
+  tx(
+    "an ICMP error of a router before the backend keeps the router's address and speaks of the VIP",
+    outOfReal(
+      icmp(
+        { source: "10.0.1.1", target: client, ttl: 64 },
+        11,
+        0,
+        [0, 0, 0, 0],
+        tcp(after, translated, ACK).slice(0, 28),
+      ),
+    ),
+    towardsClient(
+      icmp(
+        { source: "10.0.1.1", target: client, ttl: 63 },
+        11,
+        0,
+        [0, 0, 0, 0],
+        tcp({ ...before, ttl: 63 }, web, ACK).slice(0, 28),
+      ),
+    ),
+  ),
+  tx(
+    "a reply at the end of its way is answered by the director",
+    outOfReal(tcp({ ...fromReal, ttl: 1 }, reply, ACK)),
+    frame(
+      mac.director,
+      mac.backend,
+      icmp(
+        { source: "125.12.12.12", target: real.address, id: 0 },
+        11,
+        0,
+        [0, 0, 0, 0],
+        tcp({ ...fromReal, ttl: 1 }, reply, ACK).slice(0, 28),
+      ),
+    ),
+  ),
   {
     name: "what the backend begins from another port passes",
     input: outOfReal(tcp(fromReal, { sourcePort: 40_000, targetPort: 443 }, SYN)),
@@ -95,4 +175,64 @@ export const packets: Fixture[] = [
     ),
     verdict: "pass",
   },
+];
+
+export const vip6 = "2001:db8:12::77";
+export const real6 = { address: "2001:db8:1::14", port: 8000 };
+const client6 = "2001:db8:20::20";
+const before6: Ip = { source: client6, target: vip6, ttl: 64 };
+const after6: Ip = { source: client6, target: real6.address, ttl: 63 };
+const fromReal6: Ip = { source: real6.address, target: client6, ttl: 64 };
+const fromVip6: Ip = { source: vip6, target: client6, ttl: 63 };
+const router6 = "2001:db8:99::1";
+const whole6 = (ip: Ip, ports: typeof web): number[] => tcpSegment(ip, ports, ACK, 1, new Array(100).fill(9));
+const dead6 = tcp({ ...before6, ttl: 1 }, web, SYN);
+
+/** The same over IPv6. */
+export const packets6: Fixture[] = [
+  tx("a SYN over IPv6 is translated", into(tcp(before6, web, SYN)), towardsReal(tcp(after6, translated, SYN))),
+  tx("so is a datagram", into(udp(before6, web, data)), towardsReal(udp(after6, translated, data))),
+  tx(
+    "extension headers do not hide the ports",
+    into(ipv6(before6, 0, [6, 0, 1, 4, 0, 0, 0, 0, ...tcpSegment(before6, web, ACK)])),
+    towardsReal(ipv6(after6, 0, [6, 0, 1, 4, 0, 0, 0, 0, ...tcpSegment(after6, translated, ACK)])),
+  ),
+  tx(
+    "a first fragment over IPv6 is translated with its ports",
+    into(ipv6(before6, 44, fragment6(6, 5, 0, true, whole6(before6, web).slice(0, 64)))),
+    towardsReal(ipv6(after6, 44, fragment6(6, 5, 0, true, whole6(after6, translated).slice(0, 64)))),
+  ),
+  tx(
+    "a later fragment over IPv6 gets the address alone",
+    into(ipv6(before6, 44, fragment6(6, 5, 8, false, whole6(before6, web).slice(64)))),
+    towardsReal(ipv6(after6, 44, fragment6(6, 5, 8, false, whole6(after6, translated).slice(64)))),
+  ),
+  tx(
+    "an ICMPv6 error about a reply is translated outside and in its quote",
+    into(icmp6({ source: router6, target: vip6, ttl: 64 }, 2, 0, [0, 0, 5, 0], tcp(fromVip6, shown, ACK).slice(0, 48))),
+    towardsReal(
+      icmp6(
+        { source: router6, target: real6.address, ttl: 63 },
+        2,
+        0,
+        [0, 0, 5, 0],
+        tcp({ ...fromVip6, source: real6.address }, reply, ACK).slice(0, 48),
+      ),
+    ),
+  ),
+  tx(
+    "a reply over IPv6 leaves from the VIP",
+    outOfReal(tcp(fromReal6, reply, ACK)),
+    towardsClient(tcp(fromVip6, shown, ACK)),
+  ),
+  tx(
+    "an ICMPv6 error of the backend comes from the VIP and speaks of the VIP",
+    outOfReal(icmp6(fromReal6, 1, 4, [0, 0, 0, 0], tcp(after6, translated, ACK).slice(0, 48))),
+    towardsClient(icmp6(fromVip6, 1, 4, [0, 0, 0, 0], tcp({ ...before6, ttl: 63 }, web, ACK).slice(0, 48))),
+  ),
+  tx(
+    "a packet over IPv6 at the end of its way is answered with time exceeded",
+    into(dead6),
+    towardsClient(icmp6({ source: vip6, target: client6 }, 3, 0, [0, 0, 0, 0], dead6.slice(0, 48))),
+  ),
 ];

@@ -6,13 +6,14 @@ import { xdpMissing } from "../../dataplane/testing/network.ts";
 import { passThrough } from "../../dataplane/testing/pass-through.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
-import { packets, real, vip } from "./packets.ts";
+import { packet4in6, packets, packets6in4, packetsIn6, packetsInGue, real, real6, vip, vip6 } from "./packets.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: packets of tunnel: ${missing}`);
 const vips = [
   { address: vip, port: 80, protocol: "tcp" as const },
   { address: vip, port: 53, protocol: "udp" as const },
+  { address: vip6, port: 80, protocol: "tcp" as const },
 ];
 
 describe.skipIf(missing !== null)("packets of tunnel", () => {
@@ -22,7 +23,7 @@ describe.skipIf(missing !== null)("packets of tunnel", () => {
   }, 60_000);
   afterAll(() => bench?.close());
 
-  for (const fixture of [...packets, ...passThrough(vip)])
+  for (const fixture of [...packets, ...packets6in4, ...passThrough(vip)])
     test(fixture.name, () => runFixture(bench, "tunnel", "web", fixture));
 
   test("what may be fragmented gets an identification of its own outside", () => {
@@ -36,5 +37,53 @@ describe.skipIf(missing !== null)("packets of tunnel", () => {
       ids.add((output[18]! << 8) | output[19]!);
     }
     expect(ids.size).toBeGreaterThan(1);
+  });
+});
+
+/** The flow label of what leaves for a packet. */
+const label = (output: Uint8Array): number => ((output[15]! & 15) << 16) | (output[16]! << 8) | output[17]!;
+
+describe.skipIf(missing !== null)("packets of tunnel to IPv6", () => {
+  let bench: Bench;
+  beforeAll(async () => {
+    bench = await Bench.create("tunnel", testService("web", vips, [testBackend(1, real6, null)]));
+  }, 60_000);
+  afterAll(() => bench?.close());
+
+  for (const [i, { name }] of packetsIn6(0).entries())
+    test(name, () =>
+      runFixture(bench, "tunnel", "web", packetsIn6(label(bench.run(packetsIn6(0)[0]!.input).output))[i]!),
+    );
+
+  test("IPv4 travels in IPv6", () => {
+    const flow = label(bench.run(packet4in6(0).input).output);
+    runFixture(bench, "tunnel", "web", packet4in6(flow));
+    const labels = [1, 2, 3, 4].map((sourcePort) => {
+      const packet = udp({ source: "202.20.20.20", target: vip }, { sourcePort, targetPort: 53 }, []);
+      return label(bench.run(frame(mac.gateway, mac.director, packet)).output);
+    });
+    expect(new Set([flow, ...labels]).size).toBeGreaterThan(3);
+  });
+});
+
+describe.skipIf(missing !== null)("packets of tunnel in GUE", () => {
+  let bench: Bench;
+  beforeAll(async () => {
+    const service = { ...testService("web", vips, [testBackend(1, real, null)]), guePort: 6080 };
+    bench = await Bench.create("tunnel", service);
+  }, 60_000);
+  afterAll(() => bench?.close());
+
+  test("the source port is the flow's, and stays the flow's", () => {
+    const port = (source: number): number => {
+      const packet = udp({ source: "202.20.20.20", target: vip }, { sourcePort: source, targetPort: 53 }, []);
+      const { output } = bench.run(frame(mac.gateway, mac.director, packet));
+      return (output[34]! << 8) | output[35]!;
+    };
+    const ports = [1, 2, 3, 4, 5].map(port);
+    expect(new Set(ports).size).toBeGreaterThan(3);
+    expect([1, 2, 3, 4, 5].map(port)).toEqual(ports);
+    const { output } = bench.run(packetsInGue(0).input);
+    runFixture(bench, "tunnel", "web", packetsInGue((output[34]! << 8) | output[35]!));
   });
 });

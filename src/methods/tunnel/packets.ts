@@ -1,6 +1,6 @@
 import type { Fixture } from "../../dataplane/testing/fixtures.ts";
 import { mac } from "../../dataplane/testing/fixtures.ts";
-import { ACK, frame, type Ip, icmp, ipv4, SYN, tcp, udp } from "../../dataplane/testing/frames.ts";
+import { ACK, frame, type Ip, icmp, icmp6, ipv4, ipv6, SYN, tcp, udp } from "../../dataplane/testing/frames.ts";
 
 export const vip = "125.12.12.77";
 export const real = "198.51.100.20";
@@ -52,3 +52,66 @@ export const packets: Fixture[] = [
     reason: "SLUICE_DROP_TOO_BIG",
   },
 ];
+
+export const vip6 = "2001:db8:12::77";
+export const real6 = "2001:db8:98::14";
+const director6 = "2001:db8:12::12";
+const way6: Ip = { source: "2001:db8:20::20", target: vip6 };
+const ask6 = tcp({ ...way6, tos: 0xb9 }, web, ACK);
+const long6 = tcp(way6, web, ACK, 1, bytes(1440));
+
+const into = (name: string, packet: number[], outer: number[]): Fixture => ({
+  name,
+  input: frame(mac.gateway, mac.director, packet),
+  verdict: "tx",
+  output: frame(mac.director, mac.backend, outer),
+});
+const tooBig = (fits: number): Uint8Array =>
+  frame(
+    mac.director,
+    mac.gateway,
+    icmp6({ source: vip6, target: way6.source }, 2, 0, [0, 0, fits >> 8, fits & 255], long6.slice(0, 1232)),
+  );
+
+/** Both VIPs, at the IPv4 real server. */
+export const packets6in4: Fixture[] = [
+  into(
+    "IPv6 travels in IPv4, which may not be fragmented either",
+    ask6,
+    ipv4({ source: director, target: real, id: 0, dontFragment: true, tos: 0xb9 }, 41, ask6),
+  ),
+  {
+    name: "IPv6 that does not fit IPv4 comes back as packet too big",
+    input: frame(mac.gateway, mac.director, long6),
+    verdict: "tx",
+    output: tooBig(1480),
+  },
+];
+
+const outer6 = { source: director6, target: real6, tos: 0xb9 };
+const ask4 = tcp({ ...way, tos: 0xb9 }, web, ACK);
+
+/** Both VIPs, at the IPv6 real server. The flow label is what the program chose: it differs from flow to flow. */
+export const packetsIn6 = (flow: number): Fixture[] => [
+  into("IPv6 travels in IPv6", ask6, ipv6({ ...outer6, flow }, 41, ask6)),
+  {
+    name: "IPv6 that does not fit IPv6 comes back as packet too big",
+    input: frame(mac.gateway, mac.director, long6),
+    verdict: "tx",
+    output: tooBig(1460),
+  },
+];
+export const packet4in6 = (flow: number): Fixture =>
+  into("IPv4 travels in IPv6", ask4, ipv6({ ...outer6, flow }, 4, ask4));
+
+/** GUE at port 6080: UDP without a checksum, from a port of the flow's own. */
+export const packetsInGue = (sourcePort: number): Fixture => {
+  const packet = tcp(way, web, ACK);
+  const around = udp(
+    { source: director, target: real, id: 0, dontFragment: true },
+    { sourcePort, targetPort: 6080 },
+    packet,
+    false,
+  );
+  return into("a packet travels in UDP from a port of its flow", packet, around);
+};
