@@ -146,6 +146,11 @@ skip("a standby promoted in the middle of 100 open connections breaks none", asy
     });
     await held.stop();
     expect(JSON.parse(held.stdout())).toMatchObject({ open: 100, broken: 0, wrong: 0, stalled: 0 });
+    const vipAt = async (host: string) => (await lab.shell(host, "ip -br address show eth0")).includes(VIP);
+    const state = async () => (await serviceStatus(lab, standby, "web")).state;
+    expect([await vipAt("standby"), await state()]).toEqual([true, "serving"]);
+    await sluice(lab, standby, "demote");
+    expect([await vipAt("standby"), await state()]).toEqual([false, "standby"]);
   });
 });
 
