@@ -10,8 +10,11 @@ import { Forwarder } from "./forwarder.ts";
 import type { Shared } from "./front.ts";
 import { Gate, type GateRules } from "./gate.ts";
 import { type BackendLimits, Pool } from "./pool.ts";
+import { type RouteOptions, tagsOf } from "./route-options.ts";
+import { type Route, Routes } from "./routes.ts";
 import { Cell, ServiceState } from "./service-state.ts";
 import { Streamer } from "./streamer.ts";
+import { type Among, Tagged } from "./tagged.ts";
 import type { TrustList } from "./trust.ts";
 
 /** What forwarding needs to know of a service beside its limits. */
@@ -22,6 +25,7 @@ export interface ForwardingRules {
   readonly retries: number;
   /** Upgrade words let through, lower case. */
   readonly upgrades: readonly string[];
+  readonly routes: readonly RouteOptions[];
   /** Whose X-Forwarded-* are taken as true. */
   readonly trusted: TrustList;
   /** Statuses of a backend that send an idempotent request to another. */
@@ -54,6 +58,9 @@ export class Backends extends ServiceState {
   private readonly rules: ForwardingRules;
   private readonly limits: BackendLimits;
   readonly gate: Gate;
+  /** Null: all requests go to all backends. */
+  readonly routes: Routes | null;
+  private readonly tagged = new Map<string, Tagged>();
   private readonly toldAt: number[] = [];
   constructor(
     service: Service,
@@ -65,6 +72,10 @@ export class Backends extends ServiceState {
   ) {
     super(service, doors);
     this.gate = new Gate(gate, this.cells, shared.wheel);
+    this.routes = rules.routes.length === 0 ? null : new Routes(rules.routes);
+    for (const { tag } of rules.routes.flatMap(tagsOf))
+      if (!this.tagged.has(tag))
+        this.tagged.set(tag, new Tagged(tag, service, this.balancer.snapshot, this.cells, shared, gate));
     this.doors = doors;
     this.shared = shared;
     this.rules = rules;
@@ -87,6 +98,17 @@ export class Backends extends ServiceState {
     const pool = new Pool(this.shared, this.limits, backend, port, count);
     this.pools[id] = pool;
     return pool;
+  }
+
+  /** The backends for a request of this route: of one tag, drawn by weight; if that has none, of another that has. */
+  amongFor(route: Route | null): Among {
+    if (route === null || route.split.length === 0) return this;
+    const { split } = route;
+    const drawn = split.length === 1 ? 0 : Math.random() * split[split.length - 1]!.until;
+    const first = this.tagged.get((split.find(({ until }) => drawn < until) ?? split[0]!).tag)!;
+    if (first.balancer.snapshot.eligible.length > 0 || split.length === 1) return first;
+    const others = split.map(({ tag }) => this.tagged.get(tag)!);
+    return others.find(({ balancer }) => balancer.snapshot.eligible.length > 0) ?? first;
   }
 
   /** Does a response of this status send the request to another backend? */
@@ -141,6 +163,7 @@ export class Backends extends ServiceState {
 
   /** The balancer has a new snapshot: lets go of backends that are gone, and saves what can be saved from the dead. */
   changed(): void {
+    for (const tagged of this.tagged.values()) tagged.follow(this.balancer.snapshot);
     const eligible = new Set(this.balancer.snapshot.eligible);
     this.pools.forEach((pool, id) => {
       const backend = this.balancer.backend(id);

@@ -10,6 +10,7 @@ import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from
 import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
+import { dropEdited, type Route } from "./routes.ts";
 import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
 import { type Asker, responseHead, type Upstream } from "./upstream.ts";
@@ -18,7 +19,7 @@ import { OUT } from "./wire.ts";
 /** Times that a request may have passed through an intermediary of our name. */
 const LOOPS = 4;
 
-const edit: ResponseEdit = { close: false, chunked: false, date: Buffer.alloc(0) };
+const edit: ResponseEdit = { close: false, chunked: false, date: Buffer.alloc(0), extra: null };
 
 /** A client connection whose requests go to backends, and their responses back (RFC 9110 7.6: a gateway). */
 export class Forwarder extends Seeker implements Asker {
@@ -30,6 +31,7 @@ export class Forwarder extends Seeker implements Asker {
   private framing: number = Framing.NONE;
   /** The upgrade word that is offered on; null: none. */
   private offer: Uint8Array | null = null;
+  private route: Route | null = null;
   private tail: RequestTail | null = null;
   private tailOf: Backends | null = null;
   /** Offset in OUT of the message being put together for the backend. */
@@ -48,7 +50,8 @@ export class Forwarder extends Seeker implements Asker {
       this.tailOf = service;
     }
     this.idempotent = isIdempotent(head.method);
-    this.enterGate();
+    this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head);
+    this.enterGate(service.amongFor(this.route));
     this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {
@@ -103,7 +106,9 @@ export class Forwarder extends Seeker implements Asker {
     upstream.begin(this);
     if (!parsed) parseRequest(bytes, this.requestStart, bytes.length, front.limits, head);
     const upgrade = this.offer !== null;
-    this.outward = writeRequest(OUT, 0, bytes, head, this.tail!, upgrade);
+    const edits = this.route?.request ?? null;
+    if (edits !== null) dropEdited(bytes, head.fields, edits);
+    this.outward = writeRequest(OUT, 0, bytes, head, this.tail!, upgrade, edits?.lines);
     this.service!.cells.add(this.backend, Cell.bytesIn, this.outward);
     if (this.reading === Reading.BODY) this.takeBody();
     this.flushOutward();
@@ -187,7 +192,8 @@ export class Forwarder extends Seeker implements Asker {
 
   /** Sends the request to another backend than the one that answered, when that is safe and there is one. */
   private elsewhere(): boolean {
-    const { balancer, gate, retries } = this.service!;
+    const { retries } = this.service!;
+    const { balancer, gate } = this.among!;
     const { backend, upstream } = this;
     if (!this.idempotent || this.bodyBegun || this.unsent || this.attempts > retries || !gate.mayRepeat()) return false;
     if (!balancer.snapshot.eligible.some((id) => id !== backend && !this.tried.has(id))) return false;
@@ -202,6 +208,9 @@ export class Forwarder extends Seeker implements Asker {
     edit.close = close;
     edit.chunked = this.minor === 1;
     edit.date = dateLine(Date.now());
+    const edits = responseHead.status < 200 ? null : (this.route?.response ?? null);
+    if (edits !== null) dropEdited(bytes, responseHead.fields, edits);
+    edit.extra = edits?.lines ?? null;
     this.out = writeResponse(OUT, 0, bytes, responseHead, edit);
     this.delivered(this.out);
   }
@@ -263,7 +272,7 @@ export class Forwarder extends Seeker implements Asker {
   moveOn(): void {
     if (this.responding || this.upstream === null || this.bodyBegun || !(this.connecting || this.idempotent)) return;
     const { connecting } = this;
-    if (!connecting && !this.service!.gate.mayRepeat()) return;
+    if (!connecting && !this.among!.gate.mayRepeat()) return;
     const { upstream, backend } = this;
     this.upstream = null;
     this.connecting = false;

@@ -5,6 +5,7 @@ import { Reading } from "./client.ts";
 import { FULL, type Waiter } from "./gate.ts";
 import type { Pool } from "./pool.ts";
 import { Cell } from "./service-state.ts";
+import type { Among } from "./tagged.ts";
 import { Tunneller } from "./tunneller.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -18,6 +19,8 @@ const SAFE_REST = 1000;
  */
 export abstract class Seeker extends Tunneller implements Waiter {
   protected tried: ReadonlySet<number> = NONE_TRIED;
+  /** The backends that the request under way may go to. */
+  protected among: Among | null = null;
   protected attempts = 0;
   /** The backend that was asked last; -1: none. */
   private last = -1;
@@ -37,19 +40,20 @@ export abstract class Seeker extends Tunneller implements Waiter {
     return this.reading === Reading.BODY;
   }
 
-  /** A new request looks for a backend. */
-  protected enterGate(): void {
+  /** A new request looks for a backend among these. */
+  protected enterGate(among: Among): void {
+    this.among = among;
     this.tried = NONE_TRIED;
     this.last = -1;
     this.attempts = 0;
     this.repeated = false;
     this.inGate = true;
-    this.service!.gate.active++;
+    among.gate.active++;
   }
 
   /** Picks a backend and sends; false when none is left. `parsed`: `front.head` is of this request still. */
   protected choose(parsed: boolean): boolean {
-    const { gate, balancer } = this.service!;
+    const { gate, balancer } = this.among!;
     const fresh = this.attempts === 0;
     if (fresh && gate.waiting > 0) return this.wait();
     const backend = gate.pick(balancer, this.key, this.tried);
@@ -70,7 +74,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
 
   /** All backends are at their limit: takes a place in the queue, if there is one. */
   private wait(): boolean {
-    const { gate } = this.service!;
+    const { gate } = this.among!;
     this.waiting = gate.enqueue(this);
     if (this.waiting) this.front.wheel.set(this, gate.rules.queueTimeout);
     else this.fail(503, "SLUICE_QUEUE_FULL", "");
@@ -78,7 +82,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
   }
 
   seek(): number {
-    const { gate, balancer } = this.service!;
+    const { gate, balancer } = this.among!;
     return gate.pick(balancer, this.key, this.tried);
   }
 
@@ -96,7 +100,8 @@ export abstract class Seeker extends Tunneller implements Waiter {
   }
 
   protected use(backend: number): void {
-    const { balancer, cells } = this.service!;
+    const { cells } = this.service!;
+    const { balancer } = this.among!;
     this.backend = this.last = backend;
     if (this.attempts++ > 0) {
       cells.add(-1, Cell.retries, 1);
@@ -110,7 +115,8 @@ export abstract class Seeker extends Tunneller implements Waiter {
 
   protected unuse(outcome: Outcome): void {
     if (this.backend < 0) return;
-    const { balancer, cells, gate } = this.service!;
+    const { cells } = this.service!;
+    const { balancer, gate } = this.among!;
     balancer.ended(this.backend, outcome);
     cells.add(this.backend, Cell.active, -1);
     gate.freed();
@@ -126,9 +132,10 @@ export abstract class Seeker extends Tunneller implements Waiter {
     const service = this.service!;
     if (this.attempts > service.retries) return false;
     if (sent && !this.isRepeat) {
-      if (!service.gate.mayRepeat()) return false;
+      const { gate } = this.among!;
+      if (!gate.mayRepeat()) return false;
       this.isRepeat = true;
-      service.gate.repeats++;
+      gate.repeats++;
     }
     const pool = service.pool(backend);
     if (stale && !this.repeated && pool !== null) {
@@ -156,7 +163,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
 
   protected leaveGate(): void {
     if (!this.inGate) return;
-    const { gate } = this.service!;
+    const { gate } = this.among!;
     if (this.waiting) gate.leave(this);
     if (this.isRepeat) gate.repeats--;
     gate.active--;

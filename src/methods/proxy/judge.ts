@@ -1,6 +1,8 @@
 import { configProblem, type Problem } from "../../core/problem.ts";
 import { listenerName, type Service } from "../../core/service.ts";
+import { closestWord } from "../../core/words.ts";
 import { judgeHttp, judgeHttpTogether } from "../../relay/judge.ts";
+import { tagsOf } from "../../relay/route-options.ts";
 import type { ProxyOptions } from "./options.ts";
 
 const impossible = (path: readonly (string | number)[], message: string, hint: string): Problem =>
@@ -8,7 +10,7 @@ const impossible = (path: readonly (string | number)[], message: string, hint: s
 
 /** What a proxy service cannot do of what it asks. */
 export function judge(service: Service<ProxyOptions>): Problem[] {
-  const problems = judgeHttp(service);
+  const problems = [...judgeHttp(service), ...judgeRoutes(service)];
   const { mode, accessLog, retryOn } = service.options;
   if (mode !== "tcp") return problems;
   if (service.names.length > 0)
@@ -19,6 +21,30 @@ export function judge(service: Service<ProxyOptions>): Problem[] {
     );
   if (retryOn.length > 0)
     problems.push(impossible(["proxy", "retryOn"], "In tcp mode no status is read.", "Remove it, or use mode http."));
+  return problems;
+}
+
+/** Routes lead to tags that some backend bears, and may be reached. */
+function judgeRoutes({ backends, options: { routes, mode } }: Service<ProxyOptions>): Problem[] {
+  const problems: Problem[] = [];
+  const tags = [...new Set(backends.flatMap((backend) => backend.tags))].sort();
+  if (mode === "tcp" && routes.length > 0)
+    problems.push(impossible(["proxy", "routes"], "In tcp mode no request is read.", "Remove them, or use mode http."));
+  for (const [i, route] of routes.entries()) {
+    const place = ["proxy", "routes", i];
+    if (route.path !== undefined && route.prefix !== undefined)
+      problems.push(impossible([...place, "prefix"], "A route has a path or a prefix.", "Remove one of the two."));
+    const split = tagsOf(route);
+    for (const [k, { tag }] of split.entries())
+      if (!tags.includes(tag)) {
+        const path = typeof route.to === "string" ? [...place, "to"] : [...place, "to", k, "tag"];
+        const closest = closestWord(tag, tags);
+        const more = { valid: tags, ...(closest === undefined ? {} : { closest }) };
+        problems.push(configProblem("SLUICE_CONFIG_VALUE", path, `No backend has the tag "${tag}".`, more));
+      }
+    if (split.length > 0 && split.every(({ weight }) => weight === 0))
+      problems.push(configProblem("SLUICE_CONFIG_VALUE", [...place, "to"], "All weights are 0: it leads nowhere."));
+  }
   return problems;
 }
 

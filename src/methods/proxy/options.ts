@@ -3,6 +3,7 @@ import { healthRules } from "../../checks/health-rules.ts";
 import { duration, size } from "../../core/schema-words.ts";
 import { accessLog } from "../../observe/access-log.ts";
 import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
+import { route } from "../../relay/route-options.ts";
 import { isNetwork } from "../../relay/trust.ts";
 
 const HOUR = 3_600_000;
@@ -80,6 +81,11 @@ export const options = z.strictObject({
     .default([])
     .describe("Statuses of a backend that send an idempotent request without a body to another one."),
   health: z.strictObject(healthRules).prefault({}).describe("What is made of failures that requests meet."),
+  routes: z
+    .array(route)
+    .max(10_000)
+    .default([])
+    .describe("Which backends get which requests, and changes of heads on the way. The first that fits is taken."),
   mode: z
     .enum(["http", "tcp"])
     .default("http")

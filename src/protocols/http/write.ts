@@ -62,8 +62,8 @@ export const REQUEST_EXTRA = 512;
 
 /**
  * Writes the request as the next hop gets it (RFC 9110 7.6; RFC 9112 3.2): origin-form, version 1.1, one Host,
- * without hop-by-hop fields, with Via and X-Forwarded-*. `upgrade`: offer the client's upgrade on.
- * @returns offset after the head. `out` must have room for the head, the tail and REQUEST_EXTRA.
+ * without hop-by-hop fields, with Via and X-Forwarded-*. `upgrade`: offer the client's upgrade on. `extra`: more lines.
+ * @returns offset after the head. `out` must have room for the head, the tail, `extra` and REQUEST_EXTRA.
  */
 export function writeRequest(
   out: Buffer,
@@ -72,6 +72,7 @@ export function writeRequest(
   head: RequestHead,
   tail: RequestTail,
   upgrade: boolean,
+  extra: Buffer | null = null,
 ): number {
   const { fields, target } = head;
   at = put(out, at, bytes, head.methodStart, head.methodEnd);
@@ -106,6 +107,7 @@ export function writeRequest(
     at = put(out, at, bytes, fields.name[head.upgrade]!, fields.name[head.upgrade + 1]!);
     at = putAll(out, at, UPGRADE);
   }
+  if (extra !== null) at = putAll(out, at, extra);
   return putAll(out, at, CRLF);
 }
 
@@ -153,6 +155,8 @@ export interface ResponseEdit {
   chunked: boolean;
   /** A `Date: …` line for a response that has none (RFC 9110 6.6.1). */
   date: Buffer;
+  /** More lines. */
+  extra?: Buffer | null;
 }
 
 /** Most bytes that `writeResponse` adds to what the backend sent. */
@@ -171,6 +175,7 @@ export function writeResponse(out: Buffer, at: number, bytes: Buffer, head: Resp
   at = putFields(out, at, bytes, head.fields);
   if (!head.hasDate && head.status >= 200) at = putAll(out, at, edit.date);
   if (edit.chunked && head.framing === Framing.CHUNKED) at = putAll(out, at, CHUNKED);
+  if (edit.extra) at = putAll(out, at, edit.extra);
   if (head.status === 101 || (head.status === 426 && !edit.close)) at = putAll(out, at, UPGRADE);
   else if (edit.close) at = putAll(out, at, CLOSE);
   return putAll(out, at, CRLF);

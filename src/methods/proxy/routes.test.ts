@@ -1,0 +1,72 @@
+import { afterEach, expect, test } from "bun:test";
+import type { Backend } from "../../core/backend.ts";
+import { aBackend, dial, type End, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { proxy } from "./index.ts";
+
+const cleanup: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const stop of cleanup.splice(0).reverse()) await stop();
+});
+
+/** A backend that answers every request with its name. */
+function named(name: string): RawBackend {
+  const answer = `HTTP/1.1 200 OK\r\nDate: x\r\nServer: ${name}\r\nX-Old: 1\r\nContent-Length: 1\r\n\r\n${name}`;
+  const backend = new RawBackend((end) => end.got.endsWith("\r\n\r\n") && end.send(answer));
+  cleanup.push(() => backend.stop());
+  return backend;
+}
+async function serve(backends: Backend[], options: object): Promise<Served> {
+  const served = await serveOne(proxy, backends, options);
+  cleanup.push(served.stop);
+  return served;
+}
+async function ask(served: Served, head: string): Promise<string> {
+  const end: End = dial(served.port).send(`${head}\r\nConnection: close\r\n\r\n`);
+  cleanup.push(() => end.stop());
+  return end.gone();
+}
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a`;
+
+test("requests go to the backends of their route's tag; what fits no route goes to all", async () => {
+  const [a, b] = [named("A"), named("B")];
+  const backends = [aBackend(0, a.port, { tags: ["web"] }), aBackend(1, b.port, { tags: ["api"], tier: 1 })];
+  const served = await serve(backends, { routes: [{ prefix: "/api", to: "api" }] });
+  for (let i = 0; i < 4; i++) expect(await ask(served, get("/api/x"))).toEndWith("\r\n\r\nB");
+  for (let i = 0; i < 4; i++) expect(await ask(served, get("/x"))).toEndWith("\r\n\r\nA");
+  expect(["0/requests", "1/requests", "0/active", "1/active"].map(served.count)).toEqual([4, 4, 0, 0]);
+  served.change(1, { state: "down" });
+  expect(await ask(served, get("/api"))).toContain("SLUICE_NO_BACKEND");
+  served.change(1, { state: "up" });
+  expect(await ask(served, get("/api"))).toEndWith("\r\n\r\nB");
+});
+
+test("a split follows its weights, and goes around a tag that has no backend left", async () => {
+  const [a, b] = [named("A"), named("B")];
+  const backends = [aBackend(0, a.port, { tags: ["old"] }), aBackend(1, b.port, { tags: ["new"] })];
+  const to = [{ tag: "old", weight: 0 }, { tag: "new" }];
+  const served = await serve(backends, { routes: [{ to }] });
+  for (let i = 0; i < 8; i++) expect(await ask(served, get("/"))).toEndWith("B");
+  served.change(1, { state: "draining" });
+  expect(await ask(served, get("/"))).toEndWith("A");
+  const even = await serve(backends, { routes: [{ to: [{ tag: "old" }, { tag: "new" }] }] });
+  for (let i = 0; i < 40; i++) await ask(even, get("/"));
+  expect(even.count("0/requests")).toBeGreaterThan(5);
+  expect(even.count("1/requests")).toBeGreaterThan(5);
+});
+
+test("heads are edited on the way, both ways, also when the request is sent again", async () => {
+  const dying = new RawBackend((end) => end.stop());
+  cleanup.push(() => dying.stop());
+  const living = named("A");
+  const request = { set: { "X-Team": "red" }, remove: ["Cookie"] };
+  const response = { set: { Server: "ours", "X-New": "2" }, remove: ["x-old"] };
+  const served = await serve([aBackend(0, dying.port), aBackend(1, living.port)], { routes: [{ request, response }] });
+  for (let i = 0; i < 2; i++)
+    expect(await ask(served, `${get("/")}\r\nCookie: a\r\ncookie: b\r\nx-team: blue\r\nX-Other: 1`)).toBe(
+      "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 1\r\nServer: ours\r\nX-New: 2\r\nConnection: close\r\n\r\nA",
+    );
+  const heads = living.connections.map(({ got }) => got).join("");
+  expect(heads).not.toMatch(/cookie|blue/i);
+  expect(heads.match(/X-Other: 1\r\n/g)?.length).toBe(2);
+  expect(heads.match(/X-Team: red\r\n\r\n/g)?.length).toBe(2);
+});
