@@ -11,6 +11,7 @@ import type { Problem } from "../core/problem.ts";
 import { listenerName } from "../core/service.ts";
 import { sleep } from "../runtime/clock.ts";
 import { type ApiServer, fetchUnix, serveUnix } from "../runtime/http.ts";
+import { raiseOpenFiles } from "../runtime/rlimit.ts";
 import { type Assembled, assemble, attempt } from "../supervisor/daemon.ts";
 import { lookUp } from "../supervisor/status.ts";
 import { type Instance, instanceHeld, instancePaths, removeInstance, takeInstance } from "../system/instance.ts";
@@ -68,6 +69,7 @@ async function runDaemon(options: RunOptions): Promise<void> {
     say(
       diagnose(loaded.warnings, loaded.source, { color: wantsColor(process.stderr), state: "starting all the same" }),
     );
+  raiseOpenFiles();
   const assembled = assemble(instance, loaded.value, { standby: options.standby === true });
   const begun = Promise.withResolvers<ApiServer>();
   onSignals(assembled, begun.promise, instance, file, options.keep === true);

@@ -21,6 +21,8 @@ export const libc = dlopen("libc.so.6", {
   ftruncate: { args: [i32, i64], returns: i32 },
   mmap: { args: [T.ptr, u64, i32, i32, i32, i64], returns: T.ptr },
   munmap: { args: [T.ptr, u64], returns: i32 },
+  getrlimit: { args: [i32, T.ptr], returns: i32 },
+  setrlimit: { args: [i32, T.ptr], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   syscall: { args: [i64, i64, i64, i64, i64], returns: i64 },
   setgroups: { args: [u64, T.ptr], returns: i32 },

@@ -201,6 +201,12 @@ test("a drained backend gets nothing new until it is ready again", async () => {
   expect(await answering(port)).toEqual(["one", "two"]);
 });
 
+test("the soft limit of open files is raised to the hard one", async () => {
+  const daemon = await startDaemon(proxyOn(freePort()), "limits", ["prlimit", "--nofile=1024:4096"]);
+  daemons.push(daemon);
+  expect(readFileSync(`/proc/${daemon.pid}/limits`, "utf8")).toMatch(/^Max open files\s+4096\s+4096/m);
+});
+
 test("an instance has one daemon", async () => {
   const port = freePort();
   const daemon = await serve(proxyOn(port));

@@ -32,8 +32,8 @@ export interface TestDaemon {
   dispose(): Promise<void>;
 }
 
-/** Starts `sluice run` with a configuration (an object: JSON is YAML) and waits until it serves. */
-export async function startDaemon(config: unknown, hint = "test"): Promise<TestDaemon> {
+/** Starts `sluice run` with a configuration (an object: JSON is YAML) and waits until it serves. `under` runs it by another program that becomes it. */
+export async function startDaemon(config: unknown, hint = "test", under: string[] = []): Promise<TestDaemon> {
   const instance = uniqueName(hint);
   const file = join("/tmp", `sluice-${instance}.yaml`);
   let child: Subprocess<"ignore", "ignore", "pipe">;
@@ -47,7 +47,7 @@ export async function startDaemon(config: unknown, hint = "test"): Promise<TestD
     write: async (next) => void (await Bun.write(file, JSON.stringify(next, null, 2))),
     reload: () => sluice("reload", "--instance", instance),
     async start(...args) {
-      child = Bun.spawn([command, "run", "-c", file, "--instance", instance, ...args], {
+      child = Bun.spawn([...under, command, "run", "-c", file, "--instance", instance, ...args], {
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",
