@@ -1,4 +1,5 @@
 import { existsSync, unlinkSync } from "node:fs";
+import { runSync } from "../runtime/child.ts";
 import { errnoText } from "../runtime/libc.ts";
 import {
   BpfObject,
@@ -17,6 +18,15 @@ import { Place } from "./generated/layout.ts";
 import { makePins, type Pins, pinnedDevices, unpinLink } from "./pins.ts";
 
 const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+/** The program that is on an interface, `xdp_filter (id 12)`; null when there is none. An interface has one hook. */
+function holderOf(device: string): string | null {
+  const done = runSync(["ip", "-json", "link", "show", "dev", device]);
+  if (done.code !== 0) return null;
+  const [row] = JSON.parse(done.stdout) as { xdp?: { prog?: { id: number; name?: string } } }[];
+  const program = row?.xdp?.prog;
+  return program ? `${program.name ?? "without a name"} (id ${program.id})` : null;
+}
 
 /** The entry program of an instance and the interfaces it is attached to. Whoever has a place plugs into it. */
 export class Entry {
@@ -45,12 +55,17 @@ export class Entry {
     }
   }
 
+  /** Of the entry program. */
+  get programFd(): number {
+    return this.#object.programFd("entry");
+  }
+
   /** What interfaces run: the entry program, or the balancer itself while nobody is asked before it: that saves a call. */
   get #head(): number {
     const places = this.#object.mapFd("places");
     const taken = (place: number): boolean => lookupElement(places, word(place), new Uint8Array(4));
     const first = taken(Place.PLACE_GUARD) || taken(Place.PLACE_DNS);
-    return this.#balancer >= 0 && !first ? this.#balancer : this.#object.programFd("entry");
+    return this.#balancer >= 0 && !first ? this.#balancer : this.programFd;
   }
 
   /** Devices with our link, from this run or an earlier one. */
@@ -70,8 +85,11 @@ export class Entry {
     const native = linkXdp(program, index, "native");
     const link = native >= 0 ? native : linkXdp(program, index, "generic");
     if (link < 0) {
-      const why = errnoText(-link);
-      throw bpfError("SLUICE_BPF_ATTACH", `interface ${device}: ${why} (native: ${errnoText(-native)})`);
+      const holder = holderOf(device);
+      const why = holder
+        ? `another XDP program holds it: ${holder}`
+        : `${errnoText(-link)} (native: ${errnoText(-native)})`;
+      throw bpfError("SLUICE_BPF_ATTACH", `interface ${device}: ${why}`);
     }
     pin(link, this.#pins.link(device));
     closeFd(link);

@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { runSync } from "../runtime/child.ts";
+import { createTestNetns, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
+import { createXdpApplier } from "./applier.ts";
+import { Entry } from "./attach.ts";
+import { ensureBuilt, objectPath } from "./build.ts";
+import { pinsOf } from "./pins.ts";
+import { toDevices } from "./routes.ts";
+import { testBackend, testDoors, testService } from "./testing/doors.ts";
+import { xdpMissing } from "./testing/network.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: attaching: ${missing}`);
+
+/** What ip(8) says of a device's program. */
+const programOn = (host: TestNetns, device: string): { mode: number; name?: string } | undefined => {
+  const [row] = JSON.parse(host.sh(`ip -json link show dev ${device}`)) as {
+    xdp?: { mode: number; prog: { name?: string } };
+  }[];
+  return row?.xdp && { mode: row.xdp.mode, name: row.xdp.prog.name };
+};
+const NATIVE = 1;
+const GENERIC = 2;
+
+describe.skipIf(missing !== null)("attaching", () => {
+  let host: TestNetns;
+  let other: TestNetns;
+  let doors: ReturnType<typeof testDoors>;
+
+  beforeAll(() => {
+    ensureBuilt();
+    host = createTestNetns("attach");
+    other = createTestNetns("other");
+    wire(host, "eth0", "125.12.12.12/24", other, "eth0", "125.12.12.20/24");
+    // A bridge's own interface has no driver that runs XDP.
+    host.sh("ip link add br0 type bridge && ip link set br0 up");
+    doors = testDoors();
+  }, 30_000);
+  afterAll(() => {
+    doors?.close();
+    host?.remove();
+    other?.remove();
+  });
+
+  const hold = (device: string, mode: "xdpdrv" | "xdpgeneric"): void => {
+    const done = runSync(["ip", "link", "set", "dev", device, mode, "obj", objectPath("pass"), "sec", "xdp"]);
+    if (done.code !== 0) throw new Error(done.stderr);
+  };
+
+  test("is native where the driver can, generic where it cannot", () => {
+    host.inside(() => {
+      const entry = new Entry(pinsOf(doors.bpfDir));
+      expect(entry.attach("eth0")).toBe(true);
+      expect(entry.attach("br0")).toBe(true);
+      expect(entry.attach("br0")).toBe(false);
+      expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "entry" });
+      expect(programOn(host, "br0")).toEqual({ mode: GENERIC, name: "entry" });
+      for (const device of entry.devices) entry.detach(device);
+      expect(programOn(host, "br0")).toBeUndefined();
+      entry.close();
+    });
+  });
+
+  test("refuses an interface whose hook another program holds, says whose, and leaves it alone", () => {
+    for (const mode of ["xdpdrv", "xdpgeneric"] as const)
+      host.inside(() => {
+        hold("eth0", mode);
+        const entry = new Entry(pinsOf(doors.bpfDir));
+        expect(() => entry.attach("eth0")).toThrow(
+          /SLUICE_BPF_ATTACH.*interface eth0: another XDP program holds it: pass \(id \d+\)/,
+        );
+        expect(entry.devices).toEqual([]);
+        entry.close();
+        expect(programOn(host, "eth0")?.name).toBe("pass");
+        runSync(["ip", "link", "set", "dev", "eth0", mode, "off"]);
+      });
+  });
+
+  test("refuses the revision then, and nothing of it stays", async () => {
+    await host.within(async () => {
+      hold("eth0", "xdpdrv");
+      const applier = await createXdpApplier(doors, "direct");
+      const vips = [{ address: "125.12.12.77", port: 80, protocol: "tcp" as const }];
+      const prepared = await applier.prepare([testService("web", vips, [testBackend(1, "125.12.12.20", null)])]);
+      expect(Array.isArray(prepared) && prepared.map(({ code }) => code)).toEqual(["SLUICE_BPF_ATTACH"]);
+      expect(host.sh("ip address show dev eth0")).not.toContain("125.12.12.77");
+      runSync(["ip", "link", "set", "dev", "eth0", "xdpdrv", "off"]);
+      await applier.remove();
+    });
+  });
+
+  test("runs the balancer itself while nobody is asked before it, and the entry program as soon as somebody is", async () => {
+    await host.within(async () => {
+      const applier = await createXdpApplier(doors, "direct");
+      const vips = [{ address: "125.12.12.77", port: 80, protocol: "tcp" as const }];
+      const prepared = await applier.prepare([testService("web", vips, [testBackend(1, "125.12.12.20", null)])]);
+      if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+      await prepared.commit();
+      expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "balance" });
+      const guard = new Entry(pinsOf(doors.bpfDir));
+      guard.plug("PLACE_GUARD", guard.programFd);
+      expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "entry" });
+      guard.close();
+      await applier.remove();
+    });
+  }, 20_000);
+});
+
+describe("devices", () => {
+  test("a VLAN device is known with what carries its frames", () => {
+    const row = { ifindex: 2, ifname: "eth0", mtu: 1500, link_type: "ether", address: "02:00:00:00:00:01" };
+    const vlan = { ...row, ifindex: 7, ifname: "eth0.5", link: "eth0" };
+    const linkinfo = { info_kind: "vlan", info_data: { protocol: "802.1Q", id: 5 } };
+    const found = toDevices(JSON.stringify([row, { ...vlan, linkinfo }, { ...row, ifname: "veth1", link: "eth9" }]));
+    const seen = [...found].map(([name, { parent, vlan: tag }]) => [name, parent, tag]);
+    expect(seen).toEqual([
+      ["eth0", null, 0],
+      ["eth0.5", "eth0", 5],
+      ["veth1", null, 0],
+    ]);
+  });
+});
