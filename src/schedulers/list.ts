@@ -2,6 +2,8 @@ import type { SchedulerDefinition } from "../core/scheduler.ts";
 import leastConnections from "./least-connections.ts";
 import maglev from "./maglev.ts";
 import p2c from "./p2c.ts";
+import p2cEwma from "./p2c-ewma.ts";
+import prequal from "./prequal.ts";
 import random from "./random.ts";
 import roundRobin from "./round-robin.ts";
 import sourceHash from "./source-hash.ts";
@@ -15,6 +17,8 @@ export const schedulers: readonly SchedulerDefinition<any>[] = [
   leastConnections,
   random,
   p2c,
+  p2cEwma,
+  prequal,
   sourceHash,
   maglev,
 ];
