@@ -32,6 +32,7 @@ interface Flow {
   isn: number;
   sent: number;
   backend: number;
+  datagrams: boolean;
 }
 
 /** One history: real packets through the real program, changes by the real supervisor's side. */
@@ -61,7 +62,7 @@ class World {
   }
 
   open(): void {
-    const flow = { port: this.#port++, isn: (this.#port * 2654435761) >>> 0, sent: 1, backend: 0 };
+    const flow = { port: this.#port++, isn: (this.#port * 2654435761) >>> 0, sent: 1, backend: 0, datagrams: false };
     const chosen = this.send(flow, SYN, flow.isn);
     if (chosen === null) return;
     expect(this.states.get(chosen)).toBe("up");
@@ -71,9 +72,27 @@ class World {
     this.speak(this.flows.length - 1);
   }
 
+  /** Where a datagram went, likewise. */
+  say(port: number): number | null {
+    const packet = udp({ source: "202.20.20.20", target: VIP }, { sourcePort: port, targetPort: 80 }, [1]);
+    const { verdict, output } = this.bench.run(frame(mac.gateway, mac.director, packet));
+    return verdict === "tx" ? output[5]! - 20 : null;
+  }
+
+  /** New datagrams may still go to the base of an open slot, also when it drains. */
+  openDatagrams(): void {
+    const port = this.#port++;
+    const chosen = this.say(port);
+    if (chosen !== null) this.flows.push({ port, isn: 0, sent: 0, backend: chosen, datagrams: true });
+  }
+
   speak(i: number): void {
     const flow = this.flows[i % Math.max(1, this.flows.length)];
     if (!flow) return;
+    if (flow.datagrams) {
+      expect(this.say(flow.port)).toBe(flow.backend);
+      return;
+    }
     expect(this.send(flow, ACK, (flow.isn + flow.sent) >>> 0)).toBe(flow.backend);
     flow.sent += 1000;
   }
@@ -112,10 +131,11 @@ describe.skipIf(missing !== null)("flows over changes", () => {
     return new World(bench, 1024 + (history++ % 60) * 1000);
   };
 
-  test("no history of additions, removals, drains and recoveries moves an established TCP flow", () => {
+  test("no history of additions, removals, drains and recoveries moves an established flow, TCP or UDP", () => {
     const id = fc.constantFrom(...IDS);
     const action = fc.oneof(
       { weight: 6, arbitrary: fc.constant({ do: "open" as const }) },
+      { weight: 4, arbitrary: fc.constant({ do: "datagrams" as const }) },
       { weight: 4, arbitrary: fc.record({ do: fc.constant("speak" as const), i: fc.nat(200) }) },
       { weight: 3, arbitrary: fc.record({ do: fc.constant("up" as const), id }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant("draining" as const), id }) },
@@ -125,8 +145,10 @@ describe.skipIf(missing !== null)("flows over changes", () => {
     const property = fc.property(fc.array(action, { minLength: 5, maxLength: 40 }), (actions) => {
       const w = world();
       for (let i = 0; i < 20; i++) w.open();
+      for (let i = 0; i < 10; i++) w.openDatagrams();
       for (const step of actions) {
         if (step.do === "open") w.open();
+        else if (step.do === "datagrams") w.openDatagrams();
         else if (step.do === "speak") w.speak(step.i);
         else if (step.do === "age") w.age();
         else w.set(step.id, step.do === "remove" ? null : step.do);
