@@ -13,6 +13,7 @@ import { type BackendLimits, Pool } from "./pool.ts";
 import { type RouteOptions, tagsOf } from "./route-options.ts";
 import { type Route, Routes } from "./routes.ts";
 import { Cell, ServiceState } from "./service-state.ts";
+import { Sticky, type StickyOptions } from "./sticky.ts";
 import { Streamer } from "./streamer.ts";
 import { type Among, Tagged } from "./tagged.ts";
 import type { TrustList } from "./trust.ts";
@@ -26,6 +27,8 @@ export interface ForwardingRules {
   /** Upgrade words let through, lower case. */
   readonly upgrades: readonly string[];
   readonly routes: readonly RouteOptions[];
+  /** Absent: clients are not brought back to their backend. */
+  readonly sticky?: StickyOptions | undefined;
   /** Whose X-Forwarded-* are taken as true. */
   readonly trusted: TrustList;
   /** Statuses of a backend that send an idempotent request to another. */
@@ -60,6 +63,7 @@ export class Backends extends ServiceState {
   readonly gate: Gate;
   /** Null: all requests go to all backends. */
   readonly routes: Routes | null;
+  readonly sticky: Sticky | null;
   private readonly tagged = new Map<string, Tagged>();
   private readonly toldAt: number[] = [];
   constructor(
@@ -72,6 +76,7 @@ export class Backends extends ServiceState {
   ) {
     super(service, doors);
     this.gate = new Gate(gate, this.cells, shared.wheel);
+    this.sticky = rules.sticky === undefined ? null : new Sticky(rules.sticky, service.name, this.balancer.snapshot);
     this.routes = rules.routes.length === 0 ? null : new Routes(rules.routes);
     for (const { tag } of rules.routes.flatMap(tagsOf))
       if (!this.tagged.has(tag))
@@ -163,6 +168,7 @@ export class Backends extends ServiceState {
 
   /** The balancer has a new snapshot: lets go of backends that are gone, and saves what can be saved from the dead. */
   changed(): void {
+    this.sticky?.follow(this.balancer.snapshot);
     for (const tagged of this.tagged.values()) tagged.follow(this.balancer.snapshot);
     const eligible = new Set(this.balancer.snapshot.eligible);
     this.pools.forEach((pool, id) => {

@@ -51,7 +51,8 @@ export class Forwarder extends Seeker implements Asker {
     }
     this.idempotent = isIdempotent(head.method);
     this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head);
-    this.enterGate(service.amongFor(this.route));
+    const home = service.sticky === null ? -1 : service.sticky.read(this.requestBytes!, head.fields);
+    this.enterGate(service.amongFor(this.route), home);
     this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {
@@ -210,9 +211,17 @@ export class Forwarder extends Seeker implements Asker {
     edit.date = dateLine(Date.now());
     const edits = responseHead.status < 200 ? null : (this.route?.response ?? null);
     if (edits !== null) dropEdited(bytes, responseHead.fields, edits);
-    edit.extra = edits?.lines ?? null;
+    edit.extra = this.extraLines(edits?.lines ?? null);
     this.out = writeResponse(OUT, 0, bytes, responseHead, edit);
     this.delivered(this.out);
+  }
+
+  /** The route's lines, and a cookie for a client that has none of this backend. */
+  private extraLines(lines: Buffer | null): Buffer | null {
+    const { sticky } = this.service!;
+    if (sticky === null || this.backend === this.home || responseHead.status < 200) return lines;
+    const cookie = sticky.line(this.backend);
+    return lines === null || cookie === null ? (lines ?? cookie) : Buffer.concat([lines, cookie]);
   }
 
   part(bytes: Buffer, start: number, end: number): void {

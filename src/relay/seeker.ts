@@ -21,6 +21,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
   protected tried: ReadonlySet<number> = NONE_TRIED;
   /** The backends that the request under way may go to. */
   protected among: Among | null = null;
+  protected home = -1;
   protected attempts = 0;
   /** The backend that was asked last; -1: none. */
   private last = -1;
@@ -40,9 +41,10 @@ export abstract class Seeker extends Tunneller implements Waiter {
     return this.reading === Reading.BODY;
   }
 
-  /** A new request looks for a backend among these. */
-  protected enterGate(among: Among): void {
+  /** A new request looks for a backend among these. `home`: where its cookie says it belongs; -1: nowhere. */
+  protected enterGate(among: Among, home = -1): void {
     this.among = among;
+    this.home = home;
     this.tried = NONE_TRIED;
     this.last = -1;
     this.attempts = 0;
@@ -53,10 +55,10 @@ export abstract class Seeker extends Tunneller implements Waiter {
 
   /** Picks a backend and sends; false when none is left. `parsed`: `front.head` is of this request still. */
   protected choose(parsed: boolean): boolean {
-    const { gate, balancer } = this.among!;
+    const { gate } = this.among!;
     const fresh = this.attempts === 0;
     if (fresh && gate.waiting > 0) return this.wait();
-    const backend = gate.pick(balancer, this.key, this.tried);
+    const backend = this.seek();
     if (backend === FULL && fresh) return this.wait();
     return this.go(backend, parsed);
   }
@@ -83,7 +85,18 @@ export abstract class Seeker extends Tunneller implements Waiter {
 
   seek(): number {
     const { gate, balancer } = this.among!;
+    const { home } = this;
+    if (home >= 0 && !this.tried.has(home) && this.keeps(home) && !(gate.limited && gate.isFull(home))) return home;
     return gate.pick(balancer, this.key, this.tried);
+  }
+
+  /** May this backend go on with what it has? One that drains may; one that a route leads away from may not. */
+  private keeps(backend: number): boolean {
+    const { balancer } = this.among!;
+    const state = balancer.backend(backend)?.state;
+    return (
+      state === "up" || state === "unchecked" || state === "draining" || balancer.snapshot.eligible.includes(backend)
+    );
   }
 
   proceed(backend: number): void {

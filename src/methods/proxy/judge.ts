@@ -11,7 +11,7 @@ const impossible = (path: readonly (string | number)[], message: string, hint: s
 /** What a proxy service cannot do of what it asks. */
 export function judge(service: Service<ProxyOptions>): Problem[] {
   const problems = [...judgeHttp(service), ...judgeRoutes(service)];
-  const { mode, accessLog, retryOn } = service.options;
+  const { mode, accessLog, retryOn, sticky } = service.options;
   if (mode !== "tcp") return problems;
   if (service.names.length > 0)
     problems.push(impossible(["names"], "In tcp mode no name is read.", "Remove the names, or use mode http."));
@@ -19,6 +19,8 @@ export function judge(service: Service<ProxyOptions>): Problem[] {
     problems.push(
       impossible(["proxy", "accessLog"], "In tcp mode there are no requests to log.", "Remove it, or use mode http."),
     );
+  if (sticky !== undefined)
+    problems.push(impossible(["proxy", "sticky"], "In tcp mode no cookie is read.", "Remove it, or use source-hash."));
   if (retryOn.length > 0)
     problems.push(impossible(["proxy", "retryOn"], "In tcp mode no status is read.", "Remove it, or use mode http."));
   return problems;

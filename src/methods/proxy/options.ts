@@ -4,6 +4,7 @@ import { duration, size } from "../../core/schema-words.ts";
 import { accessLog } from "../../observe/access-log.ts";
 import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
 import { route } from "../../relay/route-options.ts";
+import { sticky } from "../../relay/sticky.ts";
 import { isNetwork } from "../../relay/trust.ts";
 
 const HOUR = 3_600_000;
@@ -86,6 +87,7 @@ export const options = z.strictObject({
     .max(10_000)
     .default([])
     .describe("Which backends get which requests, and changes of heads on the way. The first that fits is taken."),
+  sticky: sticky.optional().describe("Brings clients back to their backend by a signed cookie. Off by default."),
   mode: z
     .enum(["http", "tcp"])
     .default("http")

@@ -1,0 +1,74 @@
+import { afterEach, expect, test } from "bun:test";
+import { aBackend, dial, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { proxy } from "./index.ts";
+
+const cleanup: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const stop of cleanup.splice(0).reverse()) await stop();
+});
+
+const SECRET = "0123456789abcdef";
+
+function backends(count: number, tags: string[][] = []) {
+  return Array.from({ length: count }, (_, i) => {
+    const answer = `HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 1\r\n\r\n${i}`;
+    const raw = new RawBackend((end) => end.got.endsWith("\r\n\r\n") && end.send(answer));
+    cleanup.push(() => raw.stop());
+    return aBackend(i, raw.port, { tags: tags[i] ?? [] });
+  });
+}
+async function serve(given: ReturnType<typeof backends>, options: object): Promise<Served> {
+  const served = await serveOne(proxy, given, options);
+  cleanup.push(served.stop);
+  return served;
+}
+/** Who answered, and the cookie that came with it. */
+async function ask(served: Served, cookie = "", path = "/"): Promise<{ by: string; cookie: string }> {
+  const line = cookie === "" ? "" : `Cookie: ${cookie}\r\n`;
+  const end = dial(served.port).send(`GET ${path} HTTP/1.1\r\nHost: a\r\n${line}Connection: close\r\n\r\n`);
+  const got = await end.gone();
+  return { by: got.at(-1)!, cookie: /Set-Cookie: ([^;]+); Path=\/; HttpOnly; SameSite=Lax/.exec(got)?.[1] ?? "" };
+}
+
+test("a client that shows its cookie goes where it was, and gets no other", async () => {
+  const served = await serve(backends(3), { sticky: { secret: SECRET } });
+  const first = await ask(served);
+  expect(first.cookie).toMatch(/^sluice=[\w-]{24}$/);
+  for (let i = 0; i < 6; i++)
+    expect(await ask(served, `a=b; ${first.cookie}; c`)).toEqual({ by: first.by, cookie: "" });
+  const all = new Set<string>();
+  for (let i = 0; i < 6; i++) all.add((await ask(served)).by);
+  expect(all.size).toBe(3);
+});
+
+test("a draining backend keeps its clients; of one that is down they go to another, with its cookie", async () => {
+  const served = await serve(backends(2), { sticky: { cookie: "home", secret: SECRET, age: "1h" } });
+  const { by, cookie } = await ask(served);
+  served.change(Number(by), { state: "draining" });
+  expect((await ask(served, cookie)).by).toBe(by);
+  served.change(Number(by), { state: "down" });
+  const other = await ask(served, cookie);
+  expect(other.by).not.toBe(by);
+  expect(other.cookie).toStartWith("home=");
+  expect(other.cookie).not.toBe(cookie);
+});
+
+test("a cookie that was not made here is worth nothing", async () => {
+  const given = backends(2);
+  const [ours, theirs] = [
+    await serve(given, { sticky: { secret: SECRET } }),
+    await serve(given, { sticky: { secret: `${SECRET}!` } }),
+  ];
+  const { cookie } = await ask(theirs);
+  for (const wrong of [cookie, "sluice=0", "sluice=", "sluice", `sluice=${"A".repeat(24)}`])
+    expect((await ask(ours, wrong)).cookie).toStartWith("sluice=");
+});
+
+test("a route that leads elsewhere wins over the cookie", async () => {
+  const options = { sticky: { secret: SECRET }, routes: [{ prefix: "/b", to: "b" }] };
+  const served = await serve(backends(2, [["a"], ["b"]]), options);
+  let home = await ask(served);
+  while (home.by !== "0") home = await ask(served);
+  expect((await ask(served, home.cookie, "/b")).by).toBe("1");
+  expect((await ask(served, home.cookie, "/")).by).toBe("0");
+});
