@@ -29,6 +29,7 @@ const structs = [
   "decap_config",
   "decap_count",
   "sweep_order",
+  "decision",
 ];
 
 const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

@@ -7,7 +7,7 @@ import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
 import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
 
 /** Maps of the balance object that outlive the daemon. */
-const pinned = [
+export const pinned = [
   "control_words",
   "arrivals",
   "services",

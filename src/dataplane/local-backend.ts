@@ -69,6 +69,12 @@ export function eraseBackend(memory: PlaneMemory, number: number): void {
 
 /** What an earlier daemon wrote there. */
 export function readBackend(memory: PlaneMemory, number: number): Pick<LocalBackend, "address" | "port"> {
-  const port = memory.backends.view.getUint16(number * at.size + at.port, true);
-  return { address: fromBytes16(elementBytes(memory.backends, number)), port: swap16(port) };
+  const bytes = elementBytes(memory.backends, number);
+  return readBackendBytes(new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
+}
+
+/** The same of one element's bytes. */
+export function readBackendBytes(entry: DataView): Pick<LocalBackend, "address" | "port"> {
+  const address = new Uint8Array(entry.buffer, entry.byteOffset + at.address, 16);
+  return { address: fromBytes16(address), port: entry.getUint16(at.port) };
 }

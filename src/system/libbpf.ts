@@ -15,6 +15,7 @@ const library = () =>
     bpf_map__fd: { args: [T.ptr], returns: i32 },
     bpf_map__set_max_entries: { args: [T.ptr, u32], returns: i32 },
     bpf_map__set_pin_path: { args: [T.ptr, T.ptr], returns: i32 },
+    bpf_program__set_autoload: { args: [T.ptr, T.bool], returns: i32 },
     bpf_program__fd: { args: [T.ptr], returns: i32 },
     bpf_map_update_elem: { args: [i32, T.ptr, T.ptr, u64], returns: i32 },
     bpf_map_lookup_elem: { args: [i32, T.ptr, T.ptr], returns: i32 },
@@ -101,6 +102,12 @@ export class BpfObject {
   /** Before `load`: the map pinned there is taken over when it has the same shape; else ours is pinned there. */
   setPinPath(name: string, path: string): void {
     check(bpf().bpf_map__set_pin_path(this.#map(name), ptr(cstring(path))), `map ${name}`);
+  }
+
+  /** Before `load`: leaves a program out, which spares its verification. */
+  skip(program: string): void {
+    const found = bpf().bpf_object__find_program_by_name(this.#handle, ptr(cstring(program)));
+    if (found) check(bpf().bpf_program__set_autoload(found, false), `program ${program}`);
   }
 
   /** Throws SluiceError with the verifier's last words. */

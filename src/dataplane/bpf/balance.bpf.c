@@ -2,6 +2,7 @@
 /* The balancer: what arrives for a VIP goes to a backend, what comes back through us is put right, all else passes. */
 #include "arrivals.h"
 #include "deliver.h"
+#include "explain.h"
 #include "pick.h"
 #include "places.h"
 #include "sweep.h"
@@ -209,6 +210,20 @@ int beat(struct xdp_md *ctx)
 		control->patience = (__u64)passed * PATIENCE_SECONDS * NANOSECONDS / since;
 	control->heartbeat_ns = ns;
 	control->heartbeat = jiffies;
+	return XDP_PASS;
+}
+
+/* Not attached anywhere: answers what would become of the packet it is given. */
+SEC("xdp")
+int explain(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct decision found = {}, *answer = bpf_map_lookup_elem(&decisions, &zero);
+
+	if (!answer)
+		return XDP_ABORTED;
+	found.known = explain_packet(ctx, &found);
+	*answer = found;
 	return XDP_PASS;
 }
 

@@ -176,14 +176,12 @@ static __always_inline __u32 pick_icmp(struct flow_bucket *b, const struct slot_
 	return v->window ? unknown_base(v) : v->current;
 }
 
-/* Under the bucket's lock from look-up to put: two packets of one flow on two CPUs must agree. */
-static __always_inline __u32 pick_open(struct flow_bucket *b, const struct table *table, struct slot_view *v,
+/* The rules of an open slot. The caller holds the bucket's lock, or a copy of the bucket. */
+static __always_inline __u32 choose(struct flow_bucket *b, const struct table *table, struct slot_view *v,
 				       const struct packet *p)
 {
 	int own = -1, own_live = 0, room = -1;
-	__u32 local;
 
-	bpf_spin_lock(&b->lock);
 #pragma unroll
 	for (int i = 0; i < FLOW_WAYS; i++) {
 		int live = cell_live(b, table, i, v);
@@ -196,15 +194,37 @@ static __always_inline __u32 pick_open(struct flow_bucket *b, const struct table
 		}
 	}
 	if (p->icmp_error)
-		local = pick_icmp(b, v, own, own_live);
-	else if (p->protocol == IPPROTO_UDP)
-		local = pick_udp(b, table, v, own, own_live, room);
-	else if ((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
-		local = pick_syn(b, table, v, p, own, own_live, room);
-	else
-		local = pick_tcp(b, v, p, own, own_live, room);
-	bpf_spin_unlock(&b->lock);
-	return local;
+		return pick_icmp(b, v, own, own_live);
+	if (p->protocol == IPPROTO_UDP)
+		return pick_udp(b, table, v, own, own_live, room);
+	if ((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
+		return pick_syn(b, table, v, p, own, own_live, room);
+	return pick_tcp(b, v, p, own, own_live, room);
+}
+
+static __always_inline struct slot_view slot_view(const struct service *service, const struct table *table,
+						  const struct packet *p, __u64 hash, __u32 word)
+{
+	struct slot_view view = {
+		.current = word & SLOT_MASK,
+		.base = word >> SLOT_BITS & SLOT_MASK,
+		.number = p->slot,
+		.service = p->service,
+		.ticks = p->protocol == IPPROTO_UDP ? service->udp_ticks : service->tcp_ticks,
+		.now = now_ticks(),
+		.tag = hash >> 20,
+	};
+
+	view.window = word >> PHASE_SHIFT == PHASE_WINDOW && view.current != view.base;
+	view.base_state = state_of(table, view.base);
+	return view;
+}
+
+/* Must the flow table be asked? */
+static __always_inline int is_open(const struct service *service, const struct packet *p, __u32 word)
+{
+	return word >> PHASE_SHIFT != PHASE_SETTLED &&
+	       !(service->flags & SERVICE_ONE_SHOT && p->protocol == IPPROTO_UDP);
 }
 
 /* Of a slot that a change has opened: the local number, or SLOT_NONE; FULL when the flow found no room. */
@@ -212,7 +232,6 @@ static __always_inline __u32 pick_open(struct flow_bucket *b, const struct table
 static __noinline __u32 open_slot(struct service *service, struct table *table, const struct packet *p, __u64 hash,
 				  __u32 word)
 {
-	struct slot_view view = {};
 	__u32 zero = 0;
 	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
 
@@ -222,16 +241,11 @@ static __noinline __u32 open_slot(struct service *service, struct table *table, 
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
 	if (!bucket)
 		return SLOT_NONE;
-	view.current = word & SLOT_MASK;
-	view.base = word >> SLOT_BITS & SLOT_MASK;
-	view.number = p->slot;
-	view.service = p->service;
-	view.ticks = p->protocol == IPPROTO_UDP ? service->udp_ticks : service->tcp_ticks;
-	view.now = now_ticks();
-	view.tag = hash >> 20;
-	view.window = word >> PHASE_SHIFT == PHASE_WINDOW && view.current != view.base;
-	view.base_state = state_of(table, view.base);
-	__u32 local = pick_open(bucket, table, &view, p);
+	struct slot_view view = slot_view(service, table, p, hash, word);
+	/* From look-up to put: two packets of one flow on two CPUs must agree. */
+	bpf_spin_lock(&bucket->lock);
+	__u32 local = choose(bucket, table, &view, p);
+	bpf_spin_unlock(&bucket->lock);
 	if (!view.full)
 		return local;
 	service->last_full = view.now;
@@ -255,7 +269,7 @@ static __always_inline int pick(struct service *service, struct packet *p)
 	__u32 word = table->slots[slot];
 	__u32 local = word & SLOT_MASK;
 	p->hash = hash;
-	if (word >> PHASE_SHIFT != PHASE_SETTLED && !(service->flags & SERVICE_ONE_SHOT && p->protocol == IPPROTO_UDP)) {
+	if (is_open(service, p, word)) {
 		p->slot = slot;
 		local = open_slot(service, table, p, hash, word);
 		if (local == (SLOT_NONE | FULL))

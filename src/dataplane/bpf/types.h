@@ -150,6 +150,18 @@ struct decap_count {
 	__u64 refused; /* not a whole inner packet, or an unknown sender */
 };
 
+/* What the program `explain` says of a packet. */
+struct decision {
+	__u32 known; /* 0: it is for no VIP */
+	__u32 service;
+	__u32 slot;
+	__u32 word; /* the slot's */
+	__u32 cell; /* the flow's own: sluice_cell flags and backend + 1; 0: none */
+	__u32 local; /* chosen, by the service's numbering; SLOT_NONE: nobody */
+	__u32 backend; /* number:24 | sluice_state:8 << 24 */
+	__u32 spare;
+};
+
 /* What one run of the sweep is told, as its packet's first bytes. */
 struct sweep_order {
 	__u32 first;

@@ -147,6 +147,17 @@ export const sweepOrder = {
   count: 4,
 } as const;
 
+export const decision = {
+  size: 32,
+  known: 0,
+  service: 4,
+  slot: 8,
+  word: 12,
+  cell: 16,
+  local: 20,
+  backend: 24,
+} as const;
+
 export const Limit = {
   MAX_SERVICES: 128,
   MAX_LOCAL: 4096,

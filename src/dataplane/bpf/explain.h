@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What would become of a packet, decided by the same rules on a copy of its bucket: nothing is written but the answer. */
+#pragma once
+#include "arrivals.h"
+#include "pick.h"
+
+/* Filled by the program `explain`; only its own object has it. */
+ARRAY(decisions, struct decision, 1, 0);
+
+/* The flow's own cell as the rules see it: CELL_ flags and backend + 1, or 0. */
+static __always_inline __u32 own_cell(const struct flow_bucket *b, const struct slot_view *v)
+{
+	__u32 found = 0;
+
+#pragma unroll
+	for (int i = 0; i < FLOW_WAYS; i++)
+		if (b->tag[i] == v->tag && b->service[i] == v->service && b->slot[i] == v->number &&
+		    (b->cell[i] & CELL_BACKEND) && (__u16)(v->now - b->seen[i]) <= v->ticks)
+			found = b->cell[i];
+	return found;
+}
+
+static __always_inline __u32 peek_slot(struct service *service, struct table *table, const struct packet *p, __u64 hash,
+				       __u32 word, struct decision *decision)
+{
+	struct flow_bucket copy = {};
+	__u32 zero = 0;
+	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
+
+	if (!control)
+		return SLOT_NONE;
+	__u32 index = (__u32)hash & control->flow_mask;
+	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
+	if (!bucket)
+		return SLOT_NONE;
+	/* All but the lock, which may not be read. A cell under change shows half of it: this is only a look. */
+	__builtin_memcpy((void *)&copy + sizeof(copy.lock), (void *)bucket + sizeof(copy.lock),
+			 sizeof(copy) - sizeof(copy.lock));
+	struct slot_view view = slot_view(service, table, p, hash, word);
+	decision->cell = own_cell(&copy, &view);
+	return choose(&copy, table, &view, p);
+}
+
+/* False when the packet is for no VIP. */
+static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *decision)
+{
+	struct packet p = {};
+	__u32 zero = 0;
+	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
+
+	if (!control || !parse(ctx, &p) || p.part == LATER)
+		return 0;
+	struct arrival *arrival = find_arrival(control, &p.target, p.target_port, p.protocol, ARRIVAL_VIP);
+	if (!arrival)
+		return 0;
+	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);
+	if (!service || !service->used)
+		return 0;
+	p.service = arrival->service;
+	__u32 number = p.service * 2 + (service->active & 1);
+	struct table *table = bpf_map_lookup_elem(&tables, &number);
+	__u64 hash = flow_hash(service, &p);
+	__u32 slot = (hash >> 32) * service->slots >> 32;
+	asm volatile("" : "+r"(slot));
+	if (!table || slot >= MAX_SLOTS)
+		return 0;
+	__u32 word = table->slots[slot], local = word & SLOT_MASK;
+	p.slot = slot;
+	if (is_open(service, &p, word))
+		local = peek_slot(service, table, &p, hash, word, decision);
+	decision->service = p.service;
+	decision->slot = slot;
+	decision->word = word;
+	decision->local = local;
+	asm volatile("" : "+r"(local));
+	decision->backend = local < MAX_LOCAL ? table->backends[local] : 0;
+	return 1;
+}
