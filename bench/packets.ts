@@ -14,7 +14,9 @@ import { defineBench, type Row, row } from "./lib.ts";
 import { type Load, Rig } from "./support/packet-rig.ts";
 
 const VIP = "125.12.12.77";
+const VIP6 = "2001:db8:12::77";
 const CLIENTS = "202.20.0.1";
+const CLIENTS6 = "2001:db8:20::1";
 const methods = ["direct", "tunnel", "nat"] as const;
 
 interface Case {
@@ -23,6 +25,7 @@ interface Case {
   backends: number;
   /** Every slot is in a window, and the flows are written down. */
   open?: boolean;
+  ipv6?: boolean;
 }
 
 const cases: Case[] = [
@@ -30,18 +33,21 @@ const cases: Case[] = [
   { name: "1k-flows", flows: 1000, backends: 10 },
   { name: "100k-flows", flows: 100_000, backends: 10 },
   { name: "1M-flows", flows: 1_000_000, backends: 10 },
+  { name: "ipv6-1k-flows", flows: 1000, backends: 10, ipv6: true },
+  { name: "ipv6-1M-flows", flows: 1_000_000, backends: 10, ipv6: true },
   { name: "1000-backends", flows: 1_000_000, backends: 1000 },
   { name: "all-open-1k-flows", flows: 1000, backends: 10, open: true },
   { name: "all-open-100k-flows", flows: 100_000, backends: 10, open: true },
 ];
 
-const realOf = (i: number): string => `10.0.${1 + (i >> 7)}.${1 + (i & 127)}`;
+const realOf = (i: number, ipv6 = false): string =>
+  ipv6 ? `2001:db8:1::${(i + 1).toString(16)}` : `10.0.${1 + (i >> 7)}.${1 + (i & 127)}`;
 
-const serviceOf = (backends: number, from = 0) =>
+const serviceOf = (backends: number, from = 0, ipv6 = false) =>
   testService(
     "web",
-    [{ address: VIP, port: 80, protocol: "tcp" as const }],
-    Array.from({ length: backends }, (_, i) => testBackend(from + i + 1, realOf(from + i), 80)),
+    [{ address: ipv6 ? VIP6 : VIP, port: 80, protocol: "tcp" as const }],
+    Array.from({ length: backends }, (_, i) => testBackend(from + i + 1, realOf(from + i, ipv6), 80)),
   );
 
 const least = (values: readonly number[]): number => Math.min(...values);
@@ -70,7 +76,7 @@ function compare(rig: Rig, load: Load, seconds: number): { own: number; bare: nu
 }
 
 async function measure(method: ForwardName, one: Case, seconds: number): Promise<{ own: number; bare: number }> {
-  const rig = await Rig.create(method, serviceOf(one.backends));
+  const rig = await Rig.create(method, serviceOf(one.backends, 0, one.ipv6));
   try {
     if (one.open) {
       // Other backends for every slot; those of before drain.
@@ -78,7 +84,8 @@ async function measure(method: ForwardName, one: Case, seconds: number): Promise
       const { slots } = rig.bench.plane.mustHave(method, "web");
       if (phases.unsettled(slots) < slots.words.length) throw new Error("some slots have not opened");
     }
-    return compare(rig, { source: CLIENTS, target: VIP, port: 80, flows: one.flows }, seconds);
+    const [source, target] = one.ipv6 ? [CLIENTS6, VIP6] : [CLIENTS, VIP];
+    return compare(rig, { source, target, port: 80, flows: one.flows }, seconds);
   } finally {
     rig.close();
   }

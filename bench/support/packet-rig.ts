@@ -19,7 +19,7 @@ import {
 import { closeFd, ifindexOf, parseMac } from "../../src/system/net.ts";
 import type { TestNetns } from "../../src/system/netns-testing.ts";
 
-/** What the generator sends: TCP segments of established connections, 60 bytes on the wire. */
+/** What the generator sends: TCP segments of established connections without data. */
 export interface Load {
   /** Flow i comes from this address + i / 4096, port 1024 + i % 4096. */
   source: string;
@@ -48,7 +48,9 @@ function orderOf(load: Load): Uint8Array {
   return bytes.subarray(0, 64);
 }
 
+/** Bytes of an IPv4 frame with a TCP header, padded to Ethernet's least, and of an IPv6 one. */
 const FRAME = 60;
+const FRAME6 = 74;
 
 export class Rig {
   readonly bench: Bench;
@@ -59,6 +61,7 @@ export class Rig {
   readonly #index: number;
   /** Of a program that is not the plane's; -1: none. */
   #bareLink = -1;
+  #frame = FRAME;
 
   private constructor(bench: Bench, generator: BpfObject, pass: BpfObject, folder: string, stats: number) {
     this.bench = bench;
@@ -131,6 +134,7 @@ export class Rig {
 
   /** Says what the next packets are. */
   load(load: Load): void {
+    this.#frame = load.source.includes(":") ? FRAME6 : FRAME;
     updateElement(this.#generator.mapFd("orders"), new Uint8Array(4), orderOf(load));
   }
 
@@ -138,7 +142,7 @@ export class Rig {
   send(packets: number): number {
     this.bench.heartbeat(true);
     const begun = Bun.nanoseconds();
-    this.bench.peer.inside(() => testRunLive(this.#generator.programFd("generate"), FRAME, this.#index, packets));
+    this.bench.peer.inside(() => testRunLive(this.#generator.programFd("generate"), this.#frame, this.#index, packets));
     return Bun.nanoseconds() - begun;
   }
 
