@@ -7,6 +7,7 @@ import type { Config } from "../core/service.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { EXIT, loadForCommand } from "./config-file.ts";
 import { askDaemon, instanceOption, orExit } from "./daemon-client.ts";
+import { explainFlow } from "./explain-flow.ts";
 
 /** What a method says of a question; null when it explains nothing or is not used. */
 async function explainBy(
@@ -39,6 +40,7 @@ function explainFile(config: Config, method: string, question: Record<string, st
 
 interface Options {
   dns?: string;
+  to?: string;
   type: string;
   from?: string;
   config?: string;
@@ -61,21 +63,40 @@ async function linesOf(options: Options, question: Record<string, string>): Prom
   process.exit(EXIT.usage);
 }
 
+function leave(message: string): never {
+  console.error(`error: ${message}`);
+  process.exit(EXIT.usage);
+}
+
+const print = (json: boolean | undefined, model: object, lines: readonly string[]): void =>
+  void process.stdout.write(json ? `${JSON.stringify(model, null, 2)}\n` : `${lines.join("\n")}\n`);
+
+async function explain(options: Options): Promise<void> {
+  const { dns, to, type, from, instance, json } = options;
+  if ((dns === undefined) === (to === undefined)) leave("say either --dns NAME, or --from ADDRESS:PORT --to VIP:PORT");
+  if (dns !== undefined) {
+    const lines = await linesOf(options, { name: dns, type, ...(from === undefined ? {} : { from }) });
+    return print(json, { schema: "sluice.explain/v1", name: dns, type, from: from ?? null, lines }, lines);
+  }
+  const found = explainFlow({ from: from ?? leave("--to needs --from ADDRESS:PORT"), to: to!, instance });
+  if (typeof found === "string") leave(found);
+  print(json, { schema: "sluice.explain/v1", from, to, lines: found.lines, ...(found.answers as object) }, found.lines);
+}
+
 /** `sluice explain`: why an answer is what it is. */
 export function registerExplain(program: Command): void {
   program
     .command("explain")
-    .description("say why a name is answered as it is, for a client: path, place, backends, time to live")
-    .requiredOption("--dns <name>", "the name that is asked for")
-    .option("--type <type>", "type of the question", "A")
-    .option("--from <client>", "address, or network such as 198.51.100.0/24, of who asks")
-    .option("-c, --config <file>", "explain this file instead of the daemon's state")
-    .option("--json", "the lines as JSON (sluice.explain/v1)")
+    .description("say why a name is answered as it is, or where a flow to a VIP of the xdp data plane goes")
+    .option("--dns <name>", "the name that is asked for")
+    .option("--to <vip>", "VIP:PORT, or VIP:PORT/udp: asks the kernel's own rules, changes nothing")
+    .option("--type <type>", "type of the DNS question", "A")
+    .option(
+      "--from <client>",
+      "with --to the client's ADDRESS:PORT; with --dns an address, or a network such as 198.51.100.0/24",
+    )
+    .option("-c, --config <file>", "with --dns: explain this file instead of the daemon's state")
+    .option("--json", "as JSON (sluice.explain/v1)")
     .option(...instanceOption)
-    .action(async (options: Options) => {
-      const { dns, type, from } = options;
-      const lines = await linesOf(options, { name: dns!, type, ...(from === undefined ? {} : { from }) });
-      const json = { schema: "sluice.explain/v1", name: dns, type, from: from ?? null, lines };
-      process.stdout.write(options.json ? `${JSON.stringify(json, null, 2)}\n` : `${lines.join("\n")}\n`);
-    });
+    .action(explain);
 }

@@ -1,17 +1,18 @@
 import { ptr } from "./ffi.ts";
 import { errno, errnoText, libc, setIntOption } from "./libc.ts";
 import { toSockaddr } from "./socket-address.ts";
+import {
+  IP_BIND_ADDRESS_NO_PORT,
+  IPPROTO_IP,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./socket-constants.ts";
 import type { ConnectFailure, ConnectHandlers, ConnectOptions, TcpSocket } from "./tcp.ts";
 import "./augment.d.ts";
 
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
-const IPPROTO_IP = 0;
-/** Source ports per destination instead of per host (Linux 4.2). */
-const IP_BIND_ADDRESS_NO_PORT = 24;
 const EINPROGRESS = 115;
 
 const failures: Record<string, ConnectFailure> = {

@@ -3,20 +3,21 @@ import { type Listener, listenerName } from "../core/service.ts";
 import { ptr } from "./ffi.ts";
 import { errno, errnoText, libc, setIntOption } from "./libc.ts";
 import { AF_INET6, toSockaddr } from "./socket-address.ts";
-
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
-const SO_REUSEPORT = 15;
-const SO_RCVBUFFORCE = 33;
-const SO_RCVBUF = 8;
-const IPPROTO_IP = 0;
-const IP_FREEBIND = 15;
-const IPPROTO_IPV6 = 41;
-const IPV6_V6ONLY = 26;
+import {
+  IP_FREEBIND,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./socket-constants.ts";
 
 /** Connections that the kernel keeps waiting for accept(2); Bun's own default of 512 refuses bursts. */
 const BACKLOG = 4096;

@@ -2,13 +2,12 @@ import { isIPv6, toBytes16 } from "../core/address.ts";
 import { ok, type Result, refuse, SluiceError } from "../core/problem.ts";
 import { ptr } from "../runtime/ffi.ts";
 import { cstring, errno, errnoText, libc } from "../runtime/libc.ts";
+import { SOCK_CLOEXEC, SOCK_RAW } from "../runtime/socket-constants.ts";
 import { hostProblem } from "./host-command.ts";
 import { linksSync } from "./ip.ts";
 
 /** <linux/if_packet.h>, <bits/socket.h> */
 const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_ARP = 0x0806;
 const ETH_P_IPV6 = 0x86dd;
 

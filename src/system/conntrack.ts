@@ -3,12 +3,11 @@ import { ok, type Result, refuse } from "../core/problem.ts";
 import type { Protocol } from "../core/service.ts";
 import { ptr } from "../runtime/ffi.ts";
 import { errno, errnoText, libc } from "../runtime/libc.ts";
+import { SOCK_CLOEXEC, SOCK_RAW } from "../runtime/socket-constants.ts";
 import { hostProblem } from "./host-command.ts";
 
 /** <linux/netlink.h>, <linux/netfilter/nfnetlink.h>, <linux/netfilter/nfnetlink_conntrack.h> */
 const AF_NETLINK = 16;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const NETLINK_NETFILTER = 12;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;

@@ -100,6 +100,20 @@ skip("shares by weight, UDP, large bodies; the VIP is the director's alone", asy
   });
 });
 
+skip("explain says where a flow goes, and that is where it goes", async () => {
+  await withLab("direct", async (lab) => {
+    const daemon = await startDirect(lab);
+    const names: Record<string, string> = { [reals[0]!]: "real1", [reals[1]!]: "real2" };
+    for (let port = 40_000; port < 40_006; port++) {
+      const flow = ["--from", `202.20.20.20:${port}`, "--to", `${VIP}:80`];
+      const said = JSON.parse(await sluice(lab, daemon, "explain", ...flow, "--json"));
+      const body = await lab.shell("client", `curl -s --max-time 3 --local-port ${port} http://${VIP}/`);
+      expect(body).toBe(names[said.first.backend.address]!);
+      expect(said.lines).toContain(`a first packet goes to ${said.first.backend.address}:80 (up)`);
+    }
+  });
+});
+
 skip("connections hold over a death elsewhere, a drain, a reload; the dead one is avoided and comes back", async () => {
   await withLab("direct", async (lab) => {
     const daemon = await startDirect(lab);

@@ -87,7 +87,3 @@ export class TemplateBuilder {
 }
 
 const keyOf = (wire: Uint8Array, at: number): string => String.fromCharCode(...wire.subarray(at));
-
-/** A template without records: an error, or what stands for one. */
-export const emptyTemplate = (rcode: number, authoritative = false): Template =>
-  new TemplateBuilder(new Uint8Array(1)).build(rcode, authoritative);

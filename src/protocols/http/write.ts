@@ -159,9 +159,6 @@ export interface ResponseEdit {
   extra?: Buffer | null;
 }
 
-/** Most bytes that `writeResponse` adds to what the backend sent. */
-export const RESPONSE_EXTRA = 256;
-
 /**
  * Writes the response head as the client gets it: version 1.1, SP after the status even without a reason (RFC 9112 4),
  * without hop-by-hop fields. @returns offset after the head.

@@ -1,0 +1,56 @@
+import { parseEndpoint } from "../core/address.ts";
+import { listenerName, type Protocol } from "../core/service.ts";
+import { Explainer, type FlowAnswer } from "../dataplane/explain.ts";
+import { instancePaths } from "../system/instance.ts";
+
+/** A flow as the command line names it. */
+export interface FlowWords {
+  from: string;
+  to: string;
+  instance: string;
+}
+
+/** `ADDRESS:PORT` or `ADDRESS:PORT/udp`; null for anything else. */
+function endpointOf(words: string): { address: string; port: number; protocol: Protocol } | null {
+  const protocol = words.endsWith("/udp") ? "udp" : "tcp";
+  const endpoint = parseEndpoint(words.replace(/\/(udp|tcp)$/, ""));
+  return endpoint && endpoint.port !== null ? { address: endpoint.address, port: endpoint.port, protocol } : null;
+}
+
+const name = ({ address, port }: { address: string; port: number }, protocol: Protocol): string =>
+  listenerName({ address, port, protocol });
+
+/** What becomes of the flow's packets, a fact a line. */
+function linesOf(answer: FlowAnswer, begins: boolean): string[] {
+  const { service, method, slot, phase, cell, backend } = answer;
+  const remembered = cell
+    ? `the flow is remembered${cell.tentative ? ", tentative" : ""}${cell.closed ? ", closed" : ""}`
+    : "the flow is not remembered: the slot decides";
+  const end = backend
+    ? `${begins ? "a first packet" : "a packet of a connection under way"} goes to ${backend.address}:${backend.port} (${backend.state})`
+    : "nobody may have it: it is dropped";
+  return [`service ${service}, method ${method}`, `slot ${slot}, ${phase}`, remembered, end];
+}
+
+/**
+ * Asks the kernel's own rules, on the tables in force, what becomes of a flow; needs no daemon and changes nothing.
+ * Returns the words to print, or the sentence that says why there is no answer.
+ */
+export function explainFlow({ from, to, instance }: FlowWords): { lines: string[]; answers: unknown } | string {
+  const target = endpointOf(to);
+  const client = endpointOf(from);
+  if (!client) return `"${from}" is not a client's ADDRESS:PORT`;
+  if (!target) return `"${to}" is not ADDRESS:PORT or ADDRESS:PORT/udp`;
+  const explainer = Explainer.open(instancePaths(instance).bpfDir);
+  if (!explainer) return `instance "${instance}" has nothing in the kernel`;
+  try {
+    const ask = (begins: boolean) => explainer.ask({ from: client, to: target, protocol: target.protocol, begins });
+    const [first, later] = [ask(true), ask(false)];
+    if (!first || !later) return `${name(target, target.protocol)} is no VIP of instance "${instance}"`;
+    const lines = linesOf(first, true);
+    const same = JSON.stringify(first.backend) === JSON.stringify(later.backend);
+    return { lines: same ? lines : [...lines, linesOf(later, false).at(-1)!], answers: { first, later } };
+  } finally {
+    explainer.close();
+  }
+}

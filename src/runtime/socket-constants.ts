@@ -1,0 +1,20 @@
+/** Numbers of <sys/socket.h> and <netinet/in.h> on Linux, as socket(2) and setsockopt(2) take them. */
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_RCVBUF = 8;
+export const SO_REUSEPORT = 15;
+export const SO_RCVBUFFORCE = 33;
+
+export const IPPROTO_IP = 0;
+export const IP_FREEBIND = 15;
+/** Source ports per destination instead of per host (Linux 4.2). */
+export const IP_BIND_ADDRESS_NO_PORT = 24;
+
+export const IPPROTO_IPV6 = 41;
+export const IPV6_V6ONLY = 26;
