@@ -127,7 +127,11 @@ export class Supervisor {
 
   /** A new revision, whole or not at all. Returns the problems that refused it. */
   async apply(config: Config, bundle: string | null): Promise<Problem[]> {
+    const running = this.revision;
     const problems = await this.#alone(() => this.#apply(config, bundle, config));
+    if (problems.length === 0) this.#nowFailed([]);
+    // What could not start before is still to be tried: the attempt stopped the clock.
+    else if (running) this.#scheduleRetry(running.config, running.bundle);
     if (problems.length > 0)
       this.#record({
         kind: "revision",
@@ -206,15 +210,20 @@ export class Supervisor {
       left = { ...left, services: left.services.filter(({ name }) => !failed.some((f) => f.service === name)) };
       if (left.services.length === 0 && this.revision === null) return failed.map(({ problem }) => problem);
     }
-    for (const { service, problem } of failed)
-      if (!this.#failed.some((f) => f.service === service))
-        this.#record({ kind: "service", service, what: "failed", problem });
-    for (const { service } of this.#failed)
-      if (!failed.some((f) => f.service === service))
-        this.#record({ kind: "service", service, what: "serving", problem: null });
-    this.#failed = failed;
+    this.#nowFailed(failed);
     this.#scheduleRetry(config, bundle);
     return [];
+  }
+
+  /** Says which services have failed since the last time, and which of the failed ones serve now. */
+  #nowFailed(failed: Failed[]): void {
+    const among = (list: readonly Failed[], service: string): boolean => list.some((f) => f.service === service);
+    for (const { service, problem } of failed)
+      if (!among(this.#failed, service)) this.#record({ kind: "service", service, what: "failed", problem });
+    for (const { service } of this.#failed)
+      if (!among(failed, service) && this.book.entry(service))
+        this.#record({ kind: "service", service, what: "serving", problem: null });
+    this.#failed = failed;
   }
 
   #scheduleRetry(config: Config, bundle: string | null): void {
@@ -232,10 +241,32 @@ export class Supervisor {
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     const number = this.#remembered.revision + 1;
     const revision: Revision = { number, seed: this.#remembered.seed, config, bundle };
+    const prepared = this.book.stage(config, number).entries;
+    this.#preparing = prepared;
+    const committed = await this.#prepareAndCommit([...prepared.values()], revision);
+    this.#preparing = null;
+    if (committed.length > 0) return committed;
+    this.workers.drainLimit = config.drain;
+    // Verdicts have come while things were prepared: what the book says now holds, and whoever got older news hears it.
     const staged = this.book.stage(config, number);
-    this.#staged = staged.entries;
-    const entries = [...staged.entries.values()];
-    const unopened = prepareLogFiles(config.services);
+    this.book.commit(staged);
+    const changes = changesOf(this.revision?.config ?? null, config, this.#options.catalog);
+    this.revision = { ...revision, config: whole };
+    this.#remembered = { ...this.#remembered, revision: number, ids: staged.ids };
+    this.#remember();
+    this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
+    writeWorkers(this.#options.instance, this.workers.describe());
+    for (const entry of staged.entries.values()) {
+      this.workers.tell(entry.snapshot);
+      if (!sameBackends(entry, prepared.get(entry.service.name)!)) this.#refresh(entry);
+    }
+    this.#assignChecks();
+    return [];
+  }
+
+  /** Everything that can fail, then everything that cannot. Returns what failed; nothing has changed then. */
+  async #prepareAndCommit(entries: readonly Entry[], revision: Revision): Promise<Problem[]> {
+    const unopened = prepareLogFiles(revision.config.services);
     if (unopened.length > 0) return unopened;
     const kernel = await this.kernel.prepare(entries, revision);
     if (Array.isArray(kernel)) return kernel;
@@ -246,24 +277,14 @@ export class Supervisor {
     }
     await kernel.commit();
     workers.commit();
-    this.workers.drainLimit = config.drain;
-    this.book.commit(staged);
-    const changes = changesOf(this.revision?.config ?? null, config, this.#options.catalog);
-    this.revision = { ...revision, config: whole };
-    this.#remembered = { ...this.#remembered, revision: number, ids: staged.ids };
-    this.#remember();
-    this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
-    writeWorkers(this.#options.instance, this.workers.describe());
-    for (const entry of entries) this.workers.tell(entry.snapshot);
-    this.#assignChecks();
     return [];
   }
 
   /** Entries of the revision being prepared: its workers ask for snapshots before it is committed. */
-  #staged = new Map<string, Entry>();
+  #preparing: ReadonlyMap<string, Entry> | null = null;
 
   #snapshotFor(service: string): Entry["snapshot"] {
-    return (this.#staged.get(service) ?? this.book.entry(service))!.snapshot;
+    return (this.#preparing?.get(service) ?? this.book.entry(service))!.snapshot;
   }
 
   #assignChecks(): void {
@@ -330,6 +351,11 @@ export class Supervisor {
     return done;
   }
 }
+
+/** Do two entries of a service say the same of its backends? */
+const sameBackends = (a: Entry, b: Entry): boolean =>
+  JSON.stringify([a.snapshot.backends, a.snapshot.eligible]) ===
+  JSON.stringify([b.snapshot.backends, b.snapshot.eligible]);
 
 /** What a new revision changes, a clause each, for its event. */
 function changesOf(before: Config | null, after: Config, catalog: Catalog): string[] {

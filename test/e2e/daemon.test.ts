@@ -131,6 +131,27 @@ test("at start a service that cannot bind is left out, said, and served once it 
   expect(["one", "two"]).toContain(await get(port));
 });
 
+test("what failed at start outlives a refused reload and is forgotten by one that drops it", async () => {
+  const taken = [0, 1].map(() => Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }));
+  const config = proxyOn(freePort());
+  const [first, second] = taken.map(({ port }) => ({ ...config.services.web, listen: [`127.0.0.1:${port}`] }));
+  const both = { ...config, services: { ...config.services, first, second } };
+  const daemon = await serve(both);
+  const failed = () => daemon.status().services.flatMap(({ name, state }) => (state === "failed" ? [name] : []));
+  expect(failed().sort()).toEqual(["first", "second"]);
+  expect(daemon.reload().code).toBe(1);
+  taken[0]!.stop(true);
+  for (let i = 0; i < 80 && failed().includes("first"); i++) await Bun.sleep(100);
+  expect(failed()).toEqual(["second"]);
+  await daemon.write({ ...config, services: { ...config.services, first } });
+  expect(daemon.reload().code).toBe(0);
+  expect(daemon.status().services.map(({ name, state }) => `${name} ${state}`)).toEqual([
+    "web serving",
+    "first serving",
+  ]);
+  taken[1]!.stop(true);
+});
+
 test("a worker that is killed is replaced, and no connection is refused", async () => {
   const port = freePort();
   const daemon = await serve(proxyOn(port));
