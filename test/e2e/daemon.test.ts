@@ -104,6 +104,26 @@ test("a bad revision changes nothing and says so; a good one loses no request", 
   expect(await get(port)).toBe("one");
 });
 
+test("a death while a revision is being prepared is not forgotten by it", async () => {
+  const port = freePort();
+  const mortal = startBackend("mortal");
+  const ports = [backends[0]!.port, mortal.port];
+  const check = { tcp: true, interval: "20ms", timeout: "2s", rise: 1, fall: 1 };
+  const daemon = await serve(proxyOn(port, ports, { check }));
+  // Another listener: new workers, whose start is the time that a verdict can fall into.
+  await daemon.write(proxyOn(port, ports, { check, listen: [`127.0.0.1:${port}`, `127.0.0.1:${freePort()}`] }));
+  const reload = Bun.spawn(["bin/sluice", "reload", "--instance", daemon.instance], { stdout: "ignore" });
+  while (daemon.said().split("READY").length < 4 && reload.exitCode === null) await Bun.sleep(1);
+  mortal.stop();
+  expect(await reload.exited).toBe(0);
+  await Bun.sleep(300);
+  const deaths = daemon
+    .said()
+    .split("\n")
+    .filter((line) => line.includes(`${mortal.port} DOWN`));
+  expect(deaths.length).toBe(1);
+});
+
 test("a listener that is taken refuses the whole revision", async () => {
   const port = freePort();
   const daemon = await serve(proxyOn(port));
