@@ -1,41 +1,13 @@
-import { afterEach, describe, expect, test } from "bun:test";
-import type { Backend } from "../../core/backend.ts";
-import {
-  aBackend,
-  answering,
-  deadPort,
-  dial,
-  type End,
-  RawBackend,
-  type Served,
-  serveOne,
-} from "../../relay/testing.ts";
+import { describe, expect, test } from "bun:test";
+import { httpStage } from "../../relay/stage.ts";
+import { aBackend, answering, deadPort, type End, serveOne } from "../../relay/testing.ts";
 import { proxy } from "./index.ts";
 
-const cleanup: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const stop of cleanup.splice(0).reverse()) await stop();
-});
+const { cleanup, raw, serve, client } = httpStage(proxy);
 
 const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok";
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
-
-function raw(serve: (end: End, index: number) => void): RawBackend {
-  const backend = new RawBackend(serve);
-  cleanup.push(() => backend.stop());
-  return backend;
-}
-async function serve(backends: Backend[], options: object = {}): Promise<Served> {
-  const served = await serveOne(proxy, backends, options);
-  cleanup.push(served.stop);
-  return served;
-}
-function client(served: Served): End {
-  const end = dial(served.port);
-  cleanup.push(() => end.stop());
-  return end;
-}
 
 describe("connect", () => {
   test("a refused connection: another backend, also for a POST, whose body has not been sent", async () => {

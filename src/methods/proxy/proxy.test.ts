@@ -1,12 +1,10 @@
-import { afterEach, describe, expect, test } from "bun:test";
-import { aBackend, answering, dial, type End, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { describe, expect, test } from "bun:test";
+import { httpStage } from "../../relay/stage.ts";
+import { aBackend, answering, type End, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
 import { sleep } from "../../runtime/clock.ts";
 import { proxy } from "./index.ts";
 
-const cleanup: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const stop of cleanup.splice(0).reverse()) await stop();
-});
+const { cleanup, client } = httpStage(proxy);
 
 const DATE = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 const OK = `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 2\r\n\r\nok`;
@@ -18,11 +16,6 @@ async function setUp(serve: (end: End, index: number) => void, options: object =
   const served = await serveOne(proxy, [aBackend(0, backend.port)], options);
   cleanup.push(() => backend.stop(), served.stop);
   return [served, backend];
-}
-function client(served: Served): End {
-  const end = dial(served.port);
-  cleanup.push(() => end.stop());
-  return end;
 }
 /** Sends `request` to a backend that answers with `response`; what the client gets until `has`. */
 async function exchange(request: string, response: string, has: string): Promise<[string, string]> {

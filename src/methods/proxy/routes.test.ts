@@ -1,12 +1,9 @@
-import { afterEach, expect, test } from "bun:test";
-import type { Backend } from "../../core/backend.ts";
-import { aBackend, dial, type End, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { expect, test } from "bun:test";
+import { httpStage } from "../../relay/stage.ts";
+import { aBackend, dial, type End, RawBackend, type Served } from "../../relay/testing.ts";
 import { proxy } from "./index.ts";
 
-const cleanup: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const stop of cleanup.splice(0).reverse()) await stop();
-});
+const { cleanup, serve } = httpStage(proxy);
 
 /** A backend that answers every request with its name. */
 function named(name: string): RawBackend {
@@ -14,11 +11,6 @@ function named(name: string): RawBackend {
   const backend = new RawBackend((end) => end.got.endsWith("\r\n\r\n") && end.send(answer));
   cleanup.push(() => backend.stop());
   return backend;
-}
-async function serve(backends: Backend[], options: object): Promise<Served> {
-  const served = await serveOne(proxy, backends, options);
-  cleanup.push(served.stop);
-  return served;
 }
 async function ask(served: Served, head: string): Promise<string> {
   const end: End = dial(served.port).send(`${head}\r\nConnection: close\r\n\r\n`);

@@ -1,43 +1,16 @@
-import { afterEach, describe, expect, test } from "bun:test";
-import type { Backend } from "../../core/backend.ts";
+import { describe, expect, test } from "bun:test";
 import { writeIntroduction } from "../../protocols/proxy-protocol/write.ts";
-import {
-  aBackend,
-  answering,
-  deadPort,
-  dial,
-  type End,
-  RawBackend,
-  type Served,
-  serveOne,
-} from "../../relay/testing.ts";
+import { httpStage } from "../../relay/stage.ts";
+import { aBackend, answering, deadPort, RawBackend } from "../../relay/testing.ts";
 import { proxy } from "./index.ts";
 
-const cleanup: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const stop of cleanup.splice(0).reverse()) await stop();
-});
+const { cleanup, raw, serve, client } = httpStage(proxy);
 
 const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok";
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const FROM = { address: "203.0.113.9", port: 5656 };
 const TO = { address: "192.0.2.1", port: 80 };
 
-function raw(serve: (end: End, index: number) => void): RawBackend {
-  const backend = new RawBackend(serve);
-  cleanup.push(() => backend.stop());
-  return backend;
-}
-async function serve(backends: Backend[], options: object): Promise<Served> {
-  const served = await serveOne(proxy, backends, options);
-  cleanup.push(served.stop);
-  return served;
-}
-function client(served: Served): End {
-  const end = dial(served.port);
-  cleanup.push(() => end.stop());
-  return end;
-}
 /** Sends back what it gets. */
 function echo(): RawBackend {
   const said = new Map<number, number>();

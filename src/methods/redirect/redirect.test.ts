@@ -1,27 +1,20 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Backend } from "../../core/backend.ts";
-import { aBackend, dial, type End, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { httpStage } from "../../relay/stage.ts";
+import { aBackend, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
 import { run } from "../../runtime/child.ts";
 import { redirect } from "./index.ts";
 import { locationBase, urlFault } from "./location.ts";
 
-const cleanup: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const stop of cleanup.splice(0).reverse()) await stop();
-});
+const { cleanup, client } = httpStage(redirect);
 
 async function serve(options: object = {}, backends: Backend[] = [aBackend(0, 8000)]): Promise<Served> {
   const served = await serveOne(redirect, backends, options);
   cleanup.push(served.stop);
   return served;
-}
-function client(served: Served): End {
-  const end = dial(served.port);
-  cleanup.push(() => end.stop());
-  return end;
 }
 /** The Location for this request target; the status line when there is none. */
 async function locationOf(target: string, backend: Partial<Backend> = {}, fields = "Host: a\r\n"): Promise<string> {
