@@ -65,7 +65,8 @@ export function hostChanges(config: Config, from: Catalog, facts: HostFacts): To
       const listen = method.traits.arrival === "listen" ? services.flatMap((s) => s.listen) : [];
       for (const listener of [...own, ...listen]) sockets.add(listenerName(listener));
     }
-    const compiled = services.map((s) => method.compile(s, firstSnapshot(s), { number: 0, seed: 0 }));
+    const { geography } = config;
+    const compiled = services.map((s) => method.compile(s, firstSnapshot(s), { number: 0, seed: 0, geography }));
     for (const change of method.changes?.(compiled, facts) ?? []) changes.set(hostChangeText(change), change);
   }
   return { sockets: [...sockets], changes: [...changes].map(([text, change]) => ({ text, change })) };

@@ -27,6 +27,7 @@ export function explainRunning(supervisor: Supervisor, method: string, question:
     services: entries.map(({ service }) => service),
     snapshots: entries.map(({ snapshot }) => snapshot),
     settings: (revision?.config.settings as Record<string, unknown> | undefined)?.[method],
+    geography: revision?.config.geography ?? { places: {} },
     seed: revision?.seed ?? 0,
   });
 }
@@ -35,7 +36,8 @@ export function explainRunning(supervisor: Supervisor, method: string, question:
 function explainFile(config: Config, method: string, question: Record<string, string>) {
   const services = config.services.filter((service) => service.method === method);
   const settings = (config.settings as Record<string, unknown>)[method];
-  return explainBy(method, question, { services, snapshots: services.map(firstSnapshot), settings, seed: 0 });
+  const snapshots = services.map(firstSnapshot);
+  return explainBy(method, question, { services, snapshots, settings, geography: config.geography, seed: 0 });
 }
 
 interface Options {

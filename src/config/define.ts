@@ -10,8 +10,20 @@ export interface WrittenConfig {
   drain?: string;
   /** Directors that share it choose alike. */
   secret?: string;
+  /** Groups of clients by network or country, for `nearest` and routes. */
+  places?: Record<string, WrittenPlace>;
+  /** A MaxMind database that says where countries are. */
+  geo?: string;
   /** The name server's own settings. */
   dns?: { listen: string[]; [key: string]: unknown };
+}
+
+/** A group of clients, and where to turn to while it has nobody eligible. */
+export interface WrittenPlace {
+  countries?: string[];
+  continents?: ("AF" | "AN" | "AS" | "EU" | "NA" | "OC" | "SA")[];
+  networks?: string[];
+  next?: string[];
 }
 
 /** One service as written. A key that names a method holds that method's own options. */
@@ -21,6 +33,8 @@ export interface WrittenService {
   names?: string[];
   /** A scheduler's name, or the name with its options. */
   scheduler?: string | Record<string, unknown>;
+  /** Clients of a place get the backends that have its name as a tag. */
+  nearest?: boolean;
   backends: (string | WrittenBackend)[];
   check?: WrittenCheck;
   redirect?: Record<string, unknown>;

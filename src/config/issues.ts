@@ -40,7 +40,7 @@ const article = (word: string): string => (/^[aeiou]/.test(word) ? `an ${word}` 
 const lastWord = (path: Path): string => String(path.findLast((part) => typeof part === "string") ?? "The file");
 /** `listen.0` and `names.1` are spoken of in the singular. */
 const noun = (path: Path): string =>
-  typeof path.at(-1) === "number" ? lastWord(path).replace(/s$/, "") : lastWord(path);
+  typeof path.at(-1) === "number" ? lastWord(path).replace(/ies$/, "y").replace(/s$/, "") : lastWord(path);
 
 /** The problems of a failed parse, in plain words. `root` is what was parsed; paths are relative to it. */
 export function issuesToProblems(issues: readonly Issue[], schema: z.ZodType, root: unknown): Problem[] {

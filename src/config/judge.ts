@@ -2,7 +2,8 @@ import type { Catalog } from "../catalog.ts";
 import { backendName } from "../core/backend.ts";
 import type { Method } from "../core/method.ts";
 import { configProblem, type Path, type Problem } from "../core/problem.ts";
-import { type Config, listenerName, type Service } from "../core/service.ts";
+import { type Config, type Geography, listenerName, type Service } from "../core/service.ts";
+import { judgeGeography, judgeNearest } from "../geo/judge.ts";
 import { judgeListeners } from "./judge-listeners.ts";
 import { judgeScheduler } from "./judge-scheduler.ts";
 
@@ -19,10 +20,11 @@ type AnyMethod = Method<any, any>;
 
 /**
  * What is wrong in a configuration whose parts are all well-formed: paths are absolute. Pure. It reads what methods
- * and schedulers declare and knows none of them by name.
+ * and schedulers declare and knows none of them by name. `geography`: absent while the places do not parse.
  */
-export function judge(config: Config, catalog: Catalog): Finding[] {
+export function judge(config: Config, catalog: Catalog, geography: Geography | undefined): Finding[] {
   const shared: Finding[] = judgeListeners(config, catalog);
+  if (geography) shared.push(...judgeGeography(geography));
   const own: Finding[] = [];
   for (const service of config.services) {
     const method = methodOf(service, catalog);
@@ -32,6 +34,7 @@ export function judge(config: Config, catalog: Catalog): Finding[] {
       ...judgeBackends(service, method),
       ...judgeScheduler(service, method, catalog),
       ...judgeCheck(service),
+      ...judgePlaces(service, method, geography),
     ];
     shared.push(...rules.map((p) => lift(p, at, method)));
     own.push(...attempt(() => method.judge(service)).map((p) => lift(p, at, method)));
@@ -39,7 +42,7 @@ export function judge(config: Config, catalog: Catalog): Finding[] {
   for (const method of catalog.methods) {
     const services = config.services.filter((s) => s.method === method.name);
     if (services.length === 0) continue;
-    const together = attempt(() => method.judgeTogether?.(services, config.settings[method.name]) ?? []);
+    const together = attempt(() => method.judgeTogether?.(services, config.settings[method.name], geography) ?? []);
     own.push(...together.map((p) => lift(p, (path) => ["services", ...path], method, 1)));
   }
   return withoutRepeats(shared, own);
@@ -168,6 +171,12 @@ function portProblem(path: Path, method: AnyMethod, port: number, expected: numb
   return configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message, {
     hint: "Leave the port out, or choose a method that translates ports.",
   });
+}
+
+function judgePlaces(service: Service, { name, traits }: AnyMethod, geography: Geography | undefined): Finding[] {
+  if (!service.nearest || traits.places) return geography ? judgeNearest(service, geography) : [];
+  const message = `${name} cannot choose by the client's place.`;
+  return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["nearest"], message)];
 }
 
 function judgeCheck(service: Service): Finding[] {

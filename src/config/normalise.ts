@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { Catalog } from "../catalog.ts";
 import type { CheckConfig, CheckTiming } from "../core/check.ts";
 import { configProblem, type Path, type Problem } from "../core/problem.ts";
-import type { Config, Service } from "../core/service.ts";
+import type { Config, Geography, Service } from "../core/service.ts";
 import { toBackend } from "./fields.ts";
 import { issuesToProblems } from "./issues.ts";
 import type { configSchema, serviceSchema } from "./schema.ts";
@@ -87,9 +87,15 @@ export function toService(
     scheduler,
     backends: written.backends.map(toBackend),
     check: checkOf(written, catalog),
+    nearest: written.nearest,
     options,
   };
 }
+
+export const toGeography = ({ places, geo }: Pick<WrittenConfig, "places" | "geo">): Geography => ({
+  places,
+  ...(geo === undefined ? {} : { geo }),
+});
 
 /** The parts of a parsed configuration that are no services. Settings of a method that no service uses may be absent. */
 export function toConfig(written: WrittenConfig, services: Service[], catalog: Catalog, problems: Problem[]): Config {
@@ -109,5 +115,6 @@ export function toConfig(written: WrittenConfig, services: Service[], catalog: C
     }
   }
   const { version, workers = null, log, drain, secret } = written;
-  return { version, services, settings, workers, log, drain, ...(secret === undefined ? {} : { secret }) };
+  const geography = toGeography(written);
+  return { version, services, settings, geography, workers, log, drain, ...(secret === undefined ? {} : { secret }) };
 }

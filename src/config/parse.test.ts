@@ -48,6 +48,7 @@ describe("a configuration", () => {
         rise: 2,
         fall: 3,
       },
+      nearest: false,
       options: { timeouts: { connect: 5000 } },
     });
   });

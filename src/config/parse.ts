@@ -5,8 +5,8 @@ import { parseConfigDocument } from "./document.ts";
 import { expandFollowed } from "./followed.ts";
 import { issuesToProblems, pathText } from "./issues.ts";
 import { type Finding, fittingSchedulers, judge } from "./judge.ts";
-import { toConfig, toService } from "./normalise.ts";
-import { configSchema, serviceSchema } from "./schema.ts";
+import { toConfig, toGeography, toService } from "./normalise.ts";
+import { configSchema, geographySchema, serviceSchema } from "./schema.ts";
 import { createSourceText, type SourceText, wholeFile } from "./source-text.ts";
 
 /** Largest configuration that is read, bytes. */
@@ -92,19 +92,20 @@ function parseValue(value: unknown, catalog: Catalog): { problems: Finding[]; co
     );
     const services = expandFollowed(sound, Object.keys(parsed.data.services), catalog, problems);
     const config = toConfig(parsed.data, services, catalog, problems);
-    problems.push(...judge(config, catalog));
+    problems.push(...judge(config, catalog, config.geography));
     return { problems, config };
   }
   const problems: Finding[] = issuesToProblems(parsed.error.issues, schema, value).map((p) =>
     fitting(p, value, catalog),
   );
   const services = soundServices(value, problems, catalog);
+  const geography = geographySchema.safeParse(value);
   const config: Config = { ...emptyConfig, services };
   for (const method of catalog.methods) {
     const own = method.settings?.safeParse((value as Record<string, unknown> | null)?.[method.name]);
     if (own?.success && own.data !== undefined) config.settings = { ...config.settings, [method.name]: own.data };
   }
-  problems.push(...judge(config, catalog));
+  problems.push(...judge(config, catalog, geography.success ? toGeography(geography.data) : undefined));
   return { problems, config: null };
 }
 
@@ -112,6 +113,7 @@ const emptyConfig: Config = {
   version: 1,
   services: [],
   settings: {},
+  geography: { places: {} },
   workers: null,
   log: { level: "info", format: "text" },
   drain: 0,

@@ -45,10 +45,12 @@ export function planChange(before: Config | null, after: Config, catalog: Catalo
     });
   const shared = before ? sharedChanges(before, after) : [];
   const settingsChanged = before !== null && !isDeepStrictEqual(before.settings, after.settings);
+  const geographyChanged = before !== null && !isDeepStrictEqual(before.geography, after.geography);
   const workersChanged = before !== null && before.workers !== after.workers;
   const logChanged = before !== null && !isDeepStrictEqual(before.log, after.log);
   const newGeneration =
     settingsChanged ||
+    geographyChanged ||
     workersChanged ||
     logChanged ||
     services.some((s) => s.change !== "same" && s.kind === "generation");
@@ -59,7 +61,7 @@ export function planChange(before: Config | null, after: Config, catalog: Catalo
 const kindOf = (service: Service, catalog: Catalog): ChangeKind =>
   catalog.methods.find((m) => m.name === service.method)?.runs === "kernel" ? "kernel" : "generation";
 
-const parts = ["method", "listen", "names", "scheduler", "options"] as const;
+const parts = ["method", "listen", "names", "scheduler", "nearest", "options"] as const;
 
 function compare(before: Service, after: Service, catalog: Catalog): ServiceChange {
   const deep = parts.filter((part) => !isDeepStrictEqual(before[part], after[part]));
@@ -104,5 +106,8 @@ function sharedChanges(before: Config, after: Config): string[] {
   const plain = (["workers", "log", "drain", "secret"] as const).filter(
     (key) => !isDeepStrictEqual(before[key], after[key]),
   );
-  return [...settings, ...plain];
+  const where = (["places", "geo"] as const).filter(
+    (key) => !isDeepStrictEqual(before.geography[key], after.geography[key]),
+  );
+  return [...settings, ...where, ...plain];
 }

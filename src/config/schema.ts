@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Catalog } from "../catalog.ts";
 import type { CheckDefinition } from "../core/check.ts";
 import { duration } from "../core/schema-words.ts";
+import { geo, places } from "../geo/schema.ts";
 import { backend, checkTiming, hostName, listener, SERVICE_NAME } from "./fields.ts";
 
 const names = (list: readonly { name: string }[]) => list.map((entry) => entry.name);
@@ -76,11 +77,21 @@ export function serviceSchema(catalog: Catalog) {
     listen: z.array(listener).max(256).default([]).describe("Addresses where clients arrive."),
     names: z.array(hostName).max(1024).default([]).describe("Names that clients use."),
     scheduler: schedulerSchema(catalog).optional(),
+    nearest: z
+      .boolean()
+      .default(false)
+      .describe("Clients of a place get the backends that have its name as a tag, while one of them is eligible."),
     backends: z.array(backend).max(10_000).describe("The addresses that serve this service."),
     check: checkSchema(catalog).optional(),
     ...own,
   });
 }
+
+/** Where clients are, for all services. */
+const geographyKeys = { places: places.prefault({}), geo: geo.optional() };
+
+/** The top-level keys that say where clients are, by themselves. */
+export const geographySchema = z.object(geographyKeys);
 
 /** Schema of a whole configuration, strict, from the product's lists. In: what is written. Out: parsed, with defaults. */
 export function configSchema(catalog: Catalog) {
@@ -114,6 +125,7 @@ export function configSchema(catalog: Catalog) {
       .describe(
         "Directors that share it choose alike: an active one and its standbys. Read at start. Default: random.",
       ),
+    ...geographyKeys,
     ...settings,
   });
 }

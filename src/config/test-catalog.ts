@@ -18,6 +18,7 @@ const traits: Traits = {
   names: "optional",
   arrival: "listen",
   protocols: ["tcp"],
+  places: false,
   defaultScheduler: "round-robin",
 };
 

@@ -16,6 +16,7 @@ const mapping = (value: unknown): Mapping =>
  */
 export function toWritten(config: Config, raw: unknown, catalog: Catalog): Mapping {
   const file = mapping(raw);
+  const { places, geo } = config.geography;
   const settings = catalog.methods
     .filter((m) => m.settings && config.settings[m.name] !== undefined)
     .map((m) => [m.name, fillDefaults(m.settings!, file[m.name] ?? {})]);
@@ -27,6 +28,8 @@ export function toWritten(config: Config, raw: unknown, catalog: Catalog): Mappi
     version: config.version,
     services: Object.fromEntries(services),
     ...Object.fromEntries(settings),
+    ...(geo === undefined ? {} : { geo: geo.file }),
+    ...(Object.keys(places).length === 0 ? {} : { places }),
     ...(config.workers === null ? {} : { workers: config.workers }),
     log: config.log,
     drain: formatDuration(config.drain),
@@ -50,6 +53,7 @@ function toWrittenService(service: Service, raw: Mapping, catalog: Catalog): Map
     backends: service.backends
       .filter(({ follows }, i, all) => !follows || all.findIndex((b) => b.follows === follows) === i)
       .map(fromBackend),
+    nearest: service.nearest,
     check: service.check === null ? "none" : toWrittenCheck(service.check, mapping(raw.check), catalog),
     ...Object.fromEntries(own),
   };

@@ -4,7 +4,7 @@ import type { CounterName, Counts } from "./counters.ts";
 import type { HostChange } from "./host-change.ts";
 import type { Problem, Result } from "./problem.ts";
 import type { Face, Scheduler, SchedulerDefinition, SchedulerEnv } from "./scheduler.ts";
-import type { MethodName, Protocol, Revision, Service } from "./service.ts";
+import type { Geography, MethodName, Protocol, Revision, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Assignment } from "./worker-protocol.ts";
 
@@ -33,6 +33,8 @@ export interface Traits {
   /** Where clients arrive: at `listen` of the service, or at the method's own `settings`. */
   arrival: "listen" | "settings";
   protocols: readonly Protocol[];
+  /** Can it choose by the client's place (`nearest`)? */
+  places: boolean;
   defaultScheduler: string;
 }
 
@@ -53,10 +55,13 @@ export interface Method<O = unknown, C = unknown> {
   readonly traits: Traits;
   /** What this method cannot do of what this service asks; paths are relative to the service. */
   judge(service: Service<O>): Problem[];
-  /** Problems between services of this method, or with its settings (absent while they do not parse); paths begin with the service's name. */
-  judgeTogether?(services: readonly Service<O>[], settings?: unknown): Problem[];
-  /** Pure; golden-tested. */
-  compile(service: Service<O>, snapshot: Snapshot, revision: Pick<Revision, "number" | "seed">): C;
+  /**
+   * Problems between services of this method, with its settings, or with the places (both absent while they do not
+   * parse); paths begin with the service's name.
+   */
+  judgeTogether?(services: readonly Service<O>[], settings?: unknown, geography?: Geography): Problem[];
+  /** Pure but for the file that `geography` names; golden-tested. */
+  compile(service: Service<O>, snapshot: Snapshot, revision: RevisionFacts): C;
   /** What applying these would change on the host, besides sockets. Pure given the host's facts. */
   changes?(compiled: readonly C[], host: HostFacts): HostChange[];
   /** Why a question (`{ name, type, from }` …) gets the answer it gets, from the state at hand. Loaded lazily. */
@@ -66,11 +71,17 @@ export interface Method<O = unknown, C = unknown> {
   worker?(): Promise<WorkerSide>;
 }
 
+/** What `compile` may know of the revision. */
+export interface RevisionFacts extends Pick<Revision, "number" | "seed"> {
+  geography: Geography;
+}
+
 /** What is known when something is explained: one method's services, their snapshots, the method's settings. */
 export interface Explained {
   services: readonly Service[];
   snapshots: readonly Snapshot[];
   settings: unknown;
+  geography: Geography;
   /** Of the running revision; any number where nothing runs. */
   seed: number;
 }

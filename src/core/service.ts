@@ -38,8 +38,28 @@ export interface Service<O = unknown> {
   backends: BackendConfig[];
   /** Null: backends are `unchecked`. */
   check: CheckConfig | null;
+  /** Do clients of a place get the backends that have its name as a tag? */
+  nearest: boolean;
   /** What the method's own key holds, parsed by the method's schema. */
   options: O;
+}
+
+/** Clients of a place. A backend belongs to it by a tag of its name. Plain JSON. */
+export interface PlaceConfig {
+  /** ISO 3166-1, two letters, upper case. */
+  countries: string[];
+  continents: string[];
+  /** `10.0.0.0/8`, without host bits. */
+  networks: string[];
+  /** Places to turn to, in order, while this one has nobody eligible. */
+  next: string[];
+}
+
+/** Where clients are: the one place for it, for all methods. Plain JSON. */
+export interface Geography {
+  places: Record<string, PlaceConfig>;
+  /** A database of countries; `state` changes with the file, so that a reload reads it anew. */
+  geo?: { file: string; state: string };
 }
 
 /** A whole configuration, defaults filled in. Plain JSON. */
@@ -48,6 +68,7 @@ export interface Config {
   services: Service[];
   /** Top-level keys that methods declare for themselves (`dns:`), parsed, by method name. */
   settings: Partial<Record<MethodName, unknown>>;
+  geography: Geography;
   /** Worker processes; null: one per core. */
   workers: number | null;
   log: { level: "debug" | "info" | "warn" | "error"; format: "text" | "json" };

@@ -2,7 +2,7 @@ import type { CheckConfig, ProbeTarget, Verdict } from "./check.ts";
 import type { Code } from "./codes.ts";
 import type { CellRange } from "./counters.ts";
 import type { Problem } from "./problem.ts";
-import type { Config, Listener, Service } from "./service.ts";
+import type { Config, Geography, Listener, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** A listening socket that a child has inherited: descriptor number in the child. */
@@ -26,6 +26,7 @@ export interface Assignment {
   bundle: string | null;
   services: Service[];
   settings: Config["settings"];
+  geography: Geography;
   snapshots: Snapshot[];
   sockets: InheritedSocket[];
   cells: CellRange[];

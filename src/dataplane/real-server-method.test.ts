@@ -22,10 +22,13 @@ const service = (more: Partial<Service<PlaneOptions>>): Service<PlaneOptions> =>
   scheduler: { name: "maglev", options: {} },
   backends: [backend("125.12.12.20")],
   check: null,
+  nearest: false,
   options: planeOptions.parse({}),
   ...more,
 });
 const paths = (more: Partial<Service<PlaneOptions>>) => judge(service(more)).map(({ path }) => path.join("."));
+
+const facts = { number: 1, seed: 9, geography: { places: {} } };
 
 describe("a method of prepared real servers", () => {
   test("takes a VIP and real servers on its port", () => {
@@ -59,7 +62,7 @@ describe("a method of prepared real servers", () => {
       load: null,
     };
     const snapshot = { service: "web", revision: 1, generation: 4, backends: [one], eligible: [3] };
-    expect(method.compile(service({}), snapshot, { number: 1, seed: 9 })).toEqual({
+    expect(method.compile(service({}), snapshot, facts)).toEqual({
       name: "web",
       seed: 9,
       vips: [VIP],
@@ -75,7 +78,7 @@ describe("a method of prepared real servers", () => {
 
   test("names what it would change on a host", () => {
     const snapshot = { service: "web", revision: 1, generation: 1, backends: [], eligible: [] };
-    const compiled = method.compile(service({}), snapshot, { number: 1, seed: 9 });
+    const compiled = method.compile(service({}), snapshot, facts);
     const host = { instance: "main", route: () => null, deviceOf: () => "eth0" };
     expect(method.changes!([compiled], host)).toEqual([
       { kind: "bpf-pins", path: "/sys/fs/bpf/sluice/main" },

@@ -29,6 +29,7 @@ export const realServerMethod = (
       names: "optional",
       arrival: "listen",
       protocols: ["tcp", "udp"],
+      places: false,
       defaultScheduler: "maglev",
     },
     judge,

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parsePrefix } from "./prefix.ts";
 
 /** For tests: writes databases as the format describes them (maxmind.github.io/MaxMind-DB, 2.0). */
@@ -71,4 +74,23 @@ function nodeOctets(left: number, right: number, size: 24 | 28 | 32): number[] {
   if (size === 28)
     return [...octets(left & 0xffffff, 3), ((left >>> 20) & 0xf0) | (right >>> 24), ...octets(right & 0xffffff, 3)];
   return [...octets(left, size / 8), ...octets(right, size / 8)];
+}
+
+/** Runs `use` with the path of a database of these countries, and removes it. */
+export function withMmdb(
+  networks: readonly { prefix: string; country: string; continent: string }[],
+  use: (file: string) => void,
+): void {
+  const directory = mkdtempSync(join(tmpdir(), "sluice-geo-"));
+  try {
+    const file = join(directory, "geo.mmdb");
+    const records = networks.map(({ prefix, country, continent }) => ({
+      prefix,
+      record: { country: { iso_code: country }, continent: { code: continent } },
+    }));
+    writeFileSync(file, makeMmdb(records, 28));
+    use(file);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }

@@ -34,3 +34,27 @@ export function clearHostBits(bytes: Uint8Array, length: number): Uint8Array {
   }
   return bytes;
 }
+
+const COLON = 58;
+const DOT = 46;
+const ZERO = 48;
+
+/** Octets of an address as sockets give it (4 or 16) to `out`; returns how many. IPv4 makes nothing on the way. */
+export function readAddress(text: string, out: Uint8Array): number {
+  let part = 0;
+  let place = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === COLON) {
+      const bytes = addressBytes(text.split("%")[0]!);
+      out.set(bytes);
+      return bytes.length;
+    }
+    if (code === DOT) {
+      out[place++] = part;
+      part = 0;
+    } else part = part * 10 + code - ZERO;
+  }
+  out[place] = part;
+  return 4;
+}

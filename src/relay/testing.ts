@@ -67,6 +67,7 @@ export async function serveOne<O, C>(
     scheduler: { name: "round-robin", options: {} },
     backends: [],
     check: null,
+    nearest: false,
     options: method.options.parse(options),
     ...more,
   };
@@ -86,6 +87,7 @@ export async function serveOne<O, C>(
       bundle: null,
       services: [service],
       settings: {},
+      geography: { places: {} },
       snapshots: [snapshot],
       sockets: [{ ...listen[0]!, fd: made.value }],
       cells: [],

@@ -20,12 +20,14 @@ const service = (backends: BackendConfig[], check = true): Service => ({
   scheduler: { name: "random", options: {} },
   backends,
   check: check ? { kind: "tcp", options: {}, interval: 100, timeout: 50, rise: 2, fall: 3 } : null,
+  nearest: false,
   options: {},
 });
 const config = (...services: Service[]): Config => ({
   version: 1,
   services,
   settings: {},
+  geography: { places: {} },
   workers: 1,
   log: { level: "info", format: "text" },
   drain: 1000,

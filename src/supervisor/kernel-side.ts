@@ -1,4 +1,4 @@
-import type { Applier, Doors, KernelCounts, Method, Prepared } from "../core/method.ts";
+import type { Applier, Doors, KernelCounts, Method, Prepared, RevisionFacts } from "../core/method.ts";
 import { type Problem, toProblem } from "../core/problem.ts";
 import type { Revision } from "../core/service.ts";
 import type { Entry } from "./book.ts";
@@ -70,7 +70,8 @@ export class KernelSide {
         applier = await method.control!(this.#doorsOf(method));
         this.#appliers.set(method, applier);
       }
-      return await applier.prepare(entries.map((entry) => method.compile(entry.service, entry.snapshot, revision)));
+      const facts = factsOf(revision);
+      return await applier.prepare(entries.map((entry) => method.compile(entry.service, entry.snapshot, facts)));
     } catch (thrown) {
       const problem = toProblem(thrown, "kernel");
       return [{ ...problem, path: ["services", entries[0]?.service.name ?? method.name, ...problem.path] }];
@@ -84,7 +85,7 @@ export class KernelSide {
       const applier = method && this.#appliers.get(method);
       if (!method || !applier) return;
       try {
-        await applier.refresh([method.compile(entry.service, entry.snapshot, revision)]);
+        await applier.refresh([method.compile(entry.service, entry.snapshot, factsOf(revision))]);
       } catch (thrown) {
         const problem = toProblem(thrown, "kernel");
         this.#doorsOf(method).log("error", `service ${entry.service.name}: ${problem.message}`, { code: problem.code });
@@ -142,3 +143,5 @@ export class KernelSide {
     return done;
   }
 }
+
+const factsOf = ({ number, seed, config }: Revision): RevisionFacts => ({ number, seed, geography: config.geography });

@@ -27,12 +27,14 @@ function running(count: number, health: object, checked = false): Book {
       admin: "ready",
     })),
     check: checked ? { kind: "tcp", options: {}, interval: 100, timeout: 50, rise: 1, fall: 1 } : null,
+    nearest: false,
     options: { health: z.strictObject(healthRules).parse(health) as HealthRules },
   };
   const config: Config = {
     version: 1,
     services: [service],
     settings: {},
+    geography: { places: {} },
     workers: 1,
     log: { level: "info", format: "text" },
     drain: 1000,

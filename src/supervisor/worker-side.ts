@@ -83,6 +83,7 @@ export class WorkerSide {
       bundle: revision.bundle,
       services,
       settings: revision.config.settings,
+      geography: revision.config.geography,
       cells: [
         ...mine.map(({ service, members }) =>
           this.memory.range(service.name, Math.max(0, ...members.map(({ id }) => id))),
@@ -183,6 +184,7 @@ function sameWork(a: Work, b: Work): boolean {
 const fingerprint = ({
   services,
   settings,
+  geography,
   cells,
   listeners,
   methods,
@@ -194,6 +196,7 @@ const fingerprint = ({
   JSON.stringify([
     services.map(({ backends: _b, check: _c, ...rest }) => rest),
     settings,
+    geography,
     cells,
     listeners,
     methods,

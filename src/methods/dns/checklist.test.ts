@@ -19,7 +19,7 @@ const overTcp = aServer(services, snapshots, { zones }, { tcp: true, keepalive: 
 const { tell, raw } = server;
 /** One that goes by the client subnet. */
 const steered = aServer(
-  [aService("shop", { dns: { nearest: true } }), aService("plain")],
+  [aService("shop", { nearest: true }), aService("plain")],
   [
     aSnapshot("shop", [aBackend(0, "192.0.2.1", { tags: ["eu"] }), aBackend(1, "192.0.2.2")]),
     aSnapshot("plain", [aBackend(0, "192.0.2.1")]),

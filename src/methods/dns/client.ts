@@ -1,33 +1,9 @@
 import { hashBytes } from "../../core/hash.ts";
-import { addressBytes } from "../../geo/prefix.ts";
+import { readAddress } from "../../geo/prefix.ts";
 import type { PrefixTrie } from "../../geo/trie.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import { readSubnet } from "../../protocols/dns/subnet.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
-
-const COLON = 58;
-const DOT = 46;
-const ZERO = 48;
-
-/** Octets of an address as sockets give it (4 or 16) to `out`; returns how many. IPv4 makes nothing on the way. */
-export function readAddress(text: string, out: Uint8Array): number {
-  let part = 0;
-  let place = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code === COLON) {
-      const bytes = addressBytes(text.split("%")[0]!);
-      out.set(bytes);
-      return bytes.length;
-    }
-    if (code === DOT) {
-      out[place++] = part;
-      part = 0;
-    } else part = part * 10 + code - ZERO;
-  }
-  out[place] = part;
-  return 4;
-}
 
 /**
  * Who asks, for services whose answer hangs on it: the client subnet when the resolver tells it and it is listened to,

@@ -1,11 +1,13 @@
 import { expect, test } from "bun:test";
 import { explain } from "./explain.ts";
-import { aBackend, aService, aSnapshot, someSettings } from "./testing.ts";
+import { aBackend, aService, aSnapshot, someGeography, someSettings } from "./testing.ts";
 
-const shop = aService("shop", { dns: { nearest: true, ttl: { min: "2s", max: "1m" } } });
+const shop = aService("shop", { nearest: true, dns: { ttl: { min: "2s", max: "1m" } } });
 const star = aService("star", { names: ["*.wild.example.com"], dns: { empty: "servfail" } });
 const settings = someSettings({
   zones: { "example.com": { records: ["www CNAME shop", "old DNAME new", "sub NS ns.far.net.", "mail A 192.0.2.25"] } },
+});
+const geography = someGeography({
   places: { east: { networks: ["198.51.100.0/24"], next: ["west"] }, west: { networks: ["203.0.113.0/24"] } },
 });
 const backends = [
@@ -20,7 +22,7 @@ const snapshots = [
   aSnapshot("star", [aBackend(0, "192.0.2.1", { state: "down" })]),
 ];
 const told = (question: Record<string, string>): string[] => {
-  const said = explain({ services: [shop, star], snapshots, settings, seed: 1 }, question);
+  const said = explain({ services: [shop, star], snapshots, settings, geography, seed: 1 }, question);
   if (!said.ok) return said.problems.map((p) => p.message);
   return said.value.map((line) => line.trim());
 };

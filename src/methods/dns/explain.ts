@@ -4,6 +4,7 @@ import type { Explained, ServiceCells, WorkerDoors } from "../../core/method.ts"
 import { configProblem, ok, type Result, refuse } from "../../core/problem.ts";
 import type { Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
+import { placesOf, placeTrie } from "../../geo/places.ts";
 import { addressBytes, parsePrefix, prefixText } from "../../geo/prefix.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
@@ -15,7 +16,6 @@ import { compile } from "./compile.ts";
 import { createLive, type LiveService } from "./live-service.ts";
 import type { Node } from "./node.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
-import { placesOf, placeTrie } from "./places.ts";
 import { Site } from "./site.ts";
 import { type Rrset, targetOf } from "./static-zone.ts";
 
@@ -64,7 +64,7 @@ class Explanation {
     this.client = client;
     this.settings = state.settings as DnsSettings;
     const services = state.services as Service<DnsOptions>[];
-    this.live = createLive(services, state.seed, this.doors(), placesOf(this.settings.places));
+    this.live = createLive(services, state.seed, this.doors(), placesOf(this.state.geography));
     this.site = new Site([...this.live.values()], this.settings, 0);
   }
 
@@ -165,10 +165,10 @@ class Explanation {
   }
 
   /** Which place the client is in, when the service goes by places. */
-  private placeOrder({ options }: Service<DnsOptions>): { place: number } {
-    if (!options.nearest) return { place: -1 };
-    const places = placesOf(this.settings.places);
-    const trie = placeTrie(this.settings.places, this.settings.geo);
+  private placeOrder({ nearest }: Service<DnsOptions>): { place: number } {
+    if (!nearest) return { place: -1 };
+    const places = placesOf(this.state.geography);
+    const trie = placeTrie(this.state.geography);
     if (this.client === null || trie === null) {
       this.say("It goes by place; no client was named (--from), so all backends are looked at.");
       return { place: -1 };

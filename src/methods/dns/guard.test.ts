@@ -4,7 +4,7 @@ import { trieOf } from "../../geo/trie.ts";
 import { RateLimiter } from "./rate-limit.ts";
 import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
 
-const server = (more: object, transport: object = {}) =>
+const server = (more: Record<string, unknown>, transport: object = {}) =>
   aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])], more, transport);
 const COOKIE = Buffer.from("2464c4abcf10c957", "hex");
 

@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { parsePrefix } from "../../geo/prefix.ts";
+import { parsePrefix, readAddress } from "../../geo/prefix.ts";
 import { trieOf } from "../../geo/trie.ts";
 import { Cookies } from "../../protocols/dns/cookie.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
-import { readAddress } from "./client.ts";
 import type { DnsSettings } from "./options.ts";
 import { RateLimiter } from "./rate-limit.ts";
 

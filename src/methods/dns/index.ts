@@ -35,6 +35,7 @@ export const dns = defineMethod<DnsOptions, CompiledDns>({
     names: "required",
     arrival: "settings",
     protocols: ["udp", "tcp"],
+    places: true,
     defaultScheduler: "weighted-round-robin",
   },
   judge,

@@ -47,10 +47,7 @@ export function judgeTogether(services: readonly Service<DnsOptions>[], settings
       );
     });
   }
-  if (settings !== undefined) {
-    problems.push(...judgeRecords(services, settings as DnsSettings));
-    problems.push(...services.flatMap((service) => judgeNearest(service, settings as DnsSettings)));
-  }
+  if (settings !== undefined) problems.push(...judgeRecords(services, settings as DnsSettings));
   return problems;
 }
 
@@ -82,27 +79,4 @@ function taken(name: string, owners: ReadonlyMap<string, number[]>, apexes: Read
     if (up !== name && owners.get(up)?.includes(Type.DNAME)) return `"${up}" is a DNAME`;
   }
   return null;
-}
-
-/** `nearest` needs places, and backends in some of them. */
-function judgeNearest({ name, options, backends }: Service<DnsOptions>, { places, geo }: DnsSettings): Problem[] {
-  if (!options.nearest) return [];
-  const path = [name, "options", "nearest"];
-  const known = Object.keys(places);
-  if (known.length === 0)
-    return [
-      configProblem("SLUICE_CONFIG_MISSING", path, "nearest needs places: write them under the top-level dns key."),
-    ];
-  const lands = Object.values(places).some(({ countries, continents }) => countries.length + continents.length > 0);
-  if (lands && geo === undefined)
-    return [
-      configProblem(
-        "SLUICE_CONFIG_MISSING",
-        path,
-        "Places by country need a database: write geo under the top-level dns key.",
-      ),
-    ];
-  if (backends.some(({ tags }) => tags.some((tag) => known.includes(tag)))) return [];
-  const message = `No backend has a place as its tag: ${known.join(", ")}. All clients would get all backends.`;
-  return [configProblem("SLUICE_CONFIG_VALUE", path, message, { severity: "warning" })];
 }

@@ -1,12 +1,12 @@
 import type { Balancer, WorkerDoors } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import type { Service } from "../../core/service.ts";
-import type { Snapshot } from "../../core/snapshot.ts";
+import { type Near, nearest } from "../../geo/nearest.ts";
+import type { Place } from "../../geo/places.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { compile } from "./compile.ts";
 import { type DnsOptions, shortestTtl } from "./options.ts";
-import type { Place } from "./places.ts";
-import { type Maker, Pool, placeSnapshot } from "./pool.ts";
+import { type Maker, Pool } from "./pool.ts";
 import { type Current, ServiceAnswers } from "./service-answers.ts";
 import type { SiteService } from "./site.ts";
 
@@ -31,7 +31,7 @@ export class LiveService implements SiteService {
     this.service = service;
     this.shared = shared;
     this.definition = schedulers.find((s) => s.name === service.scheduler.name);
-    const { network, nearest } = service.options;
+    const { network } = service.options;
     const of = {
       name: service.name,
       ttl: this.ttl,
@@ -40,7 +40,7 @@ export class LiveService implements SiteService {
       cells: shared.doors.cells(service.name),
     };
     this.answers = new ServiceAnswers(of, () => this.current());
-    if (nearest && this.definition !== undefined && shared.places.length > 0)
+    if (service.nearest && this.definition !== undefined && shared.places.length > 0)
       this.answers.byPlace = shared.places.map((place) => new ServiceAnswers(of, () => this.nearest(place)));
   }
 
@@ -85,13 +85,8 @@ export class LiveService implements SiteService {
   }
 
   /** The backends that clients of a place (by number; -1: of none) are answered with, and whose they are; null: all. */
-  snapshotAt(place: number): { place: string | null; snapshot: Snapshot } {
-    const { snapshot } = this.balancer;
-    for (const name of this.shared.places[place]?.order ?? []) {
-      const part = placeSnapshot(snapshot, name);
-      if (part.eligible.length > 0) return { place: name, snapshot: part };
-    }
-    return { place: null, snapshot };
+  snapshotAt(place: number): Near {
+    return nearest(this.balancer.snapshot, this.shared.places[place]);
   }
 }
 

@@ -1,17 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { makeMmdb } from "../../geo/mmdb-testing.ts";
-import { judgeTogether } from "./judge.ts";
-import { settings } from "./options.ts";
-import { aBackend, addressesOf, aServer, aService, aSnapshot, ask, someSettings } from "./testing.ts";
+import { withMmdb } from "../../geo/mmdb-testing.ts";
+import { aBackend, addressesOf, aServer, aService, aSnapshot, ask } from "./testing.ts";
 
 const places = {
   eu: { networks: ["198.51.100.0/24", "2001:db8:e::/48"], next: ["us"] },
   us: { networks: ["203.0.113.0/24"], next: ["eu"] },
 };
-const service = aService("shop", { dns: { nearest: true, answers: 1 } });
+const service = aService("shop", { nearest: true, dns: { answers: 1 } });
 const all = [
   aBackend(0, "192.0.2.10", { tags: ["eu"] }),
   aBackend(1, "192.0.2.11", { tags: ["eu"], tier: 1 }),
@@ -52,37 +47,16 @@ describe("nearest", () => {
   });
 });
 
-test("places that cannot be, and a service that cannot go by them", () => {
-  const faults = (given: object) => settings.safeParse({ listen: ["127.0.0.1"], places: given }).error?.issues ?? [];
-  expect(faults({ a: { next: ["b"] } })[0]?.message).toContain("no place");
-  expect(faults({ a: { networks: ["10.0.0.0/8"] }, b: { networks: ["10.0.0.0/8"] } })[0]?.message).toContain(
-    '"a" already',
-  );
-  expect(faults({ a: { networks: ["10.0.0.1/8"] } })).toHaveLength(1);
-  expect(judgeTogether([service], someSettings())).toMatchObject([{ path: ["shop", "options", "nearest"] }]);
-  expect(judgeTogether([service], someSettings({ places }))).toMatchObject([{ severity: "warning" }]);
-});
-
 test("places by country and continent, a written network being stronger", () => {
-  const directory = mkdtempSync(join(tmpdir(), "sluice-geo-"));
-  try {
-    const file = join(directory, "geo.mmdb");
-    const network = (prefix: string, country: string, continent: string) => ({
-      prefix,
-      record: { country: { iso_code: country }, continent: { code: continent } },
-    });
-    writeFileSync(file, makeMmdb([network("198.51.0.0/16", "DE", "EU"), network("203.0.0.0/16", "FR", "EU")], 28));
+  const lands = [
+    { prefix: "198.51.0.0/16", country: "DE", continent: "EU" },
+    { prefix: "203.0.0.0/16", country: "FR", continent: "EU" },
+  ];
+  withMmdb(lands, (geo) => {
     const byLand = { eu: { continents: ["EU"] }, de: { countries: ["de"] }, us: { networks: ["198.51.100.0/24"] } };
     const backends = ["eu", "de", "us"].map((tag, i) => aBackend(i, `192.0.2.${i}`, { tags: [tag] }));
-    const { raw } = aServer([service], [aSnapshot("shop", backends)], { places: byLand, geo: file });
+    const { raw } = aServer([service], [aSnapshot("shop", backends)], { places: byLand, geo });
     const first = (client: string) => addressesOf(raw(ask({ name: "shop.example.com" }), client))[0];
     expect(["198.51.7.1", "203.0.7.1", "198.51.100.1"].map(first)).toEqual(["192.0.2.1", "192.0.2.0", "192.0.2.2"]);
-    const given = someSettings({ places: byLand, geo: file });
-    expect(settings.parse(settings.encode(given))).toEqual(given);
-    expect(judgeTogether([service], someSettings({ places: byLand }))[0]!.message).toContain("need a database");
-    writeFileSync(file, "nothing of the kind");
-    expect(settings.safeParse({ listen: ["127.0.0.1"], geo: file }).error!.issues[0]!.message).toContain("no database");
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  });
 });

@@ -5,7 +5,6 @@ import { formatDuration, parseDuration } from "../../core/words.ts";
 import { parsePrefix } from "../../geo/prefix.ts";
 import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
 import { MAX_TTL, SAFE_SIZE } from "../../protocols/dns/numbers.ts";
-import { geo, places } from "./places.ts";
 import { zones } from "./zone-settings.ts";
 
 /**
@@ -158,8 +157,6 @@ export const settings = z.strictObject({
   udpSize: z.int().min(512).max(4096).default(SAFE_SIZE).describe("Most octets of an answer over UDP."),
   nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
   tcp: tcp.prefault({}).describe("Limits of TCP connections."),
-  places: places.prefault({}),
-  geo: geo.optional(),
   clientSubnet: z
     .boolean()
     .default(false)
@@ -194,10 +191,6 @@ export const options = z.strictObject({
     .enum(["all", "nodata", "servfail"])
     .default("all")
     .describe("What to answer when no backend is eligible. all: every one that only a failed check keeps out."),
-  nearest: z
-    .boolean()
-    .default(false)
-    .describe("Clients of a place (dns: places) get the backends that have its name as a tag, while one is eligible."),
   network: z
     .strictObject({ ipv4: z.int().min(1).max(32).default(24), ipv6: z.int().min(1).max(128).default(56) })
     .prefault({})

@@ -1,13 +1,7 @@
 import type { Balancer, WorkerDoors } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
-import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import type { Snapshot } from "../../core/snapshot.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
-
-/** Some of a snapshot's backends; of them those are eligible that would be if there were no others. */
-function part(snapshot: Snapshot, which: (backend: Snapshot["backends"][number]) => boolean): Snapshot {
-  const backends = snapshot.backends.filter(which);
-  return { ...snapshot, backends, eligible: eligibleIds(backends) };
-}
 
 /** The part of a snapshot that one kind of address makes up; who is eligible stays as it is. */
 export function familySnapshot(snapshot: Snapshot, v6: boolean): Snapshot {
@@ -15,10 +9,6 @@ export function familySnapshot(snapshot: Snapshot, v6: boolean): Snapshot {
   const ids = new Set(backends.map((b) => b.id));
   return { ...snapshot, backends, eligible: snapshot.eligible.filter((id) => ids.has(id)) };
 }
-
-/** The backends of one place: those with its name among their tags. */
-export const placeSnapshot = (snapshot: Snapshot, place: string): Snapshot =>
-  part(snapshot, (backend) => backend.tags.includes(place));
 
 /** What it takes to make schedulers for a part of a service's backends. */
 export interface Maker {

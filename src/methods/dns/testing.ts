@@ -2,8 +2,10 @@ import packet from "dns-packet";
 import type { Backend } from "../../core/backend.ts";
 import { counterNames } from "../../core/counters.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../../core/method.ts";
-import type { Service } from "../../core/service.ts";
+import type { Geography, Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import { placesOf, placeTrie } from "../../geo/places.ts";
+import { geo as geoSchema, places as placesSchema } from "../../geo/schema.ts";
 import { plainUdp, type Transport } from "../../protocols/dns/respond.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
@@ -12,7 +14,6 @@ import { Client } from "./client.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import { type DnsOptions, options, settings } from "./options.ts";
-import { placesOf, placeTrie } from "./places.ts";
 import { Site } from "./site.ts";
 import { TALLY_NAME, tallies, tallyOf } from "./tally.ts";
 
@@ -31,10 +32,17 @@ export const aService = (
     scheduler: { name: "weighted-round-robin", options: {} },
     backends: [],
     check: null,
+    nearest: false,
     options: options.parse(dns ?? {}),
     ...rest,
   };
 };
+
+/** Places and a database as a file has them. */
+export const someGeography = ({ places = {}, geo }: { places?: unknown; geo?: unknown } = {}): Geography => ({
+  places: placesSchema.parse(places),
+  ...(geo === undefined ? {} : { geo: geoSchema.parse(geo) }),
+});
 
 export const someSettings = (more: object = {}) => settings.parse({ listen: ["127.0.0.1:53"], ...more });
 
@@ -149,15 +157,16 @@ export const addressesOf = (message: Buffer | Uint8Array): string[] =>
 export function aServer(
   services: readonly Service<DnsOptions>[],
   snapshots: readonly Snapshot[],
-  more: object = {},
+  { places = {}, geo, ...more }: Record<string, unknown> = {},
   transport: Partial<Transport> = {},
 ) {
   const given = someSettings(more);
+  const geography = someGeography({ places, geo });
   const doors = fakeDoors(services, snapshots);
-  const live = createLive(services, 7, doors, placesOf(given.places));
+  const live = createLive(services, 7, doors, placesOf(geography));
   const answerer = new Answerer(
     new Site([...live.values()], given, 1),
-    new Client(7, placeTrie(given.places, given.geo), given.clientSubnet),
+    new Client(7, placeTrie(geography), given.clientSubnet),
     tallyOf(doors.cells(TALLY_NAME)),
     new Guard(given, 7, doors.now),
   );

@@ -1,13 +1,13 @@
 import type { Serving, WorkerDoors, WorkerSide } from "../../core/method.ts";
 import type { Service } from "../../core/service.ts";
 import type { Assignment } from "../../core/worker-protocol.ts";
+import { placesOf, placeTrie } from "../../geo/places.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { Answerer } from "./answerer.ts";
 import { Client } from "./client.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
-import { placesOf, placeTrie } from "./places.ts";
 import { Site } from "./site.ts";
 import { TALLY_NAME, tallyOf } from "./tally.ts";
 import { TcpServer } from "./tcp-server.ts";
@@ -18,9 +18,9 @@ export const workerSide: WorkerSide = {
   async serve(assignment: Assignment, doors: WorkerDoors): Promise<Serving> {
     const settings = assignment.settings.dns as DnsSettings;
     const services = assignment.services as Service<DnsOptions>[];
-    const live = createLive(services, assignment.seed, doors, placesOf(settings.places));
+    const live = createLive(services, assignment.seed, doors, placesOf(assignment.geography));
     const site = new Site([...live.values()], settings, assignment.revision);
-    const client = new Client(assignment.seed, placeTrie(settings.places, settings.geo), settings.clientSubnet);
+    const client = new Client(assignment.seed, placeTrie(assignment.geography), settings.clientSubnet);
     const guard = new Guard(settings, assignment.seed, doors.now);
     const answerer = new Answerer(site, client, tallyOf(doors.cells(TALLY_NAME)), guard);
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);

@@ -25,6 +25,7 @@ export const nat = defineMethod<NatOptions, NatService>({
     names: "optional",
     arrival: "listen",
     protocols: ["tcp", "udp"],
+    places: false,
     defaultScheduler: "maglev",
   },
   judge,

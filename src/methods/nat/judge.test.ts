@@ -22,6 +22,7 @@ const service = (name: string, nat: unknown, more: Partial<Service<NatOptions>> 
   scheduler: { name: "maglev", options: {} },
   backends: [backend("10.0.1.210"), backend("10.0.1.211")],
   check: null,
+  nearest: false,
   options: options.parse(nat),
   ...more,
 });

@@ -33,6 +33,7 @@ export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
     names: "optional",
     arrival: "listen",
     protocols: ["tcp"],
+    places: false,
     defaultScheduler: "least-connections",
   },
   judge,

@@ -24,6 +24,7 @@ export const redirect = defineMethod<RedirectOptions, CompiledRedirect>({
     names: "optional",
     arrival: "listen",
     protocols: ["tcp"],
+    places: false,
     defaultScheduler: "weighted-round-robin",
   },
   judge,

@@ -143,6 +143,7 @@ test("judge: urls, UDP, and a warning for answers that clients remember", () => 
       { address: "10.0.0.1", port: 80, url: "http://a@b", weight: 1, tier: 0, tags: [], admin: "ready" as const },
     ],
     check: null,
+    nearest: false,
     options: redirect.options.parse({ status: 308 }),
   };
   expect(redirect.judge(service).map(({ path, severity }) => `${severity} ${path.join(".")}`)).toEqual([

@@ -1,16 +1,9 @@
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { GeoDatabase } from "../../geo/mmdb.ts";
-import { parsePrefix } from "../../geo/prefix.ts";
-import { PrefixTrie } from "../../geo/trie.ts";
-
-/** A group of clients and of the backends that are near to them. */
-export interface Place {
-  name: string;
-  /** Its own name, then those to turn to, in order. */
-  order: string[];
-}
+import type { Geography } from "../core/service.ts";
+import { GeoDatabase } from "./mmdb.ts";
+import { parsePrefix } from "./prefix.ts";
 
 const network = z
   .string()
@@ -46,7 +39,7 @@ const place = z.strictObject({
     .describe("Places to turn to, in order, while this one has nobody eligible."),
 });
 
-/** Schema of `places:`. Backends belong to a place by a tag of its name. */
+/** Schema of the top-level key `places:`. Backends belong to a place by a tag of its name. */
 export const places = z
   .record(z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be lower-case letters, digits and dashes"), place)
   .superRefine((given, context) => {
@@ -62,8 +55,10 @@ export const places = z
       });
       for (const [key, list] of Object.entries({ networks, countries, continents }))
         list.forEach((text, i) => {
-          const owner = seen.get(text);
-          seen.set(text, name);
+          // The letters of some countries are those of continents too.
+          const what = key === "continents" ? `continent ${text}` : text;
+          const owner = seen.get(what);
+          seen.set(what, name);
           if (owner === undefined) return;
           const message = `${text} stands in ${JSON.stringify(owner)} already: it is in one place.`;
           context.addIssue({ code: "custom", path: [name, key, i], message });
@@ -71,20 +66,15 @@ export const places = z
     }
   })
   .describe(
-    "Groups of clients by network; services with `nearest` answer each with the backends that have its name as a tag.",
+    "Groups of clients by network or country, for services with `nearest` and for routes. Backends are in a place by a tag of its name.",
   );
 
-/** A geographic database as the configuration names it. */
-export interface GeoSettings {
-  file: string;
-  /** Size and time of the file: a reload after it has changed starts workers that read it anew. */
-  state: string;
-}
+type GeoFile = NonNullable<Geography["geo"]>;
 
-/** Schema of `geo:`: a file in MaxMind's format. It is opened here, so that a wrong one refuses the configuration. */
+/** Schema of the top-level key `geo:`: a file in MaxMind's format. It is opened here, so that a wrong one refuses the configuration. */
 export const geo = z
-  .codec(z.string().min(1), z.custom<GeoSettings>(), {
-    decode: (written, context): GeoSettings => {
+  .codec(z.string().min(1), z.custom<GeoFile>(), {
+    decode: (written, context): GeoFile => {
       const file = resolve(written);
       try {
         const { size, mtimeMs } = statSync(file);
@@ -104,29 +94,3 @@ export const geo = z
 
 /** Largest database that is read, bytes. */
 const MOST_BYTES = 2 ** 30;
-
-export type PlaceSettings = z.output<typeof places>;
-
-/** The places in the order of the configuration; their index is their number in the trie. */
-export const placesOf = (settings: PlaceSettings): Place[] =>
-  Object.entries(settings).map(([name, { next }]) => ({ name, order: [...new Set([name, ...next])] }));
-
-/** Place numbers by network, compacted so that scopes are as wide as they can be; null without places. */
-export function placeTrie(settings: PlaceSettings, geo: GeoSettings | undefined): PrefixTrie | null {
-  const all = Object.values(settings);
-  if (all.length === 0) return null;
-  const trie = new PrefixTrie();
-  if (geo !== undefined) {
-    const byCountry = new Map(all.flatMap(({ countries }, i) => countries.map((country) => [country, i] as const)));
-    const byContinent = new Map(all.flatMap(({ continents }, i) => continents.map((c) => [c as string, i] as const)));
-    new GeoDatabase(readFileSync(geo.file)).fill(
-      trie,
-      ({ country, continent }) => byCountry.get(country ?? "") ?? byContinent.get(continent ?? "") ?? -1,
-    );
-  }
-  // Wide ones first: each takes what the database says within it, and longer ones stand in wider ones.
-  const written = all.flatMap(({ networks }, i) => networks.map((text) => ({ prefix: parsePrefix(text)!, place: i })));
-  written.sort((a, b) => a.prefix.length - b.prefix.length);
-  for (const { prefix, place } of written) trie.cover(prefix, place);
-  return trie.compact();
-}

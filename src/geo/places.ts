@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import type { Geography } from "../core/service.ts";
+import { GeoDatabase } from "./mmdb.ts";
+import { parsePrefix, readAddress } from "./prefix.ts";
+import { PrefixTrie } from "./trie.ts";
+
+/** A group of clients and of the backends that are near to them. */
+export interface Place {
+  name: string;
+  /** Its own name, then those to turn to, in order. */
+  order: string[];
+}
+
+/** The places in the order of the configuration; their index is their number in the trie. */
+export const placesOf = ({ places }: Geography): Place[] =>
+  Object.entries(places).map(([name, { next }]) => ({ name, order: [...new Set([name, ...next])] }));
+
+/**
+ * Place numbers by network, compacted so that scopes are as wide as they can be; null without places. Throws when the
+ * database cannot be read any more.
+ */
+export function placeTrie({ places, geo }: Geography): PrefixTrie | null {
+  const all = Object.values(places);
+  if (all.length === 0) return null;
+  const trie = new PrefixTrie();
+  if (geo !== undefined) {
+    const byCountry = new Map(all.flatMap(({ countries }, i) => countries.map((country) => [country, i] as const)));
+    const byContinent = new Map(all.flatMap(({ continents }, i) => continents.map((c) => [c, i] as const)));
+    new GeoDatabase(readFileSync(geo.file)).fill(
+      trie,
+      ({ country, continent }) => byCountry.get(country ?? "") ?? byContinent.get(continent ?? "") ?? -1,
+    );
+  }
+  // Wide ones first: each takes what the database says within it, and longer ones stand in wider ones.
+  const written = all.flatMap(({ networks }, i) => networks.map((text) => ({ prefix: parsePrefix(text)!, place: i })));
+  written.sort((a, b) => a.prefix.length - b.prefix.length);
+  for (const { prefix, place } of written) trie.cover(prefix, place);
+  return trie.compact();
+}
+
+/** Countries by network, as `countryText` reads them; null without a database. Throws when it cannot be read any more. */
+export function countryTrie({ geo }: Geography): PrefixTrie | null {
+  if (geo === undefined) return null;
+  const trie = new PrefixTrie();
+  new GeoDatabase(readFileSync(geo.file)).fill(trie, ({ country }) =>
+    country === null ? -1 : (country.charCodeAt(0) << 8) | country.charCodeAt(1),
+  );
+  return trie.compact();
+}
+
+/** `DE`; empty for -1, the value of what no country is known of. */
+export const countryText = (value: number): string => (value < 0 ? "" : String.fromCharCode(value >> 8, value & 0xff));
+
+/** Where clients are, for a worker that asks by the text of their addresses. A look-up of an IPv4 address allocates nothing. */
+export class Atlas {
+  readonly places: readonly Place[];
+  private readonly trie: PrefixTrie | null;
+  private readonly geography: Geography;
+  private countries: PrefixTrie | null | undefined = undefined;
+  private readonly octets = new Uint8Array(16);
+
+  /** Reads the database when there is one; throws when it cannot. */
+  constructor(geography: Geography) {
+    this.geography = geography;
+    this.places = placesOf(geography);
+    this.trie = placeTrie(geography);
+  }
+
+  /** The number of the place that an address is in; -1: none. */
+  placeOf(address: string): number {
+    return find(this.trie, address, this.octets);
+  }
+
+  /** ISO 3166-1 letters of the country that an address is in; empty: not known. The first call reads the database. */
+  countryOf(address: string): string {
+    this.countries ??= countryTrie(this.geography);
+    return countryText(find(this.countries, address, this.octets));
+  }
+}
+
+const find = (trie: PrefixTrie | null, address: string, octets: Uint8Array): number =>
+  trie === null ? -1 : trie.find(octets, 0, readAddress(address, octets)).value;
