@@ -37,6 +37,7 @@ beforeAll(async () => {
       sockets,
       cells: [],
       connectionLimit: 100,
+      geography: { places: {} },
       log: { level: "info", format: "text" },
     } as Partial<Assignment> as Assignment,
     doors,
