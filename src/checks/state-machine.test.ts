@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { AdminState } from "../core/backend.ts";
-import type { CheckConfig, Verdict } from "../core/check.ts";
-import { type Health, initialHealth, observe, type Step, setAdmin } from "./state-machine.ts";
+import type { AgentWord, CheckConfig, Verdict } from "../core/check.ts";
+import { type Health, initialHealth, observe, type Step, setAdmin, setAgent } from "./state-machine.ts";
 
 const check: CheckConfig = { kind: "tcp", options: {}, interval: 1000, timeout: 500, rise: 2, fall: 3 };
 const good: Verdict = { passed: true, code: "SLUICE_CHECK_OK", detail: "connected", latency: 0.4 };
@@ -95,26 +95,68 @@ test("without a check a backend is unchecked, and verdicts mean nothing", () => 
   expect(setAdmin(setAdmin(health, "maintenance").health, "ready").health.state).toBe("unchecked");
 });
 
+test("an agent's word: it can take out and put back what it took out, and nothing else", () => {
+  const up = observe(initialHealth(check, "ready"), good, check).health;
+  const down = setAgent(up, { up: false }, "agent says stopped");
+  expect(down.change).toMatchObject({ from: "up", to: "down", code: "SLUICE_AGENT", detail: "agent says stopped" });
+  expect(walk("++++", down.health).at(-1)).toBe("down");
+  expect(setAgent(down.health, { percent: 50 }, "").change).toBeNull();
+  expect(setAgent(down.health, { up: true }, "").health.state).toBe("up");
+  const failing = observe(observe(observe(down.health, bad, check).health, bad, check).health, bad, check).health;
+  expect(setAgent(failing, { up: true }, "").health.state).toBe("down");
+  const drained = setAdmin(up, "drain").health;
+  expect(setAgent(drained, { admin: "ready", up: true }, "").health.state).toBe("draining");
+  const maintained = setAgent(drained, { admin: "maintenance" }, "").health;
+  expect(setAdmin(maintained, "ready").health.state).toBe("maintenance");
+  const back = setAgent(maintained, { admin: "ready" }, "");
+  expect(back.change).toMatchObject({ to: "down", detail: "out of maintenance, not yet checked" });
+  expect(walk("+", back.health)).toEqual(["draining"]);
+  const unchecked = setAgent(initialHealth(null, "ready"), { up: false }, "").health;
+  expect([unchecked.state, setAgent(unchecked, { up: true }, "").health.state]).toEqual(["down", "unchecked"]);
+});
+
 test("against a model: the state is what the whole history says, and each change joins on to the last", () => {
-  const verdict = fc.constantFrom<Verdict | AdminState>(good, bad, bad, good, local, "ready", "drain", "maintenance");
+  const verdict = fc.oneof(
+    fc.constantFrom<Verdict | AdminState>(good, bad, bad, good, local, "ready", "drain", "maintenance"),
+    fc.record(
+      { admin: fc.constantFrom<AdminState>("ready", "drain", "maintenance"), up: fc.boolean() },
+      { requiredKeys: [] },
+    ),
+  );
   const row = fc.integer({ min: 1, max: 5 });
   fc.assert(
     fc.property(fc.array(verdict, { maxLength: 60 }), row, row, (history, rise, fall) => {
       const timing = { ...check, rise, fall };
       let health = initialHealth(timing, "ready");
       let admin: AdminState = "ready";
+      let agent: Required<Pick<AgentWord, "admin" | "up">> = { admin: "ready", up: true };
       let seen: boolean[] = [];
       let state = health.state;
       for (const step of history) {
-        if (typeof step === "string" && admin === "maintenance" && step !== "maintenance") seen = [];
-        if (typeof step === "string") admin = step;
-        else if (step !== local) seen.push(step.passed);
-        const { health: next, change } =
-          typeof step === "string" ? setAdmin(health, step) : observe(health, step, timing);
-        health = next;
-        const alive = aliveAfter(seen, rise, fall);
-        const expected =
-          admin === "maintenance" ? "maintenance" : !alive ? "down" : admin === "drain" ? "draining" : "up";
+        const out = [admin, agent.admin].includes("maintenance");
+        let took: Step;
+        if (typeof step === "string") {
+          admin = step;
+          took = setAdmin(health, step);
+        } else if ("passed" in step) {
+          if (step !== local) seen.push(step.passed);
+          took = observe(health, step, timing);
+        } else {
+          agent = { ...agent, ...step };
+          took = setAgent(health, step, "");
+        }
+        const { change } = took;
+        health = took.health;
+        const words = [admin, agent.admin];
+        if (out && !words.includes("maintenance")) seen = [];
+        const alive = agent.up && aliveAfter(seen, rise, fall);
+        const expected = words.includes("maintenance")
+          ? "maintenance"
+          : !alive
+            ? "down"
+            : words.includes("drain")
+              ? "draining"
+              : "up";
         expect(health.state).toBe(expected);
         if (change) expect([change.from, change.to]).toEqual([state, expected]);
         else expect(expected).toBe(state);

@@ -1,5 +1,5 @@
 import type { AdminState, BackendState } from "../core/backend.ts";
-import type { CheckConfig, Verdict } from "../core/check.ts";
+import type { AgentWord, CheckConfig, Verdict } from "../core/check.ts";
 import type { Code } from "../core/codes.ts";
 
 /**
@@ -12,7 +12,10 @@ import type { Code } from "../core/codes.ts";
  */
 export interface Health {
   readonly checked: boolean;
+  /** An operator's word, or the configuration's. */
   readonly admin: AdminState;
+  /** The word of the backend's own agent: it stands until the agent takes it back. */
+  readonly agent: { readonly admin: AdminState; readonly up: boolean };
   /** What the check says, whatever the operator says. `null`: no verdict yet. */
   readonly alive: boolean | null;
   /** Verdicts in a row against `alive`. */
@@ -39,15 +42,29 @@ export interface Step {
 
 /** A backend at its beginning. `check`: its service's, null for none. */
 export function initialHealth(check: CheckConfig | null, admin: AdminState): Health {
-  const health = { checked: check !== null, admin, alive: null, against: 0 };
+  const health = { checked: check !== null, admin, agent: noAgent, alive: null, against: 0 };
   return { ...health, state: stateOf(health) };
 }
 
-/** The state that follows. An operator's maintenance wins over all; a dead backend is down, draining or not. */
-export function stateOf({ checked, admin, alive }: Pick<Health, "checked" | "admin" | "alive">): BackendState {
-  if (admin === "maintenance") return "maintenance";
-  if (checked && alive !== true) return "down";
-  if (admin === "drain") return "draining";
+/** A backend whose agent has said nothing that takes it out. */
+export const noAgent: Health["agent"] = { admin: "ready", up: true };
+
+/** The stricter of what operator and agent want: neither puts back what the other has taken out. */
+function modeOf({ admin, agent }: Pick<Health, "admin" | "agent">): AdminState {
+  const either = (mode: AdminState): boolean => admin === mode || agent.admin === mode;
+  return either("maintenance") ? "maintenance" : either("drain") ? "drain" : "ready";
+}
+
+/**
+ * The state that follows. Maintenance wins over all; a backend that fails its check or says that it is down is down,
+ * draining or not.
+ */
+export function stateOf(health: Omit<Health, "against" | "state">): BackendState {
+  const { checked, alive, agent } = health;
+  const mode = modeOf(health);
+  if (mode === "maintenance") return "maintenance";
+  if (!agent.up || (checked && alive !== true)) return "down";
+  if (mode === "drain") return "draining";
   return checked ? "up" : "unchecked";
 }
 
@@ -72,11 +89,22 @@ export function observe(health: Health, verdict: Verdict, check: Pick<CheckConfi
 
 /** What an operator's word (or a new revision's; `detail` says whose) makes of a backend. */
 export function setAdmin(health: Health, admin: AdminState, detail = "set by an operator"): Step {
-  const why = { code: "SLUICE_OPERATOR", detail, latency: null, progress: null } as const;
-  if (health.admin !== "maintenance" || admin === "maintenance" || !health.checked)
-    return settle(health, { admin }, why);
+  return setWord(health, { admin }, { code: "SLUICE_OPERATOR", detail });
+}
+
+/** What the answer of a backend's agent makes of it: what it does not name stays. `detail`: its words. */
+export function setAgent(health: Health, { admin, up }: AgentWord, detail: string): Step {
+  const agent = { admin: admin ?? health.agent.admin, up: up ?? health.agent.up };
+  return setWord(health, { agent }, { code: "SLUICE_AGENT", detail });
+}
+
+function setWord(health: Health, word: Partial<Health>, said: Pick<Change, "code" | "detail">): Step {
+  const why = { ...said, latency: null, progress: null };
+  const back = modeOf(health) === "maintenance" && modeOf({ ...health, ...word }) !== "maintenance";
+  if (!back || !health.checked) return settle(health, word, why);
   // Probes pause in maintenance: what was seen before it may no longer hold, so the first one after it decides.
-  return settle(health, { admin, alive: null, against: 0 }, { ...why, detail: "out of maintenance, not yet checked" });
+  const unseen = { alive: null, against: 0 };
+  return settle(health, { ...word, ...unseen }, { ...why, detail: "out of maintenance, not yet checked" });
 }
 
 /** What another service's eligibility makes of a backend that follows it: at once, without rise or fall. */

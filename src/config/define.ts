@@ -37,6 +37,8 @@ export interface WrittenService {
   nearest?: boolean;
   backends: (string | WrittenBackend)[];
   check?: WrittenCheck;
+  /** Where backends say how they are (`agent-check` of HAProxy): a port, or more. */
+  agent?: number | { port: number; interval?: string; timeout?: string; send?: string };
   redirect?: Record<string, unknown>;
   dns?: Record<string, unknown>;
   proxy?: Record<string, unknown>;

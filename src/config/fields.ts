@@ -125,6 +125,25 @@ export const hostName = z
   })
   .describe("A name that clients use: dns answers for it, redirect and proxy route by it.");
 
+const agentPort = z.int().min(1).max(65_535);
+
+/** What stands under `agent`: the port, or a mapping. */
+export const agent = z
+  .union([
+    agentPort,
+    z.strictObject({
+      port: agentPort.describe("Where the agents of all backends listen."),
+      interval: duration({ min: 100, max: 86_400_000 }).prefault("2s").describe("From one question to the next."),
+      timeout: duration({ min: 1, max: 3_600_000 })
+        .optional()
+        .describe("How long an answer may take. Default: 800ms, or the interval when that is shorter."),
+      send: z.string().min(1).max(1024).optional().describe("Sent as soon as connected; without, nothing is."),
+    }),
+  ])
+  .describe(
+    "Asks each backend how it is, in HAProxy's agent-check protocol: its weight, limit, load and whether it takes work. Port, or a mapping.",
+  );
+
 /** The timing that every kind of check shares. */
 export const checkTiming = {
   interval: duration({ min: 10, max: 86_400_000 }).prefault("2s").describe("From one probe to the next."),

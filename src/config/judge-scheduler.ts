@@ -11,23 +11,26 @@ type Traits = Method["traits"];
 const hasFace = (scheduler: SchedulerDefinition, { face }: Traits): boolean =>
   scheduler.faces.includes(face) || (face === "slots" && scheduler.faces.includes("kernel"));
 
-/** A method's own count serves a scheduler that reads loads; what backends would report, no kind of check brings yet. */
-const seesLoad = ({ needs }: SchedulerDefinition, { load }: Traits): boolean =>
-  needs.load === undefined || (needs.load === "own" && load === "own");
+/** A scheduler that reads loads is served by a method's own count, or by what the agents of backends report. */
+const seesLoad = ({ needs }: SchedulerDefinition, { load }: Traits, reports: boolean): boolean =>
+  needs.load === undefined || reports || (needs.load === "own" && load === "own");
 
-/** Names of the schedulers that can serve a method. */
-export function fittingSchedulers(method: Pick<Method, "traits">, catalog: Catalog): string[] {
-  return catalog.schedulers.filter((s) => hasFace(s, method.traits) && seesLoad(s, method.traits)).map((s) => s.name);
+/** Names of the schedulers that can serve a method. `reports`: backends are asked for their load. */
+export function fittingSchedulers(method: Pick<Method, "traits">, catalog: Catalog, reports = false): string[] {
+  return catalog.schedulers
+    .filter((s) => hasFace(s, method.traits) && seesLoad(s, method.traits, reports))
+    .map((s) => s.name);
 }
 
 /** Does the scheduler fit the method? Paths are relative to the service. */
 export function judgeScheduler(service: Service, method: Method, catalog: Catalog): Problem[] {
   const scheduler = catalog.schedulers.find((s) => s.name === service.scheduler.name);
   if (!scheduler) return [];
-  const valid = fittingSchedulers(method, catalog);
+  const reports = service.agent !== undefined;
+  const valid = fittingSchedulers(method, catalog, reports);
   const closest = closestWord(scheduler.name, valid);
   const more = { valid, ...(closest ? { closest } : {}) };
-  if (!seesLoad(scheduler, method.traits)) {
+  if (!seesLoad(scheduler, method.traits, reports)) {
     const message = `${scheduler.name} goes by the load of backends, which ${method.name} does not see and no backend reports.`;
     return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["scheduler"], message, { valid })];
   }

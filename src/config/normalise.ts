@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Catalog } from "../catalog.ts";
-import type { CheckConfig, CheckTiming } from "../core/check.ts";
+import type { AgentConfig, CheckConfig, CheckTiming } from "../core/check.ts";
 import { configProblem, type Path, type Problem } from "../core/problem.ts";
 import type { Config, Geography, Service } from "../core/service.ts";
 import { toBackend } from "./fields.ts";
@@ -54,6 +54,12 @@ function checkOf(service: WrittenService, catalog: Catalog): CheckConfig | null 
   return { kind, options: written[kind], interval, timeout, rise, fall };
 }
 
+function agentOf(written: NonNullable<WrittenService["agent"]>): AgentConfig {
+  if (typeof written === "number") return { port: written, interval: 2000, timeout: DEFAULT_TIMEOUT };
+  const { port, interval, timeout = Math.min(DEFAULT_TIMEOUT, interval), send } = written;
+  return { port, interval, timeout, ...(send === undefined ? {} : { send }) };
+}
+
 /** The first check of the catalog, where it has a TCP port to go to; UDP alone cannot be probed by connecting. */
 function defaultCheck(service: WrittenService, catalog: Catalog): CheckConfig | null {
   const [check] = catalog.checks;
@@ -88,6 +94,7 @@ export function toService(
     backends: written.backends.map(toBackend),
     check: checkOf(written, catalog),
     nearest: written.nearest,
+    ...(written.agent === undefined ? {} : { agent: agentOf(written.agent) }),
     options,
   };
 }

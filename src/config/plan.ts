@@ -68,6 +68,7 @@ function compare(before: Service, after: Service, catalog: Catalog): ServiceChan
   const what = deep.map((part) => partText(part, before, after));
   what.push(...backendChanges(before.backends, after.backends));
   if (!isDeepStrictEqual(before.check, after.check)) what.push("check");
+  if (!isDeepStrictEqual(before.agent, after.agent)) what.push("agent");
   if (what.length === 0) return { service: after.name, change: "same" };
   // A method that moves between workers and kernel needs both; new workers are the wider of the two.
   const kinds = deep.length === 0 ? [] : [kindOf(before, catalog), kindOf(after, catalog)];

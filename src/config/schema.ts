@@ -3,7 +3,7 @@ import type { Catalog } from "../catalog.ts";
 import type { CheckDefinition } from "../core/check.ts";
 import { duration } from "../core/schema-words.ts";
 import { geo, places } from "../geo/schema.ts";
-import { backend, checkTiming, hostName, listener, SERVICE_NAME } from "./fields.ts";
+import { agent, backend, checkTiming, hostName, listener, SERVICE_NAME } from "./fields.ts";
 
 const names = (list: readonly { name: string }[]) => list.map((entry) => entry.name);
 const isMapping = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -83,6 +83,7 @@ export function serviceSchema(catalog: Catalog) {
       .describe("Clients of a place get the backends that have its name as a tag, while one of them is eligible."),
     backends: z.array(backend).max(10_000).describe("The addresses that serve this service."),
     check: checkSchema(catalog).optional(),
+    agent: agent.optional(),
     ...own,
   });
 }

@@ -1,5 +1,5 @@
 import type { Catalog } from "../catalog.ts";
-import type { CheckConfig } from "../core/check.ts";
+import type { AgentConfig, CheckConfig } from "../core/check.ts";
 import { type Config, listenerName, type Service } from "../core/service.ts";
 import { formatDuration } from "../core/words.ts";
 import { fromBackend } from "./fields.ts";
@@ -55,9 +55,17 @@ function toWrittenService(service: Service, raw: Mapping, catalog: Catalog): Map
       .map(fromBackend),
     nearest: service.nearest,
     check: service.check === null ? "none" : toWrittenCheck(service.check, mapping(raw.check), catalog),
+    ...(service.agent ? { agent: toWrittenAgent(service.agent) } : {}),
     ...Object.fromEntries(own),
   };
 }
+
+const toWrittenAgent = ({ port, interval, timeout, send }: AgentConfig): Mapping => ({
+  port,
+  interval: formatDuration(interval),
+  timeout: formatDuration(timeout),
+  ...(send === undefined ? {} : { send }),
+});
 
 function toWrittenCheck(check: CheckConfig, raw: Mapping, catalog: Catalog): Mapping {
   const { kind, interval, timeout, rise, fall } = check;

@@ -25,6 +25,8 @@ export interface Backend {
   tags: string[];
   /** Reported by the backend, 0..1; null when it reports none. */
   load: number | null;
+  /** Most units of work at a time, reported by the backend; absent when it reports none. */
+  limit?: number;
 }
 
 /** `10.0.1.210:8000`, `[2001:db8::1]:80`, or the bare address when the port is the listener's. */

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { AdminState } from "./backend.ts";
 import type { Code } from "./codes.ts";
 
 /** The part of a check that is the same for every kind. Times in ms. */
@@ -17,6 +18,28 @@ export interface CheckConfig extends CheckTiming {
   options: unknown;
 }
 
+/** Where backends answer for themselves, beside the check. Times in ms. */
+export interface AgentConfig {
+  port: number;
+  interval: number;
+  timeout: number;
+  /** Sent as soon as the connection stands; absent: nothing is. */
+  send?: string;
+}
+
+/** What a backend said of itself in one answer. What it does not name stays as it was. */
+export interface AgentWord {
+  admin?: AdminState;
+  /** `up`, or one of `down`, `fail`, `stopped`. */
+  up?: boolean;
+  /** Percent of the weight that is written or an operator's. */
+  percent?: number;
+  /** Most units of work at a time; 0: no limit of its own. */
+  limit?: number;
+  /** 0..1 */
+  load?: number;
+}
+
 /** One probe's result. */
 export interface Verdict {
   passed: boolean;
@@ -25,6 +48,8 @@ export interface Verdict {
   detail: string;
   /** ms, null when there was no answer. */
   latency: number | null;
+  /** An agent's answer; absent in the verdict of a check, and of an agent that gave none. */
+  said?: AgentWord;
 }
 
 /** Where a probe goes. */

@@ -51,6 +51,7 @@ export const codes = {
     "The service behind a backend has an eligible backend again, or none any more.",
     "See that service.",
   ],
+  SLUICE_AGENT: ["A backend's agent changed a state.", "See what the backend says of itself."],
   SLUICE_OPERATOR: ["An operator or a new revision changed a state.", ""],
   // HTTP
   SLUICE_HTTP_BAD_REQUEST: ["The request is malformed or ambiguous; it was refused.", "Mend the client."],

@@ -1,5 +1,5 @@
 import type { AdminState } from "./backend.ts";
-import type { CheckConfig } from "./check.ts";
+import type { AgentConfig, CheckConfig } from "./check.ts";
 
 export const methodNames = ["redirect", "dns", "proxy", "nat", "direct", "tunnel"] as const;
 export type MethodName = (typeof methodNames)[number];
@@ -40,6 +40,8 @@ export interface Service<O = unknown> {
   check: CheckConfig | null;
   /** Do clients of a place get the backends that have its name as a tag? */
   nearest: boolean;
+  /** Absent: backends are not asked how they are. */
+  agent?: AgentConfig;
   /** What the method's own key holds, parsed by the method's schema. */
   options: O;
 }

@@ -133,6 +133,7 @@ function backendFamilies(services: readonly ServiceStatus[]): Family[] {
       each((b) => b.since / 1000),
     ),
     ...checkFamilies(all, each),
+    ...reportFamilies(each),
     ...countFamilies(
       "backend",
       all.map(({ backend, labels }) => ({ labels, counts: backend.counts })),
@@ -175,6 +176,32 @@ function checkFamilies(all: readonly Named[], each: Each): Family[] {
       all.flatMap(({ backend, labels }) =>
         backend.check ? [{ labels: { ...labels, code: backend.check.code }, value: 1 }] : [],
       ),
+    ),
+  ];
+}
+
+/** What backends say of themselves. */
+function reportFamilies(each: Each): Family[] {
+  return [
+    gauge(
+      "sluice_backend_load_ratio",
+      "Load that the backend reports, 0 to 1.",
+      each((b) => b.load),
+    ),
+    gauge(
+      "sluice_backend_reported_limit",
+      "Most units of work at a time that the backend says it takes.",
+      each((b) => b.limit),
+    ),
+    gauge(
+      "sluice_backend_agent_weight_ratio",
+      "Part of its weight that the backend's agent asks for.",
+      each((b) => b.agent && b.agent.percent / 100),
+    ),
+    gauge(
+      "sluice_backend_agent_answered",
+      "1 when the backend's agent answered last time; without an answer what it said before stands.",
+      each((b) => b.agent && (b.agent.code === "SLUICE_CHECK_OK" ? 1 : 0)),
     ),
   ];
 }

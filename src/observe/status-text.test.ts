@@ -49,6 +49,15 @@ test("a failed service says why; strangers' bytes stay harmless; no services is 
   expect(statusText(statusModel([]), { color: false, width: 80 })).toContain("no services");
 });
 
+test("a backend's own words stand beside its check", () => {
+  const agent = { code: "SLUICE_CHECK_OK", detail: "drain 50%", percent: 50, at: 0 } as const;
+  const silent = { ...agent, code: "SLUICE_CHECK_REFUSED", detail: "connect refused" } as const;
+  const backends = [backendStatus({ agent, load: 0.25 }), backendStatus({ agent: silent, check: null })];
+  const text = statusText(statusModel([serviceStatus({ backends })]), { color: false, width: 200 });
+  expect(text).toContain("  http status 200, 0.4 ms; agent says drain 50%; load 25.0%\n");
+  expect(text).toContain("  agent silent: connect refused\n");
+});
+
 test("numbers are short", () => {
   expect([0, 999, 1000, 12_345, 999_999, 4e9, null].map(countText)).toEqual([
     "0",

@@ -82,7 +82,7 @@ function serviceText(service: ServiceStatus, at: number, options: TextOptions): 
 }
 
 function cells(backend: BackendStatus, at: number): string[] {
-  const { counts, check } = backend;
+  const { counts } = backend;
   return [
     signs[backend.state][0],
     backend.name,
@@ -91,8 +91,18 @@ function cells(backend: BackendStatus, at: number): string[] {
     backend.eligible ? percentText(backend.share) : "-",
     ...numbers(counts),
     ageText(at - backend.since),
-    backend.ejected ? `ejected: ${printable(backend.ejected.why)}` : checkText(check),
+    reasons(backend),
   ];
+}
+
+/** What its state and weight come from: requests or the check, and its own words. */
+function reasons({ ejected, check, agent, load }: BackendStatus): string {
+  const parts: string[] = [];
+  if (ejected) parts.push(`ejected: ${printable(ejected.why)}`);
+  else if (check) parts.push(checkText(check));
+  if (agent) parts.push(`agent ${agent.code === "SLUICE_CHECK_OK" ? "says" : "silent:"} ${printable(agent.detail)}`);
+  if (typeof load === "number") parts.push(`load ${percentText(load)}`);
+  return parts.join("; ") || "-";
 }
 
 const totals = (service: ServiceStatus): string[] => ["", "all", "", "", "", ...numbers(service.counts), "", ""];
@@ -128,5 +138,5 @@ function cut(line: string, width: number): string {
   return result;
 }
 
-const checkText = (check: BackendStatus["check"]): string =>
-  check ? printable(check.detail) + (check.latency === null ? "" : `, ${latencyText(check.latency)}`) : "-";
+const checkText = ({ detail, latency }: NonNullable<BackendStatus["check"]>): string =>
+  printable(detail) + (latency === null ? "" : `, ${latencyText(latency)}`);

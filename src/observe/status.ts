@@ -50,7 +50,13 @@ export interface BackendStatus {
   weight: number;
   /** Part of the service's new work that its weight gives it, 0..1. */
   share: number;
+  /** Reported by the backend, 0..1; null or absent: it reports none. */
+  load?: number | null;
+  /** Most units of work at a time, reported by the backend; null or absent: it reports none. */
+  limit?: number | null;
   counts: Counts;
+  /** The last answer of its agent: its words, and the percentage of its weight that stands. Null or absent: not asked. */
+  agent?: { code: Code; detail: string; percent: number; at: number } | null;
   /** The last probe; null for an unchecked backend and before the first verdict. */
   check: { code: Code; detail: string; latency: number | null; at: number } | null;
   /** When it came into its state. */

@@ -76,6 +76,7 @@ export class Backends extends ServiceState {
   ) {
     super(service, doors);
     this.gate = new Gate(gate, this.cells, shared.wheel);
+    this.gate.follow(this.balancer.snapshot);
     this.sticky = rules.sticky === undefined ? null : new Sticky(rules.sticky, service.name, this.balancer.snapshot);
     this.routes = rules.routes.length === 0 ? null : new Routes(rules.routes);
     for (const { tag } of rules.routes.flatMap(tagsOf))
@@ -187,6 +188,6 @@ export class Backends extends ServiceState {
       }
       if (backend === undefined && pool!.all.size === 0) delete this.pools[id];
     });
-    this.gate.freed();
+    this.gate.follow(this.balancer.snapshot);
   }
 }

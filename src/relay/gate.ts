@@ -1,4 +1,5 @@
 import type { Balancer, ServiceCells } from "../core/method.ts";
+import type { Snapshot } from "../core/snapshot.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { Cell } from "./service-state.ts";
 import { Timed, type Wheel } from "./wheel.ts";
@@ -42,8 +43,10 @@ const LOOK_AGAIN = 50;
  */
 export class Gate extends Timed {
   readonly rules: GateRules;
-  /** Is there a limit per backend at all? */
-  readonly limited: boolean;
+  /** Is there a limit of any backend at all? */
+  limited: boolean;
+  /** Limits that backends report of themselves, by id: they stand for `perBackend`. */
+  private reported = new Map<number, number>();
   /** Requests under way in this worker, and those among them that are repeats. */
   active = 0;
   repeats = 0;
@@ -64,8 +67,15 @@ export class Gate extends Timed {
     return this.queue.size;
   }
 
+  /** Takes the limits that backends report. */
+  follow({ backends }: Snapshot): void {
+    this.reported = new Map(backends.flatMap(({ id, limit }) => (limit === undefined ? [] : [[id, limit]])));
+    this.limited = this.reported.size > 0 || this.rules.perBackend !== Number.POSITIVE_INFINITY;
+    this.freed();
+  }
+
   isFull(backend: number): boolean {
-    return this.cells.activeEverywhere(backend) >= this.rules.perBackend;
+    return this.cells.activeEverywhere(backend) >= (this.reported.get(backend) ?? this.rules.perBackend);
   }
 
   /** The scheduler's choice among those below their limit; NONE when none is eligible at all, FULL when all are full. */

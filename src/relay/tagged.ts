@@ -33,11 +33,12 @@ export class Tagged implements Among {
       definition.needs.load === "reported" ? (this.balancer.backend(id)?.load ?? 0) : cells.activeEverywhere(id);
     const env = { random: Math.random, now: () => shared.doors.now(), seed: shared.seed, load };
     this.balancer = createBalancer(definition, service.scheduler.options, env, this.part(snapshot));
+    this.gate.follow(this.balancer.snapshot);
   }
 
   follow(snapshot: Snapshot): void {
     this.balancer.update(this.part(snapshot));
-    this.gate.freed();
+    this.gate.follow(this.balancer.snapshot);
   }
 
   private part(snapshot: Snapshot): Snapshot {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Verdict } from "../core/check.ts";
+import fc from "fast-check";
+import type { AgentWord, Verdict } from "../core/check.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import { Book } from "./book.ts";
 
@@ -128,4 +129,57 @@ test("a backend that is another service follows it: no probes, down while that o
   expect(judge(1, bad)).toMatchObject([{ service: "names", from: "up", to: "down", eligible: 0, of: 1 }]);
   book.commit(book.stage(config(names, { ...video, check: null }), 2));
   expect([state(), book.entry("names")!.snapshot.eligible]).toEqual(["up", [0]]);
+});
+
+test("an agent's answer: states at once, weight, limit and load with the next reports; silence changes nothing", () => {
+  const asked = {
+    ...service([backend(1, { weight: 3 }), backend(2, { weight: 3 })], false),
+    agent: { port: 9, interval: 100, timeout: 50 },
+  };
+  const book = new Book({});
+  book.commit(book.stage(config(asked), 1));
+  const say = (said: AgentWord, detail = "…") => book.agentSaid("web/0", { ...good, detail, said });
+  const first = () => book.entry("web")!.snapshot.backends[0]!;
+  expect(book.entry("web")!.snapshot.backends.map(({ weight }) => weight)).toEqual([300, 300]);
+  const { generation } = book.entry("web")!.snapshot;
+  expect(say({ percent: 50, load: 0.503, limit: 7 })).toBeNull();
+  expect(book.entry("web")!.snapshot.generation).toBe(generation);
+  expect(book.takeReports()).toEqual([book.entry("web")!]);
+  expect(first()).toMatchObject({ weight: 150, load: 0.5, limit: 7, state: "unchecked" });
+  say({ load: 0.5 });
+  expect(book.takeReports()).toEqual([]);
+  expect(say({ admin: "drain" }, "drain (backup)")).toMatchObject({
+    from: "unchecked",
+    to: "draining",
+    code: "SLUICE_AGENT",
+    detail: "agent says drain (backup)",
+    eligible: 1,
+  });
+  expect(book.agentSaid("web/0", bad)).toBeNull();
+  expect([first().state, first().weight]).toEqual(["draining", 150]);
+  expect(say({ admin: "ready", percent: 0, limit: 0 })).toMatchObject({ to: "unchecked" });
+  expect([first().weight, first().limit, eligible(book)]).toEqual([0, undefined, [1]]);
+  book.commit(book.stage(config({ ...asked, agent: { ...asked.agent, interval: 200 } }), 2));
+  expect(first().weight).toBe(0);
+  book.commit(book.stage(config(service(asked.backends, false)), 3));
+  expect(first()).toMatchObject({ weight: 3, load: null });
+});
+
+test("percentages of weights of any size keep their proportions, and a weight that is asked for is never none", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 65_535 }), fc.integer({ min: 1, max: 100 }), (weight, percent) => {
+      const asked = {
+        ...service([backend(1, { weight }), backend(2, { weight })], false),
+        agent: { port: 9, interval: 100, timeout: 50 },
+      };
+      const book = new Book({});
+      book.commit(book.stage(config(asked), 1));
+      book.agentSaid("web/0", { ...good, said: { percent } });
+      book.takeReports();
+      const [first, second] = book.entry("web")!.snapshot.backends.map((b) => b.weight) as [number, number];
+      expect(first).toBeGreaterThan(0);
+      expect(second).toBeLessThanOrEqual(65_535);
+      expect(Math.abs(first / second - percent / 100)).toBeLessThan(0.006);
+    }),
+  );
 });

@@ -4,9 +4,11 @@ import {
   type Change,
   type Health,
   initialHealth,
+  noAgent,
   observe,
   type Step,
   setAdmin,
+  setAgent,
   setAlive,
   stateOf,
 } from "../checks/state-machine.ts";
@@ -17,6 +19,7 @@ import type { BackendConfig, Config, Service } from "../core/service.ts";
 import type { Outlook, Snapshot } from "../core/snapshot.ts";
 import { assignIds, type IdBook, identity } from "./ids.ts";
 import { applyRules, freshPassive, type Passive, serves, shownState, warmth } from "./passive.ts";
+import { asksOther, heard, type Reported, silent } from "./reported.ts";
 
 /** A backend as the supervisor knows it: what was written, what the operator said since, what the checks say. */
 export interface Member {
@@ -28,6 +31,8 @@ export interface Member {
   health: Health;
   /** What failed requests have made of it. */
   passive: Passive;
+  /** What it says of itself. */
+  reported: Reported;
   last: { verdict: Verdict; at: number } | null;
   /** When the present state began, ms since 1970. */
   since: number;
@@ -37,6 +42,7 @@ export interface Member {
 export interface Entry {
   service: Service;
   members: Member[];
+  /** What backends report changes it a little later: see `takeReports`. */
   snapshot: Snapshot;
   since: number;
 }
@@ -151,6 +157,32 @@ export class Book {
     return null;
   }
 
+  /**
+   * What a backend's agent answered; `key` is `service/id`. Returns the event when the state changed. Weights, limits
+   * and loads change the snapshot at the next `takeReports`.
+   */
+  agentSaid(key: string, verdict: Verdict): EventBody | null {
+    const [entry, member] = this.#find(key);
+    if (!entry?.service.agent || !member) return null;
+    const before = member.reported;
+    member.reported = heard(before, verdict, Date.now());
+    if (asksOther(before, member.reported)) this.#reporting.add(entry);
+    if (!verdict.said) return null;
+    const { health, change } = setAgent(member.health, verdict.said, `agent says ${verdict.detail}`);
+    member.health = health;
+    return change && this.#changed(entry, member, change, before.last !== null);
+  }
+
+  /** Entries whose backends ask for other work than their snapshots give: those are new now. */
+  takeReports(): Entry[] {
+    const changed = [...this.#reporting].filter((entry) => this.#entries.get(entry.service.name) === entry);
+    this.#reporting.clear();
+    for (const entry of changed) this.#renew(entry);
+    return changed;
+  }
+
+  readonly #reporting = new Set<Entry>();
+
   /** An operator's word. Null when there is no such backend; the event is null when nothing changed. */
   command(service: string, backend: string, wish: Member["override"]): { event: EventBody | null } | null {
     const entry = this.#entries.get(service);
@@ -221,6 +253,7 @@ export class Book {
       override: {},
       health,
       passive: freshPassive(),
+      reported: silent,
       last: null,
       since: Date.now(),
     };
@@ -275,9 +308,13 @@ function stay(before: Entry | undefined, config: BackendConfig, service: Service
     member.config.admin === config.admin && member.config.weight === config.weight ? member.override : {};
   const admin = override.admin ?? config.admin;
   const sameCheck = config.follows !== undefined || before!.service.check?.kind === service.check?.kind;
-  const { health } = sameCheck ? setAdmin(member.health, admin) : { health: initialHealth(service.check, admin) };
+  const sameAgent = before!.service.agent?.port === service.agent?.port;
+  const agent = sameAgent ? member.health.agent : noAgent;
+  const kept = sameCheck ? { ...member.health, agent } : { ...initialHealth(service.check, admin), agent };
+  const { health } = setAdmin(kept, admin);
   const since = health.state === member.health.state ? member.since : Date.now();
-  return { ...member, config, override, health, last: sameCheck ? member.last : null, since };
+  const reported = sameAgent ? member.reported : silent;
+  return { ...member, config, override, health, reported, last: sameCheck ? member.last : null, since };
 }
 
 /** The least time in which verdicts could change a state; undefined where there are none to come. */
@@ -304,7 +341,8 @@ function toSnapshot(service: Service, members: readonly Member[], revision: numb
       state: shownState(member),
       tier: member.config.tier,
       tags: member.config.tags,
-      load: null,
+      load: member.reported.load,
+      ...(member.reported.limit === null ? {} : { limit: member.reported.limit }),
     }),
   );
   const outlook = outlookOf(service, members);

@@ -4,6 +4,7 @@ import type { Health } from "../checks/state-machine.ts";
 import type { Backend, BackendState } from "../core/backend.ts";
 import type { Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
+import type { Reported } from "./reported.ts";
 
 /** What requests, not checks, have made of a backend. Times in ms since 1970. */
 export interface Passive {
@@ -25,6 +26,9 @@ export const shownState = ({ health, passive }: { health: Health; passive: Passi
 
 /** Weights of a service in which a backend is warming up are counted in these parts. */
 const PARTS = 10;
+/** Those of a service whose backends ask for a percentage of theirs. */
+const PERCENT_PARTS = 100;
+const MOST_WEIGHT = 65_535;
 
 /** The part of its weight that a backend has now, 0.1..1. */
 export function warmth({ warmingSince }: Passive, { slowStart }: HealthRules, now: number): number {
@@ -32,15 +36,28 @@ export function warmth({ warmingSince }: Passive, { slowStart }: HealthRules, no
   return Math.min(1, Math.max(1 / PARTS, (now - warmingSince) / slowStart));
 }
 
+/** The part of its weight that a backend has now: by what it asks for, and by its warming up. */
+export const weightShare = (member: Graded, rules: HealthRules, now: number): number =>
+  (member.reported.percent / 100) * warmth(member.passive, rules, now);
+
+interface Graded {
+  passive: Passive;
+  reported: Pick<Reported, "percent">;
+}
+
 /** Sets the weights and the eligible ones of a snapshot by the service's health rules. `members` in order of `backends`. */
-export function applyRules(service: Service, members: readonly { passive: Passive }[], backends: Backend[]): number[] {
+export function applyRules(service: Service, members: readonly Graded[], backends: Backend[]): number[] {
   const rules = healthRulesOf(service);
   const now = Date.now();
-  if (members.some(({ passive }) => warmth(passive, rules, now) < 1))
+  const warming = members.some(({ passive }) => warmth(passive, rules, now) < 1);
+  const parts = service.agent ? PERCENT_PARTS : warming ? PARTS : 1;
+  // Large weights are fine enough as they are: more parts of them would not fit.
+  const fitting = Math.max(1, Math.min(parts, Math.floor(MOST_WEIGHT / Math.max(1, ...backends.map((b) => b.weight)))));
+  if (parts > 1)
     backends.forEach((backend, i) => {
-      if (backend.weight === 0) return;
-      const parts = Math.round(backend.weight * PARTS * warmth(members[i]!.passive, rules, now));
-      backend.weight = Math.min(65_535, Math.max(1, parts));
+      const share = weightShare(members[i]!, rules, now);
+      if (backend.weight === 0 || share === 0) backend.weight = 0;
+      else backend.weight = Math.min(MOST_WEIGHT, Math.max(1, Math.round(backend.weight * fitting * share)));
     });
   return eligibleBy(rules, backends);
 }

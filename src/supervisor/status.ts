@@ -12,7 +12,7 @@ import {
   type StatusModel,
 } from "../observe/status.ts";
 import { type Entry, type Member, weightOf } from "./book.ts";
-import { inPanic, shownState, warmth } from "./passive.ts";
+import { inPanic, shownState, weightShare } from "./passive.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export const VERSION = "0.1.0";
@@ -77,7 +77,7 @@ function serviceStatus(
 }
 
 function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Counts, rules: HealthRules): BackendStatus {
-  const { id, name, passive, last, since } = member;
+  const { id, name, passive, last, since, reported } = member;
   return {
     id,
     name,
@@ -85,16 +85,24 @@ function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Coun
     eligible: snapshot.eligible.includes(id),
     weight: weightNow(member, rules),
     share: expectedShare(snapshot, id),
+    load: reported.load,
+    limit: reported.limit,
     counts,
     check: last && { code: last.verdict.code, detail: last.verdict.detail, latency: last.verdict.latency, at: last.at },
+    agent: reported.last && {
+      code: reported.last.verdict.code,
+      detail: reported.last.verdict.detail,
+      percent: reported.percent,
+      at: reported.last.at,
+    },
     since,
     ejected: passive.ejected === null ? null : { why: passive.ejected, until: passive.failures!.until! },
   };
 }
 
-/** The effective weight: with the warming of a slow start in it, to a tenth. */
+/** The effective weight: with what the backend asks for and a slow start in it, to a hundredth. */
 const weightNow = (member: Member, rules: HealthRules): number =>
-  Math.round(weightOf(member) * warmth(member.passive, rules, Date.now()) * 10) / 10;
+  Math.round(weightOf(member) * weightShare(member, rules, Date.now()) * 100) / 100;
 
 /** Services of the configuration that could not start: shown, with the reason, beside those that serve. */
 function failedServices(supervisor: Supervisor): ServiceStatus[] {

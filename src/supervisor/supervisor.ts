@@ -11,7 +11,7 @@ import { sleep } from "../runtime/clock.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
 import { type AliveBook, Book, type Entry, type Member } from "./book.ts";
 import { Checkers } from "./checkers.ts";
-import { assignChecks, judged } from "./checking.ts";
+import { askedAgent, assignChecks, judged } from "./checking.ts";
 import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
@@ -293,11 +293,20 @@ export class Supervisor {
 
   async #firstVerdicts(which: (entry: Entry) => boolean): Promise<void> {
     const awaited = [...this.book.entries.values()].filter(which);
-    const slowest = Math.max(0, ...awaited.map(({ service }) => service.check?.timeout ?? 0));
+    const timeouts = awaited.flatMap(({ service: { check, agent } }) => [check?.timeout ?? 0, agent?.timeout ?? 0]);
+    const slowest = Math.max(0, ...timeouts);
     for (let waited = 0; waited < slowest + VERDICT_GRACE && !awaited.every(judged); waited += 20) await sleep(20);
   }
 
   #judged(key: string, verdict: Verdict): void {
+    const asked = askedAgent(key);
+    if (asked !== null) {
+      const event = this.book.agentSaid(asked, verdict);
+      this.#changed(event);
+      // Into maintenance and out of it: probes pause, and go on.
+      if (event) this.#assignChecks();
+      return;
+    }
     const service = key.slice(0, key.lastIndexOf("/"));
     const before = this.book.entry(service)?.snapshot;
     const event = this.book.verdict(key, verdict);

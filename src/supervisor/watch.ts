@@ -6,6 +6,8 @@ import { inPanic, serves } from "./passive.ts";
 
 /** How often counts are looked at without a failure being told, ms: ejections end, windows close, weights grow. */
 const TURN = 1000;
+/** How often what backends report of themselves makes a new snapshot, ms: of very many, many come together. */
+const REPORTS = 250;
 
 /** What the watch needs of the supervisor. */
 export interface WatchDoors {
@@ -22,14 +24,14 @@ export interface WatchDoors {
 export class Watch {
   readonly #book: Book;
   readonly #doors: WatchDoors;
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #timers: ReturnType<typeof setInterval>[];
   readonly #panicking = new Set<string>();
 
   constructor(book: Book, doors: WatchDoors) {
     this.#book = book;
     this.#doors = doors;
-    this.#timer = setInterval(() => this.turn(Date.now()), TURN);
-    this.#timer.unref?.();
+    this.#timers = [setInterval(() => this.turn(Date.now()), TURN), setInterval(() => this.#report(), REPORTS)];
+    for (const timer of this.#timers) timer.unref?.();
   }
 
   /** A worker says that a request failed at this backend. */
@@ -49,6 +51,10 @@ export class Watch {
     }
   }
 
+  #report(): void {
+    for (const entry of this.#book.takeReports()) this.#doors.spread(entry);
+  }
+
   #judge(entry: Entry, member: Member, now: number): void {
     const event = this.#book.judge(entry, member, this.#doors.tally(entry, member), now);
     if (event) this.#doors.changed(event);
@@ -64,6 +70,6 @@ export class Watch {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
   }
 }

@@ -194,7 +194,7 @@ const fingerprint = ({
   seed,
 }: Work): string =>
   JSON.stringify([
-    services.map(({ backends: _b, check: _c, ...rest }) => rest),
+    services.map(({ backends: _b, check: _c, agent: _a, ...rest }) => rest),
     settings,
     geography,
     cells,

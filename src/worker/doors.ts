@@ -1,5 +1,5 @@
+import type { Catalog } from "../catalog.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../core/method.ts";
-import type { SchedulerDefinition } from "../core/scheduler.ts";
 import type { Assignment, FromWorker } from "../core/worker-protocol.ts";
 import { COUNTER_FD } from "../core/worker-protocol.ts";
 import { serviceCells } from "../observe/cells.ts";
@@ -20,7 +20,7 @@ export interface Opened {
  */
 export function openDoors(
   assignment: Assignment,
-  schedulers: readonly SchedulerDefinition[],
+  { schedulers, methods }: Pick<Catalog, "schedulers" | "methods">,
   send: (message: FromWorker) => void,
 ): Opened {
   const { memory } = assignment;
@@ -37,14 +37,14 @@ export function openDoors(
     const definition = schedulers.find(({ name }) => name === service.scheduler.name)!;
     const snapshot = assignment.snapshots.find((s) => s.service === service.name)!;
     const counted = counting.get(service.name)!;
+    const { traits } = methods.find(({ name }) => name === service.method)!;
+    const reported = definition.needs.load === "reported" || traits.load === "reported";
     const env = {
       random: Math.random,
       now,
       seed: assignment.seed,
       load: (backend: number) =>
-        definition.needs.load === "reported"
-          ? (balancers.get(service.name)?.backend(backend)?.load ?? 0)
-          : counted.activeEverywhere(backend),
+        reported ? (balancers.get(service.name)?.backend(backend)?.load ?? 0) : counted.activeEverywhere(backend),
     };
     balancers.set(service.name, createBalancer(definition, service.scheduler.options, env, snapshot));
   }

@@ -38,7 +38,7 @@ function shareOf(assignment: Assignment, method: Method): Assignment {
 }
 
 async function assign(assignment: Assignment): Promise<void> {
-  const opened = openDoors(assignment, catalog.schedulers, parent.send);
+  const opened = openDoors(assignment, catalog, parent.send);
   balancers = opened.balancers;
   for (const [method, side] of sides) {
     const share = shareOf(assignment, method);

@@ -3,6 +3,7 @@ import type { FromChecker, ToChecker } from "../../core/worker-protocol.ts";
 import { now } from "../../runtime/clock.ts";
 import { parentPort } from "../../runtime/ipc.ts";
 import { dropPrivileges } from "../../runtime/privileges.ts";
+import agent from "../agent.ts";
 import { checks } from "../list.ts";
 import { Schedule } from "./schedule.ts";
 
@@ -10,7 +11,7 @@ const port = parentPort<ToChecker, FromChecker>();
 dropPrivileges();
 
 const schedule = new Schedule({
-  checks,
+  checks: [...checks, agent],
   now,
   verdict: (key, verdict) => port.send({ kind: "verdict", key, verdict }),
   after(ms, call) {

@@ -74,8 +74,10 @@ class Explanation {
     const balancer = (name: string) => {
       const { scheduler } = services.find((service) => service.name === name)!;
       const definition = schedulers.find((known) => known.name === scheduler.name) ?? schedulers[0]!;
-      const env = { random: () => 0, now: () => 0, load: () => 0, seed };
-      return createBalancer(definition, scheduler.options, env, snapshots.find((s) => s.service === name)!);
+      const snapshot = snapshots.find((s) => s.service === name)!;
+      const load = (id: number): number => snapshot.backends.find((backend) => backend.id === id)?.load ?? 0;
+      const env = { random: () => 0, now: () => 0, load, seed };
+      return createBalancer(definition, scheduler.options, env, snapshot);
     };
     return { balancer, cells: () => silent, observed() {}, log() {}, now: () => 0 };
   }
