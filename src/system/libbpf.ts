@@ -33,6 +33,9 @@ const library = () =>
     libbpf_num_possible_cpus: { args: [], returns: i32 },
   }).symbols;
 
+/** Bytes of one message that are kept. */
+const LAST_WORDS = 8192;
+
 let loaded: ReturnType<typeof library> | undefined;
 const lines: string[] = [];
 
@@ -44,14 +47,22 @@ function bpf(): ReturnType<typeof library> {
   } catch (error) {
     throw bpfError("SLUICE_BPF_LOAD", `libbpf cannot be opened: ${(error as Error).message}`);
   }
-  const { symbols } = dlopen("libc.so.6", { vsnprintf: { args: [T.ptr, u64, T.ptr, T.ptr], returns: i32 } });
-  const text = new Uint8Array(8192);
+  const { symbols } = dlopen("libc.so.6", {
+    vasprintf: { args: [T.ptr, T.ptr, T.ptr], returns: i32 },
+    free: { args: [T.ptr], returns: T.void },
+  });
+  const place = new BigUint64Array(1);
   // libbpf explains itself only by printing. Kept for the process: a callback that is freed would be called once more.
   const print = new JSCallback(
     (level: number, format: Pointer, args: Pointer) => {
       if (level > 1) return 0; // debug talk
-      symbols.vsnprintf(ptr(text), text.length, format, args);
-      lines.push(String(new CString(ptr(text))).trimEnd());
+      // As long as it is: a verifier's log has its last words at the end of megabytes.
+      const length = symbols.vasprintf(ptr(place), format, args);
+      if (length < 0) return 0;
+      const text = Number(place[0]) as Pointer;
+      const from = Math.max(0, length - LAST_WORDS);
+      lines.push(String(new CString(text, from, length - from)).trimEnd());
+      symbols.free(text);
       return 0;
     },
     { args: [i32, T.ptr, T.ptr], returns: i32 },

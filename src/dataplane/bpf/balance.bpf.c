@@ -27,8 +27,8 @@ static __always_inline struct control *the_control(void)
 /* What the cold paths say besides a verdict: pass the packet on. */
 #define PASSED_ON 0x100
 
-/* A reply of a translated service, seen by its source. */
-static __noinline int reply(struct xdp_md *ctx, const struct packet *p, const struct arrival *way)
+/* A reply of a translated service, seen by its source. Global, like the other cold paths: verified once, by itself. */
+__noinline int reply(struct xdp_md *ctx, const struct packet *p, const struct arrival *way)
 {
 	if (!p || !way)
 		return XDP_DROP;
@@ -85,7 +85,7 @@ static __always_inline int is_returned_check(const struct control *control, cons
 	return backend && same_address(&backend->source, &p->source);
 }
 
-static __noinline int later_fragment(struct xdp_md *ctx, const struct packet *p)
+__noinline int later_fragment(struct xdp_md *ctx, const struct packet *p)
 {
 	struct control *control = the_control();
 
@@ -114,7 +114,7 @@ static __noinline int later_fragment(struct xdp_md *ctx, const struct packet *p)
 }
 
 /* Not for a VIP: a reply, an answer to a check, or nothing to do with us. */
-static __noinline int other(struct xdp_md *ctx, const struct packet *p)
+__noinline int other(struct xdp_md *ctx, const struct packet *p)
 {
 	struct control *control = the_control();
 

@@ -21,6 +21,7 @@ static __always_inline void mark_live(struct table *table, __u32 service, __u32 
 		if (busy && at < BUSY_WORDS)
 			__sync_fetch_and_or(&busy->word[at], 1ull << (slot & 63));
 	}
+	asm volatile("" : "+r"(local));
 	if (local >= MAX_LOCAL)
 		return;
 	__u32 number = table->backends[local] & STATE_NUMBER_MASK;
@@ -41,6 +42,8 @@ static __always_inline void sweep_cell(struct flow_bucket *b, int i, __u32 now)
 		return free_cell(b, i, cell, seen);
 	__u32 copy = number * 2 + (service->active & 1);
 	struct table *table = bpf_map_lookup_elem(&tables, &copy);
+	/* clang would test a copy, which an older verifier does not follow back */
+	asm volatile("" : "+r"(slot));
 	if (!table || slot >= MAX_SLOTS)
 		return free_cell(b, i, cell, seen);
 	__u32 ticks = cell & CELL_UDP ? service->udp_ticks : service->tcp_ticks;
