@@ -23,6 +23,11 @@ const table = {
   wrk: ["wrk", "usr/bin/wrk"],
   ping: ["iputils-ping", "bin/ping"],
   kdig: ["knot-dnsutils", "usr/bin/kdig"],
+  qemu: ["qemu-system-x86", "usr/bin/qemu-system-x86_64"],
+  busybox: ["busybox-static", "bin/busybox"],
+  // The package that names the newest kernel holds nothing else.
+  linux: ["linux-image-amd64", "usr/share/doc/linux-image-amd64"],
+  ipvsadm: ["ipvsadm", "sbin/ipvsadm"],
 } as const satisfies Record<string, readonly [debianPackage: string, program: string]>;
 
 export type PeerName = keyof typeof table;
