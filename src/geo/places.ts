@@ -54,27 +54,34 @@ export const countryText = (value: number): string => (value < 0 ? "" : String.f
 /** Where clients are, for a worker that asks by the text of their addresses. A look-up of an IPv4 address allocates nothing. */
 export class Atlas {
   readonly places: readonly Place[];
-  private readonly trie: PrefixTrie | null;
   private readonly geography: Geography;
+  /** Undefined: not read yet. */
+  private trie: PrefixTrie | null | undefined = undefined;
   private countries: PrefixTrie | null | undefined = undefined;
   private readonly octets = new Uint8Array(16);
 
-  /** Reads the database when there is one; throws when it cannot. */
+  /** Nothing is read before somebody asks, or says that he will. */
   constructor(geography: Geography) {
     this.geography = geography;
     this.places = placesOf(geography);
-    this.trie = placeTrie(geography);
+  }
+
+  /** Reads the database, so that no question waits for it. Throws when it cannot be read. */
+  ready(countries = false): void {
+    if (this.trie === undefined) this.trie = placeTrie(this.geography);
+    if (countries && this.countries === undefined) this.countries = countryTrie(this.geography);
   }
 
   /** The number of the place that an address is in; -1: none. */
   placeOf(address: string): number {
-    return find(this.trie, address, this.octets);
+    this.ready();
+    return find(this.trie!, address, this.octets);
   }
 
-  /** ISO 3166-1 letters of the country that an address is in; empty: not known. The first call reads the database. */
+  /** ISO 3166-1 letters of the country that an address is in; empty: not known. */
   countryOf(address: string): string {
-    this.countries ??= countryTrie(this.geography);
-    return countryText(find(this.countries, address, this.octets));
+    this.ready(true);
+    return countryText(find(this.countries!, address, this.octets));
   }
 }
 

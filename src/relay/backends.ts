@@ -1,3 +1,4 @@
+import { parseAddress } from "../core/address.ts";
 import { backendName } from "../core/backend.ts";
 import type { Code } from "../core/codes.ts";
 import type { WorkerDoors } from "../core/method.ts";
@@ -15,7 +16,7 @@ import { type Route, Routes } from "./routes.ts";
 import { Cell, ServiceState } from "./service-state.ts";
 import { Sticky, type StickyOptions } from "./sticky.ts";
 import { Streamer } from "./streamer.ts";
-import { type Among, Tagged } from "./tagged.ts";
+import { type Among, Groups, Tagged } from "./tagged.ts";
 import type { TrustList } from "./trust.ts";
 
 /** What forwarding needs to know of a service beside its limits. */
@@ -31,6 +32,8 @@ export interface ForwardingRules {
   readonly sticky?: StickyOptions | undefined;
   /** Whose X-Forwarded-* are taken as true. */
   readonly trusted: TrustList;
+  /** Write Forwarded beside X-Forwarded-*. */
+  readonly forwarded: boolean;
   /** Statuses of a backend that send an idempotent request to another. */
   readonly retryOn: readonly number[];
   /** Statuses of a backend that count as its failure. */
@@ -64,7 +67,7 @@ export class Backends extends ServiceState {
   /** Null: all requests go to all backends. */
   readonly routes: Routes | null;
   readonly sticky: Sticky | null;
-  private readonly tagged = new Map<string, Tagged>();
+  private readonly groups: Groups;
   private readonly toldAt: number[] = [];
   constructor(
     service: Service,
@@ -78,10 +81,19 @@ export class Backends extends ServiceState {
     this.gate = new Gate(gate, this.cells, shared.wheel);
     this.gate.follow(this.balancer.snapshot);
     this.sticky = rules.sticky === undefined ? null : new Sticky(rules.sticky, service.name, this.balancer.snapshot);
-    this.routes = rules.routes.length === 0 ? null : new Routes(rules.routes);
-    for (const { tag } of rules.routes.flatMap(tagsOf))
-      if (!this.tagged.has(tag))
-        this.tagged.set(tag, new Tagged(tag, service, this.balancer.snapshot, this.cells, shared, gate));
+    const { places } = shared.atlas;
+    this.routes =
+      rules.routes.length === 0
+        ? null
+        : new Routes(
+            rules.routes,
+            places.map(({ name }) => name),
+          );
+    const make = (tags: readonly string[]): Tagged =>
+      new Tagged(tags, service, this.balancer.snapshot, this.cells, shared, gate);
+    this.groups = new Groups(this, make, service.nearest ? places : []);
+    if (service.nearest || this.routes?.byPlace) shared.atlas.ready();
+    for (const { tag } of rules.routes.flatMap(tagsOf)) this.groups.tagged(tag);
     this.doors = doors;
     this.shared = shared;
     this.rules = rules;
@@ -106,14 +118,19 @@ export class Backends extends ServiceState {
     return pool;
   }
 
+  /** The number of the place that a client is in; -1: in none, or nothing hangs on it. */
+  placeOf(address: string): number {
+    return this.service.nearest || this.routes?.byPlace ? this.shared.atlas.placeOf(address) : -1;
+  }
+
   /** The backends for a request of this route: of one tag, drawn by weight; if that has none, of another that has. */
-  amongFor(route: Route | null): Among {
-    if (route === null || route.split.length === 0) return this;
+  amongFor(route: Route | null, place: number): Among {
+    if (route === null || route.split.length === 0) return this.groups.near(null, place);
     const { split } = route;
     const drawn = split.length === 1 ? 0 : Math.random() * split[split.length - 1]!.until;
-    const first = this.tagged.get((split.find(({ until }) => drawn < until) ?? split[0]!).tag)!;
+    const first = this.groups.near((split.find(({ until }) => drawn < until) ?? split[0]!).tag, place);
     if (first.balancer.snapshot.eligible.length > 0 || split.length === 1) return first;
-    const others = split.map(({ tag }) => this.tagged.get(tag)!);
+    const others = split.map(({ tag }) => this.groups.near(tag, place));
     return others.find(({ balancer }) => balancer.snapshot.eligible.length > 0) ?? first;
   }
 
@@ -153,7 +170,16 @@ export class Backends extends ServiceState {
   tailFor(address: string, listener: string): RequestTail {
     const trusted = this.rules.trusted.has(address);
     const lines = trusted ? this.trustedLines : this.strangersLines;
-    return { lines, address: ascii(address), trusted, host: ascii(listener) };
+    // A socket that serves both families shows an IPv4 client as IPv6.
+    const client = parseAddress(address) ?? address;
+    return {
+      lines,
+      address: ascii(client),
+      trusted,
+      host: ascii(listener),
+      element: ascii(`for=${client.includes(":") ? `"[${client}]"` : client};proto=http`),
+      forwarded: this.rules.forwarded,
+    };
   }
 
   /** How many members of the Via lines bear our name (RFC 9110 7.6.3). */
@@ -170,7 +196,7 @@ export class Backends extends ServiceState {
   /** The balancer has a new snapshot: lets go of backends that are gone, and saves what can be saved from the dead. */
   changed(): void {
     this.sticky?.follow(this.balancer.snapshot);
-    for (const tagged of this.tagged.values()) tagged.follow(this.balancer.snapshot);
+    this.groups.follow(this.balancer.snapshot);
     const eligible = new Set(this.balancer.snapshot.eligible);
     this.pools.forEach((pool, id) => {
       const backend = this.balancer.backend(id);

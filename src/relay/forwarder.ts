@@ -13,6 +13,7 @@ import type { Pool } from "./pool.ts";
 import { dropEdited, type Route } from "./routes.ts";
 import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
+import { editTarget } from "./target-edit.ts";
 import { type Asker, responseHead, type Upstream } from "./upstream.ts";
 import { OUT } from "./wire.ts";
 
@@ -34,6 +35,8 @@ export class Forwarder extends Seeker implements Asker {
   private route: Route | null = null;
   private tail: RequestTail | null = null;
   private tailOf: Backends | null = null;
+  /** The client's place, for services that go by it; -1: none. */
+  private place = -1;
   /** Offset in OUT of the message being put together for the backend. */
   private outward = 0;
 
@@ -47,12 +50,13 @@ export class Forwarder extends Seeker implements Asker {
     const service = this.service!;
     if (this.tailOf !== service) {
       this.tail = service.tailFor(this.address, this.front.name);
+      this.place = service.placeOf(this.address);
       this.tailOf = service;
     }
     this.idempotent = isIdempotent(head.method);
-    this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head);
+    this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head, this.place);
     const home = service.sticky === null ? -1 : service.sticky.read(this.requestBytes!, head.fields);
-    this.enterGate(service.amongFor(this.route), home);
+    this.enterGate(service.amongFor(this.route, this.place), home);
     this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {
@@ -109,7 +113,9 @@ export class Forwarder extends Seeker implements Asker {
     const upgrade = this.offer !== null;
     const edits = this.route?.request ?? null;
     if (edits !== null) dropEdited(bytes, head.fields, edits);
-    this.outward = writeRequest(OUT, 0, bytes, head, this.tail!, upgrade, edits?.lines);
+    const target = this.route?.target ?? null;
+    const instead = target === null ? null : editTarget(target, bytes, head);
+    this.outward = writeRequest(OUT, 0, bytes, head, this.tail!, upgrade, edits?.lines, instead);
     this.service!.cells.add(this.backend, Cell.bytesIn, this.outward);
     if (this.reading === Reading.BODY) this.takeBody();
     this.flushOutward();

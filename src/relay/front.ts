@@ -2,6 +2,7 @@ import type { Code } from "../core/codes.ts";
 import type { WorkerDoors } from "../core/method.ts";
 import { listenerName } from "../core/service.ts";
 import type { InheritedSocket } from "../core/worker-protocol.ts";
+import type { Atlas } from "../geo/places.ts";
 import type { RequestLimits } from "../protocols/http/request.ts";
 import { RequestHead } from "../protocols/http/request.ts";
 import { adoptListener, type TcpListener, type TcpSocket } from "../runtime/tcp.ts";
@@ -34,6 +35,8 @@ export interface Shared {
   readonly wheel: Wheel;
   readonly seed: number;
   readonly doors: WorkerDoors;
+  /** Where clients are. */
+  readonly atlas: Atlas;
   readonly connectionLimit: number;
   /** Client connections of all fronts; and by client address, where a limit is set. */
   connections: number;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parsePattern } from "./pattern/syntax.ts";
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Fields that frame a message, end at this hop, or are written here. */
@@ -33,6 +34,25 @@ const edits = (of: string) => ({
   remove: z.array(name).default([]).describe(`Fields of the ${of} to take away.`),
 });
 const path = z.string().regex(/^\/[!-"$->@-~]*$/, "Write a path that begins with / and has no query.");
+const regex = z.string().superRefine((text, context) => {
+  const read = parsePattern(text);
+  if (typeof read === "string") context.addIssue({ code: "custom", message: read });
+});
+const text = z.string().max(4096);
+/** Things that must be there, or have a value. */
+const wanted = z.record(z.string().min(1).max(256), z.union([z.literal(true), text]));
+
+const query = z
+  .strictObject({
+    set: z
+      .record(z.string().min(1).max(256), text)
+      .refine((set) => Object.keys(set).length <= 32, "At most 32 parameters.")
+      .default({})
+      .describe("Parameters to write at the end, instead of those of the same name."),
+    remove: z.array(z.string().min(1).max(256)).max(32).default([]).describe("Parameters to take away."),
+  })
+  .prefault({})
+  .describe("Changes of the query. Names and values are written plainly; they are encoded where they must be.");
 
 /** What a request must be for a route, and what becomes of it then. */
 export const route = z.strictObject({
@@ -43,12 +63,29 @@ export const route = z.strictObject({
     .describe("The request's host, without port; *. stands for one label or more."),
   path: path.optional().describe("The whole path, as sent, without the query."),
   prefix: path.optional().describe("The path or its beginning up to a slash: /api is for /api and /api/x, not /apis."),
+  regex: regex
+    .optional()
+    .describe(
+      "A regular expression for the whole path, as sent: characters, . [ ] ( ) | * + ? {2}, \\d and \\w; no looking around.",
+    ),
   method: z.array(z.string().regex(token)).min(1).optional().describe("Any of these methods."),
   header: z
     .record(z.string(), z.union([z.literal(true), value]))
     .superRefine(namesAre(z.string().regex(token, "Write a field's name, such as X-Team.")))
     .default({})
     .describe("Fields that must be there (true), or have this value."),
+  query: wanted
+    .default({})
+    .describe("Parameters of the query that must be there (true), or have this value; compared decoded."),
+  cookie: z
+    .record(z.string(), z.union([z.literal(true), text]))
+    .superRefine(namesAre(z.string().regex(token, "Write a cookie's name.")))
+    .default({})
+    .describe("Cookies that must be there (true), or have this value."),
+  place: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1).max(64)])
+    .optional()
+    .describe("The client's place, or several, by the top-level key places."),
   to: z
     .union([
       z.string().min(1),
@@ -56,7 +93,15 @@ export const route = z.strictObject({
     ])
     .optional()
     .describe("The tag whose backends get it, or several with weights. Absent: all backends."),
-  request: z.strictObject(edits("request")).prefault({}).describe("Changes of the request's head."),
+  request: z
+    .strictObject({
+      ...edits("request"),
+      path: path.optional().describe("The path to ask the backend for, instead of the whole path."),
+      prefix: path.optional().describe("What to write instead of the route's prefix: / takes it away."),
+      query,
+    })
+    .prefault({})
+    .describe("Changes of the request's head."),
   response: z.strictObject(edits("response")).prefault({}).describe("Changes of the response's head."),
 });
 
@@ -65,3 +110,7 @@ export type RouteOptions = z.output<typeof route>;
 /** The tags that a route sends to, with their weights. */
 export const tagsOf = ({ to }: Pick<RouteOptions, "to">): { tag: string; weight: number }[] =>
   to === undefined ? [] : typeof to === "string" ? [{ tag: to, weight: 1 }] : to;
+
+/** The places whose clients a route is for; empty: all clients. */
+export const placesOfRoute = ({ place }: Pick<RouteOptions, "place">): string[] =>
+  place === undefined ? [] : typeof place === "string" ? [place] : place;

@@ -1,6 +1,7 @@
 import type { Serving, WorkerDoors } from "../core/method.ts";
 import { listenerName, type Service } from "../core/service.ts";
 import type { Assignment } from "../core/worker-protocol.ts";
+import { Atlas } from "../geo/places.ts";
 import { accessLogOf } from "../observe/access-log.ts";
 import { LogFiles } from "./access.ts";
 import type { Client } from "./client.ts";
@@ -28,7 +29,8 @@ export function serveHttp<S extends ServiceState>(
 ): Serving {
   const wheel = new Wheel(() => doors.now());
   const { seed, connectionLimit } = assignment;
-  const shared: Shared = { wheel, seed, doors, connectionLimit, connections: 0, addresses: new Map() };
+  const atlas = new Atlas(assignment.geography);
+  const shared: Shared = { wheel, seed, doors, atlas, connectionLimit, connections: 0, addresses: new Map() };
   const logs = new LogFiles(doors);
   const states = new Map(assignment.services.map((service) => [service.name, plan.state(service, doors, shared)]));
   for (const state of states.values()) state.log = logs.open(state.name, accessLogOf(state.service));

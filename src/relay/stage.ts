@@ -18,8 +18,8 @@ export function httpStage(method: Parameters<typeof serveOne>[0]) {
       return backend;
     },
     /** The method, serving these backends. */
-    async serve(backends: Backend[], options: object = {}): Promise<Served> {
-      const served = await serveOne(method, backends, options);
+    async serve(backends: Backend[], options: object = {}, more: Parameters<typeof serveOne>[3] = {}): Promise<Served> {
+      const served = await serveOne(method, backends, options, more);
       cleanup.push(served.stop);
       return served;
     },

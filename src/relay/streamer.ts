@@ -27,7 +27,7 @@ export class Streamer extends Seeker implements Asker {
     this.answered = false;
     this.close = true;
     this.count(service, 0);
-    this.enterGate(service);
+    this.enterGate(service.amongFor(null, service.placeOf(this.address)));
     if (!this.choose(false)) this.fail(503, "SLUICE_NO_BACKEND", "");
   }
 

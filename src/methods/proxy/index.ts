@@ -33,7 +33,7 @@ export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
     names: "optional",
     arrival: "listen",
     protocols: ["tcp"],
-    places: false,
+    places: true,
     defaultScheduler: "least-connections",
   },
   judge,

@@ -1,8 +1,7 @@
 import { configProblem, type Problem } from "../../core/problem.ts";
-import { listenerName, type Service } from "../../core/service.ts";
-import { closestWord } from "../../core/words.ts";
+import { type Geography, listenerName, type Service } from "../../core/service.ts";
 import { judgeHttp, judgeHttpTogether } from "../../relay/judge.ts";
-import { tagsOf } from "../../relay/route-options.ts";
+import { judgeRoutePlaces, judgeRoutes } from "./judge-routes.ts";
 import type { ProxyOptions } from "./options.ts";
 
 const impossible = (path: readonly (string | number)[], message: string, hint: string): Problem =>
@@ -26,33 +25,14 @@ export function judge(service: Service<ProxyOptions>): Problem[] {
   return problems;
 }
 
-/** Routes lead to tags that some backend bears, and may be reached. */
-function judgeRoutes({ backends, options: { routes, mode } }: Service<ProxyOptions>): Problem[] {
-  const problems: Problem[] = [];
-  const tags = [...new Set(backends.flatMap((backend) => backend.tags))].sort();
-  if (mode === "tcp" && routes.length > 0)
-    problems.push(impossible(["proxy", "routes"], "In tcp mode no request is read.", "Remove them, or use mode http."));
-  for (const [i, route] of routes.entries()) {
-    const place = ["proxy", "routes", i];
-    if (route.path !== undefined && route.prefix !== undefined)
-      problems.push(impossible([...place, "prefix"], "A route has a path or a prefix.", "Remove one of the two."));
-    const split = tagsOf(route);
-    for (const [k, { tag }] of split.entries())
-      if (!tags.includes(tag)) {
-        const path = typeof route.to === "string" ? [...place, "to"] : [...place, "to", k, "tag"];
-        const closest = closestWord(tag, tags);
-        const more = { valid: tags, ...(closest === undefined ? {} : { closest }) };
-        problems.push(configProblem("SLUICE_CONFIG_VALUE", path, `No backend has the tag "${tag}".`, more));
-      }
-    if (split.length > 0 && split.every(({ weight }) => weight === 0))
-      problems.push(configProblem("SLUICE_CONFIG_VALUE", [...place, "to"], "All weights are 0: it leads nowhere."));
-  }
-  return problems;
-}
-
 /** Services on one listener are told apart by the request's host, which tcp mode does not read. */
-export function judgeTogether(services: readonly Service<ProxyOptions>[]): Problem[] {
+export function judgeTogether(
+  services: readonly Service<ProxyOptions>[],
+  _settings?: unknown,
+  geography?: Geography,
+): Problem[] {
   const problems = judgeHttpTogether(services);
+  if (geography) problems.push(...services.flatMap((service) => judgeRoutePlaces(service, geography)));
   for (const service of services.filter(({ options }) => options.mode === "tcp"))
     for (const [i, listener] of service.listen.entries()) {
       const where = listenerName(listener);

@@ -110,6 +110,12 @@ export const options = z.strictObject({
     .array(network)
     .default([])
     .describe("Clients whose X-Forwarded-* and Forwarded fields are taken as true; all others' are removed."),
+  forwarded: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Write Forwarded (RFC 7239) beside X-Forwarded-*. One that a trusted client began is added to in any case.",
+    ),
   upgrades: z
     .array(
       z

@@ -62,3 +62,60 @@ test("heads are edited on the way, both ways, also when the request is sent agai
   expect(heads.match(/X-Other: 1\r\n/g)?.length).toBe(2);
   expect(heads.match(/X-Team: red\r\n\r\n/g)?.length).toBe(2);
 });
+
+test("path and query are edited on the way; what a route does not name goes on as it came", async () => {
+  const backend = named("A");
+  const routes = [
+    { path: "/old", request: { path: "/new/place" } },
+    { prefix: "/api/", request: { prefix: "/v2" } },
+    { prefix: "/root", request: { prefix: "/" } },
+    { path: "/q", request: { query: { set: { lang: "d&e", v: "2" }, remove: ["track", "a b"] } } },
+    { path: "/both", request: { path: "/x", query: { remove: ["only"] } } },
+  ];
+  const served = await serve([aBackend(0, backend.port)], { routes });
+  const targets: [string, string][] = [
+    ["/old?a=1", "/new/place?a=1"],
+    ["/api/x/y?z", "/v2/x/y?z"],
+    ["/api", "/v2"],
+    ["/root", "/"],
+    ["/root/a", "/a"],
+    ["/rooted", "/rooted"],
+    ["/q", "/q?lang=d%26e&v=2"],
+    ["/q?track=1&v=1&x=%20&a+b&%61%20b=3&y", "/q?x=%20&y&lang=d%26e&v=2"],
+    ["/both?only=1", "/x"],
+    ["http://a/api?x", "/v2?x"],
+    ["/other?track=1", "/other?track=1"],
+  ];
+  for (const [target] of targets) expect(await ask(served, get(target))).toEndWith("A");
+  const asked = backend.connections.map(({ got }) => got).join("");
+  expect([...asked.matchAll(/^GET (.*) HTTP/gm)].map(([, target]) => target)).toEqual(targets.map(([, to]) => to));
+});
+
+test("clients of a place go to its route, and to its backends while one is eligible", async () => {
+  const [a, b, c] = [named("A"), named("B"), named("C")];
+  const geography = {
+    places: { here: place(["127.0.0.0/8"], ["next"]), next: place([], []), far: place(["192.0.2.0/24"], []) },
+  };
+  const backends = [
+    aBackend(0, a.port, { tags: ["here"] }),
+    aBackend(1, b.port, { tags: ["next", "api"] }),
+    aBackend(2, c.port, { tags: ["far"] }),
+  ];
+  const near = await serve(backends, { routes: [{ prefix: "/api", to: "api" }] }, { nearest: true, geography });
+  for (let i = 0; i < 4; i++) expect(await ask(near, get("/"))).toEndWith("A");
+  expect(await ask(near, get("/api"))).toEndWith("B");
+  near.change(0, { state: "down" });
+  for (let i = 0; i < 4; i++) expect(await ask(near, get("/"))).toEndWith("B");
+  near.change(1, { state: "down" });
+  expect(await ask(near, get("/"))).toEndWith("C");
+  near.change(0, { state: "up" });
+  expect(await ask(near, get("/"))).toEndWith("A");
+  const routes = [
+    { place: "far", to: "next" },
+    { place: ["next", "here"], to: "far" },
+  ];
+  const routed = await serve(backends, { routes }, { geography });
+  for (let i = 0; i < 4; i++) expect(await ask(routed, get("/"))).toEndWith("C");
+});
+
+const place = (networks: string[], next: string[]) => ({ countries: [], continents: [], networks, next });

@@ -7,19 +7,21 @@ import { LIMITS } from "./testing.ts";
 import { type RequestTail, writeRequest, writeResponse } from "./write.ts";
 
 const out = Buffer.alloc(8192);
-const tail = (trusted: boolean): RequestTail => ({
+const tail = (trusted: boolean, also = false): RequestTail => ({
   lines: [ascii("Via: 1.0 s\r\n"), ascii("Via: 1.1 s\r\n")],
   address: ascii("192.0.2.1"),
   trusted,
+  element: ascii("for=192.0.2.1;proto=http"),
+  forwarded: also,
   host: ascii("127.0.0.1:80"),
 });
 
-function forwarded(text: string, trusted = false): string {
+function forwarded(text: string, trusted = false, also = false): string {
   const head = new RequestHead(LIMITS);
   const bytes = ascii(text);
   const end = parseRequest(bytes, 0, bytes.length, LIMITS, head);
   if (end <= 0) throw new Error(`not read: ${text}`);
-  return out.toString("latin1", 0, writeRequest(out, 0, bytes, head, tail(trusted), head.upgrade >= 0));
+  return out.toString("latin1", 0, writeRequest(out, 0, bytes, head, tail(trusted, also), head.upgrade >= 0));
 }
 
 function answered(text: string, close = false): string {
@@ -52,9 +54,20 @@ test("X-Forwarded-* of strangers are removed, of trusted clients kept and added 
     "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: h\r\nVia: 1.1 s\r\n\r\n",
   );
   expect(forwarded(text, true)).toBe(
-    "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: o\r\nForwarded: for=1\r\nX-Forwarded-For: 1, 2, 3, 192.0.2.1\r\nVia: 1.1 s\r\n\r\n",
+    'GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: o\r\nX-Forwarded-For: 1, 2, 3, 192.0.2.1\r\nForwarded: for=1, for=192.0.2.1;proto=http;host="h"\r\nVia: 1.1 s\r\n\r\n',
   );
 });
+test("Forwarded (RFC 7239): a stranger's is replaced, a trusted client's gets our element behind all of its own", () => {
+  const text = 'GET / HTTP/1.1\r\nHost: [::1]:80\r\nForwarded: for="[::1]"\r\nA: b\r\nforwarded: for=_x;by=2\r\n\r\n';
+  const ours = 'for=192.0.2.1;proto=http;host="[::1]:80"';
+  const linesOf = (sent: string): string[] => sent.split("\r\n").filter((line) => /^forwarded:/i.test(line));
+  expect(linesOf(forwarded(text))).toEqual([]);
+  expect(linesOf(forwarded(text, false, true))).toEqual([`Forwarded: ${ours}`]);
+  expect(linesOf(forwarded(text, true))).toEqual([`Forwarded: for="[::1]", for=_x;by=2, ${ours}`]);
+  expect(linesOf(forwarded("GET / HTTP/1.0\r\n\r\n", false, true))).toEqual(["Forwarded: for=192.0.2.1;proto=http"]);
+});
+test("a trusted client that says no X-Forwarded-Proto gets ours", () =>
+  expect(forwarded("GET / HTTP/1.1\r\nHost: h\r\n\r\n", true)).toContain("\r\nX-Forwarded-Proto: http\r\n"));
 test("D.37 Via is added behind those that are there", () =>
   expect(forwarded("GET / HTTP/1.1\r\nHost: h\r\nVia: 1.1 other\r\n\r\n")).toContain("Via: 1.1 other\r\n"));
 test("D.39 order of lines with one name is kept, none are merged", () =>

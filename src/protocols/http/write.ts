@@ -43,12 +43,20 @@ export interface RequestTail {
   readonly trusted: boolean;
   /** Host for an HTTP/1.0 client that sent none. */
   readonly host: Buffer;
+  /** Our element of Forwarded (RFC 7239 4), without its host. */
+  readonly element: Buffer;
+  /** Write Forwarded also where no trusted client has begun one. */
+  readonly forwarded: boolean;
 }
 
 const HTTP11 = ascii(" HTTP/1.1\r\n");
 const HOST = ascii("Host: ");
 const FORWARDED_FOR = ascii("X-Forwarded-For: ");
 const FORWARDED_HOST = ascii("X-Forwarded-Host: ");
+const PROTO_HTTP = ascii("X-Forwarded-Proto: http\r\n");
+const FORWARDED = ascii("Forwarded: ");
+const ELEMENT_HOST = ascii(';host="');
+const QUOTE = ascii('"');
 const UPGRADE = ascii("Connection: upgrade\r\n");
 const CHUNKED = ascii("Transfer-Encoding: chunked\r\n");
 const MAX_FORWARDS = ascii("Max-Forwards: ");
@@ -63,7 +71,8 @@ export const REQUEST_EXTRA = 512;
 /**
  * Writes the request as the next hop gets it (RFC 9110 7.6; RFC 9112 3.2): origin-form, version 1.1, one Host,
  * without hop-by-hop fields, with Via and X-Forwarded-*. `upgrade`: offer the client's upgrade on. `extra`: more lines.
- * @returns offset after the head. `out` must have room for the head, the tail, `extra` and REQUEST_EXTRA.
+ * `instead`: path and query to ask for; null: those of the request.
+ * @returns offset after the head. `out` must have room for the head, the tail, `extra`, `instead` and REQUEST_EXTRA.
  */
 export function writeRequest(
   out: Buffer,
@@ -73,11 +82,12 @@ export function writeRequest(
   tail: RequestTail,
   upgrade: boolean,
   extra: Buffer | null = null,
+  instead: Buffer | null = null,
 ): number {
   const { fields, target } = head;
   at = put(out, at, bytes, head.methodStart, head.methodEnd);
   out[at++] = SP;
-  at = putTarget(out, at, bytes, head);
+  at = instead === null ? putTarget(out, at, bytes, head) : putAll(out, at, instead);
   at = putAll(out, at, HTTP11);
   // A Host line of ours comes first; one of the client's stays where it is.
   if (target.form === Form.ABSOLUTE) at = putLine(out, at, HOST, bytes, head.hostStart, head.hostEnd);
@@ -86,10 +96,13 @@ export function writeRequest(
   if (!tail.trusted) dropForwarded(fields);
   let forwardedFor = -1;
   let forwardedHost = -1;
+  let forwarded = -1;
   if (tail.trusted) {
     forwardedFor = fields.find(Field.X_FORWARDED_FOR);
     forwardedHost = fields.find(Field.X_FORWARDED_HOST);
+    forwarded = fields.find(Field.FORWARDED);
     dropAll(fields, Field.X_FORWARDED_FOR);
+    dropAll(fields, Field.FORWARDED);
   }
   at = putFields(out, at, bytes, fields);
   if (head.chunked) at = putAll(out, at, CHUNKED);
@@ -102,12 +115,33 @@ export function writeRequest(
   at = putAll(out, putAll(out, at, tail.address), CRLF);
   if (forwardedHost < 0 && head.hostStart >= 0)
     at = putLine(out, at, FORWARDED_HOST, bytes, head.hostStart, head.hostEnd);
+  if (tail.trusted && fields.find(Field.X_FORWARDED_PROTO) < 0) at = putAll(out, at, PROTO_HTTP);
+  if (tail.forwarded || forwarded >= 0) at = putForwarded(out, at, bytes, head, tail, forwarded >= 0);
   at = putAll(out, at, tail.lines[head.minor as 0 | 1]);
   if (upgrade) {
     at = put(out, at, bytes, fields.name[head.upgrade]!, fields.name[head.upgrade + 1]!);
     at = putAll(out, at, UPGRADE);
   }
   if (extra !== null) at = putAll(out, at, extra);
+  return putAll(out, at, CRLF);
+}
+
+/** Our element behind those that a trusted client sent. A host's characters all may stand in a quoted string. */
+function putForwarded(
+  out: Buffer,
+  at: number,
+  bytes: Buffer,
+  head: RequestHead,
+  tail: RequestTail,
+  begun: boolean,
+): number {
+  at = putAll(out, at, FORWARDED);
+  if (begun) at = putValues(out, at, bytes, head.fields, Field.FORWARDED);
+  at = putAll(out, at, tail.element);
+  if (head.hostStart >= 0) {
+    at = put(out, putAll(out, at, ELEMENT_HOST), bytes, head.hostStart, head.hostEnd);
+    at = putAll(out, at, QUOTE);
+  }
   return putAll(out, at, CRLF);
 }
 

@@ -15,6 +15,8 @@ const tail: RequestTail = {
   lines: [ascii("Via: 1.0 s\r\n"), ascii("Via: 1.1 s\r\n")],
   address: ascii("192.0.2.1"),
   trusted: false,
+  element: Buffer.from("for=192.0.2.1;proto=http"),
+  forwarded: true,
   host: ascii("127.0.0.1:80"),
 };
 
