@@ -11,9 +11,14 @@ type Traits = Method["traits"];
 const hasFace = (scheduler: SchedulerDefinition, { face }: Traits): boolean =>
   scheduler.faces.includes(face) || (face === "slots" && scheduler.faces.includes("kernel"));
 
-/** A scheduler that reads loads is served by a method's own count, or by what the agents of backends report. */
-const seesLoad = ({ needs }: SchedulerDefinition, { load }: Traits, reports: boolean): boolean =>
-  needs.load === undefined || reports || (needs.load === "own" && load === "own");
+/**
+ * A scheduler that reads loads is served by a method's own count, or by what the agents of backends report; one that runs
+ * in the kernel brings its own.
+ */
+const seesLoad = ({ needs, faces }: SchedulerDefinition, { load, face }: Traits, reports: boolean): boolean =>
+  needs.load === undefined ||
+  reports ||
+  (needs.load === "own" && (load === "own" || (face === "slots" && faces.includes("kernel"))));
 
 /** Names of the schedulers that can serve a method. `reports`: backends are asked for their load. */
 export function fittingSchedulers(method: Pick<Method, "traits">, catalog: Catalog, reports = false): string[] {

@@ -46,6 +46,8 @@ export interface Scheduler {
   order?(key: number, out: Uint16Array): number;
   /** Fills every element with an index; leaves `out` alone for an empty set. Face `slots`. */
   slots?(out: Uint16Array): void;
+  /** Fills `out` with one round of turns, walked over and over; returns its length. At most `out.length` backends. Face `kernel`. */
+  turns?(out: Uint16Array): number;
   began?(index: number): void;
   ended?(index: number, outcome: Outcome): void;
 }
@@ -59,6 +61,8 @@ export interface SchedulerDefinition<O = unknown> {
   readonly faces: readonly Face[];
   /** `key`: hashes the request's key. `load`: reads the load of backends, its own count or the reported one. */
   readonly needs: { key?: true; load?: "own" | "reported" };
+  /** Face `kernel`: which of the data plane's ways to choose this is (`sluice_choice` of its limits). */
+  readonly kernelId?: number;
   /** What a kernel method hashes for this scheduler's slots. Default `flow` (the 5-tuple). */
   readonly slotKey?: "flow" | "source";
   /** `previous` is the scheduler this one replaces: carries cursors over a change of the set. */

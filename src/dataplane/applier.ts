@@ -9,6 +9,7 @@ import { addTraffic, noTraffic, type Traffic } from "./counting.ts";
 import { Held } from "./held.ts";
 import { Plane, stateKey } from "./plane.ts";
 import type { ForwardName, PlaneService } from "./plane-service.ts";
+import { flowsOf } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** How long a prepare waits for link addresses, ms. A backend that does not answer must not hold the others back. */
@@ -165,15 +166,21 @@ class XdpApplier implements Applier<PlaneService> {
     for (const state of this.#mine()) {
       const sum = noTraffic();
       addTraffic(sum, counting.retired(stateKey(this.#forward, state.name)));
+      const flows = state.remembers ? { active: 0, connections: state.formerFlows } : null;
       const backends: KernelCounts["backends"] = new Map();
       for (const one of state.locals.values()) {
         const traffic = counting.backend(one.number);
         addTraffic(sum, traffic);
-        if (one.id !== null) backends.set(one.id, shown(traffic));
+        const own = flows && flowsOf(this.#plane.memory, one.number);
+        if (flows && own) {
+          flows.active += own.active;
+          flows.connections += own.connections;
+        }
+        if (one.id !== null) backends.set(one.id, { ...shown(traffic), ...own });
       }
       const drops = counting.drops(state.number);
       const dropped = Object.values(drops).reduce((total, count) => total + count, 0);
-      all.set(state.name, { service: { ...shown(sum), drops: dropped }, backends, drops });
+      all.set(state.name, { service: { ...shown(sum), ...flows, drops: dropped }, backends, drops });
     }
     return all;
   }

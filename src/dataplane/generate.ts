@@ -30,6 +30,8 @@ const structs = [
   "decap_count",
   "sweep_order",
   "decision",
+  "turns",
+  "load",
 ];
 
 const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

@@ -12,6 +12,8 @@ export const pinned = [
   "arrivals",
   "services",
   "tables",
+  "turns",
+  "loads",
   "backends",
   "next_hops",
   "devices",

@@ -19,6 +19,8 @@ const shapes = {
   arrivals: [layout.arrival.size, 2 * Limit.ARRIVALS],
   services: [layout.service.size, Limit.MAX_SERVICES],
   tables: [layout.table.size, 2 * Limit.MAX_SERVICES],
+  turns: [layout.turns.size, 2 * Limit.MAX_SERVICES],
+  loads: [layout.load.size, Limit.MAX_BACKENDS],
   backends: [layout.backend.size, Limit.MAX_BACKENDS],
   next_hops: [layout.nextHop.size, Limit.MAX_HOPS],
   devices: [layout.device.size, Limit.MAX_DEVICES],

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
+import { eventually, netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { createXdpApplier } from "./applier.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { TestNetwork, xdpMissing } from "./testing/network.ts";
@@ -84,6 +84,43 @@ describe.skipIf(missing !== null)("nat on XDP", () => {
       const counts = (await applier.counts()).get("web")!;
       expect(counts.service.packetsIn).toBeGreaterThan(100);
       expect(counts.service.packetsOut).toBeGreaterThan(100);
+      await applier.remove();
+    });
+  }, 30_000);
+
+  test("least-connections: new connections go to those who have fewest, and the count falls as they end", async () => {
+    await director.within(async () => {
+      const applier = await createXdpApplier(doors, "nat");
+      const apply = async (lasts: number[]): Promise<void> => {
+        const prepared = await applier.prepare([
+          { ...service(lasts), scheduler: { name: "least-connections", options: {} } },
+        ]);
+        if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+        await prepared.commit();
+      };
+      const spread = async (): Promise<Record<string, number>> => {
+        const found: Record<string, number> = {};
+        for (const answer of await client({ do: "ask", size: 10 }))
+          found[answer.slice(0, 4)] = (found[answer.slice(0, 4)] ?? 0) + 1;
+        return found;
+      };
+      const active = async (): Promise<unknown[]> => {
+        const { service: whole, backends } = (await applier.counts()).get("web")!;
+        return [whole.active, ...[...backends.values()].map((one) => one.active)];
+      };
+      await client({ do: "close" });
+      await apply([210, 211]);
+      await client({ do: "open", address: VIP, port: 80, count: 8 });
+      expect(await spread()).toEqual({ b210: 4, b211: 4 });
+      await apply([210, 211, 212]);
+      await client({ do: "open", address: VIP, port: 80, count: 4 });
+      expect(await spread()).toEqual({ b210: 4, b211: 4, b212: 4 });
+      expect(await active()).toEqual([12, 4, 4, 4]);
+      await apply([211, 212]);
+      expect(await spread()).toEqual({ b210: 4, b211: 4, b212: 4 });
+      await client({ do: "close" });
+      expect(await eventually(async () => (await active())[0] === 0)).toBe(true);
+      expect((await applier.counts()).get("web")!.service.connections).toBe(12);
       await applier.remove();
     });
   }, 30_000);

@@ -111,6 +111,20 @@ export function settle(slots: Slots, sweep: number, busy: (slot: number) => bool
   return moved;
 }
 
+/** The words as a program that must always look for a flow's own cell reads them: a settled slot as a sparse one. */
+export const consulted = (slots: Slots): Uint32Array =>
+  slots.words.map((word) => (phaseOf(word) === SETTLED ? toWord(currentOf(word), baseOf(word), SPARSE) : word));
+
+/** Every settled slot may have flows of other backends: sparse, until a sweep says that it has none. */
+export function reopen(slots: Slots): void {
+  for (let i = 0; i < slots.words.length; i++) {
+    const word = slots.words[i]!;
+    if (phaseOf(word) !== SETTLED) continue;
+    slots.words[i] = toWord(currentOf(word), currentOf(word), SPARSE);
+    slots.closed[i] = Number.NaN;
+  }
+}
+
 /** How many slots a change has opened that have not settled yet. */
 export function unsettled(slots: Slots): number {
   let count = 0;

@@ -15,6 +15,7 @@ import * as phases from "./phases.ts";
 import { type ForwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
 import { ServiceState, slotsOf } from "./service-state.ts";
 import { type Swept, sweep } from "./sweep.ts";
+import { clearFlows } from "./turns.ts";
 import { Ways } from "./ways.ts";
 
 const { Limit, ControlFlag, State } = layout;
@@ -151,6 +152,7 @@ export class Plane {
     const number = this.#backendNumbers.take();
     if (number < 0) return number;
     this.counting.clear(number);
+    clearFlows(this.memory, number);
     writeBackend(this.memory, { ...one, number }, state.number, forwardNumber[state.forward]);
     this.ways.point(one.address, number);
     return number;
@@ -194,6 +196,7 @@ export class Plane {
     return [...this.services.values()].some(
       (s) =>
         s.waiting ||
+        s.remembers ||
         phases.unsettled(s.slots) > 0 ||
         [...s.locals.values()].some((one) => one.id === null || one.state === State.STATE_DOWN),
     );
@@ -228,7 +231,7 @@ export class Plane {
   }
 
   #settle(state: ServiceState, begun: number, swept: Swept): boolean {
-    const moved = phases.settle(state.slots, begun, (slot) => swept.busy(state.number, slot));
+    const moved = phases.settle(state.slots, begun, (slot) => !state.remembers && swept.busy(state.number, slot));
     if (state.waiting && state.config?.scheduler.name) {
       state.update(
         state.config,

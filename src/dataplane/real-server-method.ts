@@ -25,7 +25,8 @@ export const realServerMethod = (
       preparesRealServer: true,
       checks: "vip-at-backend",
       needs: ["CAP_NET_ADMIN", "CAP_BPF", "xdp"],
-      counts: ["packetsIn", "bytesIn", "drops"],
+      // Flows are counted where the scheduler remembers them; else `connections` and `active` are unknown.
+      counts: ["connections", "active", "packetsIn", "bytesIn", "drops"],
       names: "optional",
       arrival: "listen",
       protocols: ["tcp", "udp"],

@@ -1,6 +1,7 @@
 import { hashText } from "../core/hash.ts";
 import type { Scheduler, SchedulerDefinition } from "../core/scheduler.ts";
-import { service as at, Limit, ServiceFlag, State, table } from "./generated/layout.ts";
+import maglev from "../schedulers/maglev.ts";
+import { service as at, Choice, Limit, ServiceFlag, State, table } from "./generated/layout.ts";
 import { backendKey, kernelState, type LocalBackend, readBackend } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
@@ -13,10 +14,14 @@ import {
   type PlaneService,
   portOf,
 } from "./plane-service.ts";
-import { ticksNow, toTicks } from "./ticks.ts";
+import { ticksNow, toLife } from "./ticks.ts";
+import { flowsOf, forgetRounds, type Round, roundOf, writeRound } from "./turns.ts";
 
 /** While more of a service's slots than this are unsettled, changes that only move weights wait. */
 const WEIGHTS_WAIT = 0.25;
+
+const overflow = maglev as SchedulerDefinition;
+const overflowOptions = overflow.options.parse({});
 
 type Take = (local: LocalBackend) => number;
 
@@ -30,10 +35,13 @@ export class ServiceState {
   slots: phases.Slots;
   readonly #memory: PlaneMemory;
   readonly #localNumbers = new Numbers(Limit.MAX_LOCAL);
-  #scheduler: Scheduler | undefined;
+  /** Of a service whose scheduler remembers every flow; null of one whose slots alone decide. */
+  #round: Round | null = null;
   /** Eligible locals of the slots in force, as text: tells a change of the set from one of weights. */
   #set = "";
   #weights = "";
+  /** Flows given to backends that have gone since. */
+  formerFlows = 0;
   /** A change of weights that waits for slots to settle. */
   waiting = false;
   #fresh = true;
@@ -65,6 +73,7 @@ export class ServiceState {
     this.#set32(at.forward, forwardNumber[this.forward]);
     // "Long ago": a fresh service has never been full.
     this.#set32(at.lastFull, ticksNow() - 0x4000_0000);
+    forgetRounds(this.#memory, this.number);
     this.#set32(at.used, 1);
   }
 
@@ -133,18 +142,25 @@ export class ServiceState {
     return one;
   }
 
+  /** Has every flow of this service a cell? */
+  get remembers(): boolean {
+    return this.#round !== null;
+  }
+
   #reslot(config: PlaneService, definition: SchedulerDefinition, byId: Map<number, LocalBackend>, now: number): void {
     const chosen = config.eligible.flatMap((id) => byId.get(id) ?? []);
     const weightOf = new Map(config.backends.map((backend) => [backend.id, Math.max(1, backend.weight)]));
     const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()}`;
-    const weights = chosen.map((one) => weightOf.get(one.id!)).join();
+    const heeded = chosen.map((one) => weightOf.get(one.id!)!);
+    const weights = heeded.join();
     const changed = set !== this.#set || weights !== this.#weights || this.#fresh;
     const open = this.#fresh ? 0 : phases.unsettled(this.slots) / this.slots.words.length;
     this.waiting = changed && set === this.#set && open > WEIGHTS_WAIT;
+    if (changed) this.#newRound(config, definition, chosen, heeded, now);
     if (changed && !this.waiting) {
       this.#set = set;
       this.#weights = weights;
-      const next = this.#table(chosen, weightOf, config, definition, now);
+      const next = this.#table(chosen, heeded, config, definition, now);
       if (this.#fresh) phases.assign(this.slots, next);
       else phases.change(this.slots, next);
       this.#fresh = false;
@@ -152,23 +168,47 @@ export class ServiceState {
     phases.forceOut(this.slots, (local) => this.locals.get(local)?.state === State.STATE_GONE);
   }
 
+  /** Turns and weights of new flows; they wait for no slot, since they move nothing that is there. */
+  #newRound(
+    config: PlaneService,
+    definition: SchedulerDefinition,
+    chosen: LocalBackend[],
+    weights: number[],
+    now: number,
+  ): void {
+    const remembered = this.remembers;
+    this.#round = null;
+    if (definition.faces.includes("kernel"))
+      this.#round = roundOf(this.#create(definition, chosen, weights, config, now), chosen, weights);
+    // Its cells name backends that are not those of their slots: they are asked until none is left.
+    else if (remembered) phases.reopen(this.slots);
+  }
+
+  #create(
+    definition: SchedulerDefinition,
+    chosen: LocalBackend[],
+    weights: number[],
+    config: PlaneService,
+    now: number,
+  ): Scheduler {
+    const names = chosen.map((one) => `${one.address}:${one.port}`);
+    const env = { random: Math.random, now: () => now, load: () => 0, seed: config.seed };
+    return definition.create({ ids: chosen.map((one) => one.id!), names, weights }, config.scheduler.options, env);
+  }
+
+  /** Who has which slot. Where every flow is remembered, slots are for those that find no room: Maglev's. */
   #table(
     chosen: LocalBackend[],
-    weightOf: Map<number, number>,
+    weights: number[],
     config: PlaneService,
     definition: SchedulerDefinition,
     now: number,
   ): Uint16Array {
     const out = new Uint16Array(this.slots.words.length);
     if (chosen.length === 0) return out.fill(phases.NONE);
-    const eligible = {
-      ids: chosen.map((one) => one.id!),
-      names: chosen.map((one) => `${one.address}:${one.port}`),
-      weights: chosen.map((one) => weightOf.get(one.id!)!),
-    };
-    const env = { random: Math.random, now: () => now, load: () => 0, seed: config.seed };
-    this.#scheduler = definition.create(eligible, config.scheduler.options, env, this.#scheduler);
-    this.#scheduler.slots!(out);
+    const filler = definition.faces.includes("slots") ? definition : overflow;
+    const options = filler === overflow ? overflowOptions : config.scheduler.options;
+    this.#create(filler, chosen, weights, { ...config, scheduler: { name: filler.name, options } }, now).slots!(out);
     return out.map((index) => chosen[index]!.local);
   }
 
@@ -199,6 +239,7 @@ export class ServiceState {
 
   /** Takes a backend out of the numbering; the next `fill` forgets it. */
   retire(one: LocalBackend): void {
+    this.formerFlows += flowsOf(this.#memory, one.number).connections;
     this.locals.delete(one.local);
     this.#localNumbers.free(one.local);
   }
@@ -211,7 +252,8 @@ export class ServiceState {
     words.fill(0, base + table.backends / 4, base + table.slots / 4);
     for (const one of this.locals.values())
       words[base + table.backends / 4 + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
-    words.set(this.slots.words, base + table.slots / 4);
+    words.set(this.#round ? phases.consulted(this.slots) : this.slots.words, base + table.slots / 4);
+    if (this.#round) writeRound(this.#memory, this.number, copy, this.#round, this.locals.values());
     words[base + table.generation / 4]! += 1;
   }
 
@@ -220,9 +262,11 @@ export class ServiceState {
     const { tcp, udp } = this.config?.idle ?? defaultIdle;
     if (definition) {
       const bySource = definition.slotKey === "source" ? ServiceFlag.SERVICE_BY_SOURCE : 0;
-      this.#set32(at.flags, bySource | (this.config?.oneShot ? ServiceFlag.SERVICE_ONE_SHOT : 0));
-      this.#set32(at.tcpTicks, toTicks(tcp));
-      this.#set32(at.udpTicks, toTicks(udp));
+      const oneShot = this.config?.oneShot ? ServiceFlag.SERVICE_ONE_SHOT : 0;
+      this.#set32(at.choice, definition.kernelId ?? Choice.CHOICE_SLOT);
+      this.#set32(at.flags, bySource | oneShot | (this.#round ? ServiceFlag.SERVICE_REMEMBERS : 0));
+      this.#set32(at.tcpLife, toLife(tcp));
+      this.#set32(at.udpLife, toLife(udp));
     }
     this.#set32(at.active, 1 - getWord(this.#memory.services, this.number, at.active));
   }
@@ -231,6 +275,11 @@ export class ServiceState {
   get sinceFull(): number {
     const ticks = (ticksNow() - getWord(this.#memory.services, this.number, at.lastFull)) >>> 0;
     return (ticks * 2 ** Limit.TICK_SHIFT) / 1e6;
+  }
+
+  /** Flows that found no room since the service began, though it remembers them; they go by their slot. */
+  get withoutRoom(): number {
+    return getWord(this.#memory.services, this.number, at.noRoom);
   }
 
   erase(): void {

@@ -53,6 +53,8 @@ for (const definition of schedulers) {
       expect(definition.faces).toContain("pick");
       expect(scheduler.order !== undefined).toBe(definition.faces.includes("order"));
       expect(scheduler.slots !== undefined).toBe(definition.faces.includes("slots"));
+      expect(scheduler.turns !== undefined).toBe(definition.faces.includes("kernel"));
+      expect(definition.kernelId !== undefined).toBe(definition.faces.includes("kernel"));
       expect(definition.summary).toMatch(/^[A-Z].*\.$/);
     });
 
@@ -166,6 +168,18 @@ for (const definition of schedulers) {
         });
         shares(firsts, 3).forEach((share, i) => {
           expect(Math.abs(share - heeded(weights)[i]! / total)).toBeLessThan(DRAWN_SHARE_BOUND);
+        });
+      });
+    }
+
+    if (definition.faces.includes("kernel")) {
+      test("a round of turns follows the weights that are read", () => {
+        const weights = [5, 1, 2];
+        const out = new Uint16Array(4096);
+        const count = make(definition, setOf(weights)).turns!(out);
+        const total = heeded(weights).reduce((a, b) => a + b);
+        shares([...out.subarray(0, count)], 3).forEach((share, i) => {
+          expect(share).toBe(heeded(weights)[i]! / total);
         });
       });
     }

@@ -8,6 +8,7 @@ import {
 } from "../core/scheduler.ts";
 import { noOptions } from "./options.ts";
 import { Ranking } from "./rank.ts";
+import { fillRound } from "./round.ts";
 import { SmoothCredit } from "./smooth.ts";
 
 /**
@@ -47,13 +48,18 @@ class LeastConnections implements Scheduler {
     this.#ranking.scores[first] = Number.NEGATIVE_INFINITY;
     return this.#ranking.take(out);
   }
+
+  turns(out: Uint16Array): number {
+    return fillRound(this.credit.set.weights, out);
+  }
 }
 
 export default defineScheduler({
   name: "least-connections",
   summary: "The backend with the least work under way for its weight; equal ones in turn.",
   options: noOptions,
-  faces: ["pick", "order"],
+  faces: ["pick", "order", "kernel"],
+  kernelId: 2,
   needs: { load: "own" },
   create: (set, _options, env, previous) => new LeastConnections(set, env, previous),
 });

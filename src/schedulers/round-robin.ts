@@ -1,6 +1,7 @@
 import { defineScheduler, type EligibleSet, type Scheduler, type SchedulerEnv, type Tried } from "../core/scheduler.ts";
 import { formerIndices } from "./carry.ts";
 import { noOptions } from "./options.ts";
+import { fillRound } from "./round.ts";
 
 class RoundRobin implements Scheduler {
   readonly set: EligibleSet;
@@ -34,6 +35,13 @@ class RoundRobin implements Scheduler {
     return count;
   }
 
+  turns(out: Uint16Array): number {
+    return fillRound(
+      this.set.ids.map(() => 1),
+      out,
+    );
+  }
+
   #wrap(index: number): number {
     const size = this.set.ids.length;
     return index < size ? index : index - size;
@@ -54,7 +62,8 @@ export default defineScheduler({
   name: "round-robin",
   summary: "Every backend in turn; weights are not read.",
   options: noOptions,
-  faces: ["pick", "order"],
+  faces: ["pick", "order", "kernel"],
+  kernelId: 1,
   needs: {},
   create: (set, _options, env, previous) => new RoundRobin(set, env, previous),
 });

@@ -8,6 +8,7 @@ import {
 } from "../core/scheduler.ts";
 import { noOptions } from "./options.ts";
 import { Ranking } from "./rank.ts";
+import { fillRound } from "./round.ts";
 import { SmoothCredit } from "./smooth.ts";
 
 class WeightedRoundRobin implements Scheduler {
@@ -40,13 +41,18 @@ class WeightedRoundRobin implements Scheduler {
     scores[first] = Number.NEGATIVE_INFINITY;
     return this.#ranking.take(out);
   }
+
+  turns(out: Uint16Array): number {
+    return fillRound(this.credit.set.weights, out);
+  }
 }
 
 export default defineScheduler({
   name: "weighted-round-robin",
   summary: "Backends in turn, in proportion to their weights and without bursts.",
   options: noOptions,
-  faces: ["pick", "order"],
+  faces: ["pick", "order", "kernel"],
+  kernelId: 1,
   needs: {},
   create: (set, _options, env, previous) => new WeightedRoundRobin(set, env, previous),
 });

@@ -252,6 +252,8 @@ IN_BTF(sluice_service_flag);
 IN_BTF(sluice_control_flag);
 IN_BTF(sluice_arrival);
 IN_BTF(sluice_cell);
+IN_BTF(sluice_choice);
+IN_BTF(sluice_life);
 IN_BTF(sluice_fragment);
 IN_BTF(sluice_drop);
 const struct sweep_order *in_btf_sweep_order __attribute__((unused));

@@ -15,7 +15,7 @@ static __always_inline __u32 own_cell(const struct flow_bucket *b, const struct 
 #pragma unroll
 	for (int i = 0; i < FLOW_WAYS; i++)
 		if (b->tag[i] == v->tag && b->service[i] == v->service && b->slot[i] == v->number &&
-		    (b->cell[i] & CELL_BACKEND) && (__u16)(v->now - b->seen[i]) <= v->ticks)
+		    (b->cell[i] & CELL_BACKEND) && (__u16)(v->now - b->seen[i]) <= life_ticks(b->life[i]))
 			found = b->cell[i];
 	return found;
 }
@@ -38,7 +38,14 @@ static __always_inline __u32 peek_slot(struct service *service, struct table *ta
 			 sizeof(copy) - sizeof(copy.lock));
 	struct slot_view view = slot_view(service, table, p, hash, word);
 	decision->cell = own_cell(&copy, &view);
-	return choose(&copy, table, &view, p);
+	__u32 local = SLOT_NONE;
+#pragma clang loop unroll(disable)
+	for (int pass = 0; pass < 2; pass++) {
+		local = choose(&copy, table, &view, p);
+		if (!ask_new(&view, p->service, 1))
+			break;
+	}
+	return local;
 }
 
 /* False when the packet is for no VIP. */

@@ -48,6 +48,13 @@ enum sluice_limit {
 	SERVICE_NAME = 64,
 	/* u64 words of one service's bitmap of busy slots. */
 	BUSY_WORDS = 256,
+	/* turns of one round of a service that gives new flows to its backends in turn: weights hold to 1 in 4,096. 8 KiB. */
+	TURNS = 4096,
+	/* backends that are compared for one new flow; where there are more, those from a rotating start on. */
+	COMPARED = 256,
+	/* lives (enum sluice_life) of remembered TCP: not yet answered (60 s: six retries, RFC 6298), and ended (60 s: TIME-WAIT). */
+	LIFE_TENTATIVE = 31,
+	LIFE_CLOSED = 31,
 };
 
 /* Tail-call places of the entry program, in the order in which they are asked. */
@@ -97,6 +104,26 @@ enum sluice_service_flag {
 	SERVICE_BY_SOURCE = 1,
 	/* UDP of one packet each way (DNS): no flow is remembered. */
 	SERVICE_ONE_SHOT = 2,
+	/* Every flow has a cell; slots are for those that found no room. Its slots are never settled in the kernel's table. */
+	SERVICE_REMEMBERS = 4,
+};
+
+/* Who gets a new flow of a service that remembers: `kernelId` of a scheduler. */
+enum sluice_choice {
+	/* The slot of its hash. */
+	CHOICE_SLOT = 0,
+	/* The next turn. */
+	CHOICE_TURN = 1,
+	/* Fewest open flows for its weight; among equals whose turn it is. */
+	CHOICE_LEAST = 2,
+};
+
+/* How long a silent cell lives, in one byte: COUNTED, then 7 bits of a number of ticks. Below 8 they are the number, else
+ * 8 + the low 3 bits, shifted by one less than the other 4: at most an eighth more than asked for. */
+enum sluice_life {
+	LIFE_BITS = 0x7f,
+	/* The cell stands in its backend's count of open flows. */
+	LIFE_COUNTED = 0x80,
 };
 
 enum sluice_control_flag {

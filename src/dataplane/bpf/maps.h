@@ -10,6 +10,8 @@ ARRAY(control_words, struct control, 1, BPF_F_MMAPABLE);
 ARRAY(arrivals, struct arrival, 2 * ARRIVALS, BPF_F_MMAPABLE);
 ARRAY(services, struct service, MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(tables, struct table, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
+ARRAY(turns, struct turns, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
+ARRAY(loads, struct load, MAX_BACKENDS, BPF_F_MMAPABLE);
 ARRAY(backends, struct backend, MAX_BACKENDS, BPF_F_MMAPABLE);
 ARRAY(next_hops, struct next_hop, MAX_HOPS, BPF_F_MMAPABLE);
 ARRAY(devices, struct device, MAX_DEVICES, BPF_F_MMAPABLE);

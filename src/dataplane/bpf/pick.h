@@ -2,6 +2,7 @@
 /* Which backend. A settled slot answers by itself; one that a change has opened asks the flow table first. */
 #pragma once
 #include "parse.h"
+#include "remember.h"
 #include "verdict.h"
 
 #define TCP_FIN 0x01
@@ -17,10 +18,18 @@ struct slot_view {
 	__u32 base_state;
 	__u32 number;
 	__u32 service;
-	__u32 ticks;
 	__u32 now;
 	__u32 tag;
+	__u8 life; /* of the packet's protocol */
+	__u8 remembers; /* the service does */
+	__u8 was_full; /* a flow found no room within that life */
+	__u8 asked; /* somebody has been asked who gets it: `chosen`, or nobody */
+	__u32 chosen;
+	__u32 asks; /* out: it is a new flow of a service that remembers, and nobody has been asked */
 	__u32 full; /* out: a put found no room */
+	__u32 begun; /* out: local + 1 of whose count of open flows grows */
+	__u32 ended; /* out: CELL_BACKEND of a counted flow that is no more */
+	__u32 ended_service;
 };
 
 /* Every input bit reaches the slot (top bits), the tag (middle) and the bucket (low bits): multiply-xorshift rounds. */
@@ -44,36 +53,55 @@ static __always_inline __u64 flow_hash(const struct service *service, const stru
 	return h ^ h >> 31;
 }
 
-static __always_inline __u32 state_of(const struct table *table, __u32 local)
-{
-	/* clang would test a copy, which an older verifier does not follow back */
-	asm volatile("" : "+r"(local));
-	/* SLOT_NONE and everything beyond the table is "gone". */
-	return local < MAX_LOCAL ? table->backends[local] >> STATE_SHIFT : STATE_GONE;
-}
-
 static __always_inline int cell_live(const struct flow_bucket *b, const struct table *table, int i,
 				     const struct slot_view *v)
 {
 	__u32 local = (b->cell[i] & CELL_BACKEND) - 1;
 
-	if (!(b->cell[i] & CELL_BACKEND) || (__u16)(v->now - b->seen[i]) > v->ticks)
+	if (!(b->cell[i] & CELL_BACKEND) || (__u16)(v->now - b->seen[i]) > life_ticks(b->life[i]))
 		return 0;
-	/* A cell of another service is judged by age alone: its table is not at hand. */
+	/* A cell of another service is judged by its life alone: its table is not at hand. */
 	if (b->service[i] != v->service)
 		return 1;
 	__u32 state = state_of(table, local);
 	return state != STATE_GONE && state != STATE_EMPTY;
 }
 
+/* The cell's flow is no more one of its backend's open ones. */
+static __always_inline void end_count(struct flow_bucket *b, int i, struct slot_view *v)
+{
+	if (!(b->cell[i] & CELL_BACKEND) || !(b->life[i] & LIFE_COUNTED))
+		return;
+	v->ended = b->cell[i] & CELL_BACKEND;
+	v->ended_service = b->service[i];
+	b->life[i] &= LIFE_BITS;
+}
+
 static __always_inline void put(struct flow_bucket *b, int i, struct slot_view *v, __u32 local, __u16 flags, __u16 isn)
 {
+	end_count(b, i, v);
 	b->tag[i] = v->tag;
 	b->service[i] = v->service;
 	b->slot[i] = v->number;
 	b->cell[i] = ((local + 1) & CELL_BACKEND) | flags;
 	b->isn[i] = isn;
 	b->seen[i] = v->now;
+	b->life[i] = v->life;
+	if (!v->remembers)
+		return;
+	if (flags & CELL_CLOSED) {
+		b->life[i] = LIFE_CLOSED;
+		return;
+	}
+	b->life[i] = (flags & CELL_TENTATIVE ? LIFE_TENTATIVE : v->life) | LIFE_COUNTED;
+	v->begun = local + 1;
+}
+
+/* A new flow, of a service that remembers, for which there is a cell: the one chosen for it, or SLOT_NONE. */
+static __always_inline __u32 chosen_for(struct slot_view *v)
+{
+	v->asks = !v->asked;
+	return v->chosen;
 }
 
 /* Verdict of a SYN; `own` is its cell or -1, `room` a cell it may take or -1. */
@@ -97,6 +125,16 @@ static __always_inline __u32 pick_syn(struct flow_bucket *b, const struct table 
 	int place = own >= 0 ? own : room;
 	if (v->current == SLOT_NONE)
 		return SLOT_NONE;
+	if (v->remembers && place >= 0) {
+		__u32 chosen = chosen_for(v);
+		if (v->asks)
+			return SLOT_NONE;
+		if (chosen != SLOT_NONE) {
+			put(b, place & 3, v, chosen, CELL_TENTATIVE, isn);
+			return chosen;
+		}
+	}
+	v->full = v->remembers && place < 0;
 	if (v->window) {
 		if (place >= 0) {
 			put(b, place & 3, v, v->current, CELL_TENTATIVE, isn);
@@ -125,6 +163,12 @@ static __always_inline __u32 pick_tcp(struct flow_bucket *b, struct slot_view *v
 		int i = own & 3;
 		__u16 distance = (__u16)(p->sequence >> 16) - b->isn[i];
 		if (!(b->cell[i] & CELL_TENTATIVE) || distance <= 1) {
+			if (closed)
+				end_count(b, i, v);
+			if ((b->cell[i] | closed) & CELL_CLOSED && v->remembers)
+				b->life[i] = LIFE_CLOSED;
+			else
+				b->life[i] = (b->life[i] & LIFE_COUNTED) | v->life;
 			b->cell[i] = (b->cell[i] & ~CELL_TENTATIVE) | closed;
 			b->seen[i] = v->now;
 			return (b->cell[i] & CELL_BACKEND) - 1;
@@ -143,11 +187,21 @@ static __always_inline __u32 pick_tcp(struct flow_bucket *b, struct slot_view *v
 	return local;
 }
 
+/* Of a UDP flow without a cell. While the table is full, flows go by their slots; they stay there when room comes. */
+static __always_inline __u32 unknown_udp(struct slot_view *v, int place)
+{
+	if (v->remembers && place >= 0 && !v->was_full) {
+		__u32 chosen = chosen_for(v);
+		if (v->asks || chosen != SLOT_NONE)
+			return chosen;
+	}
+	return v->window && (v->base_state == STATE_UP || v->base_state == STATE_DRAINING) ? v->base : v->current;
+}
+
 static __always_inline __u32 pick_udp(struct flow_bucket *b, const struct table *table, struct slot_view *v, int own,
 				      int own_live, int room)
 {
-	__u32 local = v->current;
-	int place = own >= 0 ? own : room;
+	int place = own >= 0 ? own : room, lost = 0;
 
 	if (own >= 0 && own_live) {
 		int i = own & 3;
@@ -156,13 +210,13 @@ static __always_inline __u32 pick_udp(struct flow_bucket *b, const struct table 
 			b->seen[i] = v->now;
 			return kept;
 		}
-	} else if (!v->window) {
-		return local;
-	} else if (v->base_state == STATE_UP || v->base_state == STATE_DRAINING) {
-		local = v->base;
+		lost = 1;
+	} else if (!v->window && !v->remembers) {
+		return v->current;
 	}
-	if (local == SLOT_NONE)
-		return local;
+	__u32 local = lost && !v->remembers ? v->current : unknown_udp(v, place);
+	if (local == SLOT_NONE || v->asks)
+		return SLOT_NONE;
 	if (place >= 0)
 		put(b, place & 3, v, local, CELL_UDP, 0);
 	else
@@ -212,10 +266,14 @@ static __always_inline struct slot_view slot_view(const struct service *service,
 		.base = word >> SLOT_BITS & SLOT_MASK,
 		.number = p->slot,
 		.service = p->service,
-		.ticks = p->protocol == IPPROTO_UDP ? service->udp_ticks : service->tcp_ticks,
+		.life = p->protocol == IPPROTO_UDP ? service->udp_life : service->tcp_life,
+		.remembers = !!(service->flags & SERVICE_REMEMBERS),
+		.chosen = SLOT_NONE,
 		.now = now_ticks(),
 		.tag = hash >> 20,
 	};
+
+	view.was_full = view.now - service->last_full <= life_ticks(view.life);
 
 	view.window = word >> PHASE_SHIFT == PHASE_WINDOW && view.current != view.base;
 	view.base_state = state_of(table, view.base);
@@ -229,8 +287,20 @@ static __always_inline int is_open(const struct service *service, const struct p
 	       !(service->flags & SERVICE_ONE_SHOT && p->protocol == IPPROTO_UDP);
 }
 
-/* Of a slot that a change has opened: the local number, or SLOT_NONE; FULL when the flow found no room. Not static: a
- * global function is verified once and by itself. With every way to its call, kernel 6.1 gives up at a million steps. */
+/* True when `choose` must be run once more: it is a new flow, and now it is known whose. */
+static __always_inline int ask_new(struct slot_view *v, __u32 service, __u32 peek)
+{
+	if (!v->asks)
+		return 0;
+	v->chosen = choose_new(service, peek);
+	v->asks = 0;
+	v->asked = 1;
+	return 1;
+}
+
+/* Of a slot that a change has opened, or of a service that remembers: the local number, or SLOT_NONE; FULL when the flow
+ * found no room. Not static: a global function is verified once and by itself. With every way to its call, kernel 6.1
+ * gives up at a million steps. */
 #define FULL 0x10000
 __noinline __u32 open_slot(struct service *service, struct table *table, const struct packet *p, __u64 hash,
 				  __u32 word)
@@ -245,13 +315,25 @@ __noinline __u32 open_slot(struct service *service, struct table *table, const s
 	if (!bucket)
 		return SLOT_NONE;
 	struct slot_view view = slot_view(service, table, p, hash, word);
-	/* From look-up to put: two packets of one flow on two CPUs must agree. */
-	bpf_spin_lock(&bucket->lock);
-	__u32 local = choose(bucket, table, &view, p);
-	bpf_spin_unlock(&bucket->lock);
+	__u32 local = SLOT_NONE;
+#pragma clang loop unroll(disable)
+	for (int pass = 0; pass < 2; pass++) {
+		/* From look-up to put: two packets of one flow on two CPUs must agree. */
+		bpf_spin_lock(&bucket->lock);
+		local = choose(bucket, table, &view, p);
+		bpf_spin_unlock(&bucket->lock);
+		if (!ask_new(&view, p->service, 0))
+			break;
+	}
+	if (view.ended)
+		uncount(view.ended_service, view.ended - 1);
+	if (view.begun)
+		count_begun(table, view.begun - 1);
 	if (!view.full)
 		return local;
 	service->last_full = view.now;
+	if (view.remembers)
+		__sync_fetch_and_add(&service->no_room, 1);
 	return local | FULL;
 }
 

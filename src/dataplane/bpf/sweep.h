@@ -6,11 +6,18 @@
 
 static __always_inline void free_cell(struct flow_bucket *b, int i, __u16 cell, __u16 seen)
 {
+	__u32 counted = 0;
+
 	bpf_spin_lock(&b->lock);
 	/* Only what was judged: a packet may have refreshed or replaced it since. */
-	if (b->cell[i] == cell && b->seen[i] == seen)
+	if (b->cell[i] == cell && b->seen[i] == seen) {
+		counted = b->life[i] & LIFE_COUNTED;
 		b->cell[i] = 0;
+	}
+	__u32 service = b->service[i];
 	bpf_spin_unlock(&b->lock);
+	if (counted)
+		uncount(service, (cell & CELL_BACKEND) - 1);
 }
 
 static __always_inline void mark_live(struct table *table, __u32 service, __u32 slot, __u32 local, __u32 word)
@@ -46,9 +53,8 @@ static __always_inline void sweep_cell(struct flow_bucket *b, int i, __u32 now)
 	asm volatile("" : "+r"(slot));
 	if (!table || slot >= MAX_SLOTS)
 		return free_cell(b, i, cell, seen);
-	__u32 ticks = cell & CELL_UDP ? service->udp_ticks : service->tcp_ticks;
 	__u32 word = table->slots[slot], state = state_of(table, local);
-	if ((__u16)(now - seen) > ticks || state == STATE_GONE || state == STATE_EMPTY ||
+	if ((__u16)(now - seen) > life_ticks(b->life[i]) || state == STATE_GONE || state == STATE_EMPTY ||
 	    word >> PHASE_SHIFT == PHASE_SETTLED)
 		return free_cell(b, i, cell, seen);
 	mark_live(table, number, slot, local, word);

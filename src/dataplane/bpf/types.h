@@ -45,11 +45,13 @@ struct service {
 	__u32 flags; /* sluice_service_flag */
 	__u32 slots; /* never changes in a live service */
 	__u32 seed[2]; /* of the flow hash; never changes in a live service */
-	__u32 tcp_ticks; /* idle time-out of a flow */
-	__u32 udp_ticks;
+	__u32 tcp_life; /* idle time-out of a flow: LIFE_BITS of sluice_life */
+	__u32 udp_life;
 	__u32 last_full; /* tick at which a flow last found no room */
 	__u32 forward; /* sluice_forward */
-	__u32 spare[6];
+	__u32 choice; /* sluice_choice */
+	__u32 no_room; /* flows that SERVICE_REMEMBERS could not remember, and that went by their slot */
+	__u32 spare[4];
 	__u8 name[SERVICE_NAME];
 };
 
@@ -95,7 +97,23 @@ struct flow_bucket {
 	__u16 cell[FLOW_WAYS]; /* sluice_cell */
 	__u16 isn[FLOW_WAYS]; /* high half of the initial sequence number + 1 */
 	__u16 seen[FLOW_WAYS];
-	__u32 spare;
+	__u8 life[FLOW_WAYS]; /* sluice_life: of a cell of another service only this tells when it is dead */
+};
+
+/* Of a service that remembers, beside each of its two tables. */
+struct turns {
+	__u32 cursor;
+	__u32 count; /* turns of one round; 0: nobody may get new work */
+	__u32 top; /* local numbers are below it */
+	__u32 spare[5];
+	__u16 turn[TURNS]; /* local numbers */
+};
+
+/* Of one backend, by the plane's number; written for services that remember alone. */
+struct load {
+	__u32 open; /* flows that have begun and not ended */
+	__u32 weight; /* 0: gets nothing new */
+	__u64 begun; /* flows, ever */
 };
 
 struct fragment_key {

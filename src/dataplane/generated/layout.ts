@@ -36,10 +36,12 @@ export const service = {
   flags: 8,
   slots: 12,
   seed: 16,
-  tcpTicks: 24,
-  udpTicks: 28,
+  tcpLife: 24,
+  udpLife: 28,
   lastFull: 32,
   forward: 36,
+  choice: 40,
+  noRoom: 44,
   name: 64,
 } as const;
 
@@ -81,6 +83,7 @@ export const flowBucket = {
   cell: 36,
   isn: 44,
   seen: 52,
+  life: 60,
 } as const;
 
 export const fragmentKey = {
@@ -158,6 +161,21 @@ export const decision = {
   backend: 24,
 } as const;
 
+export const turns = {
+  size: 8224,
+  cursor: 0,
+  count: 4,
+  top: 8,
+  turn: 32,
+} as const;
+
+export const load = {
+  size: 16,
+  open: 0,
+  weight: 4,
+  begun: 8,
+} as const;
+
 export const Limit = {
   MAX_SERVICES: 128,
   MAX_LOCAL: 4096,
@@ -181,6 +199,10 @@ export const Limit = {
   SWEEP_STEP: 4096,
   SERVICE_NAME: 64,
   BUSY_WORDS: 256,
+  TURNS: 4096,
+  COMPARED: 256,
+  LIFE_TENTATIVE: 31,
+  LIFE_CLOSED: 31,
 } as const;
 
 export const Place = {
@@ -222,6 +244,7 @@ export const State = {
 export const ServiceFlag = {
   SERVICE_BY_SOURCE: 1,
   SERVICE_ONE_SHOT: 2,
+  SERVICE_REMEMBERS: 4,
 } as const;
 
 export const ControlFlag = {
@@ -241,6 +264,17 @@ export const Cell = {
   CELL_TENTATIVE: 8192,
   CELL_CLOSED: 16384,
   CELL_UDP: 32768,
+} as const;
+
+export const Choice = {
+  CHOICE_SLOT: 0,
+  CHOICE_TURN: 1,
+  CHOICE_LEAST: 2,
+} as const;
+
+export const Life = {
+  LIFE_BITS: 127,
+  LIFE_COUNTED: 128,
 } as const;
 
 export const Fragment = {

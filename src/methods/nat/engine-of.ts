@@ -1,5 +1,6 @@
 import type { Path } from "../../core/problem.ts";
 import { type Listener, listenerName, type Service } from "../../core/service.ts";
+import { schedulers } from "../../schedulers/list.ts";
 import type { NatOptions } from "./options.ts";
 
 /** Something that a service asks for and only the nftables engine has. */
@@ -40,6 +41,13 @@ function ambiguous(service: Service<NatOptions>, one: Listener, other: Listener)
   if (one.protocol !== other.protocol) return bare && one.port !== other.port;
   return service.backends.length > 0;
 }
+
+/** Does this scheduler go by how many flows each backend has? Only the xdp engine counts them. */
+export const countsFlows = (scheduler: string): boolean =>
+  schedulers.some(({ name, needs }) => name === scheduler && needs.load !== undefined);
+
+export const COUNTS_NO_FLOWS =
+  "The nftables engine does not count the flows of backends, by which this scheduler goes.";
 
 /** The engine that is meant: what only nftables can do decides `auto`. */
 export const engineOf = (service: Service<NatOptions>): NatOptions["engine"] =>

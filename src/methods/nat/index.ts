@@ -20,8 +20,8 @@ export const nat = defineMethod<NatOptions, NatService>({
     preparesRealServer: false,
     checks: "backend",
     needs: ["CAP_NET_ADMIN"],
-    // `connections` is the nftables engine's alone: the xdp engine keeps no flows and leaves it null.
-    counts: ["connections", "packetsIn", "packetsOut", "bytesIn", "bytesOut", "drops"],
+    // `connections` is known to the nftables engine, and with `active` to a scheduler that remembers flows; else null.
+    counts: ["connections", "active", "packetsIn", "packetsOut", "bytesIn", "bytesOut", "drops"],
     names: "optional",
     arrival: "listen",
     protocols: ["tcp", "udp"],

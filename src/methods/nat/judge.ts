@@ -2,7 +2,7 @@ import { isIPv6 } from "../../core/address.ts";
 import { backendName } from "../../core/backend.ts";
 import { configProblem, type Problem } from "../../core/problem.ts";
 import { type Listener, listenerName, type Service } from "../../core/service.ts";
-import { beyondXdp, engineOf } from "./engine-of.ts";
+import { beyondXdp, COUNTS_NO_FLOWS, countsFlows, engineOf } from "./engine-of.ts";
 import type { NatOptions } from "./options.ts";
 
 const impossible = (path: Problem["path"], message: string, hint: string): Problem =>
@@ -15,6 +15,10 @@ export function judge(service: Service<NatOptions>): Problem[] {
   if (options.engine === "xdp")
     for (const { path, what } of beyondXdp(service))
       problems.push(impossible(path, `${what}, which the xdp engine cannot.`, "Use nat: { engine: nftables }."));
+  if (engineOf(service) === "nftables" && countsFlows(service.scheduler.name))
+    problems.push(
+      impossible(["scheduler"], COUNTS_NO_FLOWS, "Use the xdp engine, or a scheduler by turns or by hash."),
+    );
   listen.forEach((listener, i) => {
     if (listener.address === "0.0.0.0" || listener.address === "::")
       problems.push(

@@ -1,13 +1,14 @@
 import type { Applier, Doors, KernelCounts, Prepared } from "../../core/method.ts";
-import { type Problem, type Result, SluiceError, toProblem } from "../../core/problem.ts";
+import { configProblem, type Problem, type Result, SluiceError, toProblem } from "../../core/problem.ts";
 import { vipChanges } from "../../dataplane/changes.ts";
 import { Held } from "../../dataplane/held.ts";
 import { forgetFlows } from "../../system/conntrack.ts";
 import { type NftCounter, nftCounters, nftTable, nftTransaction } from "../../system/nft.ts";
 import { nftablesGround, tableName } from "./changes.ts";
 import type { NatService } from "./compile.ts";
+import { COUNTS_NO_FLOWS, countsFlows } from "./engine-of.ts";
 import { refreshedService, type Slotted, wholeTable } from "./ruleset.ts";
-import { fillSlots } from "./slots.ts";
+import { fillSlots, takesTurns } from "./slots.ts";
 
 /** A refusal by nft, told of the services and not of the line of a rule set that nobody has written. */
 const must = <T>(result: Result<T>): T => {
@@ -29,7 +30,8 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
 
   const toSlotted = (service: NatService): Slotted => {
     const definition = doors.schedulers(service.scheduler.name);
-    return { service, slots: fillSlots(service, definition), bySource: definition.slotKey === "source" };
+    const spread = takesTurns(definition) ? "turn" : definition.slotKey === "source" ? "source" : "flow";
+    return { service, slots: fillSlots(service, definition), spread };
   };
   const wholeRules = async (next: readonly NatService[]): Promise<string> =>
     wholeTable(table, next.map(toSlotted), must(await nftTable("inet", table)));
@@ -51,6 +53,9 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
 
   return {
     async prepare(next): Promise<Prepared | Problem[]> {
+      // `auto` may come here only when xdp cannot be had.
+      const beyond = next.flatMap(({ name, scheduler }) => (countsFlows(scheduler.name) ? cannotCount(name) : []));
+      if (beyond.length > 0) return beyond;
       try {
         must(next.length > 0 ? await nftTransaction(await wholeRules(next), true) : { ok: true, value: null });
         await ground.widen(nftablesGround(next, doors.facts));
@@ -85,6 +90,9 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
     },
   };
 }
+
+const cannotCount = (service: string): Problem =>
+  configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `Service ${JSON.stringify(service)}: ${COUNTS_NO_FLOWS}`);
 
 const OUT: readonly string[] = ["down", "maintenance"];
 

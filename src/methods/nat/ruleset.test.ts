@@ -34,7 +34,7 @@ const rules = (text: string): string[] => text.split("\n").filter((line) => line
 
 test("the rules of one service, whole", () => {
   const one = service("web", [backend(0), backend(1, 1, "maintenance")]);
-  const text = wholeTable("sluice-t", [{ service: one, slots: [0, 0, 0], bySource: true }], null);
+  const text = wholeTable("sluice-t", [{ service: one, slots: [0, 0, 0], spread: "source" as const }], null);
   const flow = "ct original ip daddr . ct original proto-dst . ct reply ip saddr . ct reply proto-src";
   expect(rules(text)).toEqual([
     "add rule inet sluice-t s.web.0 counter name n.web.0.new meta l4proto { tcp, udp } dnat ip to 10.0.1.1:8000",
@@ -62,7 +62,7 @@ test("what the table holds and nobody asks for goes; counters that stay are not 
       { name: "n.web.0.in", packets: 1, bytes: 1 },
     ],
   };
-  const text = wholeTable("t", [{ service: service("web", [backend(0)]), slots: [0], bySource: false }], there);
+  const text = wholeTable("t", [{ service: service("web", [backend(0)]), slots: [0], spread: "flow" as const }], there);
   expect(text.split("\n").filter((line) => /^delete (chain|counter)/.test(line))).toEqual([
     "delete chain inet t s.old",
     "delete chain inet t s.old.0",
@@ -71,7 +71,7 @@ test("what the table holds and nobody asks for goes; counters that stay are not 
 });
 
 test("a refresh names no other service and no base chain", () => {
-  const text = refreshedService("t", { service: service("web", [backend(0)]), slots: [], bySource: false });
+  const text = refreshedService("t", { service: service("web", [backend(0)]), slots: [], spread: "flow" as const });
   expect(text).toContain("add rule inet t s.web counter name n.web.none drop");
   for (const word of ["arriving", "through", "vips4", "flush table"]) expect(text).not.toContain(word);
 });

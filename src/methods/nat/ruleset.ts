@@ -18,8 +18,8 @@ import { hashSeed } from "./slots.ts";
 export interface Slotted {
   service: NatService;
   slots: readonly number[];
-  /** The scheduler hashes the client's address alone. */
-  bySource: boolean;
+  /** Which slot a new flow gets: that of the hash of its client's address and port, or of the address, or the next one. */
+  spread: "flow" | "source" | "turn";
 }
 
 type Family = 4 | 6;
@@ -114,7 +114,7 @@ function baseRules(table: string, all: readonly Slotted[]): string[] {
 }
 
 /** The chains of one service, from their first line: who gets the next new flow. */
-function serviceChains(table: string, { service, slots, bySource }: Slotted): string[] {
+function serviceChains(table: string, { service, slots, spread }: Slotted): string[] {
   const t = `inet ${table}`;
   const ip = ipWord[familyOf(service)];
   const main = chainName(service.name);
@@ -125,10 +125,11 @@ function serviceChains(table: string, { service, slots, bySource }: Slotted): st
     ...service.backends.flatMap((backend) => backendChain(table, service, backend)),
   ];
   if (slots.length === 0) return [...lines, `add rule ${t} ${main} counter name ${refusedName(service.name)} drop`];
-  const key = bySource ? `${ip} saddr` : `${ip} saddr . th sport`;
+  const key = spread === "source" ? `${ip} saddr` : `${ip} saddr . th sport`;
   const verdicts = slots.map((id, slot) => `${slot} : goto ${chainName(service.name, id)}`).join(", ");
   const hash = `jhash ${key} mod ${slots.length} seed 0x${hashSeed(service).toString(16)}`;
-  return [...lines, `add rule ${t} ${main} ${hash} vmap { ${verdicts} }`];
+  const slot = spread === "turn" ? `numgen inc mod ${slots.length}` : hash;
+  return [...lines, `add rule ${t} ${main} ${slot} vmap { ${verdicts} }`];
 }
 
 function backendChain(table: string, service: NatService, backend: Backend): string[] {

@@ -16,7 +16,10 @@ export const slotCount = (backends: number): number =>
 export const hashSeed = (service: Pick<NatService, "name" | "seed">): number =>
   hashText(service.name, service.seed) || 1;
 
-/** The service's table: backend ids, one per slot; empty when no backend is eligible. */
+/**
+ * The service's table: backend ids, one per slot, or one per turn of a scheduler whose turns the rules take; empty when
+ * no backend is eligible.
+ */
 export function fillSlots(service: NatService, definition: SchedulerDefinition): number[] {
   const { eligible } = service;
   if (eligible.length === 0) return [];
@@ -28,7 +31,13 @@ export function fillSlots(service: NatService, definition: SchedulerDefinition):
     weights: backends.map(({ weight }) => weight),
   };
   const env = { random: Math.random, now: () => performance.now(), load: () => 0, seed: service.seed };
+  const scheduler = definition.create(set, service.scheduler.options, env);
   const out = new Uint16Array(slotCount(eligible.length));
-  definition.create(set, service.scheduler.options, env).slots!(out);
-  return Array.from(out, (index) => eligible[index]!);
+  if (!takesTurns(definition)) scheduler.slots!(out);
+  const used = takesTurns(definition) ? out.subarray(0, scheduler.turns!(out)) : out;
+  return Array.from(used, (index) => eligible[index]!);
 }
+
+/** Its choice is a list that is walked over and over. */
+export const takesTurns = ({ faces, needs }: Pick<SchedulerDefinition, "faces" | "needs">): boolean =>
+  faces.includes("kernel") && needs.load === undefined;
