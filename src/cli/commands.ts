@@ -7,6 +7,7 @@ import { registerDoctor } from "./doctor.ts";
 import { registerDown } from "./down.ts";
 import { registerEvents } from "./events.ts";
 import { registerExplain } from "./explain.ts";
+import { registerFlows } from "./flows.ts";
 import { registerLab } from "./lab.ts";
 import { registerMetrics } from "./metrics.ts";
 import { registerRealServer } from "./realserver.ts";
@@ -16,6 +17,7 @@ import { registerRun } from "./run.ts";
 import { registerSchema } from "./schema.ts";
 import { registerSet } from "./set.ts";
 import { registerStatus } from "./status.ts";
+import { registerTrace } from "./trace.ts";
 
 /** Every command of the product, one file each. Adding one is adding a line. */
 export const commands: readonly ((program: Command) => void)[] = [
@@ -25,6 +27,8 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerMetrics,
   registerEvents,
   registerExplain,
+  registerFlows,
+  registerTrace,
   registerSet,
   registerRole,
   registerCheck,

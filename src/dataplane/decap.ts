@@ -16,6 +16,7 @@ import { objectPath } from "./build.ts";
 import { decapConfig, decapCount } from "./generated/layout.ts";
 import { pinsOf, removePinned } from "./pins.ts";
 import { devices } from "./routes.ts";
+import { traceMaps } from "./trace/maps.ts";
 
 const maps = ["decap_settings", "decap_counts", "decap_sources", "decap_vips"] as const;
 const zero = new Uint8Array(4);
@@ -45,7 +46,9 @@ export async function attachDecap(options: {
   mkdirSync(folderOf(options.bpfDir), { recursive: true });
   const object = new BpfObject(objectPath("decap"));
   for (const name of maps) object.setPinPath(name, join(folderOf(options.bpfDir), name));
-  object.setPinPath("places", pinsOf(options.bpfDir).places);
+  const pins = pinsOf(options.bpfDir);
+  object.setPinPath("places", pins.places);
+  for (const name of traceMaps) object.setPinPath(name, join(pins.maps, name));
   object.load();
   const sources = options.sources ?? [];
   const config = new Uint8Array(decapConfig.size);

@@ -5,6 +5,7 @@ import { objectPath } from "./build.ts";
 import { ControlFlag, control, Limit } from "./generated/layout.ts";
 import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
 import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
+import { traceMaps } from "./trace/maps.ts";
 
 /** Maps of the balance object that outlive the daemon. */
 export const pinned = [
@@ -25,6 +26,7 @@ export const pinned = [
   "drop_counts",
   "fragments",
   "wanted",
+  ...traceMaps,
 ] as const;
 
 /** The programs and maps of one instance: loaded, or taken over from where an earlier daemon has pinned them. */

@@ -13,6 +13,10 @@ export const forwardNumber: Record<ForwardName, number> = {
   nat: Forward.FORWARD_NAT,
 };
 
+/** The inverse. */
+export const forwardName = (number: number): ForwardName =>
+  (Object.keys(forwardNumber) as ForwardName[]).find((name) => forwardNumber[name] === number) ?? "direct";
+
 /** One service as the data plane takes it: what `compile` of the kernel methods makes. Plain JSON. */
 export interface PlaneService {
   name: string;

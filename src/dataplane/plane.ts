@@ -12,16 +12,13 @@ import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue } from "
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
-import { type ForwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
+import { type ForwardName, forwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
 import { ServiceState, slotsOf } from "./service-state.ts";
 import { type Swept, sweep } from "./sweep.ts";
 import { clearFlows } from "./turns.ts";
 import { Ways } from "./ways.ts";
 
 const { Limit, ControlFlag, State } = layout;
-
-const forwardName = (number: number): ForwardName =>
-  (Object.keys(forwardNumber) as ForwardName[]).find((name) => forwardNumber[name] === number) ?? "direct";
 
 export const stateKey = (forward: ForwardName, name: string): string => `${forward}/${name}`;
 export type SchedulerOf = (name: string) => SchedulerDefinition;

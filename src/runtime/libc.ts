@@ -31,6 +31,7 @@ export const libc = dlopen("libc.so.6", {
   setns: { args: [i32, i32], returns: i32 },
   mount: { args: [T.cstring, T.cstring, T.cstring, u64, T.ptr], returns: i32 },
   if_nametoindex: { args: [T.cstring], returns: u32 },
+  if_indextoname: { args: [u32, T.ptr], returns: T.ptr },
   strerror: { args: [i32], returns: T.cstring },
   __errno_location: { args: [], returns: T.ptr },
 }).symbols;

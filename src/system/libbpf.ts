@@ -1,5 +1,5 @@
 import { SluiceError } from "../core/problem.ts";
-import { CString, dlopen, JSCallback, type Pointer, ptr, FFIType as T } from "../runtime/ffi.ts";
+import { CString, dlopen, JSCallback, type Pointer, ptr, FFIType as T, toArrayBuffer } from "../runtime/ffi.ts";
 import { cstring, errno, errnoText } from "../runtime/libc.ts";
 
 const { i32, u32, u64 } = T;
@@ -29,6 +29,9 @@ const library = () =>
     bpf_link_update: { args: [i32, i32, T.ptr], returns: i32 },
     bpf_prog_test_run_opts: { args: [i32, T.ptr], returns: i32 },
     bpf_prog_get_fd_by_id: { args: [u32], returns: i32 },
+    ring_buffer__new: { args: [i32, T.ptr, T.ptr, T.ptr], returns: T.ptr },
+    ring_buffer__consume: { args: [T.ptr], returns: i32 },
+    ring_buffer__free: { args: [T.ptr], returns: T.void },
     bpf_enable_stats: { args: [i32], returns: i32 },
     libbpf_num_possible_cpus: { args: [], returns: i32 },
   }).symbols;
@@ -177,6 +180,42 @@ export function pin(fd: number, path: string): void {
 export function openPinned(path: string): number | null {
   const fd = bpf().bpf_obj_get(ptr(cstring(path)));
   return fd >= 0 ? fd : null;
+}
+
+/** The reading end of a ring buffer map: one reader at a time. */
+export class RingBuffer {
+  readonly #handle: Pointer;
+  readonly #callback: JSCallback;
+  readonly #heard: (bytes: Uint8Array) => void;
+  #now: (bytes: Uint8Array) => void;
+
+  /** `heard` gets each record during `consume`, as memory that is the ring's own: copy what is kept. Throws SluiceError. */
+  constructor(map: number, heard: (bytes: Uint8Array) => void) {
+    this.#heard = heard;
+    this.#now = heard;
+    this.#callback = new JSCallback(
+      (_context: Pointer | null, data: Pointer, size: number | bigint) => {
+        this.#now(new Uint8Array(toArrayBuffer(data, 0, Number(size))));
+        return 0;
+      },
+      { args: [T.ptr, T.ptr, u64], returns: i32 },
+    );
+    const handle = bpf().ring_buffer__new(map, this.#callback.ptr, null, null) as Pointer | null;
+    if (!handle) throw bpfError("SLUICE_BPF_LOAD", `ring buffer: ${errnoText(errno())}${said()}`);
+    this.#handle = handle;
+  }
+
+  /** Hands on every record that is there, to `instead` when it is given. */
+  consume(instead: (bytes: Uint8Array) => void = this.#heard): void {
+    this.#now = instead;
+    check(bpf().ring_buffer__consume(this.#handle), "ring buffer");
+    this.#now = this.#heard;
+  }
+
+  close(): void {
+    bpf().ring_buffer__free(this.#handle);
+    this.#callback.close();
+  }
 }
 
 const BPF_XDP = 37;

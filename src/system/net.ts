@@ -57,6 +57,13 @@ export function kernelBarrier(): void {
 /** 0 when there is no such device. */
 export const ifindexOf = (device: string): number => libc.if_nametoindex(ptr(cstring(device)));
 
+/** The device's name; null when there is none of this index. */
+export function deviceName(index: number): string | null {
+  const name = new Uint8Array(16);
+  if (libc.if_indextoname(index, ptr(name)) === null) return null;
+  return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
+}
+
 /** `02:00:00:00:00:01` to six bytes; null for anything else. */
 export function parseMac(text: string): Uint8Array | null {
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return null;

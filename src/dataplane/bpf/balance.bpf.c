@@ -6,6 +6,7 @@
 #include "pick.h"
 #include "places.h"
 #include "sweep.h"
+#include "trace-packet.h"
 
 /* The next place's, as it came. */
 static __always_inline int not_ours(struct xdp_md *ctx, const struct packet *p)
@@ -24,20 +25,29 @@ static __always_inline struct control *the_control(void)
 
 #define NANOSECONDS 1000000000ull
 
-/* What the cold paths say besides a verdict: pass the packet on. */
+/* What is said besides a verdict: pass the packet on. */
 #define PASSED_ON 0x100
 
+/* From here on a drop is this service's. */
+static __always_inline void belongs(struct packet *p, __u32 service)
+{
+	p->service = service;
+	p->of_service = 1;
+}
+
 /* A reply of a translated service, seen by its source. Global, like the other cold paths: verified once, by itself. */
-__noinline int reply(struct xdp_md *ctx, const struct packet *p, const struct arrival *way)
+__noinline int reply(struct xdp_md *ctx, struct packet *p, const struct arrival *way)
 {
 	if (!p || !way)
-		return XDP_DROP;
-	__u32 number = way->backend, service = way->service;
+		return PASSED_ON;
+	__u32 number = way->backend;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
 	struct translation t = { .old = way->address, .new = way->vip, .old_port = way->port, .new_port = way->vip_port };
 	int own = 0;
+	belongs(p, way->service);
+	p->backend = number + 1;
 	if (!backend)
-		return XDP_DROP;
+		return DROPPED(DROP_NO_BACKEND);
 	int verdict = return_nat(ctx, p, &t, &backend->source, &own);
 	if (own)
 		return PASSED_ON;
@@ -45,7 +55,7 @@ __noinline int reply(struct xdp_md *ctx, const struct packet *p, const struct ar
 		remember_fragment(p, FRAGMENT_REVERSE, number, &t.new);
 		count_out(number, p->frame);
 	}
-	return finish(service, verdict);
+	return verdict;
 }
 
 /* The answer of a real server to a check of the VIP: into the namespace where the checker lives. */
@@ -85,7 +95,7 @@ static __always_inline int is_returned_check(const struct control *control, cons
 	return backend && same_address(&backend->source, &p->source);
 }
 
-__noinline int later_fragment(struct xdp_md *ctx, const struct packet *p)
+__noinline int later_fragment(struct xdp_md *ctx, struct packet *p)
 {
 	struct control *control = the_control();
 
@@ -94,15 +104,19 @@ __noinline int later_fragment(struct xdp_md *ctx, const struct packet *p)
 	struct fragment *first = recall_fragment(p);
 	if (!first) {
 		struct arrival *known = find_arrival(control, &p->target, 0, 0, ARRIVAL_ADDRESS);
-		return known ? finish(known->service, DROPPED(DROP_FRAGMENT)) : PASSED_ON;
+		if (!known)
+			return PASSED_ON;
+		belongs(p, known->service);
+		return DROPPED(DROP_FRAGMENT);
 	}
 	__u32 number = first->backend;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
 	if (first->kind == FRAGMENT_PASS || !backend)
 		return PASSED_ON;
-	__u32 service = backend->service;
+	belongs(p, backend->service);
+	p->backend = number + 1;
 	if (first->kind == FRAGMENT_FORWARD)
-		return finish(service, deliver(ctx, p, control, number));
+		return deliver(ctx, p, control, number);
 	struct translation t = { .old = p->source, .new = first->vip };
 	int own = 0;
 	int verdict = return_nat(ctx, p, &t, &backend->source, &own);
@@ -110,11 +124,11 @@ __noinline int later_fragment(struct xdp_md *ctx, const struct packet *p)
 		return PASSED_ON;
 	if (verdict >= 0)
 		count_out(number, p->frame);
-	return finish(service, verdict);
+	return verdict;
 }
 
 /* Not for a VIP: a reply, an answer to a check, or nothing to do with us. */
-__noinline int other(struct xdp_md *ctx, const struct packet *p)
+__noinline int other(struct xdp_md *ctx, struct packet *p)
 {
 	struct control *control = the_control();
 
@@ -131,41 +145,47 @@ __noinline int other(struct xdp_md *ctx, const struct packet *p)
 	return PASSED_ON;
 }
 
-static __always_inline int decide(struct xdp_md *ctx, struct packet *p)
+/* An XDP action, PASSED_ON or a named drop. */
+static __always_inline int decide(struct xdp_md *ctx, const struct control *control, struct packet *p)
 {
-	struct control *control = the_control();
-
-	if (!control || !parse(ctx, p))
+	if (!parse(ctx, p))
 		return PASSED_ON;
 	if (p->part == LATER)
 		return later_fragment(ctx, p);
 	struct arrival *arrival = find_arrival(control, &p->target, p->target_port, p->protocol, ARRIVAL_VIP);
 	if (!arrival)
 		return other(ctx, p);
-	__u32 number = arrival->service;
 	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);
 	if (!service || !service->used)
 		return PASSED_ON;
+	belongs(p, arrival->service);
 	if (p->truncated)
-		return finish(number, DROPPED(DROP_MALFORMED));
+		return DROPPED(DROP_MALFORMED);
 	if (is_returned_check(control, p))
-		return finish(number, DROPPED(DROP_CHECK_RETURNED));
-	p->service = number;
+		return DROPPED(DROP_CHECK_RETURNED);
 	int backend = pick(service, p);
 	if (backend < 0)
-		return finish(number, backend);
+		return backend;
+	p->backend = backend + 1;
 	remember_fragment(p, FRAGMENT_FORWARD, backend, &p->target);
-	return finish(number, deliver(ctx, p, control, backend));
+	return deliver(ctx, p, control, backend);
 }
 
 SEC("xdp")
 int balance(struct xdp_md *ctx)
 {
 	struct packet p = {};
+	struct control *control = the_control();
 
+	if (!control)
+		return XDP_PASS;
+	if (control->tracing)
+		trace_begin(ctx, &control->tracing);
 	p.tag = has_tag(ctx) ? pull_tag(ctx) : 0;
-	int verdict = decide(ctx, &p);
-	return verdict == PASSED_ON ? not_ours(ctx, &p) : verdict;
+	int verdict = decide(ctx, control, &p);
+	if (control->tracing)
+		trace_packet(ctx, &p, PLACE_BALANCE, verdict);
+	return verdict == PASSED_ON ? not_ours(ctx, &p) : finish(p.service, verdict);
 }
 
 /* On the director's end of the check veth: the source port says which backend is probed. Nothing else gets out. */
@@ -256,6 +276,8 @@ IN_BTF(sluice_choice);
 IN_BTF(sluice_life);
 IN_BTF(sluice_fragment);
 IN_BTF(sluice_drop);
+IN_BTF(sluice_trace_term);
+IN_BTF(sluice_trace_verdict);
 const struct sweep_order *in_btf_sweep_order __attribute__((unused));
 const struct decap_config *in_btf_decap_config __attribute__((unused));
 const struct decap_count *in_btf_decap_count __attribute__((unused));

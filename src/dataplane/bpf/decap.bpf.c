@@ -5,6 +5,7 @@
 #include "array.h"
 #include "addresses.h"
 #include "places.h"
+#include "trace.h"
 #include "types.h"
 #include "wire.h"
 
@@ -71,10 +72,8 @@ static __always_inline int read_outer(void *data, void *end, struct tunnel *t)
 }
 
 /* Is the packet inside for a VIP of ours, from somebody we listen to? */
-static __always_inline int allowed(void *inner, void *end, const struct tunnel *t)
+static __always_inline int allowed(const struct decap_config *config, void *inner, void *end, const struct tunnel *t)
 {
-	__u32 zero = 0;
-	struct decap_config *config = bpf_map_lookup_elem(&decap_settings, &zero);
 	struct address target;
 
 	if (t->protocol == IPPROTO_IPIP) {
@@ -88,9 +87,51 @@ static __always_inline int allowed(void *inner, void *end, const struct tunnel *
 			return 0;
 		target = address6(&ip->daddr);
 	}
-	if (!config || (!config->any_source && !bpf_map_lookup_elem(&decap_sources, &t->sender)))
+	if (!config->any_source && !bpf_map_lookup_elem(&decap_sources, &t->sender))
 		return 0;
 	return bpf_map_lookup_elem(&decap_vips, &target) != 0;
+}
+
+/* The packet that was inside, as its client sees it; its frame is the one at hand. */
+static __noinline int trace_inner(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct trace_record *r = trace_record();
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct ipv6hdr *ip6 = (void *)ip;
+
+	if (!r || (void *)(ip + 1) > end)
+		return 0;
+	__u32 header = (ip->ihl & 15) * 4;
+	r->part = 0;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		r->source = mapped(ip->saddr);
+		r->target = mapped(ip->daddr);
+		r->protocol = ip->protocol;
+		if (ip->frag_off & bpf_htons(IP_OFFSET | IP_MF))
+			r->part = ip->frag_off & bpf_htons(IP_OFFSET) ? 2 : 1;
+	} else {
+		if ((void *)(ip6 + 1) > end)
+			return 0;
+		r->source = address6(&ip6->saddr);
+		r->target = address6(&ip6->daddr);
+		r->protocol = ip6->nexthdr;
+		header = sizeof(*ip6);
+	}
+	struct tcphdr *l4 = (void *)ip + header;
+	int ported = r->protocol == IPPROTO_TCP || r->protocol == IPPROTO_UDP;
+	int read = ported && r->part != 2 && (void *)l4 + 4 <= end;
+	r->source_port = read ? l4->source : 0;
+	r->target_port = read ? l4->dest : 0;
+	r->tcp_flags = read && r->protocol == IPPROTO_TCP && (void *)(l4 + 1) <= end ? ((__u8 *)l4)[13] : 0;
+	r->icmp_error = 0;
+	r->service = TRACE_NOBODY;
+	r->backend = TRACE_NOBODY;
+	r->reason = TRACE_NO_REASON;
+	r->place = PLACE_DECAP;
+	r->verdict = TRACE_FORWARDED;
+	return trace_end(ctx);
 }
 
 SEC("xdp")
@@ -101,14 +142,21 @@ int decap(struct xdp_md *ctx)
 	struct tunnel t = {};
 	__u32 zero = 0;
 	struct decap_count *count = bpf_map_lookup_elem(&decap_counts, &zero);
+	struct decap_config *config = bpf_map_lookup_elem(&decap_settings, &zero);
 
-	if (!count || !read_outer(data, end, &t))
+	if (!count || !config || !read_outer(data, end, &t))
 		return ask_places(ctx, PLACE_DECAP + 1);
-	if (!allowed(data + sizeof(*eth) + (t.bytes & 63), end, &t)) {
+	if (!allowed(config, data + sizeof(*eth) + (t.bytes & 63), end, &t)) {
 		/* Not ours to open: the kernel may have a tunnel of its own. */
 		count->refused++;
 		return ask_places(ctx, PLACE_DECAP + 1);
 	}
+	if (config->tracing)
+		trace_begin(ctx, &config->tracing);
+	/* What was asked before it made the packet's pointers stale. */
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
 	__builtin_memcpy(&kept, eth, sizeof(kept));
 	kept.h_proto = t.protocol == IPPROTO_IPIP ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 	if (bpf_xdp_adjust_head(ctx, t.bytes))
@@ -118,6 +166,8 @@ int decap(struct xdp_md *ctx)
 		return XDP_DROP;
 	__builtin_memcpy(eth, &kept, sizeof(kept));
 	count->packets++;
+	if (config->tracing)
+		trace_inner(ctx);
 	return XDP_PASS;
 }
 

@@ -55,6 +55,37 @@ enum sluice_limit {
 	/* lives (enum sluice_life) of remembered TCP: not yet answered (60 s: six retries, RFC 6298), and ended (60 s: TIME-WAIT). */
 	LIFE_TENTATIVE = 31,
 	LIFE_CLOSED = 31,
+	/* bytes of records that wait for who watches packets: some 1,500 of them. */
+	TRACE_RING = 1048576,
+	/* most bytes kept of a frame that is watched, as it came and as it left. */
+	TRACE_BYTES = 256,
+	/* terms of one filter. */
+	TRACE_TERMS = 16,
+	/* "no service", "no backend", "no reason" in a record. */
+	TRACE_NOBODY = 0xffff,
+	TRACE_NO_REASON = 0xff,
+};
+
+/* What a term of a trace's filter looks at. */
+enum sluice_trace_term {
+	TRACE_PROTOCOL = 0,
+	TRACE_SOURCE = 1,
+	TRACE_TARGET = 2,
+	TRACE_HOST = 3,
+	TRACE_SOURCE_PORT = 4,
+	TRACE_TARGET_PORT = 5,
+	TRACE_PORT = 6,
+	TRACE_SERVICE = 7,
+	TRACE_VERDICT = 8,
+	TRACE_REASON = 9,
+	TRACE_ERROR = 10,
+};
+
+/* What became of a packet that is watched. */
+enum sluice_trace_verdict {
+	TRACE_PASSED = 0,
+	TRACE_DROPPED = 1,
+	TRACE_FORWARDED = 2,
 };
 
 /* Tail-call places of the entry program, in the order in which they are asked. */

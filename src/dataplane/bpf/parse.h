@@ -33,8 +33,10 @@ struct packet {
 	__u32 hash; /* of the flow, for whoever spreads it further */
 	__u32 frame; /* bytes without a tag, Ethernet header included */
 	__u32 tag; /* 802.1Q control word | TAGGED of a tag that was taken off; 0: none */
-	__u32 service; /* number, of a VIP's packet */
+	__u32 service; /* number, of a VIP's packet or a reply */
 	__u32 slot;
+	__u32 backend; /* number + 1, once it is known */
+	__u32 of_service; /* 1: `service` holds */
 };
 
 /* Tells a tag of zeros from none. */

@@ -24,6 +24,7 @@ struct control {
 	__u32 check_ifindex; /* the director's end of the check veth */
 	__u8 check_inner_mac[6];
 	__u8 check_outer_mac[6];
+	__u32 tracing; /* 1: somebody watches packets */
 };
 
 struct arrival {
@@ -160,7 +161,7 @@ struct busy {
 
 struct decap_config {
 	__u32 any_source; /* 1: take tunnels from everybody */
-	__u32 spare;
+	__u32 tracing; /* 1: somebody watches packets */
 };
 
 struct decap_count {
@@ -178,6 +179,57 @@ struct decision {
 	__u32 local; /* chosen, by the service's numbering; SLOT_NONE: nobody */
 	__u32 backend; /* number:24 | sluice_state:8 << 24 */
 	__u32 spare;
+};
+
+/* A filter's term. `address` has no bit outside of `mask`. */
+struct trace_term {
+	struct address address;
+	struct address mask;
+	__u16 value; /* port in network order; number of a protocol, service, verdict or reason */
+	__u8 kind; /* sluice_trace_term */
+	__u8 negated;
+	__u8 last; /* ends a clause */
+	__u8 spare[3];
+};
+
+/* Who watches packets, and which. */
+struct trace_order {
+	__u32 until; /* tick at which it ends unless renewed: who watches may be killed */
+	__u32 owner; /* its process */
+	__u32 rate; /* most records in a tick */
+	__u32 bytes; /* kept of a frame, at most TRACE_BYTES */
+	__u32 tick;
+	__u32 count; /* records in this tick */
+	__u32 lost; /* beyond the rate, or the ring was full */
+	__u32 terms;
+	struct trace_term term[TRACE_TERMS];
+};
+
+/* A packet that was watched. Addresses and ports as the flow's client sees them: source is the client. */
+struct trace_record {
+	__u64 time; /* ns since the host's start */
+	struct address source;
+	struct address target;
+	__u16 source_port; /* network order */
+	__u16 target_port;
+	__u32 ifindex; /* where it came in */
+	__u32 backend; /* the plane's number, or TRACE_NOBODY */
+	__u16 service; /* or TRACE_NOBODY */
+	__u8 place; /* sluice_place */
+	__u8 verdict; /* sluice_trace_verdict */
+	__u8 reason; /* sluice_drop, or TRACE_NO_REASON */
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 icmp_error;
+	__u8 part; /* 0: whole, 1: first fragment, 2: later fragment */
+	__u8 begun;
+	__u16 in_bytes; /* kept of the frame as it came */
+	__u16 out_bytes;
+	__u16 spare;
+	__u32 in_length; /* the frame's own */
+	__u32 out_length; /* 0: it did not leave by us */
+	__u8 in[TRACE_BYTES];
+	__u8 out[TRACE_BYTES];
 };
 
 /* What one run of the sweep is told, as its packet's first bytes. */

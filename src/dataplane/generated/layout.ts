@@ -15,6 +15,7 @@ export const control = {
   checkIfindex: 52,
   checkInnerMac: 56,
   checkOuterMac: 62,
+  tracing: 68,
 } as const;
 
 export const arrival = {
@@ -136,6 +137,7 @@ export const busy = {
 export const decapConfig = {
   size: 8,
   anySource: 0,
+  tracing: 4,
 } as const;
 
 export const decapCount = {
@@ -148,6 +150,55 @@ export const sweepOrder = {
   size: 24,
   first: 0,
   count: 4,
+} as const;
+
+export const traceOrder = {
+  size: 672,
+  until: 0,
+  owner: 4,
+  rate: 8,
+  bytes: 12,
+  tick: 16,
+  count: 20,
+  lost: 24,
+  terms: 28,
+  term: 32,
+} as const;
+
+export const traceTerm = {
+  size: 40,
+  address: 0,
+  mask: 16,
+  value: 32,
+  kind: 34,
+  negated: 35,
+  last: 36,
+} as const;
+
+export const traceRecord = {
+  size: 592,
+  time: 0,
+  source: 8,
+  target: 24,
+  sourcePort: 40,
+  targetPort: 42,
+  ifindex: 44,
+  backend: 48,
+  service: 52,
+  place: 54,
+  verdict: 55,
+  reason: 56,
+  protocol: 57,
+  tcpFlags: 58,
+  icmpError: 59,
+  part: 60,
+  begun: 61,
+  inBytes: 62,
+  outBytes: 64,
+  inLength: 68,
+  outLength: 72,
+  in: 76,
+  out: 332,
 } as const;
 
 export const decision = {
@@ -203,6 +254,11 @@ export const Limit = {
   COMPARED: 256,
   LIFE_TENTATIVE: 31,
   LIFE_CLOSED: 31,
+  TRACE_RING: 1048576,
+  TRACE_BYTES: 256,
+  TRACE_TERMS: 16,
+  TRACE_NOBODY: 65535,
+  TRACE_NO_REASON: 255,
 } as const;
 
 export const Place = {
@@ -293,4 +349,24 @@ export const Drop = {
   DROP_TTL: 6,
   DROP_CHECK_RETURNED: 7,
   DROP_REASONS: 8,
+} as const;
+
+export const TraceTerm = {
+  TRACE_PROTOCOL: 0,
+  TRACE_SOURCE: 1,
+  TRACE_TARGET: 2,
+  TRACE_HOST: 3,
+  TRACE_SOURCE_PORT: 4,
+  TRACE_TARGET_PORT: 5,
+  TRACE_PORT: 6,
+  TRACE_SERVICE: 7,
+  TRACE_VERDICT: 8,
+  TRACE_REASON: 9,
+  TRACE_ERROR: 10,
+} as const;
+
+export const TraceVerdict = {
+  TRACE_PASSED: 0,
+  TRACE_DROPPED: 1,
+  TRACE_FORWARDED: 2,
 } as const;

@@ -1,0 +1,81 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { parseEndpoint } from "../core/address.ts";
+import { closestWord } from "../core/words.ts";
+import { type ListedFlow, listFlows } from "../dataplane/flow-list.ts";
+import { PlaneView } from "../dataplane/plane-view.ts";
+import { instancePaths } from "../system/instance.ts";
+import { EXIT } from "./config-file.ts";
+import { instanceOption } from "./daemon-client.ts";
+import { wholeNumber } from "./whole-number.ts";
+
+interface Options {
+  instance: string;
+  service?: string;
+  backend?: string;
+  after: number;
+  limit: number;
+  json?: boolean;
+}
+
+function leave(message: string): never {
+  console.error(`error: ${message}`);
+  process.exit(EXIT.usage);
+}
+
+const head = ["ID", "SERVICE", "PROTO", "SLOT", "TAG", "BACKEND", "STATE", "SILENT"];
+
+function tableText(flows: readonly ListedFlow[]): string {
+  const rows = flows.map((flow) => [
+    String(flow.id),
+    flow.service,
+    flow.protocol,
+    String(flow.slot),
+    flow.tag,
+    flow.backend ?? "-",
+    flow.state,
+    `${flow.silent}s`,
+  ]);
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  return all.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ")}`.trimEnd()).join("\n");
+}
+
+function endpoint(text: string): string {
+  const parsed = parseEndpoint(text);
+  if (!parsed) throw new InvalidArgumentError("It is ADDRESS:PORT.");
+  const { address, port } = parsed;
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
+
+function flows({ instance, service, backend, after, limit, json }: Options): void {
+  const view = PlaneView.open(instancePaths(instance).bpfDir);
+  if (!view) leave(`instance "${instance}" has nothing in the kernel`);
+  const names = view.services().map(({ name }) => name);
+  if (service !== undefined && !names.includes(service)) {
+    const closest = closestWord(service, names);
+    leave(`no service "${service}" is in the kernel${closest ? `; did you mean "${closest}"?` : ""}`);
+  }
+  const found = listFlows(view, { service, backend, after, limit });
+  view.close();
+  if (json) {
+    console.log(JSON.stringify({ schema: "sluice.flows/v1", ...found }, null, 2));
+    return;
+  }
+  if (found.flows.length === 0) console.error("no flow is written down: where slots are settled none needs to be");
+  else console.log(tableText(found.flows));
+  if (found.more) console.error(`there are more: --after ${found.flows.at(-1)!.id}`);
+}
+
+/** `sluice flows`: the entries of the flow table. */
+export function registerFlows(program: Command): void {
+  program
+    .command("flows")
+    .description("list the flows that the xdp data plane has written down: those of slots that a change has opened")
+    .option("--service <name>", "of this service")
+    .option("--backend <endpoint>", "that go to this ADDRESS:PORT", endpoint)
+    .option("--after <id>", "go on behind this entry", wholeNumber(0, 999_999_999), 0)
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000_000), 100)
+    .option("--json", "as JSON (sluice.flows/v1)")
+    .option(...instanceOption)
+    .action(flows);
+}

@@ -1,0 +1,87 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { lookupElement, openPinned } from "../system/libbpf.ts";
+import { closeFd } from "../system/net.ts";
+import { backend, Limit, State, service, table } from "./generated/layout.ts";
+import { readBackendBytes } from "./local-backend.ts";
+import { pinsOf } from "./pins.ts";
+import { type ForwardName, forwardName } from "./plane-service.ts";
+
+export interface ViewedService {
+  number: number;
+  name: string;
+  method: ForwardName;
+  /** Which of its two tables is read. */
+  active: number;
+  tcpTicks: number;
+  udpTicks: number;
+}
+
+const names = ["services", "backends", "tables", "flows"] as const;
+const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+/** A reader of what an instance has pinned; changes nothing and needs no daemon. */
+export class PlaneView {
+  readonly #maps: Record<(typeof names)[number], number>;
+
+  private constructor(maps: Record<(typeof names)[number], number>) {
+    this.#maps = maps;
+  }
+
+  /** Null when this instance has no director's maps in the kernel. */
+  static open(bpfDir: string): PlaneView | null {
+    const { maps } = pinsOf(bpfDir);
+    if (!existsSync(join(maps, "services"))) return null;
+    const opened = names.map((name) => [name, openPinned(join(maps, name)) ?? -1]);
+    return new PlaneView(Object.fromEntries(opened) as Record<(typeof names)[number], number>);
+  }
+
+  /** One element of a map. */
+  element(map: (typeof names)[number], index: number, size: number): DataView {
+    const bytes = new Uint8Array(Math.ceil(size / 8) * 8);
+    lookupElement(this.#maps[map], word(index), bytes);
+    return new DataView(bytes.buffer);
+  }
+
+  services(): ViewedService[] {
+    const found: ViewedService[] = [];
+    for (let number = 0; number < Limit.MAX_SERVICES; number++) {
+      const at = this.element("services", number, service.size);
+      if (at.getUint32(service.used, true) === 0) continue;
+      const name = new Uint8Array(at.buffer).subarray(service.name);
+      found.push({
+        number,
+        name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
+        method: forwardName(at.getUint32(service.forward, true)),
+        active: at.getUint32(service.active, true) & 1,
+        tcpTicks: at.getUint32(service.tcpTicks, true),
+        udpTicks: at.getUint32(service.udpTicks, true),
+      });
+    }
+    return found;
+  }
+
+  /** `ADDRESS:PORT` of a backend by the plane's number; null when the number is free. */
+  backendName(number: number): string | null {
+    const at = this.element("backends", number, backend.size);
+    if (at.getUint8(backend.used) === 0) return null;
+    const { address, port } = readBackendBytes(at);
+    return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+  }
+
+  /** The words of a service's table in force: plane's numbers of its backends by its own, 0 state: none. */
+  backendsOf({ number, active }: ViewedService): Map<number, { number: number; state: number }> {
+    const at = this.element("tables", 2 * number + active, table.size);
+    const found = new Map<number, { number: number; state: number }>();
+    for (let local = 0; local < Limit.MAX_LOCAL; local++) {
+      const value = at.getUint32(table.backends + 4 * local, true);
+      const state = value >>> State.STATE_SHIFT;
+      if (state !== State.STATE_EMPTY) found.set(local, { number: value & State.STATE_NUMBER_MASK, state });
+    }
+    return found;
+  }
+
+  close(): void {
+    for (const fd of Object.values(this.#maps)) if (fd >= 0) closeFd(fd);
+  }
+}
