@@ -100,7 +100,9 @@ async function trace(words: string[], options: Options): Promise<void> {
   const numberOf = (name: string): number => services.find((one) => one.name === name)!.number;
   const other = tracer.start({ filter, rate: options.rate, bytes: options.bytes }, numberOf);
   if (other !== null) leave(`process ${other} watches this instance's packets already`, EXIT.kernel);
-  if (options.pcap) console.error(`packets go to ${options.pcap}`);
+  console.error(
+    `watching packets of instance "${options.instance}"${options.pcap ? `; they go to ${options.pcap}` : ""}`,
+  );
   await follow(tracer, options, full);
   const { lost } = tracer;
   tracer.stop();
