@@ -70,7 +70,7 @@ function flows({ instance, service, backend, after, limit, json }: Options): voi
 export function registerFlows(program: Command): void {
   program
     .command("flows")
-    .description("list the flows that the xdp data plane has written down: those of slots that a change has opened")
+    .description("list the flows that the xdp data plane has written down")
     .option("--service <name>", "of this service")
     .option("--backend <endpoint>", "that go to this ADDRESS:PORT", endpoint)
     .option("--after <id>", "go on behind this entry", wholeNumber(0, 999_999_999), 0)

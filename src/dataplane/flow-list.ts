@@ -1,6 +1,6 @@
-import { flowBucket as at, Cell, Limit, State } from "./generated/layout.ts";
+import { flowBucket as at, Cell, Life, Limit, State } from "./generated/layout.ts";
 import type { PlaneView, ViewedService } from "./plane-view.ts";
-import { ticksNow } from "./ticks.ts";
+import { lifeTicks, ticksNow } from "./ticks.ts";
 
 /** A flow that is written down. The table holds a hash of its addresses, not the addresses: `explain` knows a flow by them. */
 export interface ListedFlow {
@@ -66,8 +66,9 @@ function flowOf(
   if ((cell & Cell.CELL_BACKEND) === 0) return null;
   const udp = (cell & Cell.CELL_UDP) !== 0;
   const age = (now - cells.getUint16(at.seen + 2 * way, true)) & 0xffff;
+  const life = lifeTicks(cells.getUint8(at.life + way) & Life.LIFE_BITS);
   const backend = backends.get((cell & Cell.CELL_BACKEND) - 1);
-  if (age > (udp ? service.udpTicks : service.tcpTicks) || !backend || backend.state === State.STATE_GONE) return null;
+  if (age > life || !backend || backend.state === State.STATE_GONE) return null;
   const closed = (cell & Cell.CELL_CLOSED) !== 0;
   return {
     id,

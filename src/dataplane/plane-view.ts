@@ -13,8 +13,6 @@ export interface ViewedService {
   method: ForwardName;
   /** Which of its two tables is read. */
   active: number;
-  tcpTicks: number;
-  udpTicks: number;
 }
 
 const names = ["services", "backends", "tables", "flows"] as const;
@@ -54,8 +52,6 @@ export class PlaneView {
         name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
         method: forwardName(at.getUint32(service.forward, true)),
         active: at.getUint32(service.active, true) & 1,
-        tcpTicks: at.getUint32(service.tcpTicks, true),
-        udpTicks: at.getUint32(service.udpTicks, true),
       });
     }
     return found;
