@@ -1,8 +1,5 @@
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { sleep } from "../../runtime/clock.ts";
-import { ptr } from "../../runtime/ffi.ts";
-import { libc } from "../../runtime/libc.ts";
-import { toSockaddr } from "../../runtime/socket-address.ts";
 import { adoptUdp, type UdpSocket } from "../../runtime/udp.ts";
 import type { Answerer } from "./answerer.ts";
 
@@ -11,15 +8,12 @@ const BATCH = 128;
 
 export interface UdpServer {
   /**
-   * Answers what has arrived and closes. Closing alone would lose the queries that wait in the socket's queue. A UDP
-   * socket that is connected to somebody else gets no new query: those go to the sockets of other workers on the same
-   * address (SO_REUSEPORT). What waits is read in the next turns of the loop.
+   * Answers what has arrived and closes. The socket itself lives on in the daemon and in the worker that follows this one,
+   * which read the same queue: nothing may be done to it. Where nobody follows, what waits is still answered first.
    */
   drain(): Promise<void>;
 }
 
-/** A port that sends nothing (RFC 863); being connected to it at one's own address is being connected to nobody. */
-const DISCARD = 9;
 /** Long enough to read a full queue, ms: 4 MiB hold some 5,000 queries of 3 us each. */
 const QUEUE_TIME = 50;
 
@@ -27,11 +21,7 @@ const QUEUE_TIME = 50;
  * Serves one adopted UDP socket. Answers are gathered until the loop has handed over all datagrams that were waiting,
  * then leave in one system call: fewer calls, and no waiting, because the next turn of the loop comes at once.
  */
-export async function serveUdp(
-  { fd, address }: { fd: number; address: string },
-  answerer: Answerer,
-  transport: Transport,
-): Promise<UdpServer> {
+export async function serveUdp({ fd }: { fd: number }, answerer: Answerer, transport: Transport): Promise<UdpServer> {
   const room = Math.max(transport.udpSize, 512);
   const outs = Array.from({ length: BATCH }, () => new Uint8Array(room));
   // Answers of one length come one after the other mostly: the view of last time serves again.
@@ -68,8 +58,6 @@ export async function serveUdp(
 
   return {
     async drain() {
-      const { bytes } = toSockaddr(address, DISCARD);
-      libc.connect(fd, ptr(bytes), bytes.length);
       await sleep(QUEUE_TIME);
       flush();
       closed = true;
