@@ -3,6 +3,7 @@ import { registerAdapt } from "./adapt.ts";
 import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
 import { registerDiff } from "./diff.ts";
+import { registerDnssec } from "./dnssec.ts";
 import { registerDoctor } from "./doctor.ts";
 import { registerDown } from "./down.ts";
 import { registerEvents } from "./events.ts";
@@ -27,6 +28,7 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerMetrics,
   registerEvents,
   registerExplain,
+  registerDnssec,
   registerFlows,
   registerTrace,
   registerSet,

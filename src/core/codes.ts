@@ -93,6 +93,11 @@ export const codes = {
   SLUICE_DNS_ZONE: ["A query was answered from a zone's own records, not by a service.", ""],
   SLUICE_DNS_BADCOOKIE: ["A query has no valid server cookie, which the configuration requires.", ""],
   SLUICE_DNS_LIMITED: ["A query was not answered: its network gets too many answers.", "See dns: rateLimit."],
+  SLUICE_DNS_UNSIGNED: [
+    "A query was sent to TCP or refused: too many signatures are asked for at once.",
+    "Somebody asks for names that do not exist. See dns: dnssec: signatures.",
+  ],
+  SLUICE_DNS_KEYS: ["The keys of a signed zone cannot be used.", "See who may read and write dns: dnssec: keys."],
   SLUICE_DNS_TRUNCATED: [
     "An answer did not fit UDP: the client was sent to TCP.",
     "Answer with fewer addresses: dns: answers.",

@@ -68,6 +68,7 @@ export interface Method<O = unknown, C = unknown> {
   explain?(): Promise<Explain>;
   /** Loaded lazily: no other process than its own needs it. `runs: "kernel"` has `control`, `runs: "worker"` has `worker`. */
   control?(doors: Doors): Promise<Applier<C>>;
+  keeper?(): Promise<SecretKeeper>;
   worker?(): Promise<WorkerSide>;
 }
 
@@ -180,6 +181,20 @@ export interface WorkerDoors {
   now(): number;
 }
 
+/**
+ * Keeps what workers need and the configuration must not hold, such as keys: in the daemon, which may read it. What it
+ * gives goes to workers over their pipe, and nowhere else.
+ */
+export interface SecretKeeper {
+  /**
+   * Brings it to the present for these services: JSON, the same object while nothing has changed; or the problems that
+   * refuse the revision. Called again every few seconds. `say` is told what happened.
+   */
+  keep(services: readonly Service[], settings: unknown, say: (text: string) => void): Result<unknown>;
+  /** Lines for `status`. No secrets. */
+  describe(): string[];
+}
+
 /** Serves all services of one method in one worker. `services`, `settings`, `sockets` of the assignment are already filtered. */
 export interface WorkerSide {
   serve(assignment: Assignment, doors: WorkerDoors): Promise<Serving>;
@@ -190,6 +205,8 @@ export interface Serving {
   changed?(service: string): void;
   /** Log files have been moved away: open them anew. */
   reopen?(): void;
+  /** What the method's keeper gives has changed. */
+  secrets?(value: unknown): void;
   /** Stops accepting; resolves when the last piece of work is done, at the latest after `deadlineMs`. */
   drain(deadlineMs: number): Promise<void>;
 }

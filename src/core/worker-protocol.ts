@@ -34,6 +34,8 @@ export interface Assignment {
   /** Most client connections this worker may hold. */
   connectionLimit: number;
   log: Config["log"];
+  /** What each method's keeper gives (`SecretKeeper`). */
+  secrets: Record<string, unknown>;
 }
 
 /** Descriptor of the counter memory in every relay worker; inherited sockets follow. */
@@ -46,6 +48,7 @@ export type ToWorker =
   | { kind: "drain"; deadlineMs: number }
   /** Log files have been moved away: open them anew. */
   | { kind: "reopen" }
+  | { kind: "secrets"; method: string; value: unknown }
   | { kind: "ping"; n: number };
 
 export type FromWorker =

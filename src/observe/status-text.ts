@@ -44,16 +44,17 @@ export function statusText(model: StatusModel, options: TextOptions): string {
   const title = `sluice ${model.instance}: revision ${model.revision}, pid ${model.pid}, ${model.workers} workers, running for ${ageText(model.at - model.since)}`;
   const blocks = model.services.map((service) => serviceText(service, model.at, options));
   if (blocks.length === 0) blocks.push(["no services"]);
-  const beside = model.methods.flatMap(({ name, tallies }) => tallyLines(name, tallies));
+  const beside = model.methods.flatMap((method) => besideLines(method));
   if (beside.length > 0) blocks.push(beside);
   return [[title], ...blocks].map((lines) => lines.map((line) => cut(line, options.width)).join("\n")).join("\n\n");
 }
 
-/** `dns beside its services: 12 SLUICE_DNS_REFUSED, …`; nothing when nothing happened. */
-function tallyLines(method: string, tallies: StatusModel["methods"][number]["tallies"]): string[] {
+/** `dns beside its services: 12 SLUICE_DNS_REFUSED, …`; nothing when nothing happened and it has nothing to say. */
+function besideLines({ name, tallies, describe }: StatusModel["methods"][number]): string[] {
   const seen = Object.entries(tallies).filter(([, count]) => count > 0);
-  if (seen.length === 0) return [];
-  return [`${method} beside its services`, ...seen.map(([code, count]) => `  ${countText(count)} ${code}`)];
+  if (seen.length + describe.length === 0) return [];
+  const said = describe.map((line) => `  ${printable(line)}`);
+  return [`${name} beside its services`, ...said, ...seen.map(([code, count]) => `  ${countText(count)} ${code}`)];
 }
 
 function serviceText(service: ServiceStatus, at: number, options: TextOptions): string[] {

@@ -19,8 +19,8 @@ export interface StatusModel {
   /** When the daemon started. */
   since: number;
   workers: number;
-  /** What methods count that belongs to no service. */
-  methods: { name: MethodName; tallies: Partial<Record<Code, number>> }[];
+  /** What methods count that belongs to no service, and what they say of themselves. */
+  methods: { name: MethodName; tallies: Partial<Record<Code, number>>; describe: string[] }[];
   services: ServiceStatus[];
 }
 

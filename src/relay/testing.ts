@@ -92,6 +92,7 @@ export async function serveOne<O, C>(
       sockets: [{ ...listen[0]!, fd: made.value }],
       cells: [],
       memory: { rows: 1, rowCells: 0, row: 0 },
+      secrets: {},
       connectionLimit: more.connectionLimit ?? 1000,
       log: { level: "error", format: "text" },
     },

@@ -16,6 +16,8 @@ export interface GenerationEvents {
   observed(service: string, backend: number, why: import("../core/codes.ts").Code): void;
   failed(service: string, problem: Problem): void;
   worker(pid: number, what: "ready" | "draining" | "exited" | "died", detail: string): void;
+  /** Something a method's keeper has to say. */
+  say(text: string): void;
   /** Current snapshots, for a worker that starts late. */
   snapshots(services: readonly Service[]): Snapshot[];
 }

@@ -42,7 +42,8 @@ export async function lookUp(supervisor: Supervisor, catalog: Catalog, instance:
 function methodStatus({ book, workers }: Supervisor, { name, tallies }: Method): StatusModel["methods"] {
   if (!tallies || ![...book.entries.values()].some(({ service }) => service.method === name)) return [];
   const count = (id: number): number => workers.memory.counts(tallyName(name), id, ["requests"]).requests ?? 0;
-  return [{ name, tallies: Object.fromEntries(tallies.map((code, id) => [code, count(id)])) }];
+  const describe = workers.secrets.describe(name);
+  return [{ name, tallies: Object.fromEntries(tallies.map((code, id) => [code, count(id)])), describe }];
 }
 
 function serviceStatus(

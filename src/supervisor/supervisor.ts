@@ -86,6 +86,7 @@ export class Supervisor {
       observed: (service, backend) => this.#watch.failed(service, backend),
       failed: (service, problem) => this.#record({ kind: "service", service, what: "failed", problem }),
       worker: (pid, what, detail) => this.#workerEvent({ kind: "worker", pid, what, detail }),
+      say: (text) => this.#options.log("info", text),
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
     });
     this.#watch = new Watch(this.book, {
@@ -180,6 +181,7 @@ export class Supervisor {
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
     this.#watch.stop();
+    this.workers.secrets.stop();
     await this.#queue;
     this.#remember();
     writeWorkers(this.#options.instance, this.workers.describe());

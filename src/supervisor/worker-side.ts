@@ -6,6 +6,7 @@ import type { Snapshot } from "../core/snapshot.ts";
 import type { Entry } from "./book.ts";
 import { Generation, type GenerationEvents, type Work } from "./generation.ts";
 import { CounterMemory } from "./memory.ts";
+import { Secrets, type SecretsByMethod } from "./secrets.ts";
 import { SocketTable } from "./sockets.ts";
 
 /** Generations that may be alive at once; the oldest is then cut. */
@@ -24,6 +25,7 @@ export interface PreparedGeneration {
 export class WorkerSide {
   readonly memory: CounterMemory;
   readonly sockets = new SocketTable();
+  readonly secrets: Secrets;
   readonly #methods: readonly Method[];
   #count: number;
   readonly #most: number;
@@ -32,6 +34,7 @@ export class WorkerSide {
   #draining: Generation[] = [];
 
   constructor(instance: string, methods: readonly Method[], count: number, events: GenerationEvents) {
+    this.secrets = new Secrets(methods, events.say);
     this.#methods = methods.filter(({ runs }) => runs === "worker");
     this.#count = count;
     this.#most = Math.max(count, LEAST_ROOM);
@@ -45,12 +48,26 @@ export class WorkerSide {
     revision: Revision,
     connectionLimit: number,
   ): Promise<PreparedGeneration | Problem[]> {
-    const work = this.#workOf(entries, revision, connectionLimit);
+    const services = entries.map(({ service }) => service);
+    const settings = revision.config.settings as Record<string, unknown>;
+    const secrets = await this.secrets.of(services, settings);
+    if (Array.isArray(secrets)) return secrets;
+    const work = this.#workOf(entries, revision, connectionLimit, secrets);
+    const follow = (): void =>
+      this.secrets.follow(services, settings, secrets, (m, value) => this.#tellSecrets(m, value));
     const current = this.#current;
     const count = revision.config.workers ?? navigator.hardwareConcurrency;
     if (count > this.#most) return [tooMany(count, this.#most)];
     const same = current !== null && count === this.#count && sameWork(current.work, work);
-    if (same || work.services.length === 0) return { commit: () => same || this.#retire(current), abort: () => {} };
+    if (same || work.services.length === 0)
+      return {
+        commit: () => {
+          if (!same) this.#retire(current);
+          for (const [method, value] of Object.entries(secrets)) this.#tellSecrets(method, value);
+          follow();
+        },
+        abort: () => {},
+      };
     const unbound = this.sockets.prepare(work.listeners, count);
     if (unbound.length > 0) return this.#blame(unbound, work.services, revision);
     const next = new Generation(work, this.sockets, this.memory, this.#events);
@@ -63,6 +80,7 @@ export class WorkerSide {
       commit: () => {
         this.#current = next;
         this.#count = count;
+        follow();
         this.#retire(current);
         this.sockets.keep(work.listeners, count);
       },
@@ -73,7 +91,16 @@ export class WorkerSide {
     };
   }
 
-  #workOf(entries: readonly Entry[], revision: Revision, connectionLimit: number): Work {
+  /** Living workers of every generation hear it, and those that take the place of one that dies. */
+  #tellSecrets(method: string, value: unknown): void {
+    for (const generation of [...this.#draining, this.#current]) {
+      if (!generation?.work.methods.includes(method)) continue;
+      generation.work.secrets = { ...generation.work.secrets, [method]: value };
+      generation.tell({ kind: "secrets", method, value });
+    }
+  }
+
+  #workOf(entries: readonly Entry[], revision: Revision, connectionLimit: number, secrets: SecretsByMethod): Work {
     const used = this.#methods.filter(({ name }) => entries.some(({ service }) => service.method === name));
     const mine = entries.filter(({ service }) => used.some(({ name }) => name === service.method));
     const services = mine.map(({ service }) => service);
@@ -91,6 +118,7 @@ export class WorkerSide {
         ...used.flatMap(({ name, tallies }) => (tallies ? [this.memory.range(tallyName(name), tallies.length)] : [])),
       ],
       connectionLimit,
+      secrets,
       log: revision.config.log,
       listeners: used.flatMap((method) => listenersOf(method, services, revision)),
       methods: used.map(({ name }) => name),
@@ -132,6 +160,7 @@ export class WorkerSide {
 
   /** Drains all generations; resolves when every worker is gone. */
   async drain(deadlineMs: number): Promise<void> {
+    this.secrets.stop();
     const all = [...this.#draining, ...(this.#current ? [this.#current] : [])];
     this.#current = null;
     await Promise.all(all.map((generation) => generation.drain(deadlineMs)));

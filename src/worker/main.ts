@@ -21,6 +21,7 @@ async function load(): Promise<void> {
 const parent = parentPort<ToWorker, FromWorker>();
 let balancers = new Map<string, Balancer>();
 const serving = new Map<string, Serving>();
+const servingMethod = new Map<string, Serving>();
 let draining = false;
 
 /** Without a parent to say otherwise, what is under way may take this long, ms. */
@@ -46,6 +47,7 @@ async function assign(assignment: Assignment): Promise<void> {
     try {
       const served = await side.serve(share, opened.doors);
       for (const { name } of share.services) serving.set(name, served);
+      servingMethod.set(method.name, served);
     } catch (thrown) {
       for (const { name } of share.services) parent.send({ kind: "failed", service: name, problem: toProblem(thrown) });
       return;
@@ -69,6 +71,7 @@ async function handle(message: ToWorker): Promise<void> {
     balancers.get(service)?.update(message.snapshot);
     serving.get(service)?.changed?.(service);
   } else if (message.kind === "reopen") for (const served of new Set(serving.values())) served.reopen?.();
+  else if (message.kind === "secrets") servingMethod.get(message.method)?.secrets?.(message.value);
   else if (message.kind === "drain") void drain(message.deadlineMs);
   else parent.send({ kind: "pong", n: message.n });
 }

@@ -1,10 +1,9 @@
 import { counterIndex } from "../../core/counters.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query } from "../../protocols/dns/query.ts";
-import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
-import { Chain } from "./chain.ts";
+import { ANY_TTL, anyRdata, Chain } from "./chain.ts";
 import type { Client } from "./client.ts";
 import type { Decision, Guard } from "./guard.ts";
 import type { Node } from "./node.ts";
@@ -20,12 +19,12 @@ import {
   SILENT,
   type Tally,
   TRUNCATED,
+  UNSIGNED,
   ZONE,
 } from "./tally.ts";
 
-/** ANY gets one small record instead of everything (RFC 8482 4.2). */
 const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
-  .record("answers", "question", Type.HINFO, 3600, stringsRdata("RFC8482", ""))
+  .record("answers", "question", Type.HINFO, ANY_TTL, anyRdata)
   .build(Rcode.NOERROR);
 
 /**
@@ -93,15 +92,20 @@ export class Answerer {
 
   private lookup(query: Query, transport: Transport, out: Uint8Array): number {
     if (query.class !== Class.IN) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
-    if (query.type >= Type.TKEY || query.type === Type.OPT) {
+    if (query.type >= Type.NXNAME || query.type === Type.OPT) {
       const rcode = metaRcode(query.type);
       if (rcode !== Rcode.NOERROR) return this.error(query, transport, out, rcode, META_PLACES[rcode]!);
     }
     const node = this.site.exact(query);
+    if (node !== undefined && node.zone.signing !== null && query.dnssecOk)
+      return this.sealed(node, query, transport, out);
     if (node !== undefined) return this.atNode(node, query, transport, out);
     const encloser = this.site.encloser(query);
     if (encloser === undefined) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
-    if (encloser.cut !== null || encloser.records?.has(Type.DNAME)) return this.follow(query, transport, out);
+    const followed = encloser.cut !== null || encloser.records?.has(Type.DNAME);
+    if (encloser.zone.signing !== null && query.dnssecOk)
+      return this.sealed(followed ? encloser : encloser.wildcard, query, transport, out);
+    if (followed) return this.follow(query, transport, out);
     if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, transport, out);
     const { zone } = encloser;
     this.tally(NXDOMAIN);
@@ -138,7 +142,24 @@ export class Answerer {
 
   private follow(query: Query, transport: Transport, out: Uint8Array): number {
     this.tally(ZONE);
-    return this.chain.answer(query, transport, out, this.client);
+    return this.chained(query, transport, out);
+  }
+
+  private chained(query: Query, transport: Transport, out: Uint8Array): number {
+    const length = this.chain.answer(query, transport, out, this.client, this.guard.proven);
+    if (this.chain.spent) this.tally(UNSIGNED);
+    return length;
+  }
+
+  /** Out of a signed zone, for a client that takes signatures. `node`: where the name is; null: nowhere. */
+  private sealed(node: Node | null, query: Query, transport: Transport, out: Uint8Array): number {
+    query.scope = 0;
+    const { type } = query;
+    if (node === null) this.tally(NXDOMAIN);
+    else if (node.service === null) this.tally(ZONE);
+    // The service counts its addresses' questions itself, where it is met in the chain.
+    else if (type !== Type.A && type !== Type.AAAA) node.service.cells.add(-1, REQUESTS, 1);
+    return this.chained(query, transport, out);
   }
 
   private fixed(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
@@ -172,6 +193,7 @@ function metaRcode(type: number): number {
     case Type.IXFR:
       return Rcode.REFUSED;
     case Type.OPT:
+    case Type.NXNAME:
     case Type.TSIG:
       return Rcode.FORMERR;
     case Type.TKEY:

@@ -3,9 +3,14 @@ import { MessageWriter } from "../../protocols/dns/message-writer.ts";
 import { isWithin, parentName } from "../../protocols/dns/name.ts";
 import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
+import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
+import type { Rdata, Section } from "../../protocols/dns/template.ts";
 import type { Client } from "./client.ts";
+import { Seal, typesAt } from "./dnssec/seal.ts";
+import type { Origin } from "./dnssec/zone-signing.ts";
 import type { Node } from "./node.ts";
+import type { ServiceAnswers } from "./service-answers.ts";
 import type { Site } from "./site.ts";
 import { type Rrset, targetOf } from "./static-zone.ts";
 import type { Zone } from "./zones.ts";
@@ -13,41 +18,54 @@ import type { Zone } from "./zones.ts";
 /** Most CNAME and DNAME that one question follows. */
 const MOST_STEPS = 16;
 
-/** Where a name leads (RFC 1034 4.3.2). */
+/** Where a name leads (RFC 1034 4.3.2). `made`: by a wildcard. */
 type Found =
-  | { kind: "node"; node: Node }
+  | { kind: "node"; node: Node; made: boolean }
   | { kind: "cut"; node: Node }
-  | { kind: "dname"; set: Rrset }
+  | { kind: "dname"; set: Rrset; zone: Zone }
   | { kind: "nothing"; zone: Zone }
   | { kind: "foreign" };
 
+/** ANY gets one small record instead of everything (RFC 8482 4.2). */
+export const ANY_TTL = 3600;
+export const anyRdata: Rdata = stringsRdata("RFC8482", "");
+
 /**
- * Answers what is more than one set of records: aliases (CNAME, DNAME) and delegations. Aliases are followed through
- * all zones that are served here, to a service too: its addresses then stand in the scheduler's order under the last
- * name. Slower than prebuilt answers, and allocates.
+ * Answers what is more than one set of records: aliases (CNAME, DNAME), delegations, and all that is signed. Aliases
+ * are followed through all zones that are served here, to a service too: its addresses then stand in the scheduler's
+ * order under the last name. Slower than prebuilt answers, and allocates.
  */
 export class Chain {
   private readonly site: Site;
   private readonly writer = new MessageWriter();
+  private readonly seal = new Seal();
+  private proven = false;
 
   constructor(site: Site) {
     this.site = site;
   }
 
-  /** Writes the answer to a question that is or passes an alias or a delegation. Returns its length. */
-  answer(query: Query, transport: Transport, out: Uint8Array, client: Client): number {
+  /** Was the last answer withheld because too many signatures were asked for? */
+  get spent(): boolean {
+    return this.seal.spent;
+  }
+
+  /** Writes the answer to a question. `proven`: the client's address is known to be its own. Returns its length. */
+  answer(query: Query, transport: Transport, out: Uint8Array, client: Client, proven: boolean): number {
     const { writer } = this;
     writer.begin(out, query, transport);
+    this.proven = proven;
+    this.seal.begin(query, writer, proven);
     let name = query.name();
     for (let step = 0; step <= MOST_STEPS; step++) {
       const found = this.find(name, query.type);
       if (found.kind === "foreign") return writer.finish(Rcode.NOERROR, true);
       if (found.kind === "cut") return this.refer(found.node);
-      if (found.kind === "nothing") return this.negative(found.zone, Rcode.NXDOMAIN, null);
+      if (found.kind === "nothing") return this.negative(found.zone, Rcode.NXDOMAIN, name, [Type.NXNAME], null, "made");
       const next =
         found.kind === "dname"
-          ? this.rename(name, found.set, query.type)
-          : this.atNode(found.node, name, query, client);
+          ? this.rename(name, found.set, found.zone, query.type)
+          : this.atNode(found.node, name, query, client, found.made ? "made" : "own");
       if (!(next instanceof Uint8Array)) return next;
       // An alias of itself, or of what a DNAME gives for itself.
       if (equal(next, name)) break;
@@ -60,7 +78,8 @@ export class Chain {
   find(name: Uint8Array, type: number): Found {
     const exact = this.site.at(name);
     if (exact !== undefined) {
-      if (exact.cut === null || (exact.cut === exact && type === Type.DS)) return { kind: "node", node: exact };
+      if (exact.cut === null || (exact.cut === exact && type === Type.DS))
+        return { kind: "node", node: exact, made: false };
       return { kind: "cut", node: exact.cut };
     }
     for (let up = parentName(name); up !== null; up = parentName(up)) {
@@ -68,60 +87,122 @@ export class Chain {
       if (node === undefined) continue;
       if (node.cut !== null) return { kind: "cut", node: node.cut };
       const set = node.records?.get(Type.DNAME);
-      if (set !== undefined) return { kind: "dname", set };
-      return node.wildcard === null ? { kind: "nothing", zone: node.zone } : { kind: "node", node: node.wildcard };
+      if (set !== undefined) return { kind: "dname", set, zone: node.zone };
+      return node.wildcard === null
+        ? { kind: "nothing", zone: node.zone }
+        : { kind: "node", node: node.wildcard, made: true };
     }
     return { kind: "foreign" };
   }
 
   /** The records at a name: the message's length, or the name that an alias leads to. */
-  private atNode(node: Node, name: Uint8Array, query: Query, client: Client): number | Uint8Array {
+  private atNode(node: Node, name: Uint8Array, query: Query, client: Client, origin: Origin): number | Uint8Array {
     const { type } = query;
     const { writer } = this;
     if (node.service !== null && (type === Type.A || type === Type.AAAA)) {
       const service = client.answersOf(node.service);
       service.refresh();
-      const size = service.sizeOf(type === Type.AAAA);
-      if (size > writer.room) return writer.truncate(Rcode.NOERROR);
-      if (size > 0) {
-        const v6 = type === Type.AAAA;
-        writer.prebuilt(name, v6 ? 28 : 16, (out, at) => service.writeRecords(out, at, v6, client.keyFor(service)));
-        service.counted((v6 ? service.v6 : service.v4).first);
-        return writer.finish(Rcode.NOERROR, true);
-      }
+      if (service.sizeOf(type === Type.AAAA) > 0) return this.steered(service, node.zone, name, type, client, origin);
       if (service.rule === "servfail") {
         service.counted(-1);
         service.cells.add(-1, counterIndex.errors, 1);
         return writer.finish(Rcode.SERVFAIL, false);
       }
     }
+    if (type === Type.DS && node.parent === null) {
+      const outer = this.site.outerOf(node.zone);
+      if (outer !== null) return this.delegation(outer, node.zone, name);
+    }
+    if (type === Type.ANY || ((type === Type.RRSIG || type === Type.NSEC) && this.seal.of(node.zone)))
+      return this.meta(node, name, type, origin);
     const alias = type === Type.CNAME ? undefined : node.rrset(Type.CNAME);
     const set = alias ?? node.rrset(type);
-    if (set === undefined) return this.negative(node.zone, Rcode.NOERROR, node.service?.ttl ?? null);
-    for (const rdata of set.rdata)
-      if (!writer.record("answers", name, set.type, set.ttl, rdata)) return writer.truncate(Rcode.NOERROR);
+    if (set === undefined) {
+      const types = node.cut === null ? typesAt(node, type) : [Type.NS];
+      return this.negative(node.zone, Rcode.NOERROR, name, types, node.service?.ttl ?? null, origin);
+    }
+    if (!this.put("answers", node.zone, { ...set, owner: name }, origin)) return this.giveUp(Rcode.NOERROR);
     return alias === undefined ? writer.finish(Rcode.NOERROR, true) : targetOf(alias.rdata[0]!);
   }
 
-  /** DNAME (RFC 6672 3.2): itself, and the CNAME it makes of this name, with its TTL. */
-  private rename(name: Uint8Array, set: Rrset, type: number): number | Uint8Array {
+  /** A service's addresses, in the scheduler's order; signed as a set, which has none (RFC 4034 6.3). */
+  private steered(
+    service: ServiceAnswers,
+    zone: Zone,
+    name: Uint8Array,
+    type: number,
+    client: Client,
+    origin: Origin,
+  ): number {
+    const { writer } = this;
+    const v6 = type === Type.AAAA;
+    if (service.sizeOf(v6) > writer.room) return this.giveUp(Rcode.NOERROR);
+    const size = v6 ? 28 : 16;
+    const rdata: Rdata[] = [];
+    writer.prebuilt(name, size, (out, at) => {
+      const count = service.writeRecords(out, at, v6, client.keyFor(service));
+      for (let i = 1; i <= count; i++)
+        rdata.push([Uint8Array.from(out.subarray(at + i * size - (v6 ? 16 : 4), at + i * size))]);
+      return count;
+    });
+    if (!this.seal.add("answers", zone, { owner: name, type, ttl: service.servedTtl, rdata }, undefined, origin))
+      return this.giveUp(Rcode.NOERROR);
+    service.counted((v6 ? service.v6 : service.v4).first);
+    return writer.finish(Rcode.NOERROR, true);
+  }
+
+  /** ANY: one small record. RRSIG, NSEC: the one NSEC of a name that is never kept but made (RFC 8482 4.1, 7). */
+  private meta(node: Node, name: Uint8Array, type: number, origin: Origin): number {
+    const { zone } = node;
+    const set =
+      type === Type.ANY
+        ? { owner: name, type: Type.HINFO, ttl: ANY_TTL, rdata: [anyRdata] }
+        : this.seal.nsec(zone, name, typesAt(node, 0));
+    const fits =
+      type === Type.RRSIG
+        ? this.seal.add("answers", zone, set, set.ttl, origin)
+        : this.put("answers", zone, set, origin);
+    return fits ? this.writer.finish(Rcode.NOERROR, true) : this.giveUp(Rcode.NOERROR);
+  }
+
+  /** DS of a zone that is here too, out of the zone around it (RFC 4035 3.1.4.1). */
+  private delegation(outer: Zone, inner: Zone, name: Uint8Array): number {
+    if (inner.parentDs === null) return this.negative(outer, Rcode.NOERROR, name, [Type.NS], null, "own");
+    const fits = this.put("answers", outer, { ...inner.parentDs, owner: name }, "own");
+    return fits ? this.writer.finish(Rcode.NOERROR, true) : this.giveUp(Rcode.NOERROR);
+  }
+
+  /** DNAME (RFC 6672 3.2): itself, and the CNAME it makes of this name, with its TTL; that has no signature (5.3.1). */
+  private rename(name: Uint8Array, set: Rrset, zone: Zone, type: number): number | Uint8Array {
     const { writer } = this;
     const target = targetOf(set.rdata[0]!);
     const prefix = name.subarray(0, name.length - set.owner.length);
-    if (!writer.record("answers", set.owner, Type.DNAME, set.ttl, set.rdata[0]!)) return writer.truncate(Rcode.NOERROR);
+    if (!this.put("answers", zone, set, "own")) return this.giveUp(Rcode.NOERROR);
     if (prefix.length + target.length > MAX_NAME) return writer.finish(Rcode.YXDOMAIN, true);
     const next = Uint8Array.from([...prefix, ...target]);
-    if (!writer.record("answers", name, Type.CNAME, set.ttl, [{ name: next }])) return writer.truncate(Rcode.NOERROR);
+    if (!writer.record("answers", name, Type.CNAME, set.ttl, [{ name: next }])) return this.giveUp(Rcode.NOERROR);
     return type === Type.CNAME ? writer.finish(Rcode.NOERROR, true) : next;
   }
 
-  /** A referral: NS of the cut, and the addresses without which it could not be followed (RFC 9471: those must fit). */
+  /**
+   * A referral: NS of the cut, its DS or the proof that there is none (RFC 4035 3.1.4), and the addresses without which
+   * it could not be followed (RFC 9471: those must fit).
+   */
   private refer(cut: Node): number {
     const { writer } = this;
+    const { zone } = cut;
     const set = cut.records!.get(Type.NS)!;
     const authoritative = writer.answers > 0;
     for (const rdata of set.rdata)
-      if (!writer.record("authority", set.owner, Type.NS, set.ttl, rdata)) return writer.truncate(Rcode.NOERROR);
+      if (!writer.record("authority", set.owner, Type.NS, set.ttl, rdata)) return this.giveUp(Rcode.NOERROR);
+    if (this.seal.of(zone)) {
+      const ds = cut.records!.get(Type.DS);
+      const proof =
+        ds === undefined
+          ? this.seal.deny(zone, set.owner, [Type.NS], negativeTtl(zone, null), "own")
+          : this.put("authority", zone, ds, "own");
+      if (!proof) return this.giveUp(Rcode.NOERROR);
+    }
     const targets = set.rdata.map(targetOf);
     const inside = targets.filter((target) => isWithin(target, set.owner));
     for (const target of [...inside, ...targets.filter((t) => !inside.includes(t))]) {
@@ -130,21 +211,53 @@ export class Chain {
         const glue = records?.get(type);
         for (const rdata of glue?.rdata ?? []) {
           const fits = writer.record("additional", target, type, glue!.ttl, rdata);
-          if (!fits && inside.includes(target)) return writer.truncate(Rcode.NOERROR);
+          if (!fits && inside.includes(target)) return this.giveUp(Rcode.NOERROR);
         }
       }
     }
     return writer.finish(Rcode.NOERROR, authoritative);
   }
 
-  /** No such name, or no such type there: SOA in authority (RFC 2308 2), also at the end of a chain. */
-  private negative(zone: Zone, rcode: number, most: number | null): number {
-    const { soaSet, soa } = zone;
-    const ttl = Math.min(soaSet.ttl, soa.minimum, most ?? Number.POSITIVE_INFINITY);
-    if (!this.writer.record("authority", zone.apex, Type.SOA, ttl, soaSet.rdata[0]!))
-      return this.writer.truncate(rcode);
-    return this.writer.finish(rcode, true);
+  /**
+   * No such name, or no such type there: SOA in authority (RFC 2308 2), also at the end of a chain. `types`: what a
+   * proof says of the name.
+   */
+  private negative(
+    zone: Zone,
+    rcode: number,
+    name: Uint8Array,
+    types: readonly number[],
+    most: number | null,
+    origin: Origin,
+  ): number {
+    const { soaSet } = zone;
+    const ttl = negativeTtl(zone, most);
+    const given = this.seal.rcode(zone, rcode);
+    const fits =
+      this.writer.record("authority", zone.apex, Type.SOA, ttl, soaSet.rdata[0]!) &&
+      this.seal.add("authority", zone, soaSet, ttl) &&
+      this.seal.deny(zone, name, types, ttl, origin);
+    return fits ? this.writer.finish(given, true) : this.giveUp(given);
+  }
+
+  /** A whole set and its signature; false when it cannot be. */
+  private put(section: Section, zone: Zone, set: Rrset, origin: Origin): boolean {
+    return (
+      set.rdata.every((rdata) => this.writer.record(section, set.owner, set.type, set.ttl, rdata)) &&
+      this.seal.add(section, zone, set, set.ttl, origin)
+    );
+  }
+
+  /**
+   * It does not fit: the client asks over TCP. So it does when no more can be signed now for clients who may be forged;
+   * one that has been to TCP is told to come again (SERVFAIL).
+   */
+  private giveUp(rcode: number): number {
+    return this.seal.spent && this.proven ? this.writer.bare(Rcode.SERVFAIL) : this.writer.truncate(rcode);
   }
 }
+
+const negativeTtl = ({ soaSet, soa }: Zone, most: number | null): number =>
+  Math.min(soaSet.ttl, soa.minimum, most ?? Number.POSITIVE_INFINITY);
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((octet, i) => octet === b[i]);

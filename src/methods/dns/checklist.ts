@@ -84,11 +84,21 @@ export const checklist: readonly Rule[] = [
   rule("any.minimal", "RFC 8482 4.2", "ANY gets one HINFO"),
   rule("transfer.refused", "RFC 5936 2.2.1", "AXFR and IXFR are REFUSED, not met with silence"),
   rule("reply.source", "RFC 2181 4", "answers come from the address that was asked: wildcards are no listeners"),
-  absent(
-    "dnssec",
-    "RFC 4033 to 4035, 9824",
-    "signatures and denial",
-    "not offered yet; DO is echoed, zones are unsigned",
+  rule("dnssec.do", "RFC 4035 3.1, RFC 3225 3", "RRSIG and NSEC with DO only, over every set that is the zone's own"),
+  rule(
+    "dnssec.denial",
+    "RFC 9824 3",
+    "one NSEC of the queried name: NXNAME for none, its types for NODATA and empty ones",
   ),
+  rule("dnssec.nxname", "RFC 9824 3.5", "NXNAME is no question: FORMERR"),
+  rule("dnssec.wildcard", "RFC 4035 3.1.3.3, RFC 9824 3", "what a wildcard gives is signed under the queried name"),
+  rule(
+    "dnssec.delegation",
+    "RFC 4035 3.1.4",
+    "a referral has the DS, or the NSEC that says there is none; glue is not signed",
+  ),
+  rule("dnssec.cds", "RFC 7344 4.1, RFC 8078", "CDS and CDNSKEY, signed by the key that the DS leads to"),
+  rule("dnssec.dname", "RFC 6672 5.3.1", "a DNAME is signed, the CNAME made of it is not"),
+  rule("dnssec.any", "RFC 8482 4, 7", "ANY gets one signed record, RRSIG one signature"),
   absent("transfer.out", "RFC 5936, 1995, 1996, 8945", "transfers, NOTIFY, TSIG", "not offered yet"),
 ];

@@ -18,6 +18,8 @@ export class Guard {
   private readonly limiter: RateLimiter | null;
   private readonly slip: number;
   private slipped = 0;
+  /** Is the address of the last query's client known to be its own: by a cookie, or by TCP's handshake? */
+  proven = false;
   private readonly address = new Uint8Array(16);
 
   /** `now`: monotonic ms; `clock`: seconds since 1970. */
@@ -38,6 +40,7 @@ export class Guard {
 
   /** Judges a parsed query; puts the cookie of the answer into it when the client sent one. */
   decide(query: Query, client: string, transport: Transport): Decision {
+    this.proven = transport.tcp;
     if (query.cookieLength === 0 && this.limiter === null && !this.requireCookie) return "answer";
     const size = readAddress(client, this.address);
     let known = false;
@@ -47,7 +50,8 @@ export class Guard {
       query.answerCookie = true;
     }
     // Over TCP the address is proven by the handshake.
-    if (known || transport.tcp) return "answer";
+    this.proven ||= known;
+    if (this.proven) return "answer";
     if (this.limiter?.limited(this.address, size)) {
       this.slipped++;
       return this.slip > 0 && this.slipped % this.slip === 0 ? "tcp" : "silent";

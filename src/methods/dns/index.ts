@@ -42,6 +42,7 @@ export const dns = defineMethod<DnsOptions, CompiledDns>({
   judgeTogether,
   compile,
   explain: async () => (await import("./explain.ts")).explain,
+  keeper: async () => new (await import("./dnssec/keeper.ts")).Keeper(),
   worker: async () => (await import("./worker.ts")).workerSide,
 });
 export default dns;

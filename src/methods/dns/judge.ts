@@ -5,6 +5,7 @@ import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
+import { signedZones } from "./zones.ts";
 
 /** Names that DNS cannot carry; a star is only whole and only in front (RFC 4592 2.1.1). */
 export function judge(service: Service<DnsOptions>): Problem[] {
@@ -47,7 +48,10 @@ export function judgeTogether(services: readonly Service<DnsOptions>[], settings
       );
     });
   }
-  if (settings !== undefined) problems.push(...judgeRecords(services, settings as DnsSettings));
+  if (settings !== undefined) {
+    problems.push(...judgeRecords(services, settings as DnsSettings));
+    problems.push(...judgeSigned(services, settings as DnsSettings));
+  }
   return problems;
 }
 
@@ -79,4 +83,21 @@ function taken(name: string, owners: ReadonlyMap<string, number[]>, apexes: Read
     if (up !== name && owners.get(up)?.includes(Type.DNAME)) return `"${up}" is a DNAME`;
   }
   return null;
+}
+
+/** Zones that are to be signed and are none. */
+function judgeSigned(services: readonly Service<DnsOptions>[], settings: DnsSettings): Problem[] {
+  const { dnssec } = settings;
+  if (dnssec === undefined || dnssec.zones === "all" || services.length === 0) return [];
+  const all = signedZones(services, { ...settings, dnssec: { ...dnssec, zones: "all" } });
+  return dnssec.zones
+    .filter((name) => !all.includes(name))
+    .map((name) =>
+      configProblem(
+        "SLUICE_CONFIG_VALUE",
+        [services[0]!.name, "names"],
+        `dns: dnssec: zones names "${name}", which is no zone of this server: ${all.join(", ")}.`,
+        { hint: "List it under dns: zones, or sign the zone that holds the name." },
+      ),
+    );
 }

@@ -28,6 +28,13 @@ export class Node {
     this.parent = parent;
   }
 
+  /** Puts a set here in the place of what there was of its type. */
+  place(set: Rrset): void {
+    this.records ??= new Map();
+    this.records.set(set.type, set);
+    this.templates?.delete(set.type);
+  }
+
   rrset(type: number): Rrset | undefined {
     if (this.parent === null && type === Type.SOA) return this.zone.soaSet;
     if (this.parent === null && type === Type.NS) return this.zone.nsSet;

@@ -3,8 +3,10 @@ import { parseAddress, parseEndpoint } from "../../core/address.ts";
 import { duration } from "../../core/schema-words.ts";
 import { formatDuration, parseDuration } from "../../core/words.ts";
 import { parsePrefix } from "../../geo/prefix.ts";
+import { recordOf } from "../../protocols/dns/master-file.ts";
 import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
-import { MAX_TTL, SAFE_SIZE } from "../../protocols/dns/numbers.ts";
+import { MAX_TTL, SAFE_SIZE, Type } from "../../protocols/dns/numbers.ts";
+import { typeName } from "../../protocols/dns/record-types.ts";
 import { zones } from "./zone-settings.ts";
 
 /**
@@ -140,34 +142,78 @@ const rateLimit = z.strictObject({
   except: z.array(prefix).max(10_000).default([]).describe("Networks that are not limited."),
 });
 
-/** The top-level key `dns:`: the name server itself, shared by all dns services. */
-export const settings = z.strictObject({
-  listen: z
-    .array(listen)
+const dnssec = z.strictObject({
+  zones: z
+    .union([z.literal("all"), z.array(domain).min(1).max(10_000)])
+    .default("all")
+    .describe("Which zones are signed."),
+  keys: z
+    .string()
     .min(1)
-    .max(256)
-    .describe("Where queries arrive: ADDRESS:PORT, UDP and TCP; port 53 by default."),
-  zones: zones.prefault([]),
-  ns: z
-    .array(nameServer)
-    .max(16)
-    .default([])
-    .describe("Name servers of every zone, with addresses where they are not this one's. Default: ns.ZONE."),
-  soa: soa.prefault({}).describe("The zones' SOA record."),
-  udpSize: z.int().min(512).max(4096).default(SAFE_SIZE).describe("Most octets of an answer over UDP."),
-  nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
-  tcp: tcp.prefault({}).describe("Limits of TCP connections."),
-  clientSubnet: z
-    .boolean()
-    .default(false)
-    .describe(
-      "Take a resolver's word for the network of its client (RFC 7871). For known resolvers: anybody can claim any.",
-    ),
-  cookies: cookies.prefault({}).describe("Server cookies (RFC 7873)."),
-  rateLimit: rateLimit
     .optional()
-    .describe("Limits answers over UDP per client network, but for clients with a valid cookie. Default: none."),
+    .describe("Folder of the keys, which are made there when they are missing. Default: /var/lib/sluice/dnssec."),
+  validity: seconds
+    .prefault("14d")
+    .refine((value) => value >= 3600, "must be an hour at least")
+    .describe("How long a signature holds; it is made anew when a quarter of that is left."),
+  zskLifetime: seconds.optional().describe("Age at which a zone-signing key is replaced. Default: never by itself."),
+  dnskeyTtl: seconds.prefault("1h").describe("TTL of the DNSKEY set."),
+  propagation: seconds
+    .prefault("1h")
+    .describe(
+      "How long it takes until all servers of the zones know of a new key; each step of a rollover waits for it.",
+    ),
+  parentTtl: seconds.prefault("1d").describe("TTL of the DS that the parent answers."),
+  signatures: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(1000)
+    .describe("Most signatures a second and worker for names that clients make up; beyond, they are sent to TCP."),
+  cache: z.int().min(100).max(10_000_000).default(20_000).describe("Signatures that a worker remembers."),
 });
+
+/** Types that signing makes: DS of a zone's own name is its parent's. */
+const madeTypes: readonly number[] = [Type.RRSIG, Type.NSEC, 50, 51, Type.DNSKEY, Type.CDS, Type.CDNSKEY];
+
+/** The top-level key `dns:`: the name server itself, shared by all dns services. */
+export const settings = z
+  .strictObject({
+    listen: z
+      .array(listen)
+      .min(1)
+      .max(256)
+      .describe("Where queries arrive: ADDRESS:PORT, UDP and TCP; port 53 by default."),
+    zones: zones.prefault([]),
+    ns: z
+      .array(nameServer)
+      .max(16)
+      .default([])
+      .describe("Name servers of every zone, with addresses where they are not this one's. Default: ns.ZONE."),
+    soa: soa.prefault({}).describe("The zones' SOA record."),
+    udpSize: z.int().min(512).max(4096).default(SAFE_SIZE).describe("Most octets of an answer over UDP."),
+    nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
+    tcp: tcp.prefault({}).describe("Limits of TCP connections."),
+    clientSubnet: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Take a resolver's word for the network of its client (RFC 7871). For known resolvers: anybody can claim any.",
+      ),
+    cookies: cookies.prefault({}).describe("Server cookies (RFC 7873)."),
+    dnssec: dnssec.optional().describe("Signs zones (DNSSEC, ECDSA P-256). Default: none is signed."),
+    rateLimit: rateLimit
+      .optional()
+      .describe("Limits answers over UDP per client network, but for clients with a valid cookie. Default: none."),
+  })
+  .superRefine(({ dnssec: signing, zones: given }, context) => {
+    const signed = given.filter(({ name }) => signing?.zones === "all" || signing?.zones.includes(name));
+    for (const { name, lines } of signed) {
+      const own = lines.map((line) => recordOf(line).type).find((type) => madeTypes.includes(type));
+      const message = `${name} is signed here, and ${own === undefined ? "" : typeName(own)} is made then: leave it out.`;
+      if (own !== undefined) context.addIssue({ code: "custom", path: ["zones", name], message });
+    }
+  });
 export type DnsSettings = z.output<typeof settings>;
 
 const adaptive = z

@@ -50,6 +50,8 @@ export class ServiceAnswers implements Orders {
   v4 = nothing;
   v6 = nothing;
   rule: CompiledDns["rule"] = "servfail";
+  /** TTL of the addresses as they are answered now, seconds. */
+  servedTtl = 0;
 
   constructor({ name, ttl, network, needs, cells }: AnswersOf, current: () => Current) {
     this.name = name;
@@ -77,6 +79,7 @@ export class ServiceAnswers implements Orders {
     this.v4 = compiled.v4.length === 0 ? nothing : new AddressSet(compiled.v4, ttl, most, this.v4.turns);
     this.v6 = compiled.v6.length === 0 ? nothing : new AddressSet(compiled.v6, ttl, most, this.v6.turns);
     this.rule = compiled.rule;
+    this.servedTtl = ttl;
   }
 
   /** Writes the whole answer to an A (or, with `v6`, AAAA) query; the set must not be empty. Returns its length. */

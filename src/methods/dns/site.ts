@@ -5,6 +5,8 @@ import { NameTable } from "../../protocols/dns/name-table.ts";
 import { Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import type { Rdata, Template } from "../../protocols/dns/template.ts";
+import type { DnsSecrets } from "./dnssec/secrets.ts";
+import { type SigningRoom, ZoneSigning } from "./dnssec/zone-signing.ts";
 import { Node } from "./node.ts";
 import type { DnsSettings } from "./options.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
@@ -24,6 +26,8 @@ export class Site {
   private readonly nodes = new NameTable<Node>();
   private readonly apexes = new NameTable<Zone>();
   private readonly nodata = new Map<Zone, Map<number, Template>>();
+  /** Zones whose DS stands in the records of the one around them. */
+  private readonly givenDs = new Set<Zone>();
 
   constructor(services: readonly SiteService[], settings: DnsSettings, serial: number) {
     const given = settings.zones.map(({ name, lines }) => ({
@@ -81,6 +85,30 @@ export class Site {
     return parent === undefined || parent === zone ? null : parent;
   }
 
+  /** The zone that holds this one; null when it is not here. */
+  outerOf(zone: Zone): Zone | null {
+    const above = parentName(zone.apex);
+    return (above === null ? undefined : this.zoneOf(above)) ?? null;
+  }
+
+  /** Other keys: of which zones, and what is to be signed with them. */
+  sign({ zones }: DnsSecrets, room: SigningRoom): void {
+    for (const secrets of zones) {
+      const zone = this.apexes.get(nameToWire(secrets.zone)!);
+      if (zone === undefined) continue;
+      zone.signing ??= new ZoneSigning(zone.apex, this.zones.indexOf(zone), room);
+      zone.signing.take(secrets);
+      const node = this.nodes.get(zone.apex)!;
+      for (const set of zone.signing.sets) node.place(set);
+    }
+    // A zone that lies in a signed one of ours is reached from there without anybody copying its DS.
+    for (const zone of this.zones) {
+      if (zone.signing === null || this.givenDs.has(zone) || !this.outerOf(zone)?.signing) continue;
+      const rdata = zone.signing.ds.map((octets) => [octets]);
+      zone.parentDs = { owner: zone.apex, type: Type.DS, ttl: DS_TTL, rdata };
+    }
+  }
+
   private serve(wire: Uint8Array, service: SiteService): void {
     const node = this.ensure(wire);
     node.service = service.answers;
@@ -112,13 +140,15 @@ export class Site {
   private placeRecords(zone: Zone, set: Rrset): void {
     const inner = this.zoneOf(set.owner)!;
     if (inner !== zone) {
-      if (set.type === Type.DS && set.owner.length === inner.apex.length) inner.parentDs = set;
+      if (set.type === Type.DS && set.owner.length === inner.apex.length) {
+        inner.parentDs = set;
+        this.givenDs.add(inner);
+      }
       return;
     }
     const node = this.ensure(set.owner);
     if (node.parent === null && (set.type === Type.SOA || set.type === Type.NS)) return;
-    node.records ??= new Map();
-    node.records.set(set.type, set);
+    node.place(set);
   }
 
   private zoneOf(wire: Uint8Array): Zone | undefined {
@@ -156,6 +186,8 @@ export class Site {
   }
 }
 
+/** TTL of a DS that is made here, seconds. */
+const DS_TTL = 3600;
 const STAR = 42;
 const addressText = (rdata: Rdata): string => ipaddr.fromByteArray([...(rdata[0] as Uint8Array)]).toString();
 const keyOf = (wire: Uint8Array): string => String.fromCharCode(...wire);

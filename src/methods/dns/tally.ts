@@ -14,6 +14,7 @@ export const tallies = [
   "SLUICE_DNS_TRUNCATED",
   "SLUICE_DNS_BADCOOKIE",
   "SLUICE_DNS_LIMITED",
+  "SLUICE_DNS_UNSIGNED",
 ] as const satisfies readonly Code[];
 
 export const TALLY_NAME = tallyName("dns");
@@ -39,4 +40,5 @@ export const {
   SLUICE_DNS_TRUNCATED: TRUNCATED,
   SLUICE_DNS_BADCOOKIE: BADCOOKIE,
   SLUICE_DNS_LIMITED: LIMITED,
+  SLUICE_DNS_UNSIGNED: UNSIGNED,
 } = places;

@@ -6,11 +6,15 @@ import type { Geography, Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
 import { placesOf, placeTrie } from "../../geo/places.ts";
 import { geo as geoSchema, places as placesSchema } from "../../geo/schema.ts";
+import { nameToWire } from "../../protocols/dns/name.ts";
+import { HEADER } from "../../protocols/dns/numbers.ts";
 import { plainUdp, type Transport } from "../../protocols/dns/respond.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { Answerer } from "./answerer.ts";
 import { Client } from "./client.ts";
+import { Keeper } from "./dnssec/keeper.ts";
+import { SigningRoom } from "./dnssec/zone-signing.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import { type DnsOptions, options, settings } from "./options.ts";
@@ -109,13 +113,17 @@ export function fakeDoors(services: readonly Service<DnsOptions>[], snapshots: r
 
 export interface Ask {
   name: string;
-  type?: string;
+  /** A word, or a number for a type without one. */
+  type?: string | number;
   /** EDNS size; absent: no OPT. */
   edns?: number;
   dnssecOk?: boolean;
   flags?: number;
   id?: number;
 }
+
+/** Types that dns-packet has no word for. */
+const numbers: Readonly<Record<string, number>> = { HTTPS: 65, SVCB: 64, CDS: 59, CDNSKEY: 60, NXNAME: 128 };
 
 /** A query in wire form, made by dns-packet. */
 export function ask({
@@ -126,11 +134,12 @@ export function ask({
   flags = packet.RECURSION_DESIRED,
   id = 4711,
 }: Ask): Buffer {
-  return packet.encode({
+  const word = typeof type === "number" || numbers[type] ? "A" : type;
+  const made = packet.encode({
     type: "query",
     id,
     flags,
-    questions: [{ name, type }],
+    questions: [{ name, type: word }],
     additionals:
       edns === undefined
         ? []
@@ -147,6 +156,9 @@ export function ask({
             },
           ],
   });
+  const number = typeof type === "number" ? type : numbers[type];
+  if (number !== undefined) made.writeUInt16BE(number, HEADER + nameToWire(name)!.length);
+  return made;
 }
 
 /** The addresses of an answer, in order. */
@@ -159,13 +171,24 @@ export function aServer(
   snapshots: readonly Snapshot[],
   { places = {}, geo, ...more }: Record<string, unknown> = {},
   transport: Partial<Transport> = {},
+  { clock }: { clock?: () => number } = {},
 ) {
   const given = someSettings(more);
   const geography = someGeography({ places, geo });
   const doors = fakeDoors(services, snapshots);
   const live = createLive(services, 7, doors, placesOf(geography));
+  const site = new Site([...live.values()], given, 1);
+  const keeper = new Keeper(clock);
+  const room = given.dnssec ? new SigningRoom(given.dnssec, doors.now, clock) : null;
+  /** Lets the keys come to the present, as the daemon does every few seconds. */
+  const keep = (): void => {
+    const kept = keeper.keep(services, given, () => {});
+    if (!kept.ok) throw new Error(kept.problems[0]!.message);
+    if (kept.value !== null) site.sign(kept.value, room!);
+  };
+  keep();
   const answerer = new Answerer(
-    new Site([...live.values()], given, 1),
+    site,
     new Client(7, placeTrie(geography), given.clientSubnet),
     tallyOf(doors.cells(TALLY_NAME)),
     new Guard(given, 7, doors.now),
@@ -184,5 +207,5 @@ export function aServer(
   /** How often a code was counted. */
   const counted = (code: (typeof tallies)[number]): number =>
     doors.counts.get(`${TALLY_NAME}/${tallies.indexOf(code)}/requests`) ?? 0;
-  return { doors, raw, tell, change, answerer, counted };
+  return { doors, raw, tell, change, answerer, counted, site, keep, room };
 }

@@ -5,6 +5,8 @@ import { placesOf, placeTrie } from "../../geo/places.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { Answerer } from "./answerer.ts";
 import { Client } from "./client.ts";
+import type { DnsSecrets } from "./dnssec/secrets.ts";
+import { SigningRoom } from "./dnssec/zone-signing.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
@@ -20,6 +22,12 @@ export const workerSide: WorkerSide = {
     const services = assignment.services as Service<DnsOptions>[];
     const live = createLive(services, assignment.seed, doors, placesOf(assignment.geography));
     const site = new Site([...live.values()], settings, assignment.revision);
+    const { dnssec } = settings;
+    const signing = dnssec === undefined ? null : new SigningRoom(dnssec, doors.now);
+    const secrets = (value: unknown): void => {
+      if (signing !== null && value) site.sign(value as DnsSecrets, signing);
+    };
+    secrets(assignment.secrets?.dns);
     const client = new Client(assignment.seed, placeTrie(assignment.geography), settings.clientSubnet);
     const guard = new Guard(settings, assignment.seed, doors.now);
     const answerer = new Answerer(site, client, tallyOf(doors.cells(TALLY_NAME)), guard);
@@ -35,6 +43,7 @@ export const workerSide: WorkerSide = {
       else tcpServers.push(new TcpServer(answerer, tcp, limits, doors.now).listen(socket.fd));
     }
     return {
+      secrets,
       changed: (service) => live.get(service)?.changed(),
       async drain(deadlineMs) {
         const udpDone = udpServers.map((server) => server.drain());

@@ -1,9 +1,11 @@
-import { isWithin, labelCount, mailboxToWire, nameToWire, parentName } from "../../protocols/dns/name.ts";
+import type { Service } from "../../core/service.ts";
+import { isWithin, labelCount, mailboxToWire, nameToWire, parentName, wireToName } from "../../protocols/dns/name.ts";
 import { NameTable } from "../../protocols/dns/name-table.ts";
 import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { addressRdata, addressType, type Soa, soaRdata } from "../../protocols/dns/rdata.ts";
 import { type Rdata, type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
-import type { DnsSettings } from "./options.ts";
+import type { ZoneSigning } from "./dnssec/zone-signing.ts";
+import type { DnsOptions, DnsSettings } from "./options.ts";
 import { type Rrset, targetOf } from "./static-zone.ts";
 
 /** A name server with the addresses that this server answers for it. */
@@ -28,6 +30,8 @@ export interface Zone {
   readonly nsSet: Rrset;
   /** DS of this zone in the zone around it, when that one is here too: the outer one answers it (RFC 4035 3.1.4.1). */
   parentDs: Rrset | null;
+  /** How it is signed; null: it is not. */
+  signing: ZoneSigning | null;
   readonly parentDsAnswer: Template;
 }
 
@@ -62,6 +66,18 @@ export function zoneApexes(configured: readonly string[], names: readonly string
   derived.sort((a, b) => labelCount(a) - labelCount(b));
   for (const apex of derived) if (!covered(apex)) add(apex);
   return found;
+}
+
+/** The zones that are signed, by name. */
+export function signedZones(services: readonly Service<DnsOptions>[], settings: DnsSettings): string[] {
+  const { dnssec } = settings;
+  if (dnssec === undefined) return [];
+  const listed = settings.zones.map(({ name }) => name);
+  const all = zoneApexes(
+    listed,
+    services.flatMap(({ names }) => names),
+  ).map((apex) => wireToName(apex));
+  return dnssec.zones === "all" ? all : dnssec.zones.filter((name) => all.includes(name));
 }
 
 const STAR = 42;
@@ -141,6 +157,7 @@ class LazyZone implements Zone {
   #nsAnswer?: Template;
   readonly #nsTtl: number;
   parentDs: Rrset | null = null;
+  signing: ZoneSigning | null = null;
 
   constructor({
     apex,

@@ -1,6 +1,6 @@
 import { Class, Flag, HEADER } from "./numbers.ts";
 import type { Query } from "./query.ts";
-import { bodyLimit, bodyStart, finish, type Transport, writeTruncated } from "./respond.ts";
+import { bodyLimit, bodyStart, finish, type Transport, writeBare, writeTruncated } from "./respond.ts";
 import type { Rdata, Section } from "./template.ts";
 
 /** Highest octet that a compression pointer can name (RFC 1035 4.1.4). */
@@ -87,6 +87,11 @@ export class MessageWriter {
     const { answers, authority, additional } = this.counts;
     const bits = authoritative ? Flag.AA : 0;
     return finish(this.out, this.query, this.transport, this.at, rcode, bits, answers, authority, additional);
+  }
+
+  /** Closes it without records. */
+  bare(rcode: number): number {
+    return writeBare(this.out, this.query, this.transport, rcode);
   }
 
   /** Closes it without records: the client asks over TCP. */

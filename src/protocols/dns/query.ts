@@ -37,6 +37,8 @@ export class Query {
   udpSize = 0;
   version = 0;
   dnssecOk = false;
+  /** Does the client take NXDOMAIN beside a compact denial (CO, RFC 9824 5.1)? */
+  compactOk = false;
   /** Did the client ask for the server's id (RFC 5001), or for the TCP keepalive time (RFC 7828)? */
   nsid = false;
   keepalive = false;
@@ -65,6 +67,7 @@ export class Query {
       this.answerSubnet =
       this.edns =
       this.dnssecOk =
+      this.compactOk =
       this.nsid =
       this.keepalive =
         false;
@@ -154,6 +157,7 @@ function readRecords(query: Query, bytes: Uint8Array, length: number, count: num
       query.udpSize = u16(bytes, at + 2);
       query.version = bytes[at + 5]!;
       query.dnssecOk = (bytes[at + 6]! & 0x80) !== 0;
+      query.compactOk = (bytes[at + 6]! & 0x40) !== 0;
     }
     at = dataEnd;
   }

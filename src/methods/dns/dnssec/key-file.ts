@@ -1,0 +1,78 @@
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { dnskeyRdata, ENTRY_KEY, keyTag, ZONE_KEY } from "../../../protocols/dns/dnssec/rrsig.ts";
+import { libc } from "../../../runtime/libc.ts";
+import type { Role, ZoneKey } from "./key-states.ts";
+
+/** What a zone's file holds. It is secret, and replaced whole. */
+interface KeyFile {
+  version: 1;
+  zone: string;
+  keys: ZoneKey[];
+}
+
+/** Where keys lie when the configuration does not say. */
+export const defaultKeyFolder = (): string =>
+  process.getuid?.() === 0
+    ? "/var/lib/sluice/dnssec"
+    : join(process.env.XDG_STATE_HOME ?? join(process.env.HOME ?? "/tmp", ".local/state"), "sluice/dnssec");
+
+/** A new key pair: ECDSA P-256. */
+export function makeKey(role: Role): Omit<ZoneKey, "state" | "since"> {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { x, y } = publicKey.export({ format: "jwk" });
+  const [xs, ys] = [x!, y!].map((text) => Buffer.from(text, "base64url"));
+  const dnskey = dnskeyRdata(role === "ksk" ? ENTRY_KEY : ZONE_KEY, xs!, ys!);
+  return {
+    role,
+    tag: keyTag(dnskey),
+    dnskey: Buffer.from(dnskey).toString("hex"),
+    privateKey: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+  };
+}
+
+/** A file name is made of the zone's name: nothing in it may lead elsewhere. */
+const fileName = (zone: string): string =>
+  `${zone.replace(/[^a-z0-9._-]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}.json`;
+
+const LOCK_EX = 2;
+
+/**
+ * Reads a zone's keys and lets `change` replace them, alone among all processes: the daemon and commands meet here.
+ * `keys` is empty for a zone without a file. Throws with a sentence for a file that others may read, or that is torn.
+ */
+export function withKeys(folder: string, zone: string, change: (keys: ZoneKey[]) => ZoneKey[] | null): ZoneKey[] {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, fileName(zone));
+  const lock = openSync(`${path}.lock`, "a", 0o600);
+  try {
+    libc.flock(lock, LOCK_EX);
+    const keys = readKeys(path);
+    const next = change(keys);
+    if (next === null) return keys;
+    const file: KeyFile = { version: 1, zone, keys: next };
+    writeFileSync(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+    // A file of that name from a daemon that died keeps its own mode.
+    chmodSync(`${path}.new`, 0o600);
+    renameSync(`${path}.new`, path);
+    return next;
+  } finally {
+    closeSync(lock);
+  }
+}
+
+function readKeys(path: string): ZoneKey[] {
+  let text: string;
+  try {
+    if ((statSync(path).mode & 0o077) !== 0) throw new Error(`${path} may be read by others: chmod 600 it`);
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return [];
+    throw error;
+  }
+  const file = JSON.parse(text) as KeyFile;
+  if (file.version !== 1 || !Array.isArray(file.keys)) throw new Error(`${path} is no key file of this version`);
+  for (const key of file.keys) createPrivateKey(key.privateKey);
+  return file.keys;
+}

@@ -1,0 +1,99 @@
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { mix32 } from "../../../core/hash.ts";
+import { canonicalSet } from "../../../protocols/dns/dnssec/canonical.ts";
+import { type SignedSet, signSet } from "../../../protocols/dns/dnssec/rrsig.ts";
+import { Type } from "../../../protocols/dns/numbers.ts";
+import type { Rrset } from "../static-zone.ts";
+import type { ZoneSecrets } from "./secrets.ts";
+import { SignatureBudget, SignatureCache } from "./signature-cache.ts";
+import { RENEWAL, SKEW } from "./terms.ts";
+
+/**
+ * Of what a signature is. `own`: sets of names that exist, as many as there are. `made`: of names that clients make up
+ * (denials, wildcards): no end to them, and so a cache and a budget apart.
+ */
+export type Origin = "own" | "made";
+
+/** What all zones of a worker share. */
+export class SigningRoom {
+  /** Seconds. */
+  readonly validity: number;
+  /** Seconds since 1970. */
+  readonly clock: () => number;
+  readonly caches: Readonly<Record<Origin, SignatureCache>>;
+  /** Over UDP, where the client may be forged; of clients that are proven (TCP, cookie); of names that exist. */
+  readonly budgets: { forged: SignatureBudget; proven: SignatureBudget; own: SignatureBudget };
+  /** Signatures made. */
+  made = 0;
+
+  constructor(
+    { validity, signatures, cache }: { validity: number; signatures: number; cache: number },
+    now: () => number,
+    clock = () => Math.floor(Date.now() / 1000),
+  ) {
+    this.validity = validity;
+    this.clock = clock;
+    this.caches = { own: new SignatureCache(cache), made: new SignatureCache(cache) };
+    const budget = (): SignatureBudget => new SignatureBudget(signatures, now);
+    this.budgets = { forged: budget(), proven: budget(), own: new SignatureBudget(signatures * 4, now) };
+  }
+}
+
+/** The signing of one zone in this worker. */
+export class ZoneSigning {
+  readonly apex: Uint8Array;
+  /** DNSKEY, CDS, CDNSKEY: signed where the key-signing key is. */
+  sets: Rrset[] = [];
+  /** What the parent should have. */
+  ds: Uint8Array[] = [];
+  private readonly room: SigningRoom;
+  private readonly number: number;
+  private key!: KeyObject;
+  private tag = 0;
+  private ready = new Map<number, Uint8Array[]>();
+
+  /** `number`: of the zone, so that signatures of two zones over one name differ in the caches. */
+  constructor(apex: Uint8Array, number: number, room: SigningRoom) {
+    this.apex = apex;
+    this.number = number;
+    this.room = room;
+  }
+
+  /** Other keys, or other signatures of theirs. */
+  take({ ttl, sets, ds, zsk }: ZoneSecrets): void {
+    const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, "hex"));
+    this.sets = sets.map(({ type, rdata }) => ({ owner: this.apex, type, ttl, rdata: rdata.map((r) => [bytes(r)]) }));
+    this.ready = new Map(sets.map(({ type, rrsigs }) => [type, rrsigs.map(bytes)]));
+    this.ds = ds.map(bytes);
+    this.key = createPrivateKey(zsk.privateKey);
+    this.tag = zsk.tag;
+  }
+
+  /** RRSIG RDATA for a set of this zone; null: too many are asked for now. `proven`: the client's address is its own. */
+  sign(set: SignedSet, origin: Origin, proven: boolean): Uint8Array[] | null {
+    const ready = this.isKeySet(set) ? this.ready.get(set.type) : undefined;
+    if (ready !== undefined) return ready;
+    const { room } = this;
+    const cache = room.caches[origin];
+    const octets = canonicalSet(set.owner, set.type, set.ttl, set.rdata);
+    const key = `${this.number} ${Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString("latin1")}`;
+    const now = room.clock();
+    const known = cache.get(key);
+    if (known !== undefined && known.tag === this.tag && now < known.renewAt) return [known.rrsig];
+    const budget = origin === "own" ? room.budgets.own : proven ? room.budgets.proven : room.budgets.forged;
+    if (!budget.take()) return known !== undefined && now < known.renewAt ? [known.rrsig] : null;
+    const { validity } = room;
+    // Spread by what is signed, so that what was asked for in one minute is not renewed in one minute.
+    const jitter = mix32(octets.reduce((h, octet) => Math.imul(h ^ octet, 0x01000193), this.tag)) % (validity >> 3);
+    const expiration = now + validity - Math.abs(jitter);
+    const terms = { signer: this.apex, tag: this.tag, inception: now - SKEW, expiration };
+    const rrsig = Uint8Array.from(signSet(set, terms, this.key));
+    room.made++;
+    cache.set(key, { rrsig, tag: this.tag, renewAt: expiration - Math.floor(validity / RENEWAL) });
+    return [rrsig];
+  }
+
+  private isKeySet({ owner, type }: SignedSet): boolean {
+    return (type === Type.DNSKEY || type === Type.CDS || type === Type.CDNSKEY) && owner.length === this.apex.length;
+  }
+}
