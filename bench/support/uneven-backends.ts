@@ -42,7 +42,9 @@ for (const [index, port] of ports.entries())
     hostname: "127.0.0.1",
     port,
     socket: {
-      open: (socket) => void (socket.data = { text: "" }),
+      open(socket) {
+        socket.data = { text: "" };
+      },
       data(socket, chunk) {
         socket.data.text += chunk.toString("latin1");
         for (;;) {
