@@ -63,6 +63,10 @@ export const codes = {
   SLUICE_HTTP_NO_SERVICE: ["No service answers for this name.", "Add the name to a service."],
   SLUICE_HTTP_CONNECTION_LIMIT: ["The connection limit is reached.", "Raise RLIMIT_NOFILE or the limit."],
   SLUICE_HTTP_CLIENT_LIMIT: ["A client holds too many connections.", "Raise the limit if the client is right."],
+  SLUICE_UDP_SESSIONS: [
+    "A worker holds as many UDP sessions as it may.",
+    "Raise proxy: udp: sessions, or see who sends.",
+  ],
   SLUICE_HTTP_CLIENT_ABORT: ["The client left before the response was whole.", ""],
   SLUICE_NO_BACKEND: ["No backend is eligible.", "See sluice status."],
   SLUICE_BACKEND_CONNECT: ["The backend refused the connection.", "Is the server running?"],
