@@ -182,6 +182,7 @@ export class Forwarder extends Seeker implements Asker {
 
   head(bytes: Buffer): void {
     const { status } = responseHead;
+    this.answeredAt();
     if (status >= 400) {
       this.service!.answeredWith(this.backend, status);
       if (this.service!.retriesOn(status) && this.elsewhere()) return;

@@ -25,6 +25,7 @@ export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
       "errors",
       "retries",
       "failures",
+      "waited",
       "queued",
       "unlogged",
       "bytesIn",
