@@ -1,6 +1,7 @@
 import type { HostChange } from "../core/host-change.ts";
 import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/method.ts";
 import { configProblem, type Problem, SluiceError, toProblem } from "../core/problem.ts";
+import { checkedListener } from "../core/service.ts";
 import { sleep } from "../runtime/clock.ts";
 import { addresses } from "../system/ip.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
@@ -192,7 +193,8 @@ class XdpApplier implements Applier<PlaneService> {
   probe(service: string, backend: number): ReturnType<NonNullable<Applier<PlaneService>["probe"]>> {
     const state = this.#mine().find(({ name }) => name === service);
     const one = [...(state?.locals.values() ?? [])].find(({ id }) => id === backend);
-    const vip = state?.config?.vips.find(({ protocol }) => protocol === "tcp") ?? state?.config?.vips[0];
+    const vips = state?.config?.vips ?? [];
+    const vip = checkedListener(vips.filter(({ protocol }) => protocol === "tcp")) ?? checkedListener(vips);
     if (!one || !vip) return null;
     const source = this.#plane.ways.routes.get(one.address)?.source;
     const port = this.#plane.checkPorts.next(one.number);

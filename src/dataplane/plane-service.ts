@@ -64,6 +64,9 @@ export function compilePlane(
   };
 }
 
-/** A backend's port: its own, or that of the listener. */
-export const portOf = (service: Pick<PlaneService, "vips">, backend: Pick<Backend, "port">): number =>
-  backend.port ?? service.vips[0]?.port ?? 0;
+/** A backend's port: its own, or that of the listener; 0 where listeners have several, and each packet keeps its own. */
+export function portOf({ vips }: Pick<PlaneService, "vips">, { port }: Pick<Backend, "port">): number {
+  if (port !== null) return port;
+  const [first] = vips;
+  return first && vips.every((vip) => vip.last === undefined && vip.port === first.port) ? first.port : 0;
+}

@@ -158,12 +158,15 @@ export class Plane {
   /** Fills, flips, waits. `favoured`: whose VIP wins while a service is between two methods. */
   #publish(touched: readonly ServiceState[], favoured: ForwardName): void {
     for (const state of touched) state.fill();
-    const copy = stageArrivals(this.memory, arrivalsOf([...this.services.values()], favoured, this.ownAddresses));
+    const arrivals = arrivalsOf([...this.services.values()], favoured, this.ownAddresses);
+    const copy = stageArrivals(this.memory, arrivals);
     for (const state of touched)
       state.flip(state.config?.scheduler.name ? this.schedulers(state.config.scheduler.name) : null);
     if (copy !== null) flipArrivals(this.memory, copy);
     const reverse = [...this.services.values()].some((state) => state.forward === "nat");
     this.kernel.setFlag(ControlFlag.CONTROL_REVERSE, reverse);
+    const ranges = arrivals.some(({ kind }) => kind === "range");
+    this.kernel.setFlag(ControlFlag.CONTROL_RANGES, ranges);
     this.#barrier();
     const time = now();
     for (const state of touched) phases.stamp(state.slots, time);

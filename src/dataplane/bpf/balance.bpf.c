@@ -42,7 +42,10 @@ __noinline int reply(struct xdp_md *ctx, struct packet *p, const struct arrival 
 		return PASSED_ON;
 	__u32 number = way->backend;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
-	struct translation t = { .old = way->address, .new = way->vip, .old_port = way->port, .new_port = way->vip_port };
+	/* A range keeps ports as they are. */
+	int keeps = way->kind == ARRIVAL_REVERSE_RANGE;
+	struct translation t = { .old = way->address, .new = way->vip, .old_port = p->source_port,
+				 .new_port = keeps ? p->source_port : way->vip_port };
 	int own = 0;
 	belongs(p, way->service);
 	p->backend = number + 1;
@@ -75,7 +78,7 @@ static __always_inline int is_check_answer(const struct control *control, const 
 	__u16 port = bpf_ntohs(p->target_port);
 
 	return control->flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE && port >= control->check_low &&
-	       port <= control->check_high && find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_VIP);
+	       port <= control->check_high && find_vip(control, &p->source, p->source_port, p->protocol);
 }
 
 /* A real server that lacks the VIP but forwards sends our own check back to us. Balanced once more it would be answered
@@ -127,6 +130,18 @@ __noinline int later_fragment(struct xdp_md *ctx, struct packet *p)
 	return verdict;
 }
 
+static __always_inline struct arrival *find_way_back(const struct control *control, const struct packet *p)
+{
+	struct arrival *way = find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
+
+	if (way || !(control->flags & CONTROL_RANGES))
+		return way;
+	__u32 index = find_range(&p->source, bpf_ntohs(p->source_port), p->protocol, ARRIVAL_REVERSE_RANGE);
+	if (index-- == 0)
+		return 0;
+	return bpf_map_lookup_elem(&arrivals, &index);
+}
+
 /* Not for a VIP: a reply, an answer to a check, or nothing to do with us. */
 __noinline int other(struct xdp_md *ctx, struct packet *p)
 {
@@ -135,7 +150,7 @@ __noinline int other(struct xdp_md *ctx, struct packet *p)
 	if (!p || !control)
 		return PASSED_ON;
 	if (control->flags & CONTROL_REVERSE) {
-		struct arrival *way = find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
+		struct arrival *way = find_way_back(control, p);
 		if (way)
 			return reply(ctx, p, way);
 	}
@@ -152,7 +167,7 @@ static __always_inline int decide(struct xdp_md *ctx, const struct control *cont
 		return PASSED_ON;
 	if (p->part == LATER)
 		return later_fragment(ctx, p);
-	struct arrival *arrival = find_arrival(control, &p->target, p->target_port, p->protocol, ARRIVAL_VIP);
+	struct arrival *arrival = find_vip(control, &p->target, p->target_port, p->protocol);
 	if (!arrival)
 		return other(ctx, p);
 	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);

@@ -57,7 +57,7 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 
 	if (!control || !parse(ctx, &p) || p.part == LATER)
 		return 0;
-	struct arrival *arrival = find_arrival(control, &p.target, p.target_port, p.protocol, ARRIVAL_VIP);
+	struct arrival *arrival = find_vip(control, &p.target, p.target_port, p.protocol);
 	if (!arrival)
 		return 0;
 	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);

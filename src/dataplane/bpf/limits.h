@@ -18,6 +18,8 @@ enum sluice_limit {
 	ARRIVALS = 16384,
 	/* entries looked at before a lookup gives up; control picks a seed under which every key lies within. */
 	ARRIVAL_PROBES = 8,
+	/* ranges of ports of one address and protocol: each is one more lookup, for packets that no single port has. */
+	RANGES = 16,
 	/* 64-byte buckets of the flow table unless set at load: 4 MiB, 262,144 flows of slots that a change has opened. */
 	FLOW_BUCKETS = 65536,
 	/* flows of one bucket: what fits a cache line beside its lock. */
@@ -162,6 +164,8 @@ enum sluice_control_flag {
 	CONTROL_REVERSE = 1,
 	/* Answers to checks go into the check namespace. */
 	CONTROL_CHECKS = 2,
+	/* Some VIP has a range of ports. */
+	CONTROL_RANGES = 4,
 };
 
 enum sluice_arrival {
@@ -172,6 +176,10 @@ enum sluice_arrival {
 	ARRIVAL_REVERSE = 2,
 	/* Key: an address that is a VIP and nothing else: its stray fragments belong to nobody. */
 	ARRIVAL_ADDRESS = 3,
+	/* Key: VIP, a number from 0 on instead of a port, protocol: the address's ranges of ports, narrow ones first. */
+	ARRIVAL_RANGE = 4,
+	/* Key: a backend's address, a number, protocol: ports from which its replies keep their port and come from the VIP. */
+	ARRIVAL_REVERSE_RANGE = 5,
 };
 
 /* A flow cell's second half: backend + 1 in 13 bits (0: empty), then flags. */

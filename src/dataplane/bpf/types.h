@@ -33,11 +33,12 @@ struct arrival {
 	__u8 protocol;
 	__u8 kind; /* sluice_arrival */
 	__u32 service;
-	__u32 backend; /* ARRIVAL_REVERSE */
+	__u32 backend; /* ARRIVAL_REVERSE and its range */
 	__u16 vip_port; /* ARRIVAL_REVERSE, network order */
 	__u16 spare0;
-	struct address vip; /* ARRIVAL_REVERSE */
-	__u32 spare[4];
+	struct address vip; /* ARRIVAL_REVERSE and its range */
+	__u32 ports; /* of a range, host order, inclusive: first << 16 | last */
+	__u32 spare[3];
 };
 
 struct service {
@@ -70,7 +71,7 @@ struct backend {
 	struct address source; /* the director's own address towards it: outer source of tunnels */
 	__u32 next_hop;
 	__u32 service;
-	__u16 port; /* network order */
+	__u16 port; /* network order; 0: the packet's stays */
 	__u8 forward; /* sluice_forward */
 	__u8 used;
 	__u32 local; /* its number in its service */

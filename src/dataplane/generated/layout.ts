@@ -28,6 +28,7 @@ export const arrival = {
   backend: 24,
   vipPort: 28,
   vip: 32,
+  ports: 48,
 } as const;
 
 export const service = {
@@ -235,6 +236,7 @@ export const Limit = {
   MAX_HOPS: 16384,
   ARRIVALS: 16384,
   ARRIVAL_PROBES: 8,
+  RANGES: 16,
   FLOW_BUCKETS: 65536,
   FLOW_WAYS: 4,
   FRAGMENTS: 65536,
@@ -306,6 +308,7 @@ export const ServiceFlag = {
 export const ControlFlag = {
   CONTROL_REVERSE: 1,
   CONTROL_CHECKS: 2,
+  CONTROL_RANGES: 4,
 } as const;
 
 export const Arrival = {
@@ -313,6 +316,8 @@ export const Arrival = {
   ARRIVAL_VIP: 1,
   ARRIVAL_REVERSE: 2,
   ARRIVAL_ADDRESS: 3,
+  ARRIVAL_RANGE: 4,
+  ARRIVAL_REVERSE_RANGE: 5,
 } as const;
 
 export const Cell = {

@@ -9,6 +9,7 @@ export interface NatService extends PlaneService {
   engine: NatOptions["engine"];
   helper: "ftp" | null;
   masquerade: boolean;
+  hairpin: boolean;
 }
 
 /** Pure: what is to be, from configuration and snapshot. */
@@ -22,5 +23,6 @@ export function compile(
     engine: engineOf(service),
     helper: service.options.helper ?? null,
     masquerade: service.options.masquerade,
+    hairpin: service.options.hairpin,
   };
 }

@@ -17,6 +17,12 @@ export const options = z.strictObject({
     .describe(
       "Backends see the director as the client: they need no gateway, and clients may stand in their network. nftables engine only.",
     ),
+  hairpin: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Backends may themselves be clients of the VIP: for them alone the director is the client. nftables engine only.",
+    ),
   idle: planeOptions.shape.idle.describe(
     "How long a silent flow still belongs to its backend when the set changes. xdp engine; conntrack has its own.",
   ),
