@@ -102,6 +102,21 @@ export const codes = {
     "Somebody asks for names that do not exist. See dns: dnssec: signatures.",
   ],
   SLUICE_DNS_KEYS: ["The keys of a signed zone cannot be used.", "See who may read and write dns: dnssec: keys."],
+  SLUICE_DNS_XDP_ANSWERED: ["A query was answered in the kernel.", ""],
+  SLUICE_DNS_XDP_PACKET: ["A query was passed to the workers: a fragment, IP options, or a doubtful source.", ""],
+  SLUICE_DNS_XDP_MESSAGE: ["A query was passed to the workers: its message is not the plain kind.", ""],
+  SLUICE_DNS_XDP_EDNS: ["A query was passed to the workers: an EDNS option decides the answer.", ""],
+  SLUICE_DNS_XDP_NAME: [
+    "A query was passed to the workers: its name is not held in the kernel.",
+    "Aliases, delegations and wildcards are the workers'.",
+  ],
+  SLUICE_DNS_XDP_TYPE: ["A query was passed to the workers: its type or class.", ""],
+  SLUICE_DNS_XDP_CLIENT: ["A query was passed to the workers: its answer hangs on who asks.", ""],
+  SLUICE_DNS_XDP_SIZE: ["A query was passed to the workers: its answer does not fit.", ""],
+  SLUICE_DNS_XDP_STALE: [
+    "A query was passed to the workers: the daemon gives no sign of life.",
+    "See whether it runs and has time to.",
+  ],
   SLUICE_DNS_TRUNCATED: [
     "An answer did not fit UDP: the client was sent to TCP.",
     "Answer with fewer addresses: dns: answers.",

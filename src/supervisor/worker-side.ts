@@ -178,6 +178,11 @@ export class WorkerSide {
     return { successes: requests! - active! - failures!, failures: failures!, waited: waited! };
   }
 
+  /** Number of the revision that the workers were started with. */
+  get revision(): number {
+    return this.#current?.work.revision ?? 0;
+  }
+
   get workers(): number {
     return this.#current?.living ?? 0;
   }
