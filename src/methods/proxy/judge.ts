@@ -19,7 +19,7 @@ export function judge(service: Service<ProxyOptions>): Problem[] {
       impossible(["proxy", "accessLog"], "In tcp mode there are no requests to log.", "Remove it, or use mode http."),
     );
   if (sticky !== undefined)
-    problems.push(impossible(["proxy", "sticky"], "In tcp mode no cookie is read.", "Remove it, or use source-hash."));
+    problems.push(impossible(["proxy", "sticky"], "In tcp mode no request is read.", "Remove it, or use source-hash."));
   if (retryOn.length > 0)
     problems.push(impossible(["proxy", "retryOn"], "In tcp mode no status is read.", "Remove it, or use mode http."));
   return problems;

@@ -87,7 +87,11 @@ export const options = z.strictObject({
     .max(10_000)
     .default([])
     .describe("Which backends get which requests, and changes of heads on the way. The first that fits is taken."),
-  sticky: sticky.optional().describe("Brings clients back to their backend by a signed cookie. Off by default."),
+  sticky: sticky
+    .optional()
+    .describe(
+      "Brings clients back to their backend: by a signed cookie, a field's value, or their address. Off by default.",
+    ),
   mode: z
     .enum(["http", "tcp"])
     .default("http")
