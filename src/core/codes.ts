@@ -36,6 +36,24 @@ export const codes = {
   SLUICE_DROP_MALFORMED: ["A packet for a VIP was dropped: it is malformed.", "See who sends it."],
   SLUICE_DROP_TTL: ["A packet was dropped: it may not travel further.", "Look for a routing loop, or a traceroute."],
   SLUICE_DROP_CHECK_RETURNED: ["A check came back: the real server forwarded it.", "Give the VIP to the real server."],
+  SLUICE_DROP_BLOCKED: ["A packet was dropped: its sender is on a list of blocked networks.", "See guard: block."],
+  SLUICE_DROP_SOURCE_PACKETS: [
+    "A packet was dropped: its sender sends more than the service allows.",
+    "See limits: packetsPerSource.",
+  ],
+  SLUICE_DROP_SOURCE_CONNECTIONS: [
+    "A SYN was dropped: its sender opens more connections than the service allows.",
+    "See limits: connectionsPerSource.",
+  ],
+  SLUICE_DROP_CONNECTIONS: [
+    "A SYN was dropped: the service takes no more new connections in this moment.",
+    "See limits: connections.",
+  ],
+  SLUICE_DROP_UNPROVEN: [
+    "A SYN was held up: its sender has to prove first that it is there.",
+    "A flood, or limits: connections is too low.",
+  ],
+  SLUICE_DROP_PROOF: ["A reset ended here: it proved its sender.", ""],
   // checks
   SLUICE_CHECK_OK: ["The check passed.", ""],
   SLUICE_CHECK_REFUSED: ["The connection was refused.", "Is the server running?"],

@@ -4,7 +4,7 @@ import type { CounterName, Counts } from "./counters.ts";
 import type { HostChange } from "./host-change.ts";
 import type { Problem, Result } from "./problem.ts";
 import type { Face, Scheduler, SchedulerDefinition, SchedulerEnv } from "./scheduler.ts";
-import type { Geography, MethodName, Protocol, Revision, Service } from "./service.ts";
+import type { Geography, GuardLists, MethodName, Protocol, Revision, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Assignment } from "./worker-protocol.ts";
 
@@ -109,6 +109,7 @@ export interface FastPath {
 /** What `compile` may know of the revision. */
 export interface RevisionFacts extends Pick<Revision, "number" | "seed"> {
   geography: Geography;
+  guard?: GuardLists;
 }
 
 /** What is known when something is explained: one method's services, their snapshots, the method's settings. */

@@ -66,6 +66,20 @@ export interface Geography {
   geo?: { file: string; state: string };
 }
 
+/** A file of networks; `state` changes with it, so that a reload reads it anew. */
+export interface ListFile {
+  file: string;
+  state: string;
+}
+
+/** Networks whose packets to VIPs are dropped, and those that no list and no limit touches. Plain JSON. */
+export interface GuardLists {
+  block: string[];
+  blockFiles: ListFile[];
+  allow: string[];
+  allowFiles: ListFile[];
+}
+
 /** A whole configuration, defaults filled in. Plain JSON. */
 export interface Config {
   version: 1;
@@ -73,6 +87,8 @@ export interface Config {
   /** Top-level keys that methods declare for themselves (`dns:`), parsed, by method name. */
   settings: Partial<Record<MethodName, unknown>>;
   geography: Geography;
+  /** Of the xdp data plane. */
+  guard?: GuardLists;
   /** Worker processes; null: one per core. */
   workers: number | null;
   log: { level: "debug" | "info" | "warn" | "error"; format: "text" | "json" };

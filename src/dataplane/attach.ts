@@ -66,16 +66,26 @@ export class Entry {
   plug(place: keyof typeof Place, program: number): void {
     updateElement(this.#object.mapFd("places"), word(Place[place]), word(program));
     if (place === "PLACE_BALANCE") this.#balancer = program;
-    for (const device of this.devices) {
-      const index = ifindexOf(device);
-      if (index > 0) this.#adopt(device, index);
-    }
+    this.#readopt();
   }
 
   /** Empties a place; interfaces go on asking the others. */
   unplug(place: keyof typeof Place): void {
     deleteElement(this.#object.mapFd("places"), word(Place[place]));
     if (place === "PLACE_BALANCE") this.#balancer = -1;
+    this.#readopt();
+  }
+
+  /** Has anybody plugged into this place? */
+  taken(place: keyof typeof Place): boolean {
+    return lookupElement(this.#object.mapFd("places"), word(Place[place]), new Uint8Array(4));
+  }
+
+  #readopt(): void {
+    for (const device of this.devices) {
+      const index = ifindexOf(device);
+      if (index > 0) this.#adopt(device, index);
+    }
   }
 
   /** Of the entry program. */
@@ -85,9 +95,7 @@ export class Entry {
 
   /** What interfaces run: the entry program, or the balancer itself while nobody is asked before it: that saves a call. */
   get #head(): number {
-    const places = this.#object.mapFd("places");
-    const taken = (place: number): boolean => lookupElement(places, word(place), new Uint8Array(4));
-    const first = taken(Place.PLACE_GUARD) || taken(Place.PLACE_DNS);
+    const first = this.taken("PLACE_GUARD") || this.taken("PLACE_DNS");
     return this.#balancer >= 0 && !first ? this.#balancer : this.programFd;
   }
 

@@ -13,6 +13,7 @@ const output = resolve(here, "../../build");
 const sourceOf = {
   entry: join(sources, "entry.bpf.c"),
   balance: join(sources, "balance.bpf.c"),
+  guard: join(sources, "guard.bpf.c"),
   decap: join(sources, "decap.bpf.c"),
   pass: join(sources, "pass.bpf.c"),
   dns: join(methods, "dns", "xdp", "answer.bpf.c"),

@@ -25,9 +25,6 @@ static __always_inline struct control *the_control(void)
 
 #define NANOSECONDS 1000000000ull
 
-/* What is said besides a verdict: pass the packet on. */
-#define PASSED_ON 0x100
-
 /* From here on a drop is this service's. */
 static __always_inline void belongs(struct packet *p, __u32 service)
 {
@@ -225,7 +222,7 @@ int check_entry(struct xdp_md *ctx)
 	if (!hop)
 		return XDP_DROP;
 	int verdict = found->forward == FORWARD_TUNNEL ? forward_tunnel(ctx, &p, found, hop) : forward_direct(ctx, &p, hop);
-	return verdict < 0 ? XDP_DROP : verdict;
+	return verdict < 0 ? XDP_DROP : verdict & 0xff;
 }
 
 /* Not attached anywhere: the supervisor's sign of life. It runs here because only a program can read jiffies. */
@@ -291,10 +288,14 @@ IN_BTF(sluice_choice);
 IN_BTF(sluice_life);
 IN_BTF(sluice_fragment);
 IN_BTF(sluice_drop);
+IN_BTF(sluice_list);
 IN_BTF(sluice_trace_term);
 IN_BTF(sluice_trace_verdict);
 const struct sweep_order *in_btf_sweep_order __attribute__((unused));
 const struct decap_config *in_btf_decap_config __attribute__((unused));
 const struct decap_count *in_btf_decap_count __attribute__((unused));
+const struct limits *in_btf_limits __attribute__((unused));
+const struct guard *in_btf_guard __attribute__((unused));
+const struct list_key *in_btf_list_key __attribute__((unused));
 
 char _license[] SEC("license") = "GPL";

@@ -66,6 +66,24 @@ enum sluice_limit {
 	/* "no service", "no backend", "no reason" in a record. */
 	TRACE_NOBODY = 0xffff,
 	TRACE_NO_REASON = 0xff,
+	/* networks on the lists of the guard, of all kinds together; made only as they are used. */
+	LIST_ENTRIES = 131072,
+	/* buckets of sources; 8 B each: 8 MiB, once some service has limits. */
+	SOURCES = 1048576,
+	/* addresses that have proved themselves; 8 B each: 512 KiB. */
+	PROOFS = 65536,
+	/* ticks that a proof holds: five minutes. */
+	PROOF_TICKS = 280,
+	/* ticks of an epoch of challenges, as a power of two: an answer may take one to two of them, 34 to 69 s. */
+	EPOCH_SHIFT = 5,
+	/* 2^6 ns: the unit of rates. */
+	RATE_SHIFT = 6,
+};
+
+/* What the lists say of a network. */
+enum sluice_list {
+	LIST_ALLOWED = 1,
+	LIST_BLOCKED = 2,
 };
 
 /* What a term of a trace's filter looks at. */
@@ -88,6 +106,8 @@ enum sluice_trace_verdict {
 	TRACE_PASSED = 0,
 	TRACE_DROPPED = 1,
 	TRACE_FORWARDED = 2,
+	/* An answer of ours goes back in its place. */
+	TRACE_ANSWERED = 3,
 };
 
 /* Tail-call places of the entry program, in the order in which they are asked. */
@@ -207,5 +227,12 @@ enum sluice_drop {
 	DROP_MALFORMED = 5,
 	DROP_TTL = 6,
 	DROP_CHECK_RETURNED = 7,
-	DROP_REASONS = 8,
+	DROP_BLOCKED = 8,
+	DROP_SOURCE_PACKETS = 9,
+	DROP_SOURCE_CONNECTIONS = 10,
+	DROP_CONNECTIONS = 11,
+	DROP_UNPROVEN = 12,
+	DROP_PROOF = 13,
+	/* a power of two: the verifier can follow a mask */
+	DROP_REASONS = 16,
 };

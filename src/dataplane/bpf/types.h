@@ -182,6 +182,35 @@ struct decision {
 	__u32 spare;
 };
 
+/* A token bucket's measure, in units of 2^RATE_SHIFT ns. */
+struct rate {
+	__u32 interval; /* from one to the next; 0: no limit */
+	__u32 burst; /* how far ahead of its time one may be: 0 for a bucket of one */
+};
+
+/* Of one service. */
+struct limits {
+	struct rate source_packets;
+	struct rate source_connections;
+	struct rate connections; /* of all sources */
+	__u64 bucket; /* of `connections` */
+	__u32 used; /* 1: some limit is set */
+	__u32 prove; /* 1: beyond `connections` a source must prove itself, else it is refused */
+	__u32 spare[6];
+};
+
+/* Of all services. */
+struct guard {
+	__u32 lists; /* 1: there are some */
+	__u32 secret[4]; /* two words of the buckets' hash, two of the challenges' */
+	__u32 spare[3];
+};
+
+struct list_key {
+	__u32 bits; /* of the mapped address: 96 more than an IPv4 prefix says */
+	__u8 address[16];
+};
+
 /* A filter's term. `address` has no bit outside of `mask`. */
 struct trace_term {
 	struct address address;

@@ -112,7 +112,7 @@ export const backendCount = {
 } as const;
 
 export const dropCount = {
-  size: 64,
+  size: 128,
   reason: 0,
 } as const;
 
@@ -202,6 +202,28 @@ export const traceRecord = {
   out: 332,
 } as const;
 
+export const limits = {
+  size: 64,
+  sourcePackets: 0,
+  sourceConnections: 8,
+  connections: 16,
+  bucket: 24,
+  used: 32,
+  prove: 36,
+} as const;
+
+export const guard = {
+  size: 32,
+  lists: 0,
+  secret: 4,
+} as const;
+
+export const listKey = {
+  size: 20,
+  bits: 0,
+  address: 4,
+} as const;
+
 export const decision = {
   size: 32,
   known: 0,
@@ -261,6 +283,12 @@ export const Limit = {
   TRACE_TERMS: 16,
   TRACE_NOBODY: 65535,
   TRACE_NO_REASON: 255,
+  LIST_ENTRIES: 131072,
+  SOURCES: 1048576,
+  PROOFS: 65536,
+  PROOF_TICKS: 280,
+  EPOCH_SHIFT: 5,
+  RATE_SHIFT: 6,
 } as const;
 
 export const Place = {
@@ -353,7 +381,18 @@ export const Drop = {
   DROP_MALFORMED: 5,
   DROP_TTL: 6,
   DROP_CHECK_RETURNED: 7,
-  DROP_REASONS: 8,
+  DROP_BLOCKED: 8,
+  DROP_SOURCE_PACKETS: 9,
+  DROP_SOURCE_CONNECTIONS: 10,
+  DROP_CONNECTIONS: 11,
+  DROP_UNPROVEN: 12,
+  DROP_PROOF: 13,
+  DROP_REASONS: 16,
+} as const;
+
+export const List = {
+  LIST_ALLOWED: 1,
+  LIST_BLOCKED: 2,
 } as const;
 
 export const TraceTerm = {
@@ -374,4 +413,5 @@ export const TraceVerdict = {
   TRACE_PASSED: 0,
   TRACE_DROPPED: 1,
   TRACE_FORWARDED: 2,
+  TRACE_ANSWERED: 3,
 } as const;

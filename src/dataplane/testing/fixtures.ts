@@ -115,8 +115,12 @@ export class Bench {
     setWord(control_words, 0, control.heartbeat, last - getWord(control_words, 0, control.patience) - 1000);
   }
 
-  run(input: Uint8Array): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
-    const { verdict, output } = this.#inside(() => testRun(this.plane.kernel.programFd("balance"), input, this.#index));
+  /** By the balancer alone, or by every place in turn: `program` is then the entry's. */
+  run(
+    input: Uint8Array,
+    program = this.plane.kernel.programFd("balance"),
+  ): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
+    const { verdict, output } = this.#inside(() => testRun(program, input, this.#index));
     return { verdict: verdicts[verdict]!, output };
   }
 

@@ -1,4 +1,5 @@
-import type { Revision, Service } from "../../core/service.ts";
+import type { RevisionFacts } from "../../core/method.ts";
+import type { Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
 import { compilePlane, type PlaneService } from "../../dataplane/plane-service.ts";
 import { engineOf } from "./engine-of.ts";
@@ -16,7 +17,7 @@ export interface NatService extends PlaneService {
 export function compile(
   service: Service<NatOptions>,
   snapshot: Snapshot,
-  revision: Pick<Revision, "number" | "seed">,
+  revision: Pick<RevisionFacts, "number" | "seed" | "guard">,
 ): NatService {
   return {
     ...compilePlane(service, snapshot, revision),

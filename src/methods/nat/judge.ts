@@ -25,6 +25,10 @@ export function judge(service: Service<NatOptions>): Problem[] {
     if (options.helper === "ftp" && listener.protocol === "udp")
       problems.push(impossible(["listen", i], "FTP runs over TCP.", "Drop /udp, or the helper."));
   });
+  if (options.limits !== undefined && engineOf(service) === "nftables")
+    problems.push(
+      impossible(["nat", "limits"], "The nftables engine has no limits.", "Use nat: { engine: xdp }, or drop limits."),
+    );
   const first = listen[0];
   if (first === undefined) return problems;
   listen.forEach((listener, i) => {

@@ -32,6 +32,9 @@ export const options = z.strictObject({
   devices: planeOptions.shape.devices.describe(
     "Further interfaces on which clients arrive, besides those of VIPs and backends. xdp engine.",
   ),
+  limits: planeOptions.shape.limits.describe(
+    "How much sources may send to this service. Absent: as much as they like. xdp engine only.",
+  ),
 });
 
 export type NatOptions = z.infer<typeof options>;
