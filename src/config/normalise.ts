@@ -121,8 +121,7 @@ export function toConfig(written: WrittenConfig, services: Service[], catalog: C
       }
     }
   }
-  const { version, workers = null, log, drain, secret, guard } = written;
+  const { version, workers = null, log, drain, secret } = written;
   const geography = toGeography(written);
-  const given = { ...(guard === undefined ? {} : { guard }), ...(secret === undefined ? {} : { secret }) };
-  return { version, services, settings, geography, workers, log, drain, ...given };
+  return { version, services, settings, geography, workers, log, drain, ...(secret === undefined ? {} : { secret }) };
 }

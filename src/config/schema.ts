@@ -2,7 +2,6 @@ import { z } from "zod";
 import type { Catalog } from "../catalog.ts";
 import type { CheckDefinition } from "../core/check.ts";
 import { duration } from "../core/schema-words.ts";
-import { guardLists } from "../dataplane/guard/schema.ts";
 import { geo, places } from "../geo/schema.ts";
 import { agent, backend, checkTiming, hostName, listener, SERVICE_NAME } from "./fields.ts";
 
@@ -128,7 +127,6 @@ export function configSchema(catalog: Catalog) {
         "Directors that share it choose alike: an active one and its standbys. Read at start. Default: random.",
       ),
     ...geographyKeys,
-    guard: guardLists.optional(),
     ...settings,
   });
 }

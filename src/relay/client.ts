@@ -7,10 +7,8 @@ import { toErrorReply } from "../protocols/http/reply.ts";
 import { Method, parseRequest } from "../protocols/http/request.ts";
 import { INVALID, MORE } from "../protocols/proxy-protocol/read.ts";
 import { LINGER, type TcpSocket } from "../runtime/tcp.ts";
-import type { ServiceLog } from "./access.ts";
+import { Accounted } from "./accounted.ts";
 import { Reading } from "./connection.ts";
-import type { Front } from "./front.ts";
-import { Introduced } from "./introduced.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
 
 export { Reading } from "./connection.ts";
@@ -22,11 +20,8 @@ const AHEAD = 64 * 1024;
  * One client connection: reads requests one after the other, strictly in order (RFC 9112 9.3), and hands each to the
  * method's subclass. Everything about the request under way is a field here, so that a request costs no object.
  */
-export abstract class Client<S extends ServiceState = ServiceState> extends Introduced {
+export abstract class Client<S extends ServiceState = ServiceState> extends Accounted<S> {
   protected reading: number = Reading.HEAD;
-  /** Where the head of the request under way lies, for writing it once more to another backend. */
-  protected requestBytes: Buffer | null = null;
-  protected requestStart = 0;
   /** Body bytes to come; -1 when it is chunked. */
   protected bodyLeft = 0;
   protected chunks: ChunkedReader | null = null;
@@ -35,9 +30,10 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Intr
   protected expect = false;
   /** No further request on this connection. */
   protected close = false;
+  /** The client itself has said that it sends no further one. */
+  private lastOne = false;
   /** The response of the request under way has been handed to the wire, whole. */
   protected answered = true;
-  protected service: S | null = null;
   /** The peer has sent FIN. */
   protected ended = false;
   /** A head has begun and is not whole: its time runs. */
@@ -45,20 +41,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Intr
   private requests = 0;
   /** Its address has been counted. */
   limited = false;
-  /** For the access log: when the request began, ms; what it was answered; bytes of that; why it failed. */
-  private began = 0;
-  protected status = 0;
-  protected outBytes = 0;
-  private reason: Code | "" = "";
   private progress = 0;
-  /** The service that this connection is counted for. */
-  private counted: S | null = null;
-
-  readonly front: Front<S>;
-  constructor(front: Front<S>) {
-    super();
-    this.front = front;
-  }
 
   // ---- what a method does ------------------------------------------------------------------------------------------
   /** A request's head has been read: `front.head` over `requestBytes`. Answer it now or later. */
@@ -83,6 +66,16 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Intr
     this.awaited = this.front.introducers.has(this.address);
     this.front.wheel.set(this, this.front.limits.headTimeout);
     if (!this.awaited && this.front.admits(this)) this.welcome();
+  }
+
+  /** The connection has another socket now. */
+  moved(socket: TcpSocket<Client<S>>): void {
+    if (this.wire.socket !== null) this.wire.socket = socket as TcpSocket<unknown>;
+  }
+
+  /** All that the client has to say has been read: only its answer is missing. */
+  get rests(): boolean {
+    return this.reading === Reading.NEXT && this.lastOne && this.input === null;
   }
 
   received(chunk: Buffer): void {
@@ -206,6 +199,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Intr
     this.isHead = head.method === Method.HEAD;
     this.minor = head.minor;
     this.expect = head.expect;
+    this.lastOne = head.close;
     this.close = head.close || front.draining || this.requests >= limits.requests;
     this.answered = false;
     this.status = this.outBytes = 0;
@@ -233,17 +227,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Intr
       return;
     }
     this.request();
-  }
-
-  protected count(service: S, headSize: number): void {
-    const { cells } = service;
-    if (this.counted === null) {
-      this.counted = service;
-      cells.add(-1, Cell.connections, 1);
-    }
-    cells.add(-1, Cell.requests, 1);
-    cells.add(-1, Cell.active, 1);
-    cells.add(-1, Cell.bytesIn, headSize);
   }
 
   /**
@@ -329,26 +312,15 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Intr
     this.requestBytes = null;
   }
 
-  private record(log: ServiceLog, unread: boolean): void {
-    const { front, began, status, outBytes: bytes, reason } = this;
-    const took = front.now() - began;
-    const went = unread ? { backend: "", attempts: 0 } : this.went();
-    const ended = { at: Date.now() - took, took, client: this.address, status, bytes, reason, ...went };
-    log.write(ended, this.requestBytes, this.requestStart, front.limits);
-  }
-
-  /** Where the request went, for the access log. */
-  protected went(): { backend: string; attempts: number } {
-    return { backend: "", attempts: 0 };
-  }
-
   /** After a whole request and its whole response: closes, or goes on. */
   protected next(): void {
     const { front } = this;
     const close = this.close || (front.draining && this.input === null);
     this.settle();
     if (close) {
-      this.hangUp();
+      // It has said that nothing follows, and nothing has: there is no one to linger for (RFC 9112 9.6).
+      if (this.lastOne && this.input === null && this.wire.queued === 0) this.leave();
+      else this.hangUp();
       return;
     }
     this.reading = Reading.HEAD;
@@ -380,8 +352,18 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Intr
   private shut(): void {
     if (this.shutting || this.wire.socket === null || this.wire.queued > 0) return;
     this.shutting = true;
+    if (this.ended) {
+      this.wire.socket.close();
+      return;
+    }
     this.wire.socket.shutdown();
     this.front.wheel.set(this, LINGER);
+  }
+
+  /** Closes at once, for all has been said on both sides. */
+  private leave(): void {
+    this.reading = Reading.NOTHING;
+    this.wire.socket?.close();
   }
 
   /** Cuts the connection: the client must see that what it has is not whole. */

@@ -7,6 +7,7 @@ import { toReply } from "../protocols/http/reply.ts";
 import { isIdempotent, Method, parseRequest } from "../protocols/http/request.ts";
 import { Framing } from "../protocols/http/response.ts";
 import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from "../protocols/http/write.ts";
+import { letGo } from "../runtime/chunk.ts";
 import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
@@ -26,6 +27,8 @@ const edit: ResponseEdit = { close: false, chunked: false, date: Buffer.alloc(0)
 export class Forwarder extends Seeker implements Asker {
   /** Body bytes have gone to a backend: there is no second try. */
   private bodyBegun = false;
+  /** No byte of `requestBytes` waits for the backend to take it. */
+  private headOut = false;
   /** Bytes of a final response have gone to the client. */
   private responding = false;
   private responded = false;
@@ -55,9 +58,8 @@ export class Forwarder extends Seeker implements Asker {
     }
     this.idempotent = isIdempotent(head.method);
     this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head, this.place);
-    const among = service.amongFor(this.route, this.place);
-    const { sticky } = service;
-    this.enterGate(among, sticky === null ? -1 : sticky.home(this.requestBytes!, head.fields, among, this.key));
+    const home = service.sticky === null ? -1 : service.sticky.read(this.requestBytes!, head.fields);
+    this.enterGate(service.amongFor(this.route, this.place), home);
     this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {
@@ -120,6 +122,7 @@ export class Forwarder extends Seeker implements Asker {
     this.service!.cells.add(this.backend, Cell.bytesIn, this.outward);
     if (this.reading === Reading.BODY) this.takeBody();
     this.flushOutward();
+    this.headOut = upstream.wire.queued === 0;
   }
 
   private flushOutward(): void {
@@ -134,9 +137,12 @@ export class Forwarder extends Seeker implements Asker {
 
   protected body(): void {
     if (this.connecting || this.upstream === null || this.upstream.wire.queued > 0) return;
+    const { input, upstream } = this;
     this.outward = 0;
     this.takeBody();
     this.flushOutward();
+    if (input !== null && this.input === null && input !== this.requestBytes && upstream.wire.queued === 0)
+      letGo(input);
     this.finishWhenDone();
   }
 
@@ -183,7 +189,6 @@ export class Forwarder extends Seeker implements Asker {
 
   head(bytes: Buffer): void {
     const { status } = responseHead;
-    this.answeredAt();
     if (status >= 400) {
       this.service!.answeredWith(this.backend, status);
       if (this.service!.retriesOn(status) && this.elsewhere()) return;
@@ -325,6 +330,9 @@ export class Forwarder extends Seeker implements Asker {
     this.leaveGate();
     this.responding = this.responded = false;
     upstream?.release(false);
+    // With a body in it it is large, and was sent for good.
+    const { requestBytes } = this;
+    if (this.bodyBegun && this.headOut && requestBytes !== null && requestBytes !== this.input) letGo(requestBytes);
   }
 
   private tunnelLost(): void {

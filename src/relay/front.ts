@@ -64,6 +64,7 @@ export class Front<S extends ServiceState = ServiceState> {
     socket: InheritedSocket,
     make: (front: Front<S>) => Client<S>,
     introducers: TrustList,
+    clientFirst: boolean,
   ) {
     this.introducers = introducers;
     this.shared = shared;
@@ -79,12 +80,15 @@ export class Front<S extends ServiceState = ServiceState> {
         drain: (from) => from.data.drained(),
         end: (from) => from.data.finished(),
         close: (from) => from.data.closed(),
+        rests: (from) => from.data.rests,
+        moved: (from) => from.data.moved(from),
         error: (from, error) => {
           this.log("error", "a client connection failed inside", { error: String(error?.stack ?? error) });
           from.terminate();
         },
       },
       () => make(this),
+      clientFirst,
     );
   }
 

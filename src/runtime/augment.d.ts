@@ -4,6 +4,8 @@ import "bun";
 declare module "bun" {
   interface Socket<Data> {
     readonly fd: number;
+    /** close(2), without more. */
+    close(): void;
   }
   interface TCPSocketListener<Data> {
     readonly fd: number;

@@ -10,9 +10,12 @@ export const libc = dlopen("libc.so.6", {
   getsockname: { args: [i32, T.ptr, T.ptr], returns: i32 },
   bind: { args: [i32, T.ptr, u32], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
+  accept4: { args: [i32, T.ptr, T.ptr, i32], returns: i32 },
+  // Never more than 2 GiB at a time: a plain number is enough.
+  recv: { args: [i32, T.ptr, u32, i32], returns: i32 },
+  send: { args: [i32, T.ptr, u32, i32], returns: i32 },
   connect: { args: [i32, T.ptr, u32], returns: i32 },
   sendmsg: { args: [i32, T.ptr, i32], returns: i64 },
-  sendto: { args: [i32, T.ptr, u64, i32, T.ptr, u32], returns: i64 },
   recvmsg: { args: [i32, T.ptr, i32], returns: i64 },
   close: { args: [i32], returns: i32 },
   fcntl: { args: [i32, i32, i32], returns: i32 },

@@ -1,4 +1,4 @@
-import { isIPv6, toBytes16 } from "../core/address.ts";
+import { fromBytes16, isIPv6, toBytes16 } from "../core/address.ts";
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -13,4 +13,13 @@ export function toSockaddr(address: string, port: number): { family: number; byt
   view.setUint16(2, port); // network order
   bytes.set(six ? bytes16 : bytes16.subarray(12), six ? 8 : 4);
   return { family: six ? AF_INET6 : AF_INET, bytes };
+}
+
+/** Address and port of a `struct sockaddr_in` or `sockaddr_in6`, the inverse of `toSockaddr`. */
+export function fromSockaddr(bytes: Uint8Array): { address: string; port: number } {
+  const port = bytes[2]! * 256 + bytes[3]!;
+  // Put together by hand: this is on the way of every connection.
+  const address =
+    bytes[0] === AF_INET ? `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}` : fromBytes16(bytes.subarray(8, 24));
+  return { address, port };
 }

@@ -8,6 +8,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_RCVBUF = 8;
+export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_RCVBUFFORCE = 33;
 
@@ -18,3 +19,11 @@ export const IP_BIND_ADDRESS_NO_PORT = 24;
 
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
+
+export const IPPROTO_TCP = 6;
+export const TCP_NODELAY = 1;
+/** A connection is accepted once its first bytes are there, or after so many seconds. */
+export const TCP_DEFER_ACCEPT = 9;
+
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;

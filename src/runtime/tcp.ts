@@ -1,4 +1,6 @@
-import { libc } from "./libc.ts";
+import { DirectAccept } from "./direct-accept.ts";
+import { libc, setIntOption } from "./libc.ts";
+import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from "./socket-constants.ts";
 import "./augment.d.ts";
 
 /** A connected socket. `write(bytes, offset, length)` returns the bytes taken (0: full, wait for `drain`; -1: closed). */
@@ -17,6 +19,10 @@ export interface TcpHandlers<D> {
   error?(socket: TcpSocket<D>, error: Error): void;
   /** TLS only: the handshake's end. */
   handshake?(socket: TcpSocket<D>, authorized: boolean, error: Error | null): void;
+  /** Early data only: nothing is to be read from this one before its answer is out. */
+  rests?(socket: TcpSocket<D>): boolean;
+  /** Early data only: this socket stands for the same connection from now on. */
+  moved?(socket: TcpSocket<D>): void;
 }
 
 export interface TcpListener {
@@ -48,9 +54,29 @@ function accepting<D>(handlers: TcpHandlers<D>, makeData: () => D): Bun.SocketHa
   });
 }
 
-/** Serves a listening socket that was made elsewhere (`runtime/listen.ts`); owns the descriptor from then on. */
-export function adoptListener<D>(fd: number, handlers: TcpHandlers<D>, makeData: () => D): TcpListener {
-  const listener = Bun.listen<D>({ fd, allowHalfOpen: true, socket: accepting(handlers, makeData) });
+/**
+ * Serves a listening socket that was made elsewhere (`runtime/listen.ts`); owns the descriptor from then on.
+ * `clientFirst`: the clients speak first, so that a connection need not be seen before its first bytes are there.
+ */
+export function adoptListener<D>(
+  fd: number,
+  handlers: TcpHandlers<D>,
+  makeData: () => D,
+  clientFirst = false,
+): TcpListener {
+  const { open } = handlers;
+  const direct = clientFirst ? new DirectAccept(fd, handlers, bunHandlers(handlers), makeData) : null;
+  // A service before may have said otherwise.
+  if (direct === null) setIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0);
+  const opened = (socket: TcpSocket<D>): void => {
+    open?.(socket);
+    direct?.takeMore();
+  };
+  const listener = Bun.listen<D>({
+    fd,
+    allowHalfOpen: true,
+    socket: accepting({ ...handlers, open: opened }, makeData),
+  });
   // Adopting calls listen(2) with a backlog of 512; say ours again.
   libc.listen(fd, 4096);
   return { fd, port: listener.port ?? 0, stop: () => listener.stop(false) };

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import {
   defineScheduler,
   type EligibleSet,
@@ -7,81 +6,64 @@ import {
   type SchedulerEnv,
   type Tried,
 } from "../core/scheduler.ts";
-import { ResponseTimes } from "./response-times.ts";
+import { Latency } from "./latency.ts";
+import { noOptions } from "./options.ts";
 import { WeightLine } from "./weight-line.ts";
 
-/** Backends that a choice is made among: all, or so many drawn at random. */
+/** Backends that a choice is made among. */
 const POOL = 16;
-/** Of those drawn, how many are new for each choice. */
+/** Of these, how many are drawn anew for each choice. */
 const PROBES = 3;
-
-const options = z.strictObject({
-  hot: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.5)
-    .describe(
-      "A backend is hot when more is under way there than at this part of those looked at. 0: least work alone decides; 1: time alone.",
-    ),
-});
+/** A backend is hot when more is under way there than at this part of those seen lately. */
+const HOT = 0.84;
+/** Loads remembered for that, and choices between two looks at them. */
+const SEEN = 128;
+const EVERY = 32;
 
 /**
- * Prequal (Wydrowski, Kleinberg, Rumble, Archer: Load is not what you should balance, NSDI 2024): a pool of at most 16
- * backends, a few of them new each time; among those that are not hot the one that would answer soonest, and when all
- * are hot the one with the least under way. The paper's probes ask servers for their requests in flight and their times
- * at that load; here every answer that passes tells both, for all workers, without asking and never stale. What others
- * send to the same backends shows in the times.
+ * Prequal (Wydrowski, Kleinberg, Rumble, Archer: Load is not what you should balance, NSDI 2024): a pool of backends
+ * drawn at random, a few of them new each time; among those that are not hot the one with the least latency, and when
+ * all are hot the one with the least under way. The paper's probes ask servers that other clients load too; here all
+ * work passes the balancer, whose own counts say the same without asking and are never stale.
  */
 class Prequal implements Scheduler {
-  readonly times: ResponseTimes;
+  readonly latency: Latency;
   readonly #set: EligibleSet;
   readonly #line: WeightLine;
   readonly #env: SchedulerEnv;
-  readonly #hot: number;
-  /** Indices; of few backends all. */
   readonly #pool: Int32Array;
-  readonly #drawn: boolean;
-  readonly #loads: Float64Array;
-  readonly #sorted: Float64Array;
   #next = 0;
+  readonly #seen = new Float64Array(SEEN);
+  readonly #sorted = new Float64Array(SEEN);
+  #count = 0;
+  #threshold = 0;
 
-  constructor(set: EligibleSet, { hot }: z.output<typeof options>, env: SchedulerEnv, previous?: Scheduler) {
-    const { length } = set.ids;
+  constructor(set: EligibleSet, env: SchedulerEnv, previous?: Scheduler) {
     this.#set = set;
     this.#env = env;
-    this.#hot = hot;
     this.#line = new WeightLine(set.weights);
-    this.times = new ResponseTimes(set, previous instanceof Prequal ? previous.times : undefined);
-    this.#drawn = length > POOL;
-    const size = Math.min(length, POOL);
-    this.#pool = Int32Array.from({ length: size }, (_, i) => (this.#drawn ? this.#line.draw(env.random()) : i));
-    this.#loads = new Float64Array(size);
-    this.#sorted = new Float64Array(size);
+    this.latency = new Latency(set, () => env.now(), previous instanceof Prequal ? previous.latency : undefined);
+    this.#pool = Int32Array.from({ length: POOL }, () => this.#line.draw(env.random()));
   }
 
   pick(_key: number, tried: Tried): number {
-    const size = this.#pool.length;
-    if (size === 0) return -1;
-    if (this.#drawn) for (let i = 0; i < PROBES; i++) this.#probe();
-    const threshold = this.#look();
+    if (this.#set.ids.length === 0) return -1;
+    for (let i = 0; i < PROBES; i++) this.#probe();
     const skip = tried.size > 0;
-    const now = this.#env.now();
-    // Beginning anywhere (of all: by weight): equal ones are drawn at random.
-    const random = this.#env.random();
-    const from = this.#drawn ? Math.floor(random * size) : this.#line.draw(random);
+    // Beginning anywhere: equal ones are drawn at random.
+    const from = Math.floor(this.#env.random() * POOL);
     let best = -1;
     let bestHot = true;
     let least = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < size; i++) {
-      const place = from + i < size ? from + i : from + i - size;
-      const index = this.#pool[place]!;
+    for (let i = 0; i < POOL; i++) {
+      const index = this.#pool[(from + i) % POOL]!;
       if (skip && tried.has(index)) continue;
-      const load = this.#loads[place]!;
-      const hot = load > threshold;
+      const load = this.#load(index);
+      const hot = load > this.#threshold;
       if (hot && !bestHot) continue;
-      const cost = hot ? load : this.times.of(index, this.#env.load(index), now);
-      if ((!bestHot || hot) && cost >= least) continue;
+      const cost = hot ? load : this.latency.of(index);
+      const better = (bestHot && !hot) || cost < least;
+      if (!better) continue;
       best = index;
       bestHot = hot;
       least = cost;
@@ -90,41 +72,38 @@ class Prequal implements Scheduler {
   }
 
   began(index: number): void {
-    this.times.began(index, this.#env.load(index), this.#env.now());
+    this.latency.began(index);
   }
 
   ended(index: number, outcome: Outcome): void {
-    this.times.ended(index, outcome, this.#env.now());
+    this.latency.ended(index, outcome);
   }
 
-  /** Reads the loads of the pool, per weight; returns the one above which a backend is hot. Sorts in place: few. */
-  #look(): number {
-    const sorted = this.#sorted;
-    const size = sorted.length;
-    for (let i = 0; i < size; i++) {
-      const index = this.#pool[i]!;
-      const load = this.#env.load(index) / this.#set.weights[index]!;
-      this.#loads[i] = load;
-      let place = i;
-      for (; place > 0 && sorted[place - 1]! > load; place--) sorted[place] = sorted[place - 1]!;
-      sorted[place] = load;
-    }
-    return sorted[Math.floor(this.#hot * (size - 1))]!;
+  #load(index: number): number {
+    return this.#env.load(index) / this.#set.weights[index]!;
   }
 
-  /** Draws one more into the pool, for the one that has been there longest. */
+  /** Draws one more into the pool, for the one that has been there longest, and looks at its load. */
   #probe(): void {
-    this.#pool[this.#next] = this.#line.draw(this.#env.random());
+    const index = this.#line.draw(this.#env.random());
+    this.#pool[this.#next] = index;
     this.#next = (this.#next + 1) % POOL;
+    this.#seen[this.#count++ % SEEN] = this.#load(index);
+    if (this.#count % EVERY !== 0) return;
+    const size = Math.min(this.#count, SEEN);
+    const sorted = this.#sorted.subarray(0, size);
+    sorted.set(this.#seen.subarray(0, size));
+    sorted.sort();
+    this.#threshold = sorted[Math.floor(HOT * (size - 1))]!;
   }
 }
 
 export default defineScheduler({
   name: "prequal",
   summary:
-    "Of up to 16 backends (at random, by weight) the one that would answer soonest and is not hot; when all are, the one with the least work.",
-  options,
+    "Of a few backends at random (by weight) the fastest that is not hot; when all are, the one with the least work.",
+  options: noOptions,
   faces: ["pick"],
   needs: { load: "own" },
-  create: (set, given, env, previous) => new Prequal(set, given, env, previous),
+  create: (set, _options, env, previous) => new Prequal(set, env, previous),
 });

@@ -144,9 +144,4 @@ export class KernelSide {
   }
 }
 
-const factsOf = ({ number, seed, config }: Revision): RevisionFacts => ({
-  number,
-  seed,
-  geography: config.geography,
-  ...(config.guard === undefined ? {} : { guard: config.guard }),
-});
+const factsOf = ({ number, seed, config }: Revision): RevisionFacts => ({ number, seed, geography: config.geography });

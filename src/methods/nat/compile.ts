@@ -1,5 +1,4 @@
-import type { RevisionFacts } from "../../core/method.ts";
-import type { Service } from "../../core/service.ts";
+import type { Revision, Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
 import { compilePlane, type PlaneService } from "../../dataplane/plane-service.ts";
 import { engineOf } from "./engine-of.ts";
@@ -10,20 +9,18 @@ export interface NatService extends PlaneService {
   engine: NatOptions["engine"];
   helper: "ftp" | null;
   masquerade: boolean;
-  hairpin: boolean;
 }
 
 /** Pure: what is to be, from configuration and snapshot. */
 export function compile(
   service: Service<NatOptions>,
   snapshot: Snapshot,
-  revision: Pick<RevisionFacts, "number" | "seed" | "guard">,
+  revision: Pick<Revision, "number" | "seed">,
 ): NatService {
   return {
     ...compilePlane(service, snapshot, revision),
     engine: engineOf(service),
     helper: service.options.helper ?? null,
     masquerade: service.options.masquerade,
-    hairpin: service.options.hairpin,
   };
 }

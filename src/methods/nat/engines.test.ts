@@ -10,7 +10,6 @@ const service = (name: string, engine: NatService["engine"]): NatService => ({
   engine,
   helper: null,
   masquerade: false,
-  hairpin: false,
   vips: [],
   backends: [],
   eligible: [],
