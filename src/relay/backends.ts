@@ -34,8 +34,8 @@ export interface ForwardingRules {
   readonly trusted: TrustList;
   /** Write Forwarded beside X-Forwarded-*. */
   readonly forwarded: boolean;
-  /** Statuses of a backend that send an idempotent request to another. */
-  readonly retryOn: readonly number[];
+  /** Statuses of a backend, or no answer in time, that send an idempotent request to another. */
+  readonly retryOn: readonly (number | "timeout")[];
   /** Statuses of a backend that count as its failure. */
   readonly failureStatuses: readonly number[];
   /** Begin connections to backends with a PROXY header; then each is for one request only. */
@@ -134,9 +134,9 @@ export class Backends extends ServiceState {
     return others.find(({ balancer }) => balancer.snapshot.eligible.length > 0) ?? first;
   }
 
-  /** Does a response of this status send the request to another backend? */
-  retriesOn(status: number): boolean {
-    return this.rules.retryOn.includes(status);
+  /** Does a response of this status, or none in time, send the request to another backend? */
+  retriesOn(what: number | "timeout"): boolean {
+    return this.rules.retryOn.includes(what);
   }
 
   /** A response has come: some statuses are a backend's failure too. */

@@ -210,7 +210,7 @@ export class Forwarder extends Seeker implements Asker {
     const { balancer, gate } = this.among!;
     const { backend, upstream } = this;
     if (!this.idempotent || this.bodyBegun || this.unsent || this.attempts > retries || !gate.mayRepeat()) return false;
-    if (!balancer.snapshot.eligible.some((id) => id !== backend && !this.tried.has(id))) return false;
+    if (!gate.hasOther(balancer, backend, this.tried)) return false;
     this.upstream = null;
     this.unuse("failed");
     upstream!.release(false);
@@ -284,7 +284,10 @@ export class Forwarder extends Seeker implements Asker {
       this.breakOff();
       return;
     }
-    const safe = connecting || (silent && this.idempotent && code === "SLUICE_BACKEND_CLOSED");
+    const again =
+      code === "SLUICE_BACKEND_CLOSED" ||
+      (code === "SLUICE_BACKEND_TIMEOUT" && !this.unsent && service.retriesOn("timeout"));
+    const safe = connecting || (silent && this.idempotent && again);
     if (safe && !this.bodyBegun && this.retry(backend, stale, !connecting)) return;
     const status = code === "SLUICE_HTTP_CONNECTION_LIMIT" ? 503 : code.endsWith("TIMEOUT") ? 504 : 502;
     this.fail(status, code, detail);

@@ -1,3 +1,4 @@
+import type { Backend } from "../core/backend.ts";
 import type { Balancer, ServiceCells } from "../core/method.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { FairQueue } from "./fair-queue.ts";
@@ -35,6 +36,8 @@ export const FULL = -2;
 const SECOND_CHOICES = 3;
 /** How often waiting requests look again: another worker's backend connection may have become free. ms */
 const LOOK_AGAIN = 50;
+
+const mayServe = ({ state, weight }: Backend): boolean => weight > 0 && (state === "up" || state === "unchecked");
 
 /**
  * Keeps a service's backends from being flooded: by more requests than they may have at a time, which wait in a fair
@@ -81,6 +84,7 @@ export class Gate extends Timed {
   /** The scheduler's choice among those below their limit; NONE when none is eligible at all, FULL when all are full. */
   pick(balancer: Balancer, key: number, tried: ReadonlySet<number>): number {
     const first = balancer.pick(key, tried);
+    if (first < 0 && tried.size > 0) return this.standIn(balancer, tried);
     if (!this.limited || first < 0 || !this.isFull(first)) return first;
     const passed = new Set(tried).add(first);
     for (let i = 0; i < SECOND_CHOICES; i++) {
@@ -91,6 +95,22 @@ export class Gate extends Timed {
     }
     const free = (id: number) => !passed.has(id) && !this.isFull(id);
     return balancer.snapshot.eligible.find(free) ?? FULL;
+  }
+
+  /** All of the tier in use have failed this request: one of the next tier that serves and has room; else NONE. */
+  private standIn({ snapshot }: Balancer, tried: ReadonlySet<number>): number {
+    let best: Backend | null = null;
+    for (const backend of snapshot.backends) {
+      if (!mayServe(backend) || tried.has(backend.id) || (this.limited && this.isFull(backend.id))) continue;
+      if (best === null || backend.tier < best.tier) best = backend;
+    }
+    return best?.id ?? NONE;
+  }
+
+  /** Is there anybody else for a request that has tried these? */
+  hasOther({ snapshot }: Balancer, backend: number, tried: ReadonlySet<number>): boolean {
+    const fresh = (id: number): boolean => id !== backend && !tried.has(id);
+    return snapshot.eligible.some(fresh) || snapshot.backends.some((b) => mayServe(b) && fresh(b.id));
   }
 
   /** May one more request be sent again? */

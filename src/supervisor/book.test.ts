@@ -183,3 +183,24 @@ test("percentages of weights of any size keep their proportions, and a weight th
     }),
   );
 });
+
+test("tiers: whoever may get work is of the lowest tier that has somebody, whatever checks and operators do", () => {
+  const tiers = [0, 0, 1, 1, 2];
+  const step = fc.record({ member: fc.nat(4), what: fc.constantFrom("good", "bad", "ready", "drain", "zero", "one") });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const book = running(...tiers.map((tier, i) => backend(i + 1, { tier })));
+      for (const { member, what } of steps) {
+        const name = `10.0.0.${member + 1}:80`;
+        if (what === "good" || what === "bad")
+          for (let i = 0; i < 3; i++) book.verdict(`web/${member}`, what === "good" ? good : bad);
+        else if (what === "zero" || what === "one") book.command("web", name, { weight: what === "one" ? 1 : 0 });
+        else book.command("web", name, { admin: what as "ready" | "drain" });
+        const { backends } = book.entry("web")!.snapshot;
+        const able = backends.filter(({ state, weight }) => state === "up" && weight > 0);
+        const lowest = Math.min(...able.map(({ tier }) => tier));
+        expect(eligible(book)).toEqual(able.filter(({ tier }) => tier === lowest).map(({ id }) => id));
+      }
+    }),
+  );
+});

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { Gate } from "../../relay/gate.ts";
 import { httpStage } from "../../relay/stage.ts";
 import { aBackend, answering, type End } from "../../relay/testing.ts";
+import type { Wheel } from "../../relay/wheel.ts";
 import { proxy } from "./index.ts";
 
 const { raw, serve, client } = httpStage(proxy);
@@ -104,6 +106,17 @@ describe("a limit per backend", () => {
     served.change(0, { state: "draining" });
     expect(await waiting.gone()).toContain("SLUICE_NO_BACKEND");
   });
+});
+
+test("repeats may be 20 % of what is under way, or the least number", () => {
+  const rules = { perBackend: 1, queueSize: 0, queueTimeout: 1, retryShare: 0.2, retryLeast: 3 };
+  const gate = new Gate(rules, { add() {}, activeEverywhere: () => 0 }, {} as Wheel);
+  const allowed = (active: number): number => {
+    gate.active = active;
+    for (gate.repeats = 0; gate.mayRepeat(); gate.repeats++);
+    return gate.repeats;
+  };
+  expect([0, 10, 15, 16, 100, 1000].map(allowed)).toEqual([3, 3, 3, 4, 20, 200]);
 });
 
 describe("the retry budget", () => {

@@ -78,9 +78,11 @@ export const options = z.strictObject({
     .prefault({})
     .describe("Bounds repeats of requests that a backend may have worked on; a failed connect is not counted."),
   retryOn: z
-    .array(z.int().min(500).max(599))
+    .array(z.union([z.int().min(400).max(599), z.literal("timeout")]))
     .default([])
-    .describe("Statuses of a backend that send an idempotent request without a body to another one."),
+    .describe(
+      "Statuses of a backend, or that it does not answer in time, that send an idempotent request without a body to another one.",
+    ),
   health: z.strictObject(healthRules).prefault({}).describe("What is made of failures that requests meet."),
   routes: z
     .array(route)
