@@ -1,6 +1,17 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { eject, ejectionTime, freshRecord, look, mayEject, type Record, readmit, type Tally } from "./ejection.ts";
+import {
+  eject,
+  ejectionTime,
+  freshRecord,
+  judgePace,
+  look,
+  mayEject,
+  type Record,
+  readmit,
+  type Tally,
+  usualPace,
+} from "./ejection.ts";
 import type { EjectionRules } from "./health-rules.ts";
 
 const rules: EjectionRules = {
@@ -11,12 +22,14 @@ const rules: EjectionRules = {
   time: 10_000,
   longest: 60_000,
   share: 50,
+  slow: false,
   statuses: [],
 };
-const start = freshRecord({ successes: 0, failures: 0 }, 0);
+const start = freshRecord({ successes: 0, failures: 0, waited: 0 }, 0);
 const after = (tallies: readonly [successes: number, failures: number][], record: Record = start) => {
   let why: string | null = null;
-  for (const [successes, failures] of tallies) ({ record, why } = look(record, rules, { successes, failures }, 10));
+  for (const [successes, failures] of tallies)
+    ({ record, why } = look(record, rules, { successes, failures, waited: 0 }, 10));
   return { record, why };
 };
 
@@ -64,20 +77,20 @@ test("many failures between two looks count as a row, unless a success hides amo
 });
 
 test("a window with enough requests ejects by its share of failures", () => {
-  const before = look(start, rules, { successes: 60, failures: 40 }, 1000);
+  const before = look(start, rules, { successes: 60, failures: 40, waited: 0 }, 1000);
   expect(before.why).toBeNull();
-  const { why } = look(before.record, rules, { successes: 100, failures: 90 }, 2000);
+  const { why } = look(before.record, rules, { successes: 100, failures: 90, waited: 0 }, 2000);
   expect(why).toBe("50 of 90 requests failed");
-  expect(look(before.record, rules, { successes: 64, failures: 45 }, 2000).why).toBeNull();
+  expect(look(before.record, rules, { successes: 64, failures: 45, waited: 0 }, 2000).why).toBeNull();
 });
 
 test("each ejection is twice as long as the one before, up to the longest; a quiet window forgets one", () => {
   expect([0, 1, 2, 3, 50].map((times) => ejectionTime(rules, times))).toEqual([10_000, 20_000, 40_000, 60_000, 60_000]);
   const once = eject(start, rules, 500);
   expect([once.until, once.times]).toEqual([10_500, 1]);
-  const back = readmit(once, { successes: 5, failures: 9 }, 10_500);
+  const back = readmit(once, { successes: 5, failures: 9, waited: 0 }, 10_500);
   expect([back.until, back.times, back.inARow]).toEqual([null, 1, 0]);
-  expect(look(back, rules, { successes: 6, failures: 9 }, 12_000).record.times).toBe(0);
+  expect(look(back, rules, { successes: 6, failures: 9, waited: 0 }, 12_000).record.times).toBe(0);
 });
 
 test("never more than the share of the pool", () => {
@@ -91,10 +104,10 @@ test("any history of counts: only failures eject, and a row is never longer than
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       let record = start;
-      let tally: Tally = { successes: 0, failures: 0 };
+      let tally: Tally = { successes: 0, failures: 0, waited: 0 };
       let now = 0;
       for (const { ok, bad, later } of steps) {
-        tally = { successes: tally.successes + ok, failures: tally.failures + bad };
+        tally = { ...tally, successes: tally.successes + ok, failures: tally.failures + bad };
         now += later;
         const seen = look(record, rules, tally, now);
         if (bad === 0 && ok > 0 && seen.why !== null) expect(seen.why).toContain("requests failed");
@@ -103,4 +116,30 @@ test("any history of counts: only failures eject, and a row is never longer than
       }
     }),
   );
+});
+
+test("a window with enough answers has a pace; far above the pool's median is too slow", () => {
+  const slow = { ...rules, slow: { times: 3, least: 50 } };
+  const pacing = (ms: number, answers = 20) =>
+    look(start, slow, { successes: answers, failures: 0, waited: (ms * answers) / 1000 }, 1000).record;
+  expect(pacing(40).pace!.mean).toBeCloseTo(40);
+  expect(pacing(40, 9).pace).toBeNull();
+  expect(look(start, rules, { successes: 20, failures: 0, waited: 9 }, 1000).record.pace).toBeNull();
+  expect(usualPace([pacing(10), pacing(20)])).toBeNull();
+  expect(usualPace([pacing(10), pacing(900), pacing(20), pacing(5, 1)])).toBeCloseTo(20);
+  expect(judgePace(pacing(61), slow, 20).why).toBe("61 ms to answer where 20 ms are usual");
+  for (const [ms, usual] of [
+    [59, 20],
+    [49, 1],
+    [1e6, null],
+  ] as const)
+    expect(judgePace(pacing(ms), slow, usual)).toMatchObject({ why: null, record: { pace: null } });
+});
+
+test("being slow again and again counts as ejections do; a good window forgets one", () => {
+  const slow = { ...rules, slow: { times: 3, least: 50 } };
+  const record = { ...start, times: 2, pace: { mean: 500, quiet: true } };
+  expect(judgePace(record, slow, 20).record.times).toBe(2);
+  expect(judgePace({ ...record, pace: { mean: 20, quiet: true } }, slow, 20).record.times).toBe(1);
+  expect(judgePace({ ...record, pace: { mean: 20, quiet: false } }, slow, 20).record.times).toBe(2);
 });

@@ -6,6 +6,8 @@ export interface Tally {
   readonly successes: number;
   /** Requests that it failed, ever. */
   readonly failures: number;
+  /** Time until its responses began, in sum; s. */
+  readonly waited: number;
 }
 
 /** What is remembered of a backend's failures. Pure data; ms of one clock. */
@@ -14,6 +16,8 @@ export interface Record {
   /** Failures since the last success. */
   readonly inARow: number;
   readonly window: { readonly since: number; readonly at: Tally };
+  /** How long its responses took to begin in the last window, ms; null: too few, or judged already. */
+  readonly pace: { readonly mean: number; readonly quiet: boolean } | null;
   /** Ejections whose weight is still felt: each doubles the next one's time; a quiet window takes one away. */
   readonly times: number;
   /** When the present ejection ends; null: not ejected. */
@@ -32,6 +36,7 @@ export const freshRecord = (tally: Tally, now: number): Record => ({
   last: tally,
   inARow: 0,
   window: { since: now, at: tally },
+  pace: null,
   times: 0,
   until: null,
 });
@@ -42,7 +47,7 @@ export const freshRecord = (tally: Tally, now: number): Record => ({
  */
 export function look(record: Record, rules: EjectionRules, seen: Tally, now: number): Look {
   // A failed request that is still under way makes the successes one too few for a moment.
-  const tally = { failures: seen.failures, successes: Math.max(record.last.successes, seen.successes) };
+  const tally = { ...seen, successes: Math.max(record.last.successes, seen.successes) };
   const succeeded = tally.successes > record.last.successes;
   const failed = Math.max(0, tally.failures - record.last.failures);
   const inARow = succeeded ? (failed === 1 ? 1 : 0) : record.inARow + failed;
@@ -50,11 +55,37 @@ export function look(record: Record, rules: EjectionRules, seen: Tally, now: num
   if (inARow >= rules.failures) return { record: next, why: `${inARow} failures in a row` };
   if (now - record.window.since < rules.window) return { record: next, why: null };
   const failures = tally.failures - record.window.at.failures;
-  const all = failures + tally.successes - record.window.at.successes;
-  const turned = { ...next, window: { since: now, at: tally } };
+  const answered = tally.successes - record.window.at.successes;
+  const all = failures + answered;
+  const quiet = failures === 0;
+  const paced = rules.slow !== false && answered >= rules.volume;
+  const mean = (1000 * (tally.waited - record.window.at.waited)) / Math.max(1, answered);
+  const turned = { ...next, window: { since: now, at: tally }, pace: paced ? { mean, quiet } : null };
   if (failures > 0 && all >= rules.volume && failures * 100 >= all * rules.percent)
     return { record: turned, why: `${failures} of ${all} requests failed` };
-  return { record: failures === 0 ? { ...turned, times: Math.max(0, record.times - 1) } : turned, why: null };
+  // Whether it was a good window is then said by its pace.
+  return { record: quiet && !paced ? forgetOne(turned) : turned, why: null };
+}
+
+const forgetOne = (record: Record): Record => ({ ...record, times: Math.max(0, record.times - 1) });
+
+/** Paces that a median means something of. */
+const LEAST_PACES = 3;
+
+/** What is usual in a pool: the median of the paces that have not been judged, ms; null: too few have one. */
+export function usualPace(records: readonly Record[]): number | null {
+  const means = records.flatMap(({ pace }) => (pace === null ? [] : [pace.mean])).sort((a, b) => a - b);
+  return means.length < LEAST_PACES ? null : means[Math.floor((means.length - 1) / 2)]!;
+}
+
+/** The end of a window beside those of the others: is it far slower than usual? Its pace is judged then. */
+export function judgePace(record: Record, { slow }: EjectionRules, usual: number | null): Look {
+  const { pace } = record;
+  if (pace === null || slow === false) return { record, why: null };
+  const judged = { ...record, pace: null };
+  if (usual !== null && pace.mean > Math.max(slow.least, usual * slow.times))
+    return { record: judged, why: `${Math.round(pace.mean)} ms to answer where ${Math.round(usual)} ms are usual` };
+  return { record: pace.quiet ? forgetOne(judged) : judged, why: null };
 }
 
 /** May one more of `members` be ejected, `ejected` being so already? */

@@ -17,6 +17,18 @@ const ejection = z.strictObject({
     .describe("How long the first ejection lasts; each further one twice as long as the one before."),
   longest: duration({ min: 1000, max: DAY }).prefault("5m").describe("How long an ejection lasts at most."),
   share: percent().default(50).describe("Most backends of the service that may be ejected at a time, in percent."),
+  slow: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        times: z.number().min(1.5).max(1000).default(4).describe("So many times the median of the pool is too slow."),
+        least: duration({ min: 1, max: 3_600_000 }).prefault("100ms").describe("Faster than this is never too slow."),
+      }),
+    ])
+    .default(false)
+    .describe(
+      "Eject a backend whose responses begin much later than those of the pool's median, in windows of at least `volume` requests; false: never.",
+    ),
   statuses: z
     .array(z.int().min(500).max(599))
     .default([])

@@ -8,6 +8,8 @@ export interface WrittenConfig {
   workers?: number;
   log?: { level?: "debug" | "info" | "warn" | "error"; format?: "text" | "json" };
   drain?: string;
+  /** Networks that may send to VIPs of the xdp data plane, and those that may not. */
+  guard?: { block?: string[]; blockFiles?: string[]; allow?: string[]; allowFiles?: string[] };
   /** Directors that share it choose alike. */
   secret?: string;
   /** Groups of clients by network or country, for `nearest` and routes. */

@@ -17,23 +17,42 @@ const text = (refusal: (value: string) => string | null) =>
     if (message !== null) context.addIssue({ code: "custom", message });
   });
 
-/** `ADDRESS:PORT`, `[V6]:PORT`, with `/udp` for UDP; text in, Listener out, and back. */
+/** `8000-8100`, `*`, or one port at the end of an endpoint: the endpoint with its first port, and the last of a range. */
+function splitPorts(endpoint: string): { first: string; last?: number } | null {
+  if (endpoint.endsWith(":*")) return { first: `${endpoint.slice(0, -1)}1`, last: 65_535 };
+  const [, first, low, high] = /^(.*:(\d{1,5}))-(\d{1,5})$/.exec(endpoint) ?? [];
+  if (first === undefined) return { first: endpoint };
+  return Number(low) < Number(high) && Number(high) <= 65_535 ? { first, last: Number(high) } : null;
+}
+
+/** `ADDRESS:PORT`, `[V6]:PORT`, a range of ports or `*`, with `/udp` for UDP; text in, Listener out, and back. */
 export const listener = z
   .codec(z.string(), z.custom<Listener>(), {
     decode: (written, context): Listener => {
       const [, endpoint = written, suffix] = /^(.*?)(?:\/(\w*))?$/s.exec(written) ?? [];
-      const parsed = parseEndpoint(endpoint);
+      const ports = splitPorts(endpoint);
+      const parsed = ports && parseEndpoint(ports.first);
       if (parsed && (suffix === undefined || suffix === "udp" || suffix === "tcp"))
-        return { address: parsed.address, port: parsed.port!, protocol: suffix === "udp" ? "udp" : "tcp" };
+        return {
+          address: parsed.address,
+          port: parsed.port!,
+          ...(ports.last === undefined ? {} : { last: ports.last }),
+          protocol: suffix === "udp" ? "udp" : "tcp",
+        };
       context.issues.push({ code: "custom", message: listenerRefusal(written, endpoint, suffix), input: written });
       return z.NEVER;
     },
     encode: listenerName,
   })
-  .describe("Where clients arrive: ADDRESS:PORT, with /udp for UDP. IPv6 in brackets. For the kernel methods a VIP.");
+  .describe(
+    "Where clients arrive: ADDRESS:PORT, with /udp for UDP. IPv6 in brackets. For the kernel methods a VIP, which may have a range of ports (:8000-8100) or all (:*).",
+  );
 
 function listenerRefusal(written: string, endpoint: string, suffix: string | undefined): string {
-  if (parseEndpoint(endpoint)) return `${quote(`/${suffix}`)} is not a protocol: /udp or nothing.`;
+  if (/:\d+-\d+$/.test(endpoint) && !splitPorts(endpoint))
+    return `${quote(written)} is no range of ports: the first one must be below the last, which is at most 65535.`;
+  if (parseEndpoint(splitPorts(endpoint)?.first ?? ""))
+    return `${quote(`/${suffix}`)} is not a protocol: /udp or nothing.`;
   const bare = parseEndpoint(endpoint, true) ?? (parseAddress(endpoint) ? { port: null } : null);
   if (bare && bare.port === null) return `${quote(written)} lacks a port: write ADDRESS:PORT.`;
   if (/^:\d+$/.test(endpoint)) return `${quote(written)} lacks an address: 0.0.0.0${endpoint} is every IPv4 address.`;

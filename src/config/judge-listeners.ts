@@ -1,7 +1,7 @@
 import type { Catalog } from "../catalog.ts";
 import type { Method } from "../core/method.ts";
 import { configProblem, type Path } from "../core/problem.ts";
-import { type Config, type Listener, listenerName, type Service } from "../core/service.ts";
+import { type Config, isEveryPort, type Listener, listenerName, MOST_RANGES, type Service } from "../core/service.ts";
 import type { Finding } from "./judge.ts";
 
 /** One who wants an address and port. */
@@ -12,16 +12,26 @@ interface Claim {
   method: Method;
 }
 
+/** A listener and who wants it. */
+interface Held {
+  listener: Listener;
+  claim: Claim;
+}
+
 /** Who may stand beside whom on one address and port; paths are absolute. */
 export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
   const found: Finding[] = [];
   const claims = new Map<string, Claim[]>();
+  const ranges = new Map<string, Held[]>();
+  const sockets: Held[] = [];
   const claim = (listener: Listener, next: Claim): void => {
     const name = listenerName(listener);
     const earlier = claims.get(name) ?? [];
     const problem = earlier.map((other) => judgePair(listener, other, next)).find((p) => p !== null);
     if (problem) found.push(problem);
+    else if (listener.last !== undefined) found.push(...judgeRange(listener, next, ranges));
     claims.set(name, [...earlier, next]);
+    if (next.method.runs === "worker") sockets.push({ listener, claim: next });
   };
   for (const method of catalog.methods) {
     claimOwnSockets(config, method, claim);
@@ -35,7 +45,19 @@ export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
     for (const [i, l] of service.listen.entries())
       claim(l, { path: ["services", service.name, "listen", i], service, method });
   }
-  return found;
+  return [...found, ...sockets.flatMap((socket) => taken(socket, [...ranges.values()].flat()))];
+}
+
+/** Packets of a range are taken before any socket sees them. */
+function taken({ listener, claim }: Held, ranges: readonly Held[]): Finding[] {
+  const by = ranges.find(
+    ({ listener: { address, protocol, port, last } }) =>
+      address === listener.address && protocol === listener.protocol && port <= listener.port && listener.port <= last!,
+  );
+  if (!by) return [];
+  const message = `${listenerName(listener)} lies within ${listenerName(by.listener)}, whose packets ${by.claim.method.name} takes first.`;
+  const alsoAt = [{ path: by.claim.path, message: "the range stands here" }];
+  return [{ ...configProblem("SLUICE_CONFIG_CONFLICT", claim.path, message), alsoAt }];
 }
 
 function claimOwnSockets(config: Config, method: Method, claim: (listener: Listener, claim: Claim) => void): void {
@@ -49,6 +71,29 @@ function claimOwnSockets(config: Config, method: Method, claim: (listener: Liste
 /** Requests on one listener can be told apart by name; packets and bare connections cannot. */
 const tellsNamesApart = (method: Method, listener: Listener): boolean =>
   method.runs === "worker" && method.layer === 7 && listener.protocol === "tcp";
+
+/**
+ * The most exact listener has a packet: one port before a range, a range before all ports. Two ranges that cut each other
+ * are not so told apart.
+ */
+function judgeRange(listener: Listener, claim: Claim, ranges: Map<string, Held[]>): Finding[] {
+  const key = `${listener.address} ${listener.protocol}`;
+  const others = ranges.get(key) ?? [];
+  ranges.set(key, [...others, { listener, claim }]);
+  const path = claim.path;
+  if (others.length === MOST_RANGES) {
+    const message = `More than ${MOST_RANGES} ranges of ports on ${listener.address}: each is looked at in turn.`;
+    return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message)];
+  }
+  if (isEveryPort(listener)) return [];
+  const cut = others.find(
+    ({ listener: other }) => !isEveryPort(other) && other.port <= listener.last! && listener.port <= other.last!,
+  );
+  if (!cut) return [];
+  const message = `${listenerName(listener)} and ${listenerName(cut.listener)} have ports in common.`;
+  const alsoAt = [{ path: cut.claim.path, message: "the other range stands here" }];
+  return [{ ...configProblem("SLUICE_CONFIG_CONFLICT", path, message), alsoAt }];
+}
 
 function judgePair(listener: Listener, first: Claim, second: Claim): Finding | null {
   const name = listenerName(listener);

@@ -2,7 +2,14 @@ import type { Catalog } from "../catalog.ts";
 import { backendName } from "../core/backend.ts";
 import type { Method } from "../core/method.ts";
 import { configProblem, type Path, type Problem } from "../core/problem.ts";
-import { type Config, type Geography, listenerName, type Service } from "../core/service.ts";
+import {
+  type Config,
+  checkedListener,
+  type Geography,
+  type Listener,
+  listenerName,
+  type Service,
+} from "../core/service.ts";
 import { judgeGeography, judgeNearest } from "../geo/judge.ts";
 import { judgeListeners } from "./judge-listeners.ts";
 import { judgeScheduler } from "./judge-scheduler.ts";
@@ -105,6 +112,11 @@ function judgeArrival(service: Service, method: AnyMethod): Finding[] {
       const message = `${method.name} does not carry ${l.protocol.toUpperCase()}.`;
       found.push(configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["listen", i], message));
     }
+    if (l.last !== undefined && method.runs !== "kernel") {
+      const message = `${method.name} listens on single ports, not on ${listenerName(l)}.`;
+      const hint = "Ranges of ports are for nat, direct and tunnel.";
+      found.push(configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["listen", i], message, { hint }));
+    }
     if (method.runs === "kernel" && (l.address === "0.0.0.0" || l.address === "::")) {
       const message = `A VIP is one address: ${method.name} cannot serve ${listenerName(l)}.`;
       found.push(configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["listen", i], message));
@@ -132,7 +144,7 @@ function judgeBackends(service: Service, method: AnyMethod): Finding[] {
     const { address, port } = backend;
     if (!method.traits.translatesPort && port !== null && listen.some((l) => l.port !== port))
       found.push(portProblem([...path, "port"], method, port, listen.find((l) => l.port !== port)!.port));
-    if (listen.some((l) => l.address === address && l.port === (port ?? l.port)))
+    if (listen.some((l) => l.address === address && holdsPort(l, port ?? l.port)))
       found.push(
         configProblem("SLUICE_CONFIG_CONFLICT", path, `${name} is the service's own listener: work would go round.`),
       );
@@ -164,6 +176,8 @@ function judgeBackends(service: Service, method: AnyMethod): Finding[] {
   return found;
 }
 
+const holdsPort = (l: Listener, port: number): boolean => l.port <= port && port <= (l.last ?? l.port);
+
 const isV6 = (address: string): boolean => address.includes(":");
 
 function portProblem(path: Path, method: AnyMethod, port: number, expected: number): Finding {
@@ -188,7 +202,7 @@ function judgeCheck(service: Service): Finding[] {
     found.push(warning(configProblem("SLUICE_CONFIG_VALUE", ["check", "timeout"], message)));
   }
   backends.forEach((backend, i) => {
-    if (backend.port !== null || listen.length > 0) return;
+    if (backend.port !== null || checkedListener(listen)) return;
     const message = `The check of ${backendName(backend)} needs a port.`;
     found.push(
       configProblem("SLUICE_CONFIG_MISSING", ["backends", i, "port"], message, {

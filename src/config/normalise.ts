@@ -121,7 +121,8 @@ export function toConfig(written: WrittenConfig, services: Service[], catalog: C
       }
     }
   }
-  const { version, workers = null, log, drain, secret } = written;
+  const { version, workers = null, log, drain, secret, guard } = written;
   const geography = toGeography(written);
-  return { version, services, settings, geography, workers, log, drain, ...(secret === undefined ? {} : { secret }) };
+  const given = { ...(guard === undefined ? {} : { guard }), ...(secret === undefined ? {} : { secret }) };
+  return { version, services, settings, geography, workers, log, drain, ...given };
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Catalog } from "../catalog.ts";
 import type { CheckDefinition } from "../core/check.ts";
 import { duration } from "../core/schema-words.ts";
+import { guardLists } from "../dataplane/guard/schema.ts";
 import { geo, places } from "../geo/schema.ts";
 import { agent, backend, checkTiming, hostName, listener, SERVICE_NAME } from "./fields.ts";
 
@@ -127,6 +128,7 @@ export function configSchema(catalog: Catalog) {
         "Directors that share it choose alike: an active one and its standbys. Read at start. Default: random.",
       ),
     ...geographyKeys,
+    guard: guardLists.optional(),
     ...settings,
   });
 }

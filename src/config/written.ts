@@ -1,6 +1,6 @@
 import type { Catalog } from "../catalog.ts";
 import type { AgentConfig, CheckConfig } from "../core/check.ts";
-import { type Config, listenerName, type Service } from "../core/service.ts";
+import { type Config, type GuardLists, listenerName, type Service } from "../core/service.ts";
 import { formatDuration } from "../core/words.ts";
 import { fromBackend } from "./fields.ts";
 import { fillDefaults } from "./fill.ts";
@@ -30,12 +30,20 @@ export function toWritten(config: Config, raw: unknown, catalog: Catalog): Mappi
     ...Object.fromEntries(settings),
     ...(geo === undefined ? {} : { geo: geo.file }),
     ...(Object.keys(places).length === 0 ? {} : { places }),
+    ...(config.guard === undefined ? {} : { guard: toWrittenLists(config.guard) }),
     ...(config.workers === null ? {} : { workers: config.workers }),
     log: config.log,
     drain: formatDuration(config.drain),
     ...(config.secret === undefined ? {} : { secret: config.secret }),
   };
 }
+
+const toWrittenLists = ({ block, blockFiles, allow, allowFiles }: GuardLists): Mapping => ({
+  block,
+  blockFiles: blockFiles.map(({ file }) => file),
+  allow,
+  allowFiles: allowFiles.map(({ file }) => file),
+});
 
 function toWrittenService(service: Service, raw: Mapping, catalog: Catalog): Mapping {
   const own = catalog.methods

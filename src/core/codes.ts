@@ -36,6 +36,24 @@ export const codes = {
   SLUICE_DROP_MALFORMED: ["A packet for a VIP was dropped: it is malformed.", "See who sends it."],
   SLUICE_DROP_TTL: ["A packet was dropped: it may not travel further.", "Look for a routing loop, or a traceroute."],
   SLUICE_DROP_CHECK_RETURNED: ["A check came back: the real server forwarded it.", "Give the VIP to the real server."],
+  SLUICE_DROP_BLOCKED: ["A packet was dropped: its sender is on a list of blocked networks.", "See guard: block."],
+  SLUICE_DROP_SOURCE_PACKETS: [
+    "A packet was dropped: its sender sends more than the service allows.",
+    "See limits: packetsPerSource.",
+  ],
+  SLUICE_DROP_SOURCE_CONNECTIONS: [
+    "A SYN was dropped: its sender opens more connections than the service allows.",
+    "See limits: connectionsPerSource.",
+  ],
+  SLUICE_DROP_CONNECTIONS: [
+    "A SYN was dropped: the service takes no more new connections in this moment.",
+    "See limits: connections.",
+  ],
+  SLUICE_DROP_UNPROVEN: [
+    "A SYN was held up: its sender has to prove first that it is there.",
+    "A flood, or limits: connections is too low.",
+  ],
+  SLUICE_DROP_PROOF: ["A reset ended here: it proved its sender.", ""],
   // checks
   SLUICE_CHECK_OK: ["The check passed.", ""],
   SLUICE_CHECK_REFUSED: ["The connection was refused.", "Is the server running?"],
@@ -63,6 +81,10 @@ export const codes = {
   SLUICE_HTTP_NO_SERVICE: ["No service answers for this name.", "Add the name to a service."],
   SLUICE_HTTP_CONNECTION_LIMIT: ["The connection limit is reached.", "Raise RLIMIT_NOFILE or the limit."],
   SLUICE_HTTP_CLIENT_LIMIT: ["A client holds too many connections.", "Raise the limit if the client is right."],
+  SLUICE_UDP_SESSIONS: [
+    "A worker holds as many UDP sessions as it may.",
+    "Raise proxy: udp: sessions, or see who sends.",
+  ],
   SLUICE_HTTP_CLIENT_ABORT: ["The client left before the response was whole.", ""],
   SLUICE_NO_BACKEND: ["No backend is eligible.", "See sluice status."],
   SLUICE_BACKEND_CONNECT: ["The backend refused the connection.", "Is the server running?"],
@@ -98,6 +120,21 @@ export const codes = {
     "Somebody asks for names that do not exist. See dns: dnssec: signatures.",
   ],
   SLUICE_DNS_KEYS: ["The keys of a signed zone cannot be used.", "See who may read and write dns: dnssec: keys."],
+  SLUICE_DNS_XDP_ANSWERED: ["A query was answered in the kernel.", ""],
+  SLUICE_DNS_XDP_PACKET: ["A query was passed to the workers: a fragment, IP options, or a doubtful source.", ""],
+  SLUICE_DNS_XDP_MESSAGE: ["A query was passed to the workers: its message is not the plain kind.", ""],
+  SLUICE_DNS_XDP_EDNS: ["A query was passed to the workers: an EDNS option decides the answer.", ""],
+  SLUICE_DNS_XDP_NAME: [
+    "A query was passed to the workers: its name is not held in the kernel.",
+    "Aliases, delegations and wildcards are the workers'.",
+  ],
+  SLUICE_DNS_XDP_TYPE: ["A query was passed to the workers: its type or class.", ""],
+  SLUICE_DNS_XDP_CLIENT: ["A query was passed to the workers: its answer hangs on who asks.", ""],
+  SLUICE_DNS_XDP_SIZE: ["A query was passed to the workers: its answer does not fit.", ""],
+  SLUICE_DNS_XDP_STALE: [
+    "A query was passed to the workers: the daemon gives no sign of life.",
+    "See whether it runs and has time to.",
+  ],
   SLUICE_DNS_TRUNCATED: [
     "An answer did not fit UDP: the client was sent to TCP.",
     "Answer with fewer addresses: dns: answers.",

@@ -18,6 +18,7 @@ export const counters = {
     help: "Requests that a backend failed: no valid answer, or a status that counts as one.",
   },
   unlogged: { kind: "counter", help: "Lines of the access log that were dropped: the disk could not follow." },
+  waited: { kind: "counter", help: "Seconds from choosing a backend until its response began, in sum." },
   queued: { kind: "gauge", help: "Requests that wait for a backend below its limit." },
 } as const satisfies Record<string, { kind: "counter" | "gauge"; help: string }>;
 

@@ -4,7 +4,7 @@ import type { CounterName, Counts } from "./counters.ts";
 import type { HostChange } from "./host-change.ts";
 import type { Problem, Result } from "./problem.ts";
 import type { Face, Scheduler, SchedulerDefinition, SchedulerEnv } from "./scheduler.ts";
-import type { Geography, MethodName, Protocol, Revision, Service } from "./service.ts";
+import type { Geography, GuardLists, MethodName, Protocol, Revision, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Assignment } from "./worker-protocol.ts";
 
@@ -70,11 +70,46 @@ export interface Method<O = unknown, C = unknown> {
   control?(doors: Doors): Promise<Applier<C>>;
   keeper?(): Promise<SecretKeeper>;
   worker?(): Promise<WorkerSide>;
+  /** What answers in the kernel before its workers are asked. Runs: "worker" only; loaded lazily. */
+  fastPath?(doors: Doors): Promise<FastPath>;
+}
+
+/** What a fast path is told of the revision that runs. */
+export interface Running {
+  services: readonly Service[];
+  snapshot(service: string): Snapshot;
+  settings: unknown;
+  geography: Geography;
+  /** The one that the workers serve: an older one when they went on serving over a reload. */
+  revision: number;
+  seed: number;
+}
+
+/** Adds to a service (`backend` -1) or to a backend. */
+export type AddCount = (service: string, backend: number, counter: CounterName, amount: number) => void;
+
+/**
+ * Answers in the kernel what is plain, as the workers would; what it leaves alone reaches them. It never refuses a
+ * revision: where it cannot run the workers serve everything, and `describe` says why.
+ */
+export interface FastPath {
+  /** Everything anew, by one swap; resolves when it is in force. */
+  follow(running: Running): Promise<void>;
+  /** A health or weight change of one service; in force when this returns. */
+  changed(snapshot: Snapshot): void;
+  /** Tells what was counted since it was asked last. */
+  takeCounts(add: AddCount): void;
+  describe(): string[];
+  /** Stops touching the kernel; soon everything reaches the workers. */
+  release(): Promise<void>;
+  /** Removes all it ever set. */
+  remove(): Promise<void>;
 }
 
 /** What `compile` may know of the revision. */
 export interface RevisionFacts extends Pick<Revision, "number" | "seed"> {
   geography: Geography;
+  guard?: GuardLists;
 }
 
 /** What is known when something is explained: one method's services, their snapshots, the method's settings. */

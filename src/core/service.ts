@@ -10,6 +10,8 @@ export interface Listener {
   /** IPv4 or IPv6 literal, canonical text; `0.0.0.0` and `::` only where the method says so. */
   address: string;
   port: number;
+  /** Last port of a range that begins with `port`, inclusive; absent: one port. Kernel methods only. */
+  last?: number;
   protocol: Protocol;
 }
 
@@ -64,6 +66,20 @@ export interface Geography {
   geo?: { file: string; state: string };
 }
 
+/** A file of networks; `state` changes with it, so that a reload reads it anew. */
+export interface ListFile {
+  file: string;
+  state: string;
+}
+
+/** Networks whose packets to VIPs are dropped, and those that no list and no limit touches. Plain JSON. */
+export interface GuardLists {
+  block: string[];
+  blockFiles: ListFile[];
+  allow: string[];
+  allowFiles: ListFile[];
+}
+
 /** A whole configuration, defaults filled in. Plain JSON. */
 export interface Config {
   version: 1;
@@ -71,6 +87,8 @@ export interface Config {
   /** Top-level keys that methods declare for themselves (`dns:`), parsed, by method name. */
   settings: Partial<Record<MethodName, unknown>>;
   geography: Geography;
+  /** Of the xdp data plane. */
+  guard?: GuardLists;
   /** Worker processes; null: one per core. */
   workers: number | null;
   log: { level: "debug" | "info" | "warn" | "error"; format: "text" | "json" };
@@ -89,5 +107,18 @@ export interface Revision {
   bundle: string | null;
 }
 
+/** Ranges of ports on one address and protocol, `*` among them; `RANGES` of the data plane is the same. */
+export const MOST_RANGES = 16;
+
+/** Every port of an address. */
+export const isEveryPort = ({ port, last }: Pick<Listener, "port" | "last">): boolean => port === 1 && last === 65_535;
+
+/** The listener whose port checks ask: one port before a range; undefined where there is only "every port". */
+export const checkedListener = <L extends Listener>(listen: readonly L[]): L | undefined =>
+  listen.find(({ last }) => last === undefined) ?? listen.find((l) => !isEveryPort(l));
+
+const portsText = (l: Listener): string =>
+  isEveryPort(l) ? "*" : l.last === undefined ? `${l.port}` : `${l.port}-${l.last}`;
+
 export const listenerName = (l: Listener): string =>
-  `${l.address.includes(":") ? `[${l.address}]` : l.address}:${l.port}${l.protocol === "udp" ? "/udp" : ""}`;
+  `${l.address.includes(":") ? `[${l.address}]` : l.address}:${portsText(l)}${l.protocol === "udp" ? "/udp" : ""}`;

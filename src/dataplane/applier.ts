@@ -1,11 +1,13 @@
 import type { HostChange } from "../core/host-change.ts";
 import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/method.ts";
 import { configProblem, type Problem, SluiceError, toProblem } from "../core/problem.ts";
+import { checkedListener } from "../core/service.ts";
 import { sleep } from "../runtime/clock.ts";
 import { addresses } from "../system/ip.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
 import { type CheckPath, createCheckPath } from "./check-path.ts";
 import { addTraffic, noTraffic, type Traffic } from "./counting.ts";
+import { limited, type StagedLists } from "./guard/guard.ts";
 import { Held } from "./held.ts";
 import { Plane, stateKey } from "./plane.ts";
 import type { ForwardName, PlaneService } from "./plane-service.ts";
@@ -77,6 +79,7 @@ class XdpApplier implements Applier<PlaneService> {
 
   async prepare(next: readonly PlaneService[]): Promise<Prepared | Problem[]> {
     const fresh: string[] = [];
+    let staged: StagedLists | null = null;
     try {
       const { plane } = this.#shared;
       const lacks = plane.lacks(this.#forward, next);
@@ -89,10 +92,12 @@ class XdpApplier implements Applier<PlaneService> {
       // From now on nobody detaches these: a service may leave one method for another in one revision.
       this.#need([...this.#attached, ...devices]);
       fresh.push(...(await plane.ways.attach(devices)));
+      // A method that has no service left says nothing of the lists.
+      if (next.length > 0) staged = await plane.guard.stage(next[0]!.lists, next.some(hasLimits));
       await this.#vips.widen(this.#vipChanges(next, facts));
-      return { commit: () => this.#commit(next, devices), abort: () => this.#abort(fresh) };
+      return { commit: () => this.#commit(next, devices, staged), abort: () => this.#abort(fresh, staged) };
     } catch (thrown) {
-      await this.#abort(fresh);
+      await this.#abort(fresh, staged);
       return [toProblem(thrown, "kernel")];
     }
   }
@@ -114,9 +119,10 @@ class XdpApplier implements Applier<PlaneService> {
     this.#doors.log("warn", `no link address yet for ${silent}`, { code: "SLUICE_NEIGHBOUR" });
   }
 
-  async #commit(next: readonly PlaneService[], devices: readonly string[]): Promise<void> {
+  async #commit(next: readonly PlaneService[], devices: readonly string[], staged: StagedLists | null): Promise<void> {
     const { plane, needs } = this.#shared;
     plane.commit(this.#forward, next);
+    plane.applyGuard(staged);
     this.#services = next;
     const before = this.#attached;
     this.#attached = devices;
@@ -132,8 +138,9 @@ class XdpApplier implements Applier<PlaneService> {
     shared.get(this.#doors.bpfDir)?.needs.set(this.#forward, new Set(devices));
   }
 
-  async #abort(fresh: readonly string[]): Promise<void> {
+  async #abort(fresh: readonly string[], staged: StagedLists | null): Promise<void> {
     const plane = shared.get(this.#doors.bpfDir)?.plane;
+    plane?.guard.abandon(staged);
     this.#need(this.#attached);
     for (const device of fresh) plane?.kernel.entry.detach(device);
     await this.#vips.shrink();
@@ -186,13 +193,14 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   describe(): string[] {
-    return this.#plane.ways.describe();
+    return [...this.#plane.ways.describe(), ...this.#plane.guard.describe()];
   }
 
   probe(service: string, backend: number): ReturnType<NonNullable<Applier<PlaneService>["probe"]>> {
     const state = this.#mine().find(({ name }) => name === service);
     const one = [...(state?.locals.values() ?? [])].find(({ id }) => id === backend);
-    const vip = state?.config?.vips.find(({ protocol }) => protocol === "tcp") ?? state?.config?.vips[0];
+    const vips = state?.config?.vips ?? [];
+    const vip = checkedListener(vips.filter(({ protocol }) => protocol === "tcp")) ?? checkedListener(vips);
     if (!one || !vip) return null;
     const source = this.#plane.ways.routes.get(one.address)?.source;
     const port = this.#plane.checkPorts.next(one.number);
@@ -220,10 +228,13 @@ class XdpApplier implements Applier<PlaneService> {
     if (plane.services.size > 0) return;
     upkeep.stop();
     await this.#shared.check?.close();
+    plane.guard.close();
     plane.kernel.destroy();
     shared.delete(this.#doors.bpfDir);
   }
 }
+
+const hasLimits = ({ limits }: PlaneService): boolean => limited(limits);
 
 /** Facts that ask the kernel once for each address: a prepare asks for the same ones again and again. */
 function remembering(facts: HostFacts): HostFacts {

@@ -1,6 +1,9 @@
-import type { ArrivalEntry } from "./arrivals.ts";
+import type { Protocol } from "../core/service.ts";
+import type { ArrivalEntry, Ports } from "./arrivals.ts";
 import type { ForwardName } from "./plane-service.ts";
 import type { ServiceState } from "./service-state.ts";
+
+type Range = Extract<ArrivalEntry, { kind: "range" | "reverse-range" }>;
 
 /**
  * What arrives for these services: their VIPs, the ways back of translated ones, and the addresses that are VIPs and
@@ -13,26 +16,46 @@ export function arrivalsOf(
   own: ReadonlySet<string>,
 ): ArrivalEntry[] {
   const entries = new Map<string, ArrivalEntry>();
+  const ranges = new Map<string, Range>();
   const last = (state: ServiceState): number => Number(state.forward === favoured);
   for (const state of [...services].sort((a, b) => last(a) - last(b))) {
     const service = state.number;
-    for (const { address, port, protocol } of state.config?.vips ?? []) {
-      entries.set(`${address} ${port} ${protocol}`, { kind: "vip", address, port, protocol, service });
+    for (const { address, port, last: end, protocol } of state.config?.vips ?? []) {
+      const ports = end === undefined ? null : { first: port, last: end };
+      if (ports) addRange(ranges, { kind: "range", address, port: 0, protocol, service, ...ports });
+      else entries.set(`${address} ${port} ${protocol}`, { kind: "vip", address, port, protocol, service });
       if (!own.has(address)) entries.set(address, { kind: "address", address, service });
       if (state.forward !== "nat") continue;
       // Also of those that drain: their flows still answer.
-      for (const { address: from, port: fromPort, number: backend } of state.locals.values())
-        entries.set(`reverse ${from} ${fromPort} ${protocol}`, {
-          kind: "reverse",
-          address: from,
-          port: fromPort,
-          protocol,
-          service,
-          backend,
-          vip: address,
-          vipPort: port,
-        });
+      for (const { address: from, port: fixed, number: backend } of state.locals.values()) {
+        const way = { address: from, protocol, service, backend, vip: address };
+        if (ports) addRange(ranges, { kind: "reverse-range", port: 0, ...way, ...ports });
+        else {
+          const fromPort = fixed || port;
+          const reverse: ArrivalEntry = { kind: "reverse", ...way, port: fromPort, vipPort: port };
+          entries.set(`reverse ${from} ${fromPort} ${protocol}`, reverse);
+        }
+      }
     }
   }
-  return [...entries.values()];
+  return [...entries.values(), ...numbered([...ranges.values()])];
+}
+
+const addRange = (ranges: Map<string, Range>, range: Range): void => {
+  ranges.set(`${range.kind} ${range.address} ${range.protocol} ${range.first} ${range.last}`, range);
+};
+
+/** Counts the ranges of each address and protocol from 0 on, narrow ones first: the first that holds a port has it. */
+function numbered(ranges: Range[]): Range[] {
+  const width = ({ first, last }: Ports): number => last - first;
+  const counts = new Map<string, number>();
+  const next = (kind: string, address: string, protocol: Protocol): number => {
+    const key = `${kind} ${address} ${protocol}`;
+    const count = counts.get(key) ?? 0;
+    counts.set(key, count + 1);
+    return count;
+  };
+  return ranges
+    .sort((a, b) => width(a) - width(b))
+    .map((range) => ({ ...range, port: next(range.kind, range.address, range.protocol) }));
 }

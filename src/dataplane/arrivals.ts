@@ -1,5 +1,5 @@
 import { fromBytes16, isIPv6, toBytes16 } from "../core/address.ts";
-import type { Protocol } from "../core/service.ts";
+import type { Listener, Protocol } from "../core/service.ts";
 import { Arrival, arrival as at, control, Limit } from "./generated/layout.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord, swap16 } from "./memory.ts";
 
@@ -16,11 +16,33 @@ export type ArrivalEntry =
       vip: string;
       vipPort: number;
     }
-  | { kind: "address"; address: string; service: number };
+  | { kind: "address"; address: string; service: number }
+  /** `port`: the how manieth range of its address this is, from 0 on. */
+  | ({ kind: "range"; address: string; port: number; protocol: Protocol; service: number } & Ports)
+  | ({
+      kind: "reverse-range";
+      address: string;
+      port: number;
+      protocol: Protocol;
+      service: number;
+      backend: number;
+      vip: string;
+    } & Ports);
 
-const kinds = { vip: Arrival.ARRIVAL_VIP, reverse: Arrival.ARRIVAL_REVERSE, address: Arrival.ARRIVAL_ADDRESS };
+/** A range of ports, both ends in it. */
+export interface Ports {
+  first: number;
+  last: number;
+}
+
+const kinds = {
+  vip: Arrival.ARRIVAL_VIP,
+  reverse: Arrival.ARRIVAL_REVERSE,
+  address: Arrival.ARRIVAL_ADDRESS,
+  range: Arrival.ARRIVAL_RANGE,
+  "reverse-range": Arrival.ARRIVAL_REVERSE_RANGE,
+};
 const protocols = { tcp: 6, udp: 17 };
-const EMPTY = Arrival.ARRIVAL_EMPTY;
 
 /** The same as `arrival_hash` in bpf/arrivals.h; a test compares the two through the program itself. */
 export function arrivalHash(seed: readonly [number, number], address: number, rest: number): number {
@@ -78,11 +100,13 @@ function write(memory: PlaneMemory, index: number, entry: ArrivalEntry): void {
     view.setUint16(at.port, entry.port);
     bytes[at.protocol] = protocols[entry.protocol];
   }
-  if (entry.kind === "reverse") {
+  if (entry.kind === "reverse" || entry.kind === "reverse-range") {
     view.setUint32(at.backend, entry.backend, true);
     bytes.set(toBytes16(entry.vip), at.vip);
-    view.setUint16(at.vipPort, entry.vipPort);
   }
+  if (entry.kind === "reverse") view.setUint16(at.vipPort, entry.vipPort);
+  if (entry.kind === "range" || entry.kind === "reverse-range")
+    view.setUint32(at.ports, ((entry.first << 16) | entry.last) >>> 0, true);
   bytes[at.kind] = kinds[entry.kind];
 }
 
@@ -115,19 +139,20 @@ export function flipArrivals(memory: PlaneMemory, copy: number): void {
 }
 
 /** The VIPs of each service as they stand in the copy in force: for the daemon that takes over. */
-export function readVips(
-  memory: PlaneMemory,
-): { service: number; address: string; port: number; protocol: Protocol }[] {
+export function readVips(memory: PlaneMemory): (Listener & { service: number })[] {
   const base = getWord(memory.control_words, 0, control.arrivalsActive) * Limit.ARRIVALS;
   const found = [];
   for (let i = 0; i < Limit.ARRIVALS; i++) {
     const bytes = elementBytes(memory.arrivals, base + i);
-    if (bytes[at.kind] === EMPTY || bytes[at.kind] !== kinds.vip) continue;
+    if (bytes[at.kind] !== kinds.vip && bytes[at.kind] !== kinds.range) continue;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const ports = view.getUint32(at.ports, true);
     found.push({
       service: view.getUint32(at.service, true),
       address: fromBytes16(bytes),
-      port: view.getUint16(at.port),
+      ...(bytes[at.kind] === kinds.range
+        ? { port: ports >>> 16, last: ports & 0xffff }
+        : { port: view.getUint16(at.port) }),
       protocol: bytes[at.protocol] === protocols.udp ? ("udp" as const) : ("tcp" as const),
     });
   }

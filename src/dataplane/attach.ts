@@ -4,6 +4,7 @@ import { errnoText } from "../runtime/libc.ts";
 import {
   BpfObject,
   bpfError,
+  deleteElement,
   linkIfindex,
   linkXdp,
   lookupElement,
@@ -11,6 +12,7 @@ import {
   pin,
   updateElement,
   updateLink,
+  type XdpMode,
 } from "../system/libbpf.ts";
 import { closeFd, ifindexOf } from "../system/net.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
@@ -26,6 +28,21 @@ function holderOf(device: string): string | null {
   const [row] = JSON.parse(done.stdout) as { xdp?: { prog?: { id: number; name?: string } } }[];
   const program = row?.xdp?.prog;
   return program ? `${program.name ?? "without a name"} (id ${program.id})` : null;
+}
+
+/** Who in this process needs a link, by its pin: it stays while anybody does. */
+const claims = new Map<string, Set<string>>();
+
+/** Does anybody in this process need a link of these pins? */
+export const claimed = ({ root }: Pins): boolean =>
+  [...claims].some(([path, owners]) => path.startsWith(`${root}/`) && owners.size > 0);
+
+/** How a program is attached to an interface. */
+export interface Attaching {
+  /** Who needs it; `detach` by the same word. */
+  owner?: string;
+  /** In this order until one works. */
+  modes?: readonly XdpMode[];
 }
 
 /** The entry program of an instance and the interfaces it is attached to. Whoever has a place plugs into it. */
@@ -49,6 +66,22 @@ export class Entry {
   plug(place: keyof typeof Place, program: number): void {
     updateElement(this.#object.mapFd("places"), word(Place[place]), word(program));
     if (place === "PLACE_BALANCE") this.#balancer = program;
+    this.#readopt();
+  }
+
+  /** Empties a place; interfaces go on asking the others. */
+  unplug(place: keyof typeof Place): void {
+    deleteElement(this.#object.mapFd("places"), word(Place[place]));
+    if (place === "PLACE_BALANCE") this.#balancer = -1;
+    this.#readopt();
+  }
+
+  /** Has anybody plugged into this place? */
+  taken(place: keyof typeof Place): boolean {
+    return lookupElement(this.#object.mapFd("places"), word(Place[place]), new Uint8Array(4));
+  }
+
+  #readopt(): void {
     for (const device of this.devices) {
       const index = ifindexOf(device);
       if (index > 0) this.#adopt(device, index);
@@ -62,9 +95,7 @@ export class Entry {
 
   /** What interfaces run: the entry program, or the balancer itself while nobody is asked before it: that saves a call. */
   get #head(): number {
-    const places = this.#object.mapFd("places");
-    const taken = (place: number): boolean => lookupElement(places, word(place), new Uint8Array(4));
-    const first = taken(Place.PLACE_GUARD) || taken(Place.PLACE_DNS);
+    const first = this.taken("PLACE_GUARD") || this.taken("PLACE_DNS");
     return this.#balancer >= 0 && !first ? this.#balancer : this.programFd;
   }
 
@@ -77,22 +108,30 @@ export class Entry {
    * Attaches to a device: native where the driver can, else generic. A link of an earlier daemon gets our program in
    * one step, and no packet is missed. Returns true when the link is new. Throws SLUICE_BPF_ATTACH.
    */
-  attach(device: string): boolean {
+  attach(device: string, { owner = "plane", modes = ["native", "generic"] }: Attaching = {}): boolean {
     const index = ifindexOf(device);
     if (index === 0) throw bpfError("SLUICE_BPF_ATTACH", `there is no interface ${device}`);
-    if (this.#adopt(device, index)) return false;
+    const path = this.#pins.link(device);
+    if (this.#adopt(device, index)) {
+      claims.set(path, (claims.get(path) ?? new Set()).add(owner));
+      return false;
+    }
     const program = this.#head;
-    const native = linkXdp(program, index, "native");
-    const link = native >= 0 ? native : linkXdp(program, index, "generic");
+    const tried: string[] = [];
+    let link = -1;
+    for (const mode of modes) {
+      link = linkXdp(program, index, mode);
+      if (link >= 0) break;
+      tried.push(`${mode}: ${errnoText(-link)}`);
+    }
     if (link < 0) {
       const holder = holderOf(device);
-      const why = holder
-        ? `another XDP program holds it: ${holder}`
-        : `${errnoText(-link)} (native: ${errnoText(-native)})`;
+      const why = holder ? `another XDP program holds it: ${holder}` : tried.join(", ");
       throw bpfError("SLUICE_BPF_ATTACH", `interface ${device}: ${why}`);
     }
-    pin(link, this.#pins.link(device));
+    pin(link, path);
     closeFd(link);
+    claims.set(path, new Set([owner]));
     return true;
   }
 
@@ -118,8 +157,13 @@ export class Entry {
     return same;
   }
 
-  detach(device: string): void {
-    unpinLink(this.#pins.link(device));
+  /** Takes the program off, unless somebody else in this process needs it there. */
+  detach(device: string, owner = "plane"): void {
+    const path = this.#pins.link(device);
+    claims.get(path)?.delete(owner);
+    if ((claims.get(path)?.size ?? 0) > 0) return;
+    claims.delete(path);
+    unpinLink(path);
   }
 
   close(): void {

@@ -1,21 +1,34 @@
 import { mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Problem, SluiceError } from "../core/problem.ts";
 import { runSync } from "../runtime/child.ts";
-import { generate } from "./generate.ts";
+import { dnsStructs, generate, planeStructs } from "./generate.ts";
 
 const here = import.meta.dirname;
 const sources = join(here, "bpf");
 const methods = resolve(here, "../methods");
 const output = resolve(here, "../../build");
 
-/** The objects of the data plane; each is `bpf/NAME.bpf.c` and becomes `build/NAME.bpf.o`. */
-export const objects = ["entry", "balance", "decap", "pass"] as const;
-export type ObjectName = (typeof objects)[number];
+/** The objects of the data plane by their sources; each becomes `build/NAME.bpf.o`. */
+const sourceOf = {
+  entry: join(sources, "entry.bpf.c"),
+  balance: join(sources, "balance.bpf.c"),
+  guard: join(sources, "guard.bpf.c"),
+  decap: join(sources, "decap.bpf.c"),
+  pass: join(sources, "pass.bpf.c"),
+  dns: join(methods, "dns", "xdp", "answer.bpf.c"),
+} as const;
+export type ObjectName = keyof typeof sourceOf;
+export const objects = Object.keys(sourceOf) as ObjectName[];
 
 export const objectPath = (name: ObjectName): string => join(output, `${name}.bpf.o`);
 /** The TypeScript view of the kernel's structs, maps and numbers. */
 export const generatedPath = join(here, "generated", "layout.ts");
+/** All such views: where each lies, and the object and structs that it is made of. */
+export const views: readonly { path: string; object: ObjectName; structs: readonly string[] }[] = [
+  { path: generatedPath, object: "balance", structs: planeStructs },
+  { path: join(methods, "dns", "xdp", "layout.ts"), object: "dns", structs: dnsStructs },
+];
 
 const problem = (message: string): Problem => ({
   code: "SLUICE_BPF_LOAD",
@@ -26,7 +39,11 @@ const problem = (message: string): Problem => ({
 });
 
 function newest(): number {
-  const own = readdirSync(sources).map((file) => join(sources, file));
+  const own = [sources, join(methods, "dns", "xdp")].flatMap((folder) =>
+    readdirSync(folder)
+      .filter((file) => /\.[ch]$/.test(file))
+      .map((file) => join(folder, file)),
+  );
   const theirs = readdirSync(methods).map((method) => join(methods, method, "forward.bpf.h"));
   return Math.max(...[...own, ...theirs].map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0));
 }
@@ -58,19 +75,21 @@ export function ensureBuilt(): void {
   const changed = newest();
   for (const name of objects) {
     if ((statSync(objectPath(name), { throwIfNoEntry: false })?.mtimeMs ?? 0) > changed) continue;
-    compileProgram(join(sources, `${name}.bpf.c`), objectPath(name));
+    compileProgram(sourceOf[name], objectPath(name));
   }
 }
 
-/** The text of `generated/layout.ts`, made from the built object's BTF. */
-export function generatedText(): string {
-  const dump = runSync(["bpftool", "-j", "btf", "dump", "file", objectPath("balance")]);
+/** The text of a view, made from the built object's BTF. */
+export function generatedText({ object, structs }: Pick<(typeof views)[number], "object" | "structs">): string {
+  const dump = runSync(["bpftool", "-j", "btf", "dump", "file", objectPath(object)]);
   if (dump.code !== 0) throw new SluiceError(problem(`bpftool cannot read the object's BTF: ${dump.stderr.trim()}`));
-  return generate(JSON.parse(dump.stdout));
+  return generate(JSON.parse(dump.stdout), structs);
 }
 
 if (import.meta.main) {
   ensureBuilt();
-  mkdirSync(join(here, "generated"), { recursive: true });
-  writeFileSync(generatedPath, generatedText());
+  for (const view of views) {
+    mkdirSync(dirname(view.path), { recursive: true });
+    writeFileSync(view.path, generatedText(view));
+  }
 }

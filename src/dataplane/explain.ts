@@ -93,7 +93,10 @@ export class Explainer {
   /** Null when the packet is for no VIP. */
   ask(question: FlowQuestion): FlowAnswer | null {
     testRun(this.#object.programFd("explain"), frameOf(question));
-    return answerOf(this.#object);
+    const answer = answerOf(this.#object);
+    // Where each packet keeps its port, the backend is asked on that one.
+    if (answer?.backend?.port === 0) answer.backend.port = question.to.port;
+    return answer;
   }
 
   close(): void {

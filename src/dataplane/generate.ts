@@ -11,7 +11,7 @@ interface BtfType {
 }
 
 /** Structs that control reads or writes, in the order of the output. */
-const structs = [
+export const planeStructs = [
   "control",
   "arrival",
   "service",
@@ -32,9 +32,24 @@ const structs = [
   "trace_order",
   "trace_term",
   "trace_record",
+  "limits",
+  "guard",
+  "list_key",
   "decision",
   "turns",
   "load",
+];
+export const dnsStructs = [
+  "dns_endpoint",
+  "dns_control",
+  "dns_slot",
+  "dns_node",
+  "dns_kind",
+  "dns_set",
+  "dns_block",
+  "dns_first",
+  "dns_variant",
+  "dns_ready",
 ];
 
 const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
@@ -44,7 +59,7 @@ const pascal = (name: string): string => camel(`_${name}`);
  * TypeScript of a BTF dump: for each struct its size and the byte offset of each field, for each `enum sluice_…` its
  * numbers. Pure: the same dump gives the same bytes.
  */
-export function generate(dump: { types: BtfType[] }): string {
+export function generate(dump: { types: BtfType[] }, structs: readonly string[]): string {
   const out = [
     "// Generated from the object's BTF by src/dataplane/build.ts. Not edited by hand.",
     "// Structs: size and byte offsets of the fields. Numbers: the enums of bpf/limits.h.",

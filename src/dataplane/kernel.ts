@@ -1,6 +1,7 @@
+import { rmSync } from "node:fs";
 import { BpfObject, testRun } from "../system/libbpf.ts";
 import { ifindexOf } from "../system/net.ts";
-import { Entry } from "./attach.ts";
+import { claimed, Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { ControlFlag, control, Limit } from "./generated/layout.ts";
 import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
@@ -84,7 +85,12 @@ export class Kernel {
 
   /** Removes everything from the kernel. The object is unusable afterwards. */
   destroy(): void {
-    removePinned(this.pins.root);
+    for (const device of this.entry.devices) this.entry.detach(device);
+    if (claimed(this.pins)) {
+      // The name server is still on some of the interfaces.
+      this.entry.unplug("PLACE_BALANCE");
+      rmSync(this.pins.maps, { recursive: true, force: true });
+    } else removePinned(this.pins.root);
     this.entry.close();
     this.#object.close();
   }

@@ -32,7 +32,8 @@ const shapes = {
 export type MappedName = keyof typeof shapes;
 export type PlaneMemory = Record<MappedName, MappedArray>;
 
-function mapArray(fd: number, size: number, count: number): MappedArray {
+/** Maps a mappable array map. Throws SluiceError. */
+export function mapArray(fd: number, size: number, count: number): MappedArray {
   const rounded = Math.ceil(size / 8) * 8;
   const buffer = mapDescriptor(fd, rounded * count);
   return {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { duration } from "../core/schema-words.ts";
+import { limits } from "./guard/schema.ts";
 
 const HOUR = 3_600_000;
 
@@ -24,6 +25,7 @@ export const planeOptions = z.strictObject({
     .array(z.string().regex(/^[^\s/]{1,15}$/))
     .default([])
     .describe("Further interfaces on which clients arrive, besides those of VIPs and backends."),
+  limits: limits.optional().describe("How much sources may send to this service. Absent: as much as they like."),
 });
 
 export type PlaneOptions = z.infer<typeof planeOptions>;

@@ -1,7 +1,9 @@
 import type { Backend } from "../core/backend.ts";
-import type { Listener, Revision, Service } from "../core/service.ts";
+import type { RevisionFacts } from "../core/method.ts";
+import type { GuardLists, Listener, Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { Forward } from "./generated/layout.ts";
+import type { Limits } from "./guard/schema.ts";
 import type { PlaneOptions } from "./plane-options.ts";
 
 /** How packets reach the backends: which of the methods' forward functions runs. */
@@ -37,6 +39,10 @@ export interface PlaneService {
   devices?: readonly string[];
   /** UDP port of GUE that tunnels go to; absent: bare IP in IP. */
   guePort?: number;
+  /** How much sources may send to it. */
+  limits?: Limits;
+  /** Who may send to all services: the same in each. */
+  lists?: GuardLists;
   /** Its backends are probed. */
   checked?: boolean;
 }
@@ -48,7 +54,7 @@ export const defaultSlots = 16_381;
 export function compilePlane(
   service: Service<PlaneOptions>,
   snapshot: Snapshot,
-  revision: Pick<Revision, "number" | "seed">,
+  revision: Pick<RevisionFacts, "number" | "seed" | "guard">,
 ): PlaneService {
   return {
     name: service.name,
@@ -61,9 +67,14 @@ export function compilePlane(
     oneShot: service.options.oneShot,
     devices: service.options.devices,
     checked: service.check !== null,
+    ...(service.options.limits === undefined ? {} : { limits: service.options.limits }),
+    ...(revision.guard === undefined ? {} : { lists: revision.guard }),
   };
 }
 
-/** A backend's port: its own, or that of the listener. */
-export const portOf = (service: Pick<PlaneService, "vips">, backend: Pick<Backend, "port">): number =>
-  backend.port ?? service.vips[0]?.port ?? 0;
+/** A backend's port: its own, or that of the listener; 0 where listeners have several, and each packet keeps its own. */
+export function portOf({ vips }: Pick<PlaneService, "vips">, { port }: Pick<Backend, "port">): number {
+  if (port !== null) return port;
+  const [first] = vips;
+  return first && vips.every((vip) => vip.last === undefined && vip.port === first.port) ? first.port : 0;
+}

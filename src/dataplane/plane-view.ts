@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { backendName } from "../core/backend.ts";
 import { lookupElement, openPinned } from "../system/libbpf.ts";
 import { closeFd } from "../system/net.ts";
 import { backend, Limit, State, service, table } from "./generated/layout.ts";
@@ -57,12 +58,12 @@ export class PlaneView {
     return found;
   }
 
-  /** `ADDRESS:PORT` of a backend by the plane's number; null when the number is free. */
+  /** `ADDRESS:PORT` of a backend by the plane's number, `ADDRESS` where packets keep their ports; null when it is free. */
   backendName(number: number): string | null {
     const at = this.element("backends", number, backend.size);
     if (at.getUint8(backend.used) === 0) return null;
     const { address, port } = readBackendBytes(at);
-    return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+    return backendName({ address, port: port || null });
   }
 
   /** The words of a service's table in force: plane's numbers of its backends by its own, 0 state: none. */

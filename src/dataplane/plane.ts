@@ -7,7 +7,8 @@ import { arrivalsOf } from "./arrivals-of.ts";
 import { CheckPorts } from "./check-ports.ts";
 import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
-import { Kernel } from "./kernel.ts";
+import { Guard, type StagedLists } from "./guard/guard.ts";
+import { Kernel, pinned } from "./kernel.ts";
 import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
@@ -30,6 +31,7 @@ export class Plane {
   readonly memory: PlaneMemory;
   readonly counting: Counting;
   readonly checkPorts: CheckPorts;
+  readonly guard: Guard;
   readonly services = new Map<string, ServiceState>();
   readonly #serviceNumbers = new Numbers(Limit.MAX_SERVICES);
   readonly #backendNumbers = new Numbers(Limit.MAX_BACKENDS);
@@ -47,6 +49,7 @@ export class Plane {
     this.ways = new Ways(this.kernel);
     this.counting = new Counting(this.kernel.mapFd("backend_counts"), this.kernel.mapFd("drop_counts"));
     this.checkPorts = new CheckPorts(this.memory);
+    this.guard = new Guard(this.kernel.pins, this.kernel.entry, pinned);
     this.#adopt();
     this.kernel.takeOver();
   }
@@ -122,6 +125,11 @@ export class Plane {
     this.#forget(removed);
   }
 
+  /** Puts staged lists, and the limits of all services that are there, in force. */
+  applyGuard(staged: StagedLists | null): void {
+    this.guard.apply(staged, new Map([...this.services.values()].map((s) => [s.number, s.config?.limits])));
+  }
+
   /** A health or weight change of some services. */
   refresh(forward: ForwardName, changed: readonly PlaneService[]): void {
     const touched = changed
@@ -158,12 +166,15 @@ export class Plane {
   /** Fills, flips, waits. `favoured`: whose VIP wins while a service is between two methods. */
   #publish(touched: readonly ServiceState[], favoured: ForwardName): void {
     for (const state of touched) state.fill();
-    const copy = stageArrivals(this.memory, arrivalsOf([...this.services.values()], favoured, this.ownAddresses));
+    const arrivals = arrivalsOf([...this.services.values()], favoured, this.ownAddresses);
+    const copy = stageArrivals(this.memory, arrivals);
     for (const state of touched)
       state.flip(state.config?.scheduler.name ? this.schedulers(state.config.scheduler.name) : null);
     if (copy !== null) flipArrivals(this.memory, copy);
     const reverse = [...this.services.values()].some((state) => state.forward === "nat");
     this.kernel.setFlag(ControlFlag.CONTROL_REVERSE, reverse);
+    const ranges = arrivals.some(({ kind }) => kind === "range");
+    this.kernel.setFlag(ControlFlag.CONTROL_RANGES, ranges);
     this.#barrier();
     const time = now();
     for (const state of touched) phases.stamp(state.slots, time);

@@ -50,8 +50,9 @@ function judge({ method, listen, backends }: Service<PlaneOptions>): Problem[] {
       impossible(["listen", i], `${method} needs a VIP of its own, not every address.`, "Name the VIP.");
   });
   const ports = new Set(listen.map(({ port }) => port));
+  const one = ports.size === 1 && listen.every(({ last }) => last === undefined);
   backends.forEach(({ address, port }, i) => {
-    if (port !== null && (ports.size !== 1 || !ports.has(port)))
+    if (port !== null && !(one && ports.has(port)))
       impossible(
         ["backends", i, "port"],
         `${method} leaves the port of a packet alone: the backend cannot be on ${port}.`,

@@ -20,6 +20,8 @@ export interface Device {
   /** Of a VLAN device: the interface that carries its frames. XDP runs and transmits there, frames with this tag. */
   parent: string | null;
   vlan: number;
+  /** Driver of a device that is none of metal: `veth`, `vlan`, `bridge` …; null: not told. */
+  kind: string | null;
   /** How an XDP program is attached; null when none is. */
   xdp: "native" | "generic" | "offloaded" | null;
 }
@@ -96,6 +98,7 @@ export function toDevices(text: string): Map<string, Device> {
       mac,
       parent: tagged ? (row.link ?? null) : null,
       vlan: tagged ? (row.linkinfo?.info_data?.id ?? 0) : 0,
+      kind: row.linkinfo?.info_kind ?? null,
       xdp: xdpModes[row.xdp?.mode ?? 0] ?? null,
     });
   }

@@ -24,6 +24,7 @@ const metricWords: Record<CounterName, string> = {
   drops: "dropped_packets_total",
   failures: "failures_total",
   unlogged: "unlogged_total",
+  waited: "wait_seconds_total",
   queued: "queued",
 };
 

@@ -16,6 +16,7 @@ web  proxy  125.12.12.12:80  least-connections  1 of 2 eligible
 
 files  direct  125.12.12.77:80  maglev  1 of 1 eligible
   xdp native on eth0
+  dropped 1 SLUICE_DROP_NO_BACKEND
      BACKEND       STATE      WEIGHT   SHARE  ACTIVE  CONNS  REQS  ERRORS  PACKETS    IN  OUT  SINCE  CHECK
   ●  125.12.12.20  unchecked       1  100.0%       -      -     -       -        -     -    -    60s  -
      all                                           -      -     -       -       10  640B    -

@@ -66,6 +66,9 @@ function serviceText(service: ServiceStatus, at: number, options: TextOptions): 
     `${paint(1, service.name)}  ${facts.filter(Boolean).join("  ")}${service.state === "serving" ? "" : `  ${service.state.toUpperCase()}`}`,
   ];
   for (const line of service.describe) lines.push(`  ${printable(line)}`);
+  const drops = Object.entries(service.drops).filter(([, count]) => count > 0);
+  if (drops.length > 0)
+    lines.push(`  dropped ${drops.map(([code, count]) => `${countText(count)} ${code}`).join(", ")}`);
   if (service.problem) lines.push(`  ${service.problem.code}: ${printable(service.problem.message)}`);
   const rows = [head, ...service.backends.map((backend) => cells(backend, at)), totals(service)];
   const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));

@@ -14,7 +14,7 @@ import { type BackendLimits, Pool } from "./pool.ts";
 import { type RouteOptions, tagsOf } from "./route-options.ts";
 import { type Route, Routes } from "./routes.ts";
 import { Cell, ServiceState } from "./service-state.ts";
-import { Sticky, type StickyOptions } from "./sticky.ts";
+import { createSticky, type Sticky, type StickyOptions } from "./sticky.ts";
 import { Streamer } from "./streamer.ts";
 import { type Among, Groups, Tagged } from "./tagged.ts";
 import type { TrustList } from "./trust.ts";
@@ -80,7 +80,8 @@ export class Backends extends ServiceState {
     super(service, doors);
     this.gate = new Gate(gate, this.cells, shared.wheel);
     this.gate.follow(this.balancer.snapshot);
-    this.sticky = rules.sticky === undefined ? null : new Sticky(rules.sticky, service.name, this.balancer.snapshot);
+    const { sticky } = rules;
+    this.sticky = sticky === undefined ? null : createSticky(sticky, service.name, this.balancer.snapshot, shared.seed);
     const { places } = shared.atlas;
     this.routes =
       rules.routes.length === 0

@@ -58,8 +58,9 @@ export class Forwarder extends Seeker implements Asker {
     }
     this.idempotent = isIdempotent(head.method);
     this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head, this.place);
-    const home = service.sticky === null ? -1 : service.sticky.read(this.requestBytes!, head.fields);
-    this.enterGate(service.amongFor(this.route, this.place), home);
+    const among = service.amongFor(this.route, this.place);
+    const { sticky } = service;
+    this.enterGate(among, sticky === null ? -1 : sticky.home(this.requestBytes!, head.fields, among, this.key));
     this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {
@@ -189,6 +190,7 @@ export class Forwarder extends Seeker implements Asker {
 
   head(bytes: Buffer): void {
     const { status } = responseHead;
+    this.answeredAt();
     if (status >= 400) {
       this.service!.answeredWith(this.backend, status);
       if (this.service!.retriesOn(status) && this.elsewhere()) return;

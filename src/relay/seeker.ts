@@ -25,6 +25,8 @@ export abstract class Seeker extends Tunneller implements Waiter {
   protected attempts = 0;
   /** The backend that was asked last; -1: none. */
   private last = -1;
+  /** When it was asked, by the wheel's clock: right in the mean of many. */
+  private usedAt = 0;
   protected connecting = false;
   protected idempotent = false;
   /** It was sent once more to the same backend, whose kept connection was stale. */
@@ -116,6 +118,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
     const { cells } = this.service!;
     const { balancer } = this.among!;
     this.backend = this.last = backend;
+    this.usedAt = this.front.wheel.now;
     if (this.attempts++ > 0) {
       cells.add(-1, Cell.retries, 1);
       cells.add(backend, Cell.retries, 1);
@@ -124,6 +127,14 @@ export abstract class Seeker extends Tunneller implements Waiter {
     // In this order: who reads them meanwhile must not take it for a request that is over.
     cells.add(backend, Cell.active, 1);
     cells.add(backend, Cell.requests, 1);
+  }
+
+  /** A response has begun. */
+  protected answeredAt(): void {
+    const { cells } = this.service!;
+    const seconds = (this.front.wheel.now - this.usedAt) / 1000;
+    cells.add(this.backend, Cell.waited, seconds);
+    cells.add(-1, Cell.waited, seconds);
   }
 
   protected unuse(outcome: Outcome): void {

@@ -1,10 +1,11 @@
 import type { Serving, WorkerDoors } from "../core/method.ts";
 import { listenerName, type Service } from "../core/service.ts";
-import type { Assignment } from "../core/worker-protocol.ts";
+import type { Assignment, InheritedSocket } from "../core/worker-protocol.ts";
 import { Atlas } from "../geo/places.ts";
 import { accessLogOf } from "../observe/access-log.ts";
 import { LogFiles } from "./access.ts";
 import type { Client } from "./client.ts";
+import type { Datagrams } from "./datagrams.ts";
 import { type ClientLimits, Front, type Shared } from "./front.ts";
 import type { ServiceState } from "./service-state.ts";
 import { byListener, Site } from "./site.ts";
@@ -21,14 +22,16 @@ export interface HttpPlan<S extends ServiceState> {
   /** May its clients wait for the first word to come from a backend? */
   backendFirst?(service: Service): boolean;
   changed?(state: S): void;
+  /** Serves a UDP listener of a service. */
+  datagrams?(state: S, shared: Shared, socket: InheritedSocket): Promise<Datagrams>;
 }
 
 /** Serves all HTTP services of one method in one worker, on the sockets of the assignment. */
-export function serveHttp<S extends ServiceState>(
+export async function serveHttp<S extends ServiceState>(
   assignment: Assignment,
   doors: WorkerDoors,
   plan: HttpPlan<S>,
-): Serving {
+): Promise<Serving> {
   const wheel = new Wheel(() => doors.now());
   const { seed, connectionLimit } = assignment;
   const atlas = new Atlas(assignment.geography);
@@ -39,20 +42,28 @@ export function serveHttp<S extends ServiceState>(
   const sites = byListener(assignment.services, (service) => states.get(service.name)!);
   const fronts = assignment.sockets.flatMap((socket) => {
     const members = sites.get(listenerName(socket));
-    if (members === undefined) return [];
+    if (members === undefined || socket.protocol === "udp") return [];
     const limits = widest(members.map(({ service }) => plan.limits(service.service)));
     const introducers = new TrustList(members.flatMap(({ service }) => plan.introducers?.(service.service) ?? []));
     const clientFirst = !members.some(({ service }) => plan.backendFirst?.(service.service));
     const make = (front: Front<S>) => plan.client(front);
     return [new Front<S>(shared, new Site(members), limits, socket, make, introducers, clientFirst)];
   });
+  const datagrams = await Promise.all(
+    assignment.sockets.flatMap((socket) => {
+      const state = socket.protocol === "udp" ? sites.get(listenerName(socket))?.[0]?.service : undefined;
+      return state !== undefined && plan.datagrams ? [plan.datagrams(state, shared, socket)] : [];
+    }),
+  );
   return {
     changed(service) {
       const state = states.get(service);
-      if (state !== undefined) plan.changed?.(state);
+      if (state === undefined) return;
+      plan.changed?.(state);
+      for (const relay of datagrams) if (relay.service.name === service) relay.changed();
     },
     async drain(deadlineMs) {
-      await Promise.all(fronts.map((front) => front.drain(deadlineMs)));
+      await Promise.all([...fronts, ...datagrams].map((side) => side.drain(deadlineMs)));
       wheel.stop();
       await logs.end();
     },

@@ -6,43 +6,89 @@ import type { Snapshot } from "../core/snapshot.ts";
 import type { FieldBlock } from "../protocols/http/field-block.ts";
 import { Field } from "../protocols/http/fields.ts";
 import { ascii } from "../protocols/http/octets.ts";
+import { StickyHash } from "./sticky-hash.ts";
+import type { Among } from "./tagged.ts";
 
 /** What stands under `sticky:` of a proxy service. */
-export const sticky = z.strictObject({
-  cookie: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{1,64}$/, "Write a name of letters, digits, _ and -.")
-    .default("sluice")
-    .describe("Name of the cookie."),
-  secret: z
-    .string()
-    .min(16, "Write at least 16 characters, such as openssl rand -hex 16 prints.")
-    .describe("Signs the cookie. Directors that share it, and the service's name, know each other's."),
-  age: duration({ min: 1000 }).optional().describe("How long clients keep it; without, until they are closed."),
-});
+export const sticky = z
+  .strictObject({
+    cookie: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,64}$/, "Write a name of letters, digits, _ and -.")
+      .optional()
+      .describe("Name of the cookie; sluice by default."),
+    secret: z
+      .string()
+      .min(16, "Write at least 16 characters, such as openssl rand -hex 16 prints.")
+      .optional()
+      .describe("Signs the cookie. Directors that share it, and the service's name, know each other's."),
+    age: duration({ min: 1000 })
+      .optional()
+      .describe("How long clients keep the cookie; without, until they are closed."),
+    header: z
+      .string()
+      .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/, "Write the name of a field.")
+      .optional()
+      .describe("Instead of a cookie: requests with the same value of this field go to the same backend."),
+    client: z
+      .literal(true)
+      .optional()
+      .describe("Instead of a cookie: requests from the same address go to the same backend."),
+  })
+  .superRefine(({ cookie, secret, age, header, client }, context) => {
+    const refuse = (message: string): void => context.addIssue({ code: "custom", message });
+    const ways = [secret, header, client].filter((way) => way !== undefined).length;
+    if (ways > 1) refuse("Clients are known by a cookie (with secret), a header or their address: choose one.");
+    else if (ways === 0)
+      refuse(
+        cookie === undefined && age === undefined ? "Write secret, header or client." : "A cookie needs a secret.",
+      );
+    else if (secret === undefined && (cookie !== undefined || age !== undefined))
+      refuse("cookie and age belong to a cookie, which needs a secret.");
+  });
 
 export type StickyOptions = z.output<typeof sticky>;
+const DEFAULT_COOKIE = "sluice";
+
+/** Where a request belongs, by what it brings. */
+export interface Sticky {
+  /** The backend that it should go to; -1: any. `key`: of the client's address. Valid bytes only during the call. */
+  home(bytes: Buffer, fields: FieldBlock, among: Among, key: number): number;
+  /** The line for a client that this backend has answered, which is not its home; null: none. */
+  line(backend: number): Buffer | null;
+  follow(snapshot: Snapshot): void;
+}
+
+/** `seed`: of the hash by which requests are spread over backends. */
+export const createSticky = (options: StickyOptions, service: string, snapshot: Snapshot, seed: number): Sticky =>
+  options.secret === undefined
+    ? new StickyHash(options.header ?? null, seed)
+    : new StickyCookie(options, options.secret, service, snapshot);
 
 /**
  * Cookies that bring a client back to its backend. A cookie's value is a keyed hash (HMAC-SHA-256) of service and
  * backend: it says nothing of the backend's address, and nobody without the secret can make one.
  */
-export class Sticky {
-  private readonly options: StickyOptions;
+class StickyCookie implements Sticky {
+  private readonly cookie: string;
+  private readonly age: number | undefined;
+  private readonly secret: string;
   private readonly service: string;
   private readonly values = new Map<string, string>();
   private byValue = new Map<string, number>();
   private lines: (Buffer | undefined)[] = [];
 
-  constructor(options: StickyOptions, service: string, snapshot: Snapshot) {
-    this.options = options;
+  constructor({ cookie = DEFAULT_COOKIE, age }: StickyOptions, secret: string, service: string, snapshot: Snapshot) {
+    this.cookie = cookie;
+    this.age = age;
+    this.secret = secret;
     this.service = service;
     this.follow(snapshot);
   }
 
   follow({ backends }: Snapshot): void {
     const named = backends.map((backend) => ({ id: backend.id, value: this.valueOf(backendName(backend)) }));
-    const { cookie, age } = this.options;
+    const { cookie, age } = this;
     const life = age === undefined ? "" : `; Max-Age=${Math.round(age / 1000)}`;
     this.byValue = new Map(named.map(({ id, value }) => [value, id]));
     this.lines = [];
@@ -53,26 +99,25 @@ export class Sticky {
   private valueOf(name: string): string {
     const known = this.values.get(name);
     if (known !== undefined) return known;
-    const hash = createHmac("sha256", this.options.secret).update(`${this.service}\0${name}`).digest();
+    const hash = createHmac("sha256", this.secret).update(`${this.service}\0${name}`).digest();
     const value = hash.subarray(0, 18).toString("base64url");
     this.values.set(name, value);
     return value;
   }
 
   /** The backend that the request's cookie names; -1: none, or none that is there. */
-  read(bytes: Buffer, fields: FieldBlock): number {
+  home(bytes: Buffer, fields: FieldBlock): number {
     for (let k = 0; k < fields.count; k++) {
       if (fields.id[k] !== Field.COOKIE) continue;
       for (const pair of bytes.toString("latin1", fields.value[k], fields.valueEnd[k]).split(";")) {
         const [name, value] = pair.trim().split("=", 2);
-        const id = name === this.options.cookie && value !== undefined ? this.byValue.get(value) : undefined;
+        const id = name === this.cookie && value !== undefined ? this.byValue.get(value) : undefined;
         if (id !== undefined) return id;
       }
     }
     return -1;
   }
 
-  /** The `Set-Cookie` line for a client that this backend has answered; null when it is gone. */
   line(backend: number): Buffer | null {
     return this.lines[backend] ?? null;
   }

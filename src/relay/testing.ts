@@ -1,7 +1,7 @@
 import type { Backend } from "../core/backend.ts";
 import { type CounterName, counterNames } from "../core/counters.ts";
 import type { Balancer, Method, ServiceCells, Serving, WorkerDoors } from "../core/method.ts";
-import type { Geography, Service } from "../core/service.ts";
+import type { Geography, Protocol, Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
 import { now } from "../runtime/clock.ts";
 import { connectTcp } from "../runtime/dial.ts";
@@ -53,12 +53,13 @@ export async function serveOne<O, C>(
   method: Method<O, C>,
   backends: Backend[],
   options: object = {},
-  more: Partial<Service> & { connectionLimit?: number; geography?: Geography } = {},
+  more: Partial<Service> & { connectionLimit?: number; geography?: Geography; protocol?: Protocol } = {},
 ): Promise<Served> {
-  const made = makeListener({ address: "127.0.0.1", port: 0, protocol: "tcp" });
+  const { protocol = "tcp" } = more;
+  const made = makeListener({ address: "127.0.0.1", port: 0, protocol });
   if (!made.ok) throw new Error(made.problems[0]!.message);
   const port = portOf(made.value);
-  const listen = [{ address: "127.0.0.1", port, protocol: "tcp" as const }];
+  const listen = [{ address: "127.0.0.1", port, protocol }];
   const service: Service = {
     name: "shop",
     method: method.name,

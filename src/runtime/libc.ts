@@ -16,6 +16,7 @@ export const libc = dlopen("libc.so.6", {
   send: { args: [i32, T.ptr, u32, i32], returns: i32 },
   connect: { args: [i32, T.ptr, u32], returns: i32 },
   sendmsg: { args: [i32, T.ptr, i32], returns: i64 },
+  sendto: { args: [i32, T.ptr, u64, i32, T.ptr, u32], returns: i64 },
   recvmsg: { args: [i32, T.ptr, i32], returns: i64 },
   close: { args: [i32], returns: i32 },
   fcntl: { args: [i32, i32, i32], returns: i32 },

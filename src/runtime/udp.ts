@@ -1,4 +1,7 @@
 import "./augment.d.ts";
+import { ptr } from "./ffi.ts";
+import { libc } from "./libc.ts";
+import { toSockaddr } from "./socket-address.ts";
 
 export interface UdpSocket {
   readonly fd: number;
@@ -54,3 +57,55 @@ export const adoptUdp = (fd: number, onDatagram: OnDatagram): Promise<UdpSocket>
 /** Binds by itself; for tests, clients and programs of the lab. Port 0 takes a free one. */
 export const bindUdp = (address: string, port: number, onDatagram: OnDatagram): Promise<UdpSocket> =>
   serve({ hostname: address, port }, onDatagram);
+
+/** A UDP socket of one peer: nothing from others reaches it. */
+export interface UdpLink {
+  /** False when the kernel's buffer is full: the datagram is dropped, as UDP may. */
+  send(data: Uint8Array): boolean;
+  close(): void;
+}
+
+/** What happens at a link; `failed` gets the kernel's word, such as ECONNREFUSED (an ICMP error). */
+export interface LinkHandlers {
+  data(data: Buffer): void;
+  failed(why: string): void;
+}
+
+/** Opens a socket of its own port to a peer. Rejects when there is no descriptor or no route. */
+export async function connectUdp(address: string, port: number, handlers: LinkHandlers): Promise<UdpLink> {
+  const bun = await Bun.udpSocket({
+    connect: { hostname: address, port },
+    binaryType: "buffer",
+    socket: {
+      data: (_socket: unknown, data: Buffer) => handlers.data(data),
+      // Typed as (socket, error), called with the error alone (Bun 1.4.5).
+      error: (error: unknown) => handlers.failed((error as { code?: string } | null)?.code ?? "error"),
+    },
+  } as Bun.udp.ConnectSocketOptions<"buffer">);
+  return { send: (data) => bun.send(data), close: () => bun.close() };
+}
+
+/** F_DUPFD_CLOEXEC (linux/fcntl.h). */
+const DUP = 1030;
+/** MSG_DONTWAIT (linux/socket.h). */
+const DONT_WAIT = 0x40;
+
+/** The sending half of a UDP socket: datagrams leave from its address, those that come are left to others. */
+export interface UdpSender {
+  send(data: Uint8Array, port: number, address: string): boolean;
+  close(): void;
+}
+
+/** Keeps a socket's address to send from, by a descriptor of its own; null when there is none left. */
+export function senderOf(socket: UdpSocket): UdpSender | null {
+  const fd = libc.fcntl(socket.fd, DUP, 0);
+  if (fd < 0) return null;
+  return {
+    send(data, port, address) {
+      const { bytes } = toSockaddr(address, port);
+      const sent = libc.sendto(fd, ptr(data), data.length, DONT_WAIT, ptr(bytes), bytes.length);
+      return Number(sent) === data.length;
+    },
+    close: () => void libc.close(fd),
+  };
+}

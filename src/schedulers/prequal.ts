@@ -1,3 +1,4 @@
+import { z } from "zod";
 import {
   defineScheduler,
   type EligibleSet,
@@ -6,64 +7,81 @@ import {
   type SchedulerEnv,
   type Tried,
 } from "../core/scheduler.ts";
-import { Latency } from "./latency.ts";
-import { noOptions } from "./options.ts";
+import { ResponseTimes } from "./response-times.ts";
 import { WeightLine } from "./weight-line.ts";
 
-/** Backends that a choice is made among. */
+/** Backends that a choice is made among: all, or so many drawn at random. */
 const POOL = 16;
-/** Of these, how many are drawn anew for each choice. */
+/** Of those drawn, how many are new for each choice. */
 const PROBES = 3;
-/** A backend is hot when more is under way there than at this part of those seen lately. */
-const HOT = 0.84;
-/** Loads remembered for that, and choices between two looks at them. */
-const SEEN = 128;
-const EVERY = 32;
+
+const options = z.strictObject({
+  hot: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe(
+      "A backend is hot when more is under way there than at this part of those looked at. 0: least work alone decides; 1: time alone.",
+    ),
+});
 
 /**
- * Prequal (Wydrowski, Kleinberg, Rumble, Archer: Load is not what you should balance, NSDI 2024): a pool of backends
- * drawn at random, a few of them new each time; among those that are not hot the one with the least latency, and when
- * all are hot the one with the least under way. The paper's probes ask servers that other clients load too; here all
- * work passes the balancer, whose own counts say the same without asking and are never stale.
+ * Prequal (Wydrowski, Kleinberg, Rumble, Archer: Load is not what you should balance, NSDI 2024): a pool of at most 16
+ * backends, a few of them new each time; among those that are not hot the one that would answer soonest, and when all
+ * are hot the one with the least under way. The paper's probes ask servers for their requests in flight and their times
+ * at that load; here every answer that passes tells both, for all workers, without asking and never stale. What others
+ * send to the same backends shows in the times.
  */
 class Prequal implements Scheduler {
-  readonly latency: Latency;
+  readonly times: ResponseTimes;
   readonly #set: EligibleSet;
   readonly #line: WeightLine;
   readonly #env: SchedulerEnv;
+  readonly #hot: number;
+  /** Indices; of few backends all. */
   readonly #pool: Int32Array;
+  readonly #drawn: boolean;
+  readonly #loads: Float64Array;
+  readonly #sorted: Float64Array;
   #next = 0;
-  readonly #seen = new Float64Array(SEEN);
-  readonly #sorted = new Float64Array(SEEN);
-  #count = 0;
-  #threshold = 0;
 
-  constructor(set: EligibleSet, env: SchedulerEnv, previous?: Scheduler) {
+  constructor(set: EligibleSet, { hot }: z.output<typeof options>, env: SchedulerEnv, previous?: Scheduler) {
+    const { length } = set.ids;
     this.#set = set;
     this.#env = env;
+    this.#hot = hot;
     this.#line = new WeightLine(set.weights);
-    this.latency = new Latency(set, () => env.now(), previous instanceof Prequal ? previous.latency : undefined);
-    this.#pool = Int32Array.from({ length: POOL }, () => this.#line.draw(env.random()));
+    this.times = new ResponseTimes(set, previous instanceof Prequal ? previous.times : undefined);
+    this.#drawn = length > POOL;
+    const size = Math.min(length, POOL);
+    this.#pool = Int32Array.from({ length: size }, (_, i) => (this.#drawn ? this.#line.draw(env.random()) : i));
+    this.#loads = new Float64Array(size);
+    this.#sorted = new Float64Array(size);
   }
 
   pick(_key: number, tried: Tried): number {
-    if (this.#set.ids.length === 0) return -1;
-    for (let i = 0; i < PROBES; i++) this.#probe();
+    const size = this.#pool.length;
+    if (size === 0) return -1;
+    if (this.#drawn) for (let i = 0; i < PROBES; i++) this.#probe();
+    const threshold = this.#look();
     const skip = tried.size > 0;
-    // Beginning anywhere: equal ones are drawn at random.
-    const from = Math.floor(this.#env.random() * POOL);
+    const now = this.#env.now();
+    // Beginning anywhere (of all: by weight): equal ones are drawn at random.
+    const random = this.#env.random();
+    const from = this.#drawn ? Math.floor(random * size) : this.#line.draw(random);
     let best = -1;
     let bestHot = true;
     let least = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < POOL; i++) {
-      const index = this.#pool[(from + i) % POOL]!;
+    for (let i = 0; i < size; i++) {
+      const place = from + i < size ? from + i : from + i - size;
+      const index = this.#pool[place]!;
       if (skip && tried.has(index)) continue;
-      const load = this.#load(index);
-      const hot = load > this.#threshold;
+      const load = this.#loads[place]!;
+      const hot = load > threshold;
       if (hot && !bestHot) continue;
-      const cost = hot ? load : this.latency.of(index);
-      const better = (bestHot && !hot) || cost < least;
-      if (!better) continue;
+      const cost = hot ? load : this.times.of(index, this.#env.load(index), now);
+      if ((!bestHot || hot) && cost >= least) continue;
       best = index;
       bestHot = hot;
       least = cost;
@@ -72,38 +90,41 @@ class Prequal implements Scheduler {
   }
 
   began(index: number): void {
-    this.latency.began(index);
+    this.times.began(index, this.#env.load(index), this.#env.now());
   }
 
   ended(index: number, outcome: Outcome): void {
-    this.latency.ended(index, outcome);
+    this.times.ended(index, outcome, this.#env.now());
   }
 
-  #load(index: number): number {
-    return this.#env.load(index) / this.#set.weights[index]!;
+  /** Reads the loads of the pool, per weight; returns the one above which a backend is hot. Sorts in place: few. */
+  #look(): number {
+    const sorted = this.#sorted;
+    const size = sorted.length;
+    for (let i = 0; i < size; i++) {
+      const index = this.#pool[i]!;
+      const load = this.#env.load(index) / this.#set.weights[index]!;
+      this.#loads[i] = load;
+      let place = i;
+      for (; place > 0 && sorted[place - 1]! > load; place--) sorted[place] = sorted[place - 1]!;
+      sorted[place] = load;
+    }
+    return sorted[Math.floor(this.#hot * (size - 1))]!;
   }
 
-  /** Draws one more into the pool, for the one that has been there longest, and looks at its load. */
+  /** Draws one more into the pool, for the one that has been there longest. */
   #probe(): void {
-    const index = this.#line.draw(this.#env.random());
-    this.#pool[this.#next] = index;
+    this.#pool[this.#next] = this.#line.draw(this.#env.random());
     this.#next = (this.#next + 1) % POOL;
-    this.#seen[this.#count++ % SEEN] = this.#load(index);
-    if (this.#count % EVERY !== 0) return;
-    const size = Math.min(this.#count, SEEN);
-    const sorted = this.#sorted.subarray(0, size);
-    sorted.set(this.#seen.subarray(0, size));
-    sorted.sort();
-    this.#threshold = sorted[Math.floor(HOT * (size - 1))]!;
   }
 }
 
 export default defineScheduler({
   name: "prequal",
   summary:
-    "Of a few backends at random (by weight) the fastest that is not hot; when all are, the one with the least work.",
-  options: noOptions,
+    "Of up to 16 backends (at random, by weight) the one that would answer soonest and is not hot; when all are, the one with the least work.",
+  options,
   faces: ["pick"],
   needs: { load: "own" },
-  create: (set, _options, env, previous) => new Prequal(set, env, previous),
+  create: (set, given, env, previous) => new Prequal(set, given, env, previous),
 });

@@ -1,4 +1,14 @@
-import { eject, freshRecord, look, mayEject, readmit, type Tally } from "../checks/ejection.ts";
+import {
+  eject,
+  freshRecord,
+  judgePace,
+  type Look,
+  look,
+  mayEject,
+  readmit,
+  type Tally,
+  usualPace,
+} from "../checks/ejection.ts";
 import { healthRulesOf } from "../checks/health-rules.ts";
 import {
   type Change,
@@ -209,7 +219,25 @@ export class Book {
       passive.failures = readmit(failures, tally, now);
       return this.#moved(entry, member, "down", "its ejection is over");
     }
-    const { record, why } = look(failures, ejection, tally, now);
+    return this.#judged(entry, member, look(failures, ejection, tally, now), now);
+  }
+
+  /** After all have been looked at: ejects those that are far slower than the pool. */
+  judgePaces(entry: Entry, now: number): EventBody[] {
+    const { ejection } = healthRulesOf(entry.service);
+    if (ejection === false || ejection.slow === false) return [];
+    const usual = usualPace(entry.members.flatMap(({ passive }) => passive.failures ?? []));
+    return entry.members.flatMap((member) => {
+      const { failures, ejected } = member.passive;
+      if (ejected !== null || !failures?.pace) return [];
+      return this.#judged(entry, member, judgePace(failures, ejection, usual), now) ?? [];
+    });
+  }
+
+  #judged(entry: Entry, member: Member, { record, why }: Look, now: number): EventBody | null {
+    const { passive } = member;
+    const { ejection } = healthRulesOf(entry.service);
+    if (ejection === false) return null;
     passive.failures = record;
     const others = entry.members.filter(({ passive: { ejected } }) => ejected !== null).length;
     if (why === null || !serves(member.health.state) || !mayEject(ejection, others, entry.members.length)) return null;

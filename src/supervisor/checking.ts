@@ -1,4 +1,5 @@
 import type { Method } from "../core/method.ts";
+import { checkedListener } from "../core/service.ts";
 import type { ProbeJob } from "../core/worker-protocol.ts";
 import type { Book, Entry, Member } from "./book.ts";
 import type { Checkers } from "./checkers.ts";
@@ -45,7 +46,7 @@ function agentJob({ service: { name, agent } }: Entry, { id, config }: Member): 
 
 /** A backend's own address; without a port of its own the listener's, or the web's for methods that have none. */
 function hostTarget({ service }: Entry, { config }: Member): ProbeJob["target"] {
-  return { address: config.address, port: config.port ?? service.listen[0]?.port ?? 80 };
+  return { address: config.address, port: config.port ?? checkedListener(service.listen)?.port ?? 80 };
 }
 
 /** Have all checked backends of this service had a verdict, and all agents been asked? */

@@ -144,4 +144,9 @@ export class KernelSide {
   }
 }
 
-const factsOf = ({ number, seed, config }: Revision): RevisionFacts => ({ number, seed, geography: config.geography });
+const factsOf = ({ number, seed, config }: Revision): RevisionFacts => ({
+  number,
+  seed,
+  geography: config.geography,
+  ...(config.guard === undefined ? {} : { guard: config.guard }),
+});

@@ -1,4 +1,11 @@
-import { type CellRange, type CounterName, type Counts, counterNames, counters } from "../core/counters.ts";
+import {
+  type CellRange,
+  type CounterName,
+  type Counts,
+  counterIndex,
+  counterNames,
+  counters,
+} from "../core/counters.ts";
 import type { CounterMemory as Described } from "../core/worker-protocol.ts";
 import { cellsOf, toCounts } from "../observe/cells.ts";
 import { createSharedMemory, type SharedMemory } from "../runtime/memory.ts";
@@ -45,6 +52,13 @@ export class CounterMemory {
       cells[from + cell] = 0;
     }
     this.#free.push(row);
+  }
+
+  /** Adds to the counts of the dead: what was counted outside the workers. */
+  add(service: string, backend: number, counter: CounterName, amount: number): void {
+    const range = this.#ranges.get(service);
+    if (range === undefined || backend >= range.backends) return;
+    this.#memory.cells[range.base + (backend + 1) * counterNames.length + counterIndex[counter]]! += amount;
   }
 
   /** Where the cells of a service lie; stays put while its backend ids fit. */

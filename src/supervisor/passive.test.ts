@@ -1,4 +1,5 @@
 import { afterEach, expect, setSystemTime, test } from "bun:test";
+import fc from "fast-check";
 import { z } from "zod";
 import { type HealthRules, healthRules } from "../checks/health-rules.ts";
 import type { Verdict } from "../core/check.ts";
@@ -45,7 +46,7 @@ function running(count: number, health: object, checked = false): Book {
 }
 const web = (book: Book) => book.entry("web")!;
 const judge = (book: Book, i: number, failures: number, now: number) =>
-  book.judge(web(book), web(book).members[i]!, { successes: 0, failures }, now);
+  book.judge(web(book), web(book).members[i]!, { successes: 0, failures, waited: 0 }, now);
 
 test("a backend whose requests fail is ejected, says why, and comes back", () => {
   const book = running(2, {});
@@ -113,4 +114,74 @@ test("panic: with too few healthy, all that an operator has not taken out get wo
   expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[0, 1, 2], true]);
   book.verdict("web/1", good);
   expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[1, 2], false]);
+});
+
+test("a backend that answers far later than the pool is ejected, each time for longer", () => {
+  const book = running(4, { ejection: { slow: { times: 3 }, volume: 10, window: "1s", time: "10s" } });
+  const { members } = web(book);
+  const tallies = members.map(() => ({ successes: 0, failures: 0, waited: 0 }));
+  let now = 0;
+  /** A second in which each backend takes so many ms for each of 20 answers. */
+  const second = (...paces: number[]) => {
+    now += 1000;
+    return [
+      ...members.flatMap((member, i) => {
+        const { successes, waited } = tallies[i]!;
+        tallies[i] = { successes: successes + 20, failures: 0, waited: waited + (paces[i]! * 20) / 1000 };
+        return book.judge(web(book), member, tallies[i]!, now) ?? [];
+      }),
+      ...book.judgePaces(web(book), now),
+    ];
+  };
+  second(1, 1, 1, 1);
+  expect(second(20, 25, 30, 99)).toEqual([]); // not above `least`
+  expect(second(20, 25, 30, 400)).toMatchObject([
+    { backend: "10.0.0.4:80", to: "down", detail: "ejected for 10 s: 400 ms to answer where 25 ms are usual" },
+  ]);
+  expect(web(book).snapshot.eligible).toEqual([0, 1, 2]);
+  for (let i = 0; i < 9; i++) expect(second(20, 25, 30, 400)).toEqual([]);
+  expect(second(20, 25, 30, 400)).toMatchObject([{ detail: "its ejection is over" }]);
+  expect(second(20, 25, 30, 400)).toMatchObject([{ detail: expect.stringContaining("ejected for 20 s") }]);
+  expect(second(400, 400, 400, 400)).toEqual([]); // all slow: that is usual
+});
+
+test("any history of failures and times: never more out than the share, and each comes back", () => {
+  const step = fc.record({
+    member: fc.nat(9),
+    ok: fc.nat(30),
+    bad: fc.nat(30),
+    ms: fc.nat(2000),
+    later: fc.nat(3000),
+    turn: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 0, max: 100 }), (steps, share) => {
+      const rules = { share, slow: { times: 2 }, volume: 5, window: "1s", time: "2s", longest: "8s" };
+      const book = running(10, { ejection: rules });
+      const tallies = web(book).members.map(() => ({ successes: 0, failures: 0, waited: 0 }));
+      let now = 0;
+      const turn = () => {
+        for (const [i, member] of web(book).members.entries()) book.judge(web(book), member, tallies[i]!, now);
+        book.judgePaces(web(book), now);
+      };
+      turn();
+      for (const { member, ok, bad, ms, later, turn: whole } of steps) {
+        now += later;
+        const { successes, failures, waited } = tallies[member]!;
+        tallies[member] = { successes: successes + ok, failures: failures + bad, waited: waited + (ok * ms) / 1000 };
+        if (whole) turn();
+        else book.judge(web(book), web(book).members[member]!, tallies[member]!, now);
+        const out = web(book).members.filter(({ passive }) => passive.ejected !== null);
+        expect(out.length * 100).toBeLessThanOrEqual(share * 10);
+        expect(web(book).snapshot.eligible.length).toBe(10 - out.length);
+        for (const { passive } of out) expect(passive.failures!.until! - now).toBeLessThanOrEqual(8000);
+      }
+      // What is still in a window is judged by the first turn; the second lets all back.
+      for (let i = 0; i < 2; i++) {
+        now += 8000;
+        turn();
+      }
+      expect(web(book).snapshot.eligible.length).toBe(10);
+    }),
+  );
 });

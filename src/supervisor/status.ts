@@ -19,6 +19,7 @@ export const VERSION = "0.1.0";
 
 /** Looks up all there is to see of a running instance. */
 export async function lookUp(supervisor: Supervisor, catalog: Catalog, instance: string): Promise<StatusModel> {
+  supervisor.fast.collect();
   const kernelCounts = await supervisor.kernel.counts();
   const methodOf = (name: string): Method => catalog.methods.find((method) => method.name === name)!;
   const services = [...supervisor.book.entries.values()].map((entry) =>
@@ -69,6 +70,7 @@ function serviceStatus(
     scheduler: service.scheduler.name,
     describe: [
       ...(supervisor.kernel.applierOf(entry)?.describe() ?? []),
+      ...supervisor.fast.describe(method.name),
       ...(inPanic(snapshot) ? ["panic: too many backends are out; all get work"] : []),
     ],
     counts: counts(-1),

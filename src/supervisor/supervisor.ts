@@ -12,6 +12,7 @@ import { type Instance, readState, writeState } from "../system/instance.ts";
 import { type AliveBook, Book, type Entry, type Member } from "./book.ts";
 import { Checkers } from "./checkers.ts";
 import { askedAgent, assignChecks, judged } from "./checking.ts";
+import { FastSide } from "./fast-side.ts";
 import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
@@ -58,6 +59,7 @@ export class Supervisor {
   readonly book: Book;
   readonly kernel: KernelSide;
   readonly workers: WorkerSide;
+  readonly fast: FastSide;
   readonly #options: SupervisorOptions;
   readonly #checkers: Checkers;
   readonly #watch: Watch;
@@ -89,6 +91,7 @@ export class Supervisor {
       say: (text) => this.#options.log("info", text),
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
     });
+    this.fast = new FastSide(catalog.methods, options.doorsOf, this.workers.memory);
     this.#watch = new Watch(this.book, {
       tally: ({ service }, { id }) => this.workers.tally(service.name, id),
       changed: (event) => this.#changed(event),
@@ -185,6 +188,7 @@ export class Supervisor {
     await this.#queue;
     this.#remember();
     writeWorkers(this.#options.instance, this.workers.describe());
+    await this.fast.release();
     await this.kernel.release();
   }
 
@@ -195,6 +199,8 @@ export class Supervisor {
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
     await this.#queue;
+    if (keep) await this.fast.release();
+    else await this.fast.remove();
     await this.workers.drain(this.revision?.config.drain ?? 0);
     if (keep) await this.kernel.release();
     else await this.kernel.remove();
@@ -259,9 +265,10 @@ export class Supervisor {
     this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
     writeWorkers(this.#options.instance, this.workers.describe());
     for (const entry of staged.entries.values()) {
-      this.workers.tell(entry.snapshot);
+      this.#tell(entry.snapshot);
       if (!sameBackends(entry, prepared.get(entry.service.name)!)) this.#refresh(entry);
     }
+    this.fast.follow([...staged.entries.values()], (name) => this.book.entry(name)!, revision, this.workers.revision);
     this.#assignChecks();
     return [];
   }
@@ -315,7 +322,7 @@ export class Supervisor {
     const entry = this.book.entry(service);
     if (event) this.#changed(event);
     // Nobody's state changed, but one may soon: what workers say of the future (a TTL) hangs on it, tables do not.
-    else if (entry && entry.snapshot !== before) this.workers.tell(entry.snapshot);
+    else if (entry && entry.snapshot !== before) this.#tell(entry.snapshot);
   }
 
   /** A backend's state changed: say it, and give everyone the new snapshot. */
@@ -335,8 +342,13 @@ export class Supervisor {
     writeState(this.#options.instance, "state.json", this.#remembered, 0o600);
   }
 
+  #tell(snapshot: Entry["snapshot"]): void {
+    this.workers.tell(snapshot);
+    this.fast.tell(snapshot);
+  }
+
   #spread(entry: Entry): void {
-    this.workers.tell(entry.snapshot);
+    this.#tell(entry.snapshot);
     this.#refresh(entry);
     for (const event of this.book.follow(entry.service.name)) this.#changed(event);
   }

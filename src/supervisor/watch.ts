@@ -45,7 +45,10 @@ export class Watch {
   turn(now: number): void {
     for (const entry of this.#book.entries.values()) {
       const rules = healthRulesOf(entry.service);
-      if (rules.ejection !== false) for (const member of entry.members) this.#judge(entry, member, now);
+      if (rules.ejection !== false) {
+        for (const member of entry.members) this.#judge(entry, member, now);
+        for (const event of this.#book.judgePaces(entry, now)) this.#doors.changed(event);
+      }
       if (rules.slowStart > 0 && this.#book.warm(entry, now)) this.#doors.spread(entry);
       if (rules.panic > 0) this.#panic(entry);
     }

@@ -15,6 +15,8 @@ const MOST_GENERATIONS = 4;
 /** Workers a generation may grow to by reload without a restart, at least. */
 const LEAST_ROOM = 8;
 
+const TALLIED = ["requests", "active", "failures", "waited"] as const;
+
 /** A generation that is ready beside the current one. */
 export interface PreparedGeneration {
   commit(): void;
@@ -172,8 +174,13 @@ export class WorkerSide {
 
   /** What the requests of a backend have come to, over all workers that ever were. */
   tally(service: string, backend: number): Tally {
-    const { requests, active, failures } = this.memory.counts(service, backend, ["requests", "active", "failures"]);
-    return { successes: requests! - active! - failures!, failures: failures! };
+    const { requests, active, failures, waited } = this.memory.counts(service, backend, TALLIED);
+    return { successes: requests! - active! - failures!, failures: failures!, waited: waited! };
+  }
+
+  /** Number of the revision that the workers were started with. */
+  get revision(): number {
+    return this.#current?.work.revision ?? 0;
   }
 
   get workers(): number {

@@ -17,6 +17,8 @@ const library = () =>
     bpf_map__set_pin_path: { args: [T.ptr, T.ptr], returns: i32 },
     bpf_program__set_autoload: { args: [T.ptr, T.bool], returns: i32 },
     bpf_program__fd: { args: [T.ptr], returns: i32 },
+    bpf_map_create: { args: [u32, T.ptr, u32, u32, u32, T.ptr], returns: i32 },
+    bpf_map_update_batch: { args: [i32, T.ptr, T.ptr, T.ptr, T.ptr], returns: i32 },
     bpf_map_update_elem: { args: [i32, T.ptr, T.ptr, u64], returns: i32 },
     bpf_map_lookup_elem: { args: [i32, T.ptr, T.ptr], returns: i32 },
     bpf_map_delete_elem: { args: [i32, T.ptr], returns: i32 },
@@ -158,6 +160,27 @@ export function lookupElement(map: number, key: Uint8Array, value: Uint8Array): 
 
 export function deleteElement(map: number, key: Uint8Array): boolean {
   return bpf().bpf_map_delete_elem(map, ptr(key)) === 0;
+}
+
+/** BPF_MAP_TYPE_LPM_TRIE and BPF_F_NO_PREALLOC, without which the kernel makes none. */
+const LPM_TRIE = 11;
+const NO_PREALLOC = 1;
+
+/** A new trie of prefixes; its descriptor. Throws SluiceError. */
+export function createTrie(name: string, keySize: number, valueSize: number, entries: number): number {
+  // struct bpf_map_create_opts: its size, four words of BTF, inner map, flags.
+  const options = new Uint8Array(56);
+  const view = new DataView(options.buffer);
+  view.setBigUint64(0, BigInt(options.length), true);
+  view.setUint32(28, NO_PREALLOC, true);
+  const fd = bpf().bpf_map_create(LPM_TRIE, ptr(cstring(name)), keySize, valueSize, entries, ptr(options));
+  return check(fd, `map ${name}`);
+}
+
+/** Writes many elements by one call; false when not all of them could be written. */
+export function updateBatch(map: number, keys: Uint8Array, values: Uint8Array, count: number): boolean {
+  const done = new Uint32Array([count]);
+  return bpf().bpf_map_update_batch(map, ptr(keys), ptr(values), ptr(done), null) === 0 && done[0] === count;
 }
 
 /** All keys of a hash map. */

@@ -37,6 +37,11 @@ export function mapDescriptor(fd: number, bytes: number): ArrayBuffer {
   return toArrayBuffer(address, 0, bytes);
 }
 
+/** Gives back what `mapDescriptor` has mapped: nobody may look at it any more. */
+export function unmapDescriptor(memory: ArrayBuffer): void {
+  libc.munmap(ptr(memory), Math.ceil(memory.byteLength / 4096) * 4096);
+}
+
 const MEMBARRIER = { x64: 324n, arm64: 283n } as Record<string, bigint>;
 const MEMBARRIER_CMD_GLOBAL = 1n;
 

@@ -2,7 +2,10 @@ import { expect, test } from "bun:test";
 import { row } from "../../bench/lib.ts";
 import { readDnsperf } from "../../bench/support/dnsperf.ts";
 import { cpuOf, family, machineCpu, memoryOf } from "../../bench/support/pinned.ts";
+import { quantile, simulate } from "../../bench/support/simulated.ts";
+import { scenes } from "../../bench/support/uneven.ts";
 import { median, readWrk } from "../../bench/support/wrk.ts";
+import { schedulers } from "../../src/schedulers/list.ts";
 
 const WRK = `Running 2s test @ http://127.0.0.1:1/64
   1 threads and 64 connections
@@ -55,4 +58,21 @@ test.skipIf(process.platform !== "linux")("CPU and memory of processes, and who 
   } finally {
     child.kill("SIGKILL");
   }
+});
+
+test("the model of bench schedulers: deterministic; prequal answers the slowest hundredth far sooner than least connections", () => {
+  const SECONDS = 6;
+  const play = (name: string, scene: string, seed = 7) =>
+    simulate(schedulers.find((scheduler) => scheduler.name === name)!, scenes[scene]!, SECONDS, seed);
+  expect(play("prequal", "uneven")).toEqual(play("prequal", "uneven"));
+  for (const scene of Object.keys(scenes))
+    for (const seed of [1, 2]) {
+      const [prequal, least] = ["prequal", "least-connections"].map((name) => play(name, scene, seed)) as [
+        number[],
+        number[],
+      ];
+      expect(prequal.length).toBeGreaterThan(0.9 * SECONDS * scenes[scene]!.rate);
+      expect(quantile(prequal, 0.99)).toBeLessThan(0.7 * quantile(least, 0.99));
+      expect(quantile(prequal, 0.999)).toBeLessThan(quantile(least, 0.999));
+    }
 });

@@ -18,11 +18,11 @@ function usage(line: string): number {
 
 const wholeNumber = (text: string): number | null => (/^\d{1,12}$/.test(text) ? Number(text) : null);
 
-function fuzz(name: string, inputs: number, seed: number): FuzzRun {
+async function fuzz(name: string, inputs: number, seed: number): Promise<FuzzRun> {
   const random = sequence(seed);
   const total: FuzzRun = { outcomes: new Map(), faults: [] };
   for (let done = 0; done < inputs && total.faults.length === 0; done += BATCH) {
-    const run = targets[name]!.run(Math.min(BATCH, inputs - done), random);
+    const run = await targets[name]!.run(Math.min(BATCH, inputs - done), random);
     for (const [outcome, count] of run.outcomes)
       total.outcomes.set(outcome, (total.outcomes.get(outcome) ?? 0) + count);
     total.faults.push(...run.faults);
@@ -32,7 +32,7 @@ function fuzz(name: string, inputs: number, seed: number): FuzzRun {
   return total;
 }
 
-function main(): number {
+async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -48,7 +48,7 @@ function main(): number {
     return usage(`no target ${JSON.stringify(name)}${closest ? `; did you mean ${closest}?` : ""}`);
   }
   if (inputs === null || seed === null) return usage("--inputs and --seed are whole numbers");
-  const { outcomes, faults } = fuzz(name, inputs, seed);
+  const { outcomes, faults } = await fuzz(name, inputs, seed);
   const tried = [...outcomes.values()].reduce((sum, count) => sum + count, 0);
   console.log(
     `${name}: ${tried} inputs, ${outcomes.size} distinct outcomes, seed ${seed}, ${outcomes.get("fault") ?? faults.length} faults`,
@@ -61,7 +61,7 @@ function main(): number {
 }
 
 try {
-  process.exitCode = main();
+  process.exitCode = await main();
 } catch (error) {
   // parseArgs' own words for an unknown flag.
   process.exitCode = usage(error instanceof Error ? error.message : String(error));

@@ -62,3 +62,48 @@ static __always_inline struct arrival *find_arrival(const struct control *contro
 		return 0;
 	return bpf_map_lookup_elem(&arrivals, &index);
 }
+
+/* The range of ports that holds this one; the place of its entry + 1, or 0. `kind`: which of the two kinds of range. */
+__noinline __u32 find_range(const struct address *address, __u32 port, __u32 protocol, __u32 kind)
+{
+	__u32 zero = 0;
+	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
+
+	if (!control || !address || !(control->flags & CONTROL_RANGES))
+		return 0;
+	__u32 second = control->arrivals_active & 1, copy = second ? ARRIVALS : 0;
+	const __u32 *seed = control->arrivals_seed + 2 * second;
+	for (__u32 i = 0; i < RANGES; i++) {
+		__u16 key = bpf_htons(i);
+		__u32 hash = arrival_hash(seed[0], seed[1], address, key, protocol, kind);
+		__u32 index = copy + (hash & (ARRIVALS - 1));
+		struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &index);
+		if (!arrival || arrival->kind == ARRIVAL_EMPTY)
+			return 0;
+		if (!is_arrival(arrival, address, key, protocol, kind)) {
+			index = find_further(address, (__u32)key << 16 | protocol << 8 | kind, hash, copy);
+			if (index-- == 0)
+				return 0;
+			arrival = bpf_map_lookup_elem(&arrivals, &index);
+			if (!arrival)
+				return 0;
+		}
+		if (port >= arrival->ports >> 16 && port <= (arrival->ports & 0xffff))
+			return index + 1;
+	}
+	return 0;
+}
+
+/* Whom this address and port serve: one port before a range, a range before all ports. */
+static __always_inline struct arrival *find_vip(const struct control *control, const struct address *address, __u16 port,
+						__u8 protocol)
+{
+	struct arrival *arrival = find_arrival(control, address, port, protocol, ARRIVAL_VIP);
+
+	if (arrival || !(control->flags & CONTROL_RANGES))
+		return arrival;
+	__u32 index = find_range(address, bpf_ntohs(port), protocol, ARRIVAL_RANGE);
+	if (index-- == 0)
+		return 0;
+	return bpf_map_lookup_elem(&arrivals, &index);
+}

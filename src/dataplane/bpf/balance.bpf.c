@@ -25,9 +25,6 @@ static __always_inline struct control *the_control(void)
 
 #define NANOSECONDS 1000000000ull
 
-/* What is said besides a verdict: pass the packet on. */
-#define PASSED_ON 0x100
-
 /* From here on a drop is this service's. */
 static __always_inline void belongs(struct packet *p, __u32 service)
 {
@@ -42,7 +39,10 @@ __noinline int reply(struct xdp_md *ctx, struct packet *p, const struct arrival 
 		return PASSED_ON;
 	__u32 number = way->backend;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
-	struct translation t = { .old = way->address, .new = way->vip, .old_port = way->port, .new_port = way->vip_port };
+	/* A range keeps ports as they are. */
+	int keeps = way->kind == ARRIVAL_REVERSE_RANGE;
+	struct translation t = { .old = way->address, .new = way->vip, .old_port = p->source_port,
+				 .new_port = keeps ? p->source_port : way->vip_port };
 	int own = 0;
 	belongs(p, way->service);
 	p->backend = number + 1;
@@ -75,7 +75,7 @@ static __always_inline int is_check_answer(const struct control *control, const 
 	__u16 port = bpf_ntohs(p->target_port);
 
 	return control->flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE && port >= control->check_low &&
-	       port <= control->check_high && find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_VIP);
+	       port <= control->check_high && find_vip(control, &p->source, p->source_port, p->protocol);
 }
 
 /* A real server that lacks the VIP but forwards sends our own check back to us. Balanced once more it would be answered
@@ -127,6 +127,18 @@ __noinline int later_fragment(struct xdp_md *ctx, struct packet *p)
 	return verdict;
 }
 
+static __always_inline struct arrival *find_way_back(const struct control *control, const struct packet *p)
+{
+	struct arrival *way = find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
+
+	if (way || !(control->flags & CONTROL_RANGES))
+		return way;
+	__u32 index = find_range(&p->source, bpf_ntohs(p->source_port), p->protocol, ARRIVAL_REVERSE_RANGE);
+	if (index-- == 0)
+		return 0;
+	return bpf_map_lookup_elem(&arrivals, &index);
+}
+
 /* Not for a VIP: a reply, an answer to a check, or nothing to do with us. */
 __noinline int other(struct xdp_md *ctx, struct packet *p)
 {
@@ -135,7 +147,7 @@ __noinline int other(struct xdp_md *ctx, struct packet *p)
 	if (!p || !control)
 		return PASSED_ON;
 	if (control->flags & CONTROL_REVERSE) {
-		struct arrival *way = find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
+		struct arrival *way = find_way_back(control, p);
 		if (way)
 			return reply(ctx, p, way);
 	}
@@ -152,7 +164,7 @@ static __always_inline int decide(struct xdp_md *ctx, const struct control *cont
 		return PASSED_ON;
 	if (p->part == LATER)
 		return later_fragment(ctx, p);
-	struct arrival *arrival = find_arrival(control, &p->target, p->target_port, p->protocol, ARRIVAL_VIP);
+	struct arrival *arrival = find_vip(control, &p->target, p->target_port, p->protocol);
 	if (!arrival)
 		return other(ctx, p);
 	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);
@@ -210,7 +222,7 @@ int check_entry(struct xdp_md *ctx)
 	if (!hop)
 		return XDP_DROP;
 	int verdict = found->forward == FORWARD_TUNNEL ? forward_tunnel(ctx, &p, found, hop) : forward_direct(ctx, &p, hop);
-	return verdict < 0 ? XDP_DROP : verdict;
+	return verdict < 0 ? XDP_DROP : verdict & 0xff;
 }
 
 /* Not attached anywhere: the supervisor's sign of life. It runs here because only a program can read jiffies. */
@@ -276,10 +288,14 @@ IN_BTF(sluice_choice);
 IN_BTF(sluice_life);
 IN_BTF(sluice_fragment);
 IN_BTF(sluice_drop);
+IN_BTF(sluice_list);
 IN_BTF(sluice_trace_term);
 IN_BTF(sluice_trace_verdict);
 const struct sweep_order *in_btf_sweep_order __attribute__((unused));
 const struct decap_config *in_btf_decap_config __attribute__((unused));
 const struct decap_count *in_btf_decap_count __attribute__((unused));
+const struct limits *in_btf_limits __attribute__((unused));
+const struct guard *in_btf_guard __attribute__((unused));
+const struct list_key *in_btf_list_key __attribute__((unused));
 
 char _license[] SEC("license") = "GPL";

@@ -27,6 +27,6 @@ static __always_inline void count_drop(__u32 service, __u32 reason)
 {
 	struct drop_count *count = bpf_map_lookup_elem(&drop_counts, &service);
 
-	if (count && reason < DROP_REASONS)
-		count->reason[reason]++;
+	if (count)
+		count->reason[reason & (DROP_REASONS - 1)]++;
 }

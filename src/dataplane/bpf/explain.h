@@ -6,6 +6,11 @@
 
 /* Filled by the program `explain`; only its own object has it. */
 ARRAY(decisions, struct decision, 1, 0);
+/* The copy of a bucket: in a map, since the stacks of all functions together have 512 bytes. */
+struct bucket_copy {
+	__u64 bytes[8];
+};
+ARRAY(bucket_copies, struct bucket_copy, 1, 0);
 
 /* The flow's own cell as the rules see it: CELL_ flags and backend + 1, or 0. */
 static __always_inline __u32 own_cell(const struct flow_bucket *b, const struct slot_view *v)
@@ -23,25 +28,25 @@ static __always_inline __u32 own_cell(const struct flow_bucket *b, const struct 
 static __always_inline __u32 peek_slot(struct service *service, struct table *table, const struct packet *p, __u64 hash,
 				       __u32 word, struct decision *decision)
 {
-	struct flow_bucket copy = {};
 	__u32 zero = 0;
 	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
+	struct flow_bucket *copy = bpf_map_lookup_elem(&bucket_copies, &zero);
 
-	if (!control)
+	if (!control || !copy)
 		return SLOT_NONE;
 	__u32 index = (__u32)hash & control->flow_mask;
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
 	if (!bucket)
 		return SLOT_NONE;
 	/* All but the lock, which may not be read. A cell under change shows half of it: this is only a look. */
-	__builtin_memcpy((void *)&copy + sizeof(copy.lock), (void *)bucket + sizeof(copy.lock),
-			 sizeof(copy) - sizeof(copy.lock));
+	__builtin_memcpy((void *)copy + sizeof(copy->lock), (void *)bucket + sizeof(copy->lock),
+			 sizeof(*copy) - sizeof(copy->lock));
 	struct slot_view view = slot_view(service, table, p, hash, word);
-	decision->cell = own_cell(&copy, &view);
+	decision->cell = own_cell(copy, &view);
 	__u32 local = SLOT_NONE;
 #pragma clang loop unroll(disable)
 	for (int pass = 0; pass < 2; pass++) {
-		local = choose(&copy, table, &view, p);
+		local = choose(copy, table, &view, p);
 		if (!ask_new(&view, p->service, 1))
 			break;
 	}
@@ -57,7 +62,7 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 
 	if (!control || !parse(ctx, &p) || p.part == LATER)
 		return 0;
-	struct arrival *arrival = find_arrival(control, &p.target, p.target_port, p.protocol, ARRIVAL_VIP);
+	struct arrival *arrival = find_vip(control, &p.target, p.target_port, p.protocol);
 	if (!arrival)
 		return 0;
 	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);

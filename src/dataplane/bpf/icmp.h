@@ -12,11 +12,6 @@
 /* One sum of the helper takes at most 512 bytes. */
 #define SUM_STEP 496
 
-static __always_inline int back(struct xdp_md *ctx, const struct packet *p)
-{
-	return p->tag && !push_tag(ctx, p->tag & 0xffff) ? DROPPED(DROP_TOO_BIG) : XDP_TX;
-}
-
 /* Leaves the first `quote` bytes of the packet, with room for headers of `grow` bytes before them, and turns the MACs. */
 static __always_inline int make_room(struct xdp_md *ctx, const __u32 quote, const __u32 grow, __u16 type)
 {

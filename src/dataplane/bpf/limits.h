@@ -18,6 +18,8 @@ enum sluice_limit {
 	ARRIVALS = 16384,
 	/* entries looked at before a lookup gives up; control picks a seed under which every key lies within. */
 	ARRIVAL_PROBES = 8,
+	/* ranges of ports of one address and protocol: each is one more lookup, for packets that no single port has. */
+	RANGES = 16,
 	/* 64-byte buckets of the flow table unless set at load: 4 MiB, 262,144 flows of slots that a change has opened. */
 	FLOW_BUCKETS = 65536,
 	/* flows of one bucket: what fits a cache line beside its lock. */
@@ -64,6 +66,24 @@ enum sluice_limit {
 	/* "no service", "no backend", "no reason" in a record. */
 	TRACE_NOBODY = 0xffff,
 	TRACE_NO_REASON = 0xff,
+	/* networks on the lists of the guard, of all kinds together; made only as they are used. */
+	LIST_ENTRIES = 131072,
+	/* buckets of sources; 8 B each: 8 MiB, once some service has limits. */
+	SOURCES = 1048576,
+	/* addresses that have proved themselves; 8 B each: 512 KiB. */
+	PROOFS = 65536,
+	/* ticks that a proof holds: five minutes. */
+	PROOF_TICKS = 280,
+	/* ticks of an epoch of challenges, as a power of two: an answer may take one to two of them, 34 to 69 s. */
+	EPOCH_SHIFT = 5,
+	/* 2^6 ns: the unit of rates. */
+	RATE_SHIFT = 6,
+};
+
+/* What the lists say of a network. */
+enum sluice_list {
+	LIST_ALLOWED = 1,
+	LIST_BLOCKED = 2,
 };
 
 /* What a term of a trace's filter looks at. */
@@ -86,6 +106,8 @@ enum sluice_trace_verdict {
 	TRACE_PASSED = 0,
 	TRACE_DROPPED = 1,
 	TRACE_FORWARDED = 2,
+	/* An answer of ours goes back in its place. */
+	TRACE_ANSWERED = 3,
 };
 
 /* Tail-call places of the entry program, in the order in which they are asked. */
@@ -162,6 +184,8 @@ enum sluice_control_flag {
 	CONTROL_REVERSE = 1,
 	/* Answers to checks go into the check namespace. */
 	CONTROL_CHECKS = 2,
+	/* Some VIP has a range of ports. */
+	CONTROL_RANGES = 4,
 };
 
 enum sluice_arrival {
@@ -172,6 +196,10 @@ enum sluice_arrival {
 	ARRIVAL_REVERSE = 2,
 	/* Key: an address that is a VIP and nothing else: its stray fragments belong to nobody. */
 	ARRIVAL_ADDRESS = 3,
+	/* Key: VIP, a number from 0 on instead of a port, protocol: the address's ranges of ports, narrow ones first. */
+	ARRIVAL_RANGE = 4,
+	/* Key: a backend's address, a number, protocol: ports from which its replies keep their port and come from the VIP. */
+	ARRIVAL_REVERSE_RANGE = 5,
 };
 
 /* A flow cell's second half: backend + 1 in 13 bits (0: empty), then flags. */
@@ -199,5 +227,12 @@ enum sluice_drop {
 	DROP_MALFORMED = 5,
 	DROP_TTL = 6,
 	DROP_CHECK_RETURNED = 7,
-	DROP_REASONS = 8,
+	DROP_BLOCKED = 8,
+	DROP_SOURCE_PACKETS = 9,
+	DROP_SOURCE_CONNECTIONS = 10,
+	DROP_CONNECTIONS = 11,
+	DROP_UNPROVEN = 12,
+	DROP_PROOF = 13,
+	/* a power of two: the verifier can follow a mask */
+	DROP_REASONS = 16,
 };

@@ -5,6 +5,7 @@
 #include <bpf/bpf_helpers.h>
 #include "addresses.h"
 #include "maps.h"
+#include "span.h"
 
 enum fragment_part { WHOLE = 0, FIRST = 1, LATER = 2 };
 
@@ -44,15 +45,6 @@ struct packet {
 
 /* A power of two less one: masks a header's length for the verifier. */
 #define MAX_HEADER 511
-
-/* The barriers keep both pointers whole: the verifier refuses a spilled half of one. */
-static __always_inline __u32 frame_bytes(struct xdp_md *ctx)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-
-	asm volatile("" : "+r"(data), "+r"(end));
-	return end - data;
-}
 
 /* False when the frame is for another host: a switch floods what it has not learnt, and it must not be sent twice. */
 static __always_inline int meant_for_us(__u32 index, const void *eth)

@@ -5,7 +5,7 @@
 #include "trace.h"
 #include "verdict.h"
 
-/* `verdict`: as inside the plane, or PASSED_ON. */
+/* `verdict`: as inside the plane. */
 __noinline int trace_packet(struct xdp_md *ctx, const struct packet *p, __u32 place, int verdict)
 {
 	struct trace_record *record = trace_record();
@@ -25,9 +25,12 @@ __noinline int trace_packet(struct xdp_md *ctx, const struct packet *p, __u32 pl
 	record->service = p->of_service ? p->service : TRACE_NOBODY;
 	record->backend = p->backend ? p->backend - 1 : TRACE_NOBODY;
 	record->reason = verdict < 0 ? DROPPED(verdict) : TRACE_NO_REASON;
-	record->verdict = verdict < 0			 ? TRACE_DROPPED
-			  : verdict == XDP_TX || verdict == XDP_REDIRECT ? TRACE_FORWARDED
-			  : verdict == XDP_DROP			 ? TRACE_DROPPED
-								 : TRACE_PASSED;
+	record->verdict = TRACE_PASSED;
+	if (verdict == ANSWERED)
+		record->verdict = TRACE_ANSWERED;
+	else if (verdict < 0 || verdict == XDP_DROP)
+		record->verdict = TRACE_DROPPED;
+	else if (verdict != PASSED_ON)
+		record->verdict = TRACE_FORWARDED;
 	return trace_end(ctx);
 }

@@ -152,7 +152,7 @@ __noinline int trace_end(struct xdp_md *ctx)
 	record->time = bpf_ktime_get_ns();
 	record->out_length = 0;
 	record->out_bytes = 0;
-	if (record->verdict == TRACE_FORWARDED) {
+	if (record->verdict == TRACE_FORWARDED || record->verdict == TRACE_ANSWERED) {
 		record->out_length = bpf_xdp_get_buff_len(ctx);
 		record->out_bytes = trace_copy(ctx, record->out, record->out_length, order->bytes);
 	}

@@ -33,11 +33,12 @@ struct arrival {
 	__u8 protocol;
 	__u8 kind; /* sluice_arrival */
 	__u32 service;
-	__u32 backend; /* ARRIVAL_REVERSE */
+	__u32 backend; /* ARRIVAL_REVERSE and its range */
 	__u16 vip_port; /* ARRIVAL_REVERSE, network order */
 	__u16 spare0;
-	struct address vip; /* ARRIVAL_REVERSE */
-	__u32 spare[4];
+	struct address vip; /* ARRIVAL_REVERSE and its range */
+	__u32 ports; /* of a range, host order, inclusive: first << 16 | last */
+	__u32 spare[3];
 };
 
 struct service {
@@ -70,7 +71,7 @@ struct backend {
 	struct address source; /* the director's own address towards it: outer source of tunnels */
 	__u32 next_hop;
 	__u32 service;
-	__u16 port; /* network order */
+	__u16 port; /* network order; 0: the packet's stays */
 	__u8 forward; /* sluice_forward */
 	__u8 used;
 	__u32 local; /* its number in its service */
@@ -179,6 +180,35 @@ struct decision {
 	__u32 local; /* chosen, by the service's numbering; SLOT_NONE: nobody */
 	__u32 backend; /* number:24 | sluice_state:8 << 24 */
 	__u32 spare;
+};
+
+/* A token bucket's measure, in units of 2^RATE_SHIFT ns. */
+struct rate {
+	__u32 interval; /* from one to the next; 0: no limit */
+	__u32 burst; /* how far ahead of its time one may be: 0 for a bucket of one */
+};
+
+/* Of one service. */
+struct limits {
+	struct rate source_packets;
+	struct rate source_connections;
+	struct rate connections; /* of all sources */
+	__u64 bucket; /* of `connections` */
+	__u32 used; /* 1: some limit is set */
+	__u32 prove; /* 1: beyond `connections` a source must prove itself, else it is refused */
+	__u32 spare[6];
+};
+
+/* Of all services. */
+struct guard {
+	__u32 lists; /* 1: there are some */
+	__u32 secret[4]; /* two words of the buckets' hash, two of the challenges' */
+	__u32 spare[3];
+};
+
+struct list_key {
+	__u32 bits; /* of the mapped address: 96 more than an IPv4 prefix says */
+	__u8 address[16];
 };
 
 /* A filter's term. `address` has no bit outside of `mask`. */

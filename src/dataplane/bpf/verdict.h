@@ -7,6 +7,9 @@
 #include "tags.h"
 
 #define DROPPED(reason) (-1 - (reason))
+/* Besides them: it is not ours, pass it on; and an answer of ours goes back in its place. */
+#define PASSED_ON 0x100
+#define ANSWERED (0x200 | XDP_TX)
 #define AF_INET 2
 #define AF_INET6 10
 
@@ -26,10 +29,16 @@ static __always_inline int send(struct xdp_md *ctx, const struct packet *p, cons
 	return ifindex == p->ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
 }
 
+/* The way it came, as an answer of ours. */
+static __always_inline int back(struct xdp_md *ctx, const struct packet *p)
+{
+	return p->tag && !push_tag(ctx, p->tag & 0xffff) ? DROPPED(DROP_TOO_BIG) : ANSWERED;
+}
+
 static __always_inline int finish(__u32 service, int verdict)
 {
 	if (verdict >= 0)
-		return verdict;
+		return verdict & 0xff;
 	count_drop(service, DROPPED(verdict));
 	return XDP_DROP;
 }

@@ -28,6 +28,7 @@ export const arrival = {
   backend: 24,
   vipPort: 28,
   vip: 32,
+  ports: 48,
 } as const;
 
 export const service = {
@@ -111,7 +112,7 @@ export const backendCount = {
 } as const;
 
 export const dropCount = {
-  size: 64,
+  size: 128,
   reason: 0,
 } as const;
 
@@ -201,6 +202,28 @@ export const traceRecord = {
   out: 332,
 } as const;
 
+export const limits = {
+  size: 64,
+  sourcePackets: 0,
+  sourceConnections: 8,
+  connections: 16,
+  bucket: 24,
+  used: 32,
+  prove: 36,
+} as const;
+
+export const guard = {
+  size: 32,
+  lists: 0,
+  secret: 4,
+} as const;
+
+export const listKey = {
+  size: 20,
+  bits: 0,
+  address: 4,
+} as const;
+
 export const decision = {
   size: 32,
   known: 0,
@@ -235,6 +258,7 @@ export const Limit = {
   MAX_HOPS: 16384,
   ARRIVALS: 16384,
   ARRIVAL_PROBES: 8,
+  RANGES: 16,
   FLOW_BUCKETS: 65536,
   FLOW_WAYS: 4,
   FRAGMENTS: 65536,
@@ -259,6 +283,12 @@ export const Limit = {
   TRACE_TERMS: 16,
   TRACE_NOBODY: 65535,
   TRACE_NO_REASON: 255,
+  LIST_ENTRIES: 131072,
+  SOURCES: 1048576,
+  PROOFS: 65536,
+  PROOF_TICKS: 280,
+  EPOCH_SHIFT: 5,
+  RATE_SHIFT: 6,
 } as const;
 
 export const Place = {
@@ -306,6 +336,7 @@ export const ServiceFlag = {
 export const ControlFlag = {
   CONTROL_REVERSE: 1,
   CONTROL_CHECKS: 2,
+  CONTROL_RANGES: 4,
 } as const;
 
 export const Arrival = {
@@ -313,6 +344,8 @@ export const Arrival = {
   ARRIVAL_VIP: 1,
   ARRIVAL_REVERSE: 2,
   ARRIVAL_ADDRESS: 3,
+  ARRIVAL_RANGE: 4,
+  ARRIVAL_REVERSE_RANGE: 5,
 } as const;
 
 export const Cell = {
@@ -348,7 +381,18 @@ export const Drop = {
   DROP_MALFORMED: 5,
   DROP_TTL: 6,
   DROP_CHECK_RETURNED: 7,
-  DROP_REASONS: 8,
+  DROP_BLOCKED: 8,
+  DROP_SOURCE_PACKETS: 9,
+  DROP_SOURCE_CONNECTIONS: 10,
+  DROP_CONNECTIONS: 11,
+  DROP_UNPROVEN: 12,
+  DROP_PROOF: 13,
+  DROP_REASONS: 16,
+} as const;
+
+export const List = {
+  LIST_ALLOWED: 1,
+  LIST_BLOCKED: 2,
 } as const;
 
 export const TraceTerm = {
@@ -369,4 +413,5 @@ export const TraceVerdict = {
   TRACE_PASSED: 0,
   TRACE_DROPPED: 1,
   TRACE_FORWARDED: 2,
+  TRACE_ANSWERED: 3,
 } as const;

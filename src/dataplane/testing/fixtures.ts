@@ -66,7 +66,7 @@ export class Bench {
     this.#index = index;
   }
 
-  /** Commits one service; every backend's next hop is the bench's own. */
+  /** Commits services; every backend's next hop is the bench's own. */
   static async create(forward: ForwardName, service: PlaneService, mtu = 1500): Promise<Bench> {
     const netns = createTestNetns("bench");
     const peer = createTestNetns("peer");
@@ -89,10 +89,10 @@ export class Bench {
     });
   }
 
-  commit(forward: ForwardName, service: PlaneService, mtu = 1500): void {
+  commit(forward: ForwardName, service: PlaneService | readonly PlaneService[], mtu = 1500): void {
     const { memory } = this.plane;
-    this.plane.commit(forward, [service]);
-    for (const one of this.plane.mustHave(forward, service.name).locals.values()) {
+    this.plane.commit(forward, Array.isArray(service) ? service : [service]);
+    for (const one of [...this.plane.services.values()].flatMap(({ locals }) => [...locals.values()])) {
       const number = 100 + one.number;
       const hop = elementBytes(memory.next_hops, number);
       hop.set(macOf(one.address), nextHop.target);
@@ -115,8 +115,12 @@ export class Bench {
     setWord(control_words, 0, control.heartbeat, last - getWord(control_words, 0, control.patience) - 1000);
   }
 
-  run(input: Uint8Array): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
-    const { verdict, output } = this.#inside(() => testRun(this.plane.kernel.programFd("balance"), input, this.#index));
+  /** By the balancer alone, or by every place in turn: `program` is then the entry's. */
+  run(
+    input: Uint8Array,
+    program = this.plane.kernel.programFd("balance"),
+  ): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
+    const { verdict, output } = this.#inside(() => testRun(program, input, this.#index));
     return { verdict: verdicts[verdict]!, output };
   }
 

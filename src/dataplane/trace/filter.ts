@@ -35,6 +35,7 @@ export const verdictWords = {
   passed: TraceVerdict.TRACE_PASSED,
   dropped: TraceVerdict.TRACE_DROPPED,
   forwarded: TraceVerdict.TRACE_FORWARDED,
+  answered: TraceVerdict.TRACE_ANSWERED,
 } as const;
 const protocols: Record<string, number> = { tcp: 6, udp: 17 };
 

@@ -132,7 +132,7 @@ describe.skipIf(missing !== null)("watching packets", () => {
     const expected = bench.run(sample[0]!).output;
     expect(Buffer.from(first!.left!.bytes).equals(Buffer.from(expected))).toBe(true);
     const view = PlaneView.open(bench.plane.kernel.pins.root)!;
-    expect(view.backendName(first!.backend!)).toBe(`125.12.12.${expected[5]}:80`);
+    expect(view.backendName(first!.backend!)).toBe(`125.12.12.${expected[5]}`);
     expect(view.services()).toMatchObject([{ number: 0, name: "web", method: "direct" }]);
     view.close();
     expect(passed).toMatchObject({ left: null, backend: null, targetPort: 22 });

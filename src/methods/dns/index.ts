@@ -43,6 +43,7 @@ export const dns = defineMethod<DnsOptions, CompiledDns>({
   compile,
   explain: async () => (await import("./explain.ts")).explain,
   keeper: async () => new (await import("./dnssec/keeper.ts")).Keeper(),
+  fastPath: async (doors) => (await import("./xdp/fast-path.ts")).createFastPath(doors),
   worker: async () => (await import("./worker.ts")).workerSide,
 });
 export default dns;

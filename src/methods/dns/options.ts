@@ -192,6 +192,12 @@ export const settings = z
       .describe("Name servers of every zone, with addresses where they are not this one's. Default: ns.ZONE."),
     soa: soa.prefault({}).describe("The zones' SOA record."),
     udpSize: z.int().min(512).max(4096).default(SAFE_SIZE).describe("Most octets of an answer over UDP."),
+    xdp: z
+      .enum(["off", "auto", "native"])
+      .default("off")
+      .describe(
+        "Answer plain questions where they arrive, before the host's firewall sees them. auto: native where the driver can, generic elsewhere and on veth; native: natively on veth too.",
+      ),
     nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
     tcp: tcp.prefault({}).describe("Limits of TCP connections."),
     clientSubnet: z

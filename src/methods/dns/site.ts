@@ -59,6 +59,11 @@ export class Site {
     return this.nodes.size;
   }
 
+  /** Calls back with every name that exists, lower-case wire form, and its node. */
+  each(call: (wire: Uint8Array, node: Node) => void): void {
+    this.nodes.each(call);
+  }
+
   /** The node at the queried name, or undefined. */
   exact(query: Query): Node | undefined {
     if (query.labels === 0) return undefined;

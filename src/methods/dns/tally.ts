@@ -15,12 +15,24 @@ export const tallies = [
   "SLUICE_DNS_BADCOOKIE",
   "SLUICE_DNS_LIMITED",
   "SLUICE_DNS_UNSIGNED",
+  "SLUICE_DNS_XDP_ANSWERED",
+  "SLUICE_DNS_XDP_PACKET",
+  "SLUICE_DNS_XDP_MESSAGE",
+  "SLUICE_DNS_XDP_EDNS",
+  "SLUICE_DNS_XDP_NAME",
+  "SLUICE_DNS_XDP_TYPE",
+  "SLUICE_DNS_XDP_CLIENT",
+  "SLUICE_DNS_XDP_SIZE",
+  "SLUICE_DNS_XDP_STALE",
 ] as const satisfies readonly Code[];
 
 export const TALLY_NAME = tallyName("dns");
 
 const REQUESTS = counterIndex.requests;
-const places = Object.fromEntries(tallies.map((code, i) => [code, i])) as Record<(typeof tallies)[number], number>;
+export const places = Object.fromEntries(tallies.map((code, i) => [code, i])) as Record<
+  (typeof tallies)[number],
+  number
+>;
 
 /** Adds one to a code's cell. */
 export type Tally = (place: number) => void;

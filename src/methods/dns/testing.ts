@@ -207,5 +207,5 @@ export function aServer(
   /** How often a code was counted. */
   const counted = (code: (typeof tallies)[number]): number =>
     doors.counts.get(`${TALLY_NAME}/${tallies.indexOf(code)}/requests`) ?? 0;
-  return { doors, raw, tell, change, answerer, counted, site, keep, room };
+  return { doors, live, site, settings: given, raw, tell, change, answerer, counted, keep, room };
 }

@@ -1,4 +1,5 @@
-import type { Revision, Service } from "../../core/service.ts";
+import type { RevisionFacts } from "../../core/method.ts";
+import type { Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
 import { compilePlane, type PlaneService } from "../../dataplane/plane-service.ts";
 import { engineOf } from "./engine-of.ts";
@@ -9,18 +10,20 @@ export interface NatService extends PlaneService {
   engine: NatOptions["engine"];
   helper: "ftp" | null;
   masquerade: boolean;
+  hairpin: boolean;
 }
 
 /** Pure: what is to be, from configuration and snapshot. */
 export function compile(
   service: Service<NatOptions>,
   snapshot: Snapshot,
-  revision: Pick<Revision, "number" | "seed">,
+  revision: Pick<RevisionFacts, "number" | "seed" | "guard">,
 ): NatService {
   return {
     ...compilePlane(service, snapshot, revision),
     engine: engineOf(service),
     helper: service.options.helper ?? null,
     masquerade: service.options.masquerade,
+    hairpin: service.options.hairpin,
   };
 }

@@ -8,6 +8,8 @@ export interface Beyond {
   path: Path;
   /** What, as the beginning of a sentence that ends in "which the xdp engine cannot". */
   what: string;
+  /** What to do, where another engine does not help either. */
+  hint?: string;
 }
 
 /** All that the xdp engine cannot do of what a service asks. */
@@ -21,7 +23,15 @@ export function beyondXdp(service: Service<NatOptions>): Beyond[] {
     });
   if (options.masquerade)
     found.push({ path: ["nat", "masquerade"], what: "masquerade keeps a port of the director for every flow" });
+  if (options.hairpin)
+    found.push({ path: ["nat", "hairpin"], what: "hairpin keeps a port of the director for every flow of a backend" });
   listen.forEach((listener, i) => {
+    if (listener.last !== undefined && service.backends.some(({ port }) => port !== null))
+      found.push({
+        path: ["listen", i],
+        what: `${listenerName(listener)} leads to one port of a backend, whose answers have to be told apart by flow`,
+        hint: "Leave the port of the backends out: each packet then keeps its own.",
+      });
     const clash = listen.slice(0, i).find((other) => ambiguous(service, other, listener));
     if (clash)
       found.push({
@@ -33,13 +43,32 @@ export function beyondXdp(service: Service<NatOptions>): Beyond[] {
 }
 
 /**
- * The xdp engine keeps no flows: on the way back it knows the VIP by the backend's address and port alone, and it
- * gives backends without a port one port for all VIPs.
+ * The xdp engine keeps no flows: on the way back it knows the VIP by the backend's address and port alone. A backend
+ * without a port of its own answers from the port that the client asked for.
  */
 function ambiguous(service: Service<NatOptions>, one: Listener, other: Listener): boolean {
-  const bare = service.backends.some(({ port }) => port === null);
-  if (one.protocol !== other.protocol) return bare && one.port !== other.port;
-  return service.backends.length > 0;
+  if (one.protocol !== other.protocol) return false;
+  const common = one.port <= (other.last ?? other.port) && other.port <= (one.last ?? one.port);
+  return service.backends.some(({ port }) => port !== null || (common && one.address !== other.address));
+}
+
+/** All that the nftables engine cannot do of what a service asks. */
+export function beyondNftables(service: Service<NatOptions>): { path: Path; why: string; hint: string }[] {
+  const found = countsFlows(service.scheduler.name)
+    ? [{ path: ["scheduler"], why: COUNTS_NO_FLOWS, hint: "Use the xdp engine, or a scheduler by turns or by hash." }]
+    : [];
+  const ranges = service.listen.flatMap((listener, i) =>
+    listener.last === undefined
+      ? []
+      : [
+          {
+            path: ["listen", i],
+            why: `The nftables engine serves single ports, not ${listenerName(listener)}.`,
+            hint: "Use the xdp engine, with backends that have no port of their own.",
+          },
+        ],
+  );
+  return [...found, ...ranges];
 }
 
 /** Does this scheduler go by how many flows each backend has? Only the xdp engine counts them. */

@@ -10,6 +10,7 @@ const service = (name: string, engine: NatService["engine"]): NatService => ({
   engine,
   helper: null,
   masquerade: false,
+  hairpin: false,
   vips: [],
   backends: [],
   eligible: [],

@@ -33,7 +33,8 @@ export class NatEngines implements Applier<NatService> {
     const onXdp = await this.#prepareAs(next, "xdp", "xdp");
     if (!Array.isArray(onXdp)) return onXdp;
     const refused = onXdp.find(({ code }) => refusals.includes(code));
-    if (!refused || next.some(({ engine }) => engine === "xdp")) return onXdp;
+    // Where limits are asked for, a way without them is none.
+    if (!refused || next.some(({ engine, limits }) => engine === "xdp" || limits !== undefined)) return onXdp;
     this.#log(`nat: xdp is not to be had (${refused.message}); nftables takes its place`);
     return this.#prepareAs(next, "nftables", "nftables");
   }
@@ -60,6 +61,8 @@ export class NatEngines implements Applier<NatService> {
     }
     const commit = async (): Promise<void> => {
       for (const one of prepared) await one.commit();
+      if (next.some((service) => service.lists && placed.get(service.name) === "nftables"))
+        this.#log("guard: its lists do not reach the services of nat that the nftables engine has");
       this.#placed = placed;
       this.#auto ??= settles;
     };

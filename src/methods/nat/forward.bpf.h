@@ -130,7 +130,7 @@ static __always_inline int forward_nat(struct xdp_md *ctx, const struct packet *
 				       const struct next_hop *hop)
 {
 	struct translation t = { .old = p->target, .new = backend->address, .old_port = p->target_port,
-				 .new_port = backend->port };
+				 .new_port = backend->port ? backend->port : p->target_port };
 
 	if (p->length > hop->mtu)
 		return answer_too_big(ctx, p, &p->target, hop->mtu);

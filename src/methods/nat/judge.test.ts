@@ -87,7 +87,10 @@ test("what only nftables can do is refused of xdp, and decides auto", () => {
   ];
   const bare = [backend("10.0.1.210", null)];
   expect(at(judge(service("web", { engine: "xdp" }, { listen })))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE listen.1"]);
-  expect(at(judge(service("web", { engine: "xdp" }, { listen, backends: bare })))).toEqual([
+  // A backend without a port answers from the one that was asked: no two are alike, unless two VIPs have one port.
+  expect(judge(service("web", { engine: "xdp" }, { listen, backends: bare }))).toEqual([]);
+  const twoVips: Listener[] = [listen[0]!, { ...listen[0]!, address: "125.12.12.13" }];
+  expect(at(judge(service("web", { engine: "xdp" }, { listen: twoVips, backends: bare })))).toEqual([
     "SLUICE_CONFIG_IMPOSSIBLE listen.1",
   ]);
   expect(judge(service("web", {}, { listen }))).toEqual([]);
@@ -100,4 +103,24 @@ test("what only nftables can do is refused of xdp, and decides auto", () => {
   expect(engineOf(service("web", {}, v6))).toBe("auto");
   const both: Listener[] = [listen[0]!, { ...listen[0]!, protocol: "udp" }];
   expect(engineOf(service("dns", {}, { listen: both, backends: bare }))).toBe("auto");
+});
+
+test("a range of ports is for xdp and backends without a port, and its answers must have one service", () => {
+  const range: Listener = { address: "125.12.12.12", port: 8000, last: 8100, protocol: "tcp" };
+  const bare = [backend("10.0.1.210", null)];
+  const of = (name: string, listen: Listener[], given: Partial<NatOptions> = {}, backends = bare) =>
+    service(name, given, { listen, backends });
+  expect(judge(of("web", [range]))).toEqual([]);
+  expect(engineOf(of("web", [range]))).toBe("auto");
+  expect(at(judge(of("web", [range], { engine: "nftables" })))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE listen.0"]);
+  const fixed = of("web", [range], { engine: "xdp" }, [backend("10.0.1.210")]);
+  expect(at(judge(fixed))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE listen.0"]);
+  const single = { ...range, port: 8080, last: undefined } as unknown as Listener;
+  expect(judgeTogether([of("web", [range]), of("one", [single])])).toEqual([]);
+  const elsewhere = { ...single, address: "125.12.12.13" };
+  expect(at(judgeTogether([of("web", [range]), of("one", [elsewhere])]))).toEqual([
+    "SLUICE_CONFIG_CONFLICT one.backends.0",
+  ]);
+  const many = Array.from({ length: 17 }, (_, i) => ({ ...range, port: 1000 + 10 * i, last: 1005 + 10 * i }));
+  expect(at(judgeTogether([of("web", many)]))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE web.backends.0"]);
 });

@@ -1,8 +1,8 @@
 import { isIPv6 } from "../../core/address.ts";
 import { backendName } from "../../core/backend.ts";
 import { configProblem, type Problem } from "../../core/problem.ts";
-import { type Listener, listenerName, type Service } from "../../core/service.ts";
-import { beyondXdp, COUNTS_NO_FLOWS, countsFlows, engineOf } from "./engine-of.ts";
+import { type Listener, listenerName, MOST_RANGES, type Service } from "../../core/service.ts";
+import { beyondNftables, beyondXdp, engineOf } from "./engine-of.ts";
 import type { NatOptions } from "./options.ts";
 
 const impossible = (path: Problem["path"], message: string, hint: string): Problem =>
@@ -13,12 +13,10 @@ export function judge(service: Service<NatOptions>): Problem[] {
   const { options, listen, backends } = service;
   const problems: Problem[] = [];
   if (options.engine === "xdp")
-    for (const { path, what } of beyondXdp(service))
-      problems.push(impossible(path, `${what}, which the xdp engine cannot.`, "Use nat: { engine: nftables }."));
-  if (engineOf(service) === "nftables" && countsFlows(service.scheduler.name))
-    problems.push(
-      impossible(["scheduler"], COUNTS_NO_FLOWS, "Use the xdp engine, or a scheduler by turns or by hash."),
-    );
+    for (const { path, what, hint = "Use nat: { engine: nftables }." } of beyondXdp(service))
+      problems.push(impossible(path, `${what}, which the xdp engine cannot.`, hint));
+  if (engineOf(service) === "nftables")
+    for (const { path, why, hint } of beyondNftables(service)) problems.push(impossible(path, why, hint));
   listen.forEach((listener, i) => {
     if (listener.address === "0.0.0.0" || listener.address === "::")
       problems.push(
@@ -27,6 +25,10 @@ export function judge(service: Service<NatOptions>): Problem[] {
     if (options.helper === "ftp" && listener.protocol === "udp")
       problems.push(impossible(["listen", i], "FTP runs over TCP.", "Drop /udp, or the helper."));
   });
+  if (options.limits !== undefined && engineOf(service) === "nftables")
+    problems.push(
+      impossible(["nat", "limits"], "The nftables engine has no limits.", "Use nat: { engine: xdp }, or drop limits."),
+    );
   const first = listen[0];
   if (first === undefined) return problems;
   listen.forEach((listener, i) => {
@@ -47,15 +49,37 @@ const familyProblem = (path: Problem["path"], name: string, first: Listener): Pr
     "Make one service for each family.",
   );
 
-/** The addresses that answers come from, and so that tell the way back: `10.0.1.210:8000/tcp`. */
-const replySources = (service: Service<NatOptions>): Map<string, number> => {
-  const found = new Map<string, number>();
-  service.backends.forEach((backend, i) => {
-    for (const listener of service.listen)
-      found.set(`${backendName({ ...backend, port: backend.port ?? listener.port })}/${listener.protocol}`, i);
-  });
-  return found;
-};
+/** An address, and the ports from which answers of one service come. */
+interface ReplySource {
+  owner: string;
+  index: number;
+  vip: string;
+  first: number;
+  last: number;
+  /** The client asked for the very port that answers. */
+  kept: boolean;
+}
+
+/** What answers come from, and so what tells the way back, by backend address and protocol. */
+function replySources(service: Service<NatOptions>): [string, ReplySource][] {
+  return service.backends.flatMap(({ address, port }, index) =>
+    service.listen.map((l): [string, ReplySource] => [
+      `${address} ${l.protocol}`,
+      {
+        owner: service.name,
+        index,
+        vip: l.address,
+        first: port ?? l.port,
+        last: port ?? l.last ?? l.port,
+        kept: port === null || (port === l.port && l.last === undefined),
+      },
+    ]),
+  );
+}
+
+/** The same answer could belong to either: not where both keep ports on one VIP, since then it is the same answer. */
+const clash = (a: ReplySource, b: ReplySource): boolean =>
+  a.owner !== b.owner && a.first <= b.last && b.first <= a.last && !(a.kept && b.kept && a.vip === b.vip);
 
 /**
  * The xdp engine keeps no flows: on the way back it knows the VIP by the backend's address and port alone. Two
@@ -63,21 +87,35 @@ const replySources = (service: Service<NatOptions>): Map<string, number> => {
  */
 export function judgeTogether(services: readonly Service<NatOptions>[]): Problem[] {
   const problems: Problem[] = [];
-  const owners = new Map<string, string>();
-  for (const service of services.filter((one) => engineOf(one) !== "nftables")) {
-    for (const [source, index] of replySources(service)) {
-      const other = owners.get(source);
-      if (other === undefined) owners.set(source, service.name);
-      else
+  const known = new Map<string, ReplySource[]>();
+  for (const service of services.filter((one) => engineOf(one) !== "nftables"))
+    for (const [key, source] of replySources(service)) {
+      const others = known.get(key) ?? [];
+      known.set(key, others);
+      const other = others.find((one) => clash(one, source));
+      if (other) problems.push(sharedProblem(service, key, source, other));
+      else others.push(source);
+      if (others.filter(({ first, last }) => first !== last).length > MOST_RANGES)
         problems.push(
-          configProblem(
-            "SLUICE_CONFIG_CONFLICT",
-            [service.name, "backends", index],
-            `Services "${other}" and "${service.name}" share the backend ${source}: on the xdp engine its answers could belong to either.`,
-            { hint: "Use nat: { engine: nftables } for one of them, or another port on the backend." },
+          impossibleHere(
+            [service.name, "backends", source.index],
+            `More than ${MOST_RANGES} ranges of ports lead to this backend: each is looked at in turn.`,
           ),
         );
     }
-  }
   return problems;
+}
+
+const impossibleHere = (path: Problem["path"], message: string): Problem =>
+  configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message);
+
+function sharedProblem(service: Service<NatOptions>, key: string, source: ReplySource, other: ReplySource): Problem {
+  const [address = "", protocol] = key.split(" ");
+  const name = backendName({ address, port: Math.max(source.first, other.first) });
+  return configProblem(
+    "SLUICE_CONFIG_CONFLICT",
+    [service.name, "backends", source.index],
+    `Services "${other.owner}" and "${service.name}" share the backend ${name}/${protocol}: on the xdp engine its answers could belong to either.`,
+    { hint: "Use nat: { engine: nftables } for one of them, or another port on the backend." },
+  );
 }

@@ -29,6 +29,7 @@ const service = (more: Partial<NatService> = {}): NatService => ({
   engine: "auto",
   helper: null,
   masquerade: false,
+  hairpin: false,
   vips: [{ address: "125.12.12.12", port: 80, protocol: "tcp" }],
   backends: [backend(0, "10.0.1.210", 8000), backend(1, "10.0.1.211", 8000)],
   eligible: [0, 1],
@@ -365,6 +366,13 @@ function whole(engine: EngineName): void {
     await apply(service({ masquerade: true }));
     a.sh("ip route add 125.12.12.12/32 via 10.0.1.50");
     for (let i = 0; i < 6; i++) expect(await ask(a, "125.12.12.12", 80)).toMatch(/^[AB] 10\.0\.1\.50:/);
+  });
+
+  onlyNftables("hairpin: a backend may ask the VIP, and other clients are still seen as they are", async () => {
+    await apply(service({ hairpin: true }));
+    a.sh("ip route replace 125.12.12.12/32 via 10.0.1.50");
+    for (let i = 0; i < 6; i++) expect(await ask(a, "125.12.12.12", 80)).toMatch(/^[AB] 10\.0\.1\.50:/);
+    expect(await ask(client, "125.12.12.12", 80)).toMatch(/^[AB] 202\.20\.20\.20:/);
   });
 
   test("a standby holds no VIP; promoted it does; removal leaves the host as it was", async () => {

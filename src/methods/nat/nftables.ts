@@ -1,5 +1,6 @@
 import type { Applier, Doors, KernelCounts, Prepared } from "../../core/method.ts";
 import { configProblem, type Problem, type Result, SluiceError, toProblem } from "../../core/problem.ts";
+import { listenerName } from "../../core/service.ts";
 import { vipChanges } from "../../dataplane/changes.ts";
 import { Held } from "../../dataplane/held.ts";
 import { forgetFlows } from "../../system/conntrack.ts";
@@ -54,7 +55,7 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
   return {
     async prepare(next): Promise<Prepared | Problem[]> {
       // `auto` may come here only when xdp cannot be had.
-      const beyond = next.flatMap(({ name, scheduler }) => (countsFlows(scheduler.name) ? cannotCount(name) : []));
+      const beyond = next.flatMap(notHere);
       if (beyond.length > 0) return beyond;
       try {
         must(next.length > 0 ? await nftTransaction(await wholeRules(next), true) : { ok: true, value: null });
@@ -91,8 +92,15 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
   };
 }
 
-const cannotCount = (service: string): Problem =>
-  configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `Service ${JSON.stringify(service)}: ${COUNTS_NO_FLOWS}`);
+function notHere({ name, scheduler, vips }: NatService): Problem[] {
+  const refuse = (why: string): Problem =>
+    configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `Service ${JSON.stringify(name)}: ${why}`);
+  const range = vips.find(({ last }) => last !== undefined);
+  return [
+    ...(countsFlows(scheduler.name) ? [refuse(COUNTS_NO_FLOWS)] : []),
+    ...(range ? [refuse(`The nftables engine serves single ports, not ${listenerName(range)}.`)] : []),
+  ];
+}
 
 const OUT: readonly string[] = ["down", "maintenance"];
 

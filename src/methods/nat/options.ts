@@ -17,6 +17,12 @@ export const options = z.strictObject({
     .describe(
       "Backends see the director as the client: they need no gateway, and clients may stand in their network. nftables engine only.",
     ),
+  hairpin: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Backends may themselves be clients of the VIP: for them alone the director is the client. nftables engine only.",
+    ),
   idle: planeOptions.shape.idle.describe(
     "How long a silent flow still belongs to its backend when the set changes. xdp engine; conntrack has its own.",
   ),
@@ -25,6 +31,9 @@ export const options = z.strictObject({
   ),
   devices: planeOptions.shape.devices.describe(
     "Further interfaces on which clients arrive, besides those of VIPs and backends. xdp engine.",
+  ),
+  limits: planeOptions.shape.limits.describe(
+    "How much sources may send to this service. Absent: as much as they like. xdp engine only.",
   ),
 });
 

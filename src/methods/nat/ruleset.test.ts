@@ -23,6 +23,7 @@ const service = (name: string, backends: Backend[]): NatService => ({
   engine: "nftables",
   helper: null,
   masquerade: false,
+  hairpin: false,
   vips: [{ address: "125.12.12.12", port: 80, protocol: "tcp" }],
   backends,
   eligible: backends.filter(({ state, weight }) => state === "up" && weight > 0).map(({ id }) => id),

@@ -52,6 +52,7 @@ function frame(table: string): string[] {
     lines.push(
       `add map ${t} vips${family} { type ${address} . inet_proto . inet_service : verdict; }`,
       `add set ${t} masked${family} { type ${address} . inet_proto . inet_service; }`,
+      `add set ${t} hairpin${family} { type ${address} . inet_proto . inet_service . ${address}; }`,
       `add set ${t} ftp${family} { type ${address} . inet_service; }`,
       `add ct helper ${t} ftp.${family} { type "ftp" protocol tcp; l3proto ${ipWord[family]}; }`,
     );
@@ -76,6 +77,7 @@ function frame(table: string): string[] {
 const mapsAndSets = FAMILIES.flatMap((family) => [
   `map vips${family}`,
   `set masked${family}`,
+  `set hairpin${family}`,
   `set ftp${family}`,
   ...PROTOCOLS.flatMap((protocol) => [
     `map in.${protocol}${family}`,
@@ -103,6 +105,11 @@ function baseRules(table: string, all: readonly Slotted[]): string[] {
       rule("through", `${l4} ct direction original ${flow} @cut.${protocol}${family} ${refusal}`);
       rule("through", `${l4} ct direction original counter name ${flow} map @in.${protocol}${family}`);
       rule("through", `${l4} ct direction reply counter name ${flow} map @out.${protocol}${family}`);
+      if (mine.some(({ service }) => service.hairpin))
+        rule(
+          "leaving",
+          `${l4} ct status dnat ct original ${ip} daddr . meta l4proto . ct original proto-dst . ${ip} saddr @hairpin${family} masquerade`,
+        );
       if (mine.some(({ service }) => service.masquerade))
         rule(
           "leaving",
@@ -176,6 +183,11 @@ function vipElements(table: string, { service }: Slotted): string[] {
     ...(service.masquerade
       ? [`add element ${t} masked${family} { ${vip.address} . ${vip.protocol} . ${vip.port} }`]
       : []),
+    // A backend that asks the VIP would be answered by its neighbour directly, from an address it never asked.
+    ...(service.hairpin ? service.backends : []).map(
+      ({ address }) =>
+        `add element ${t} hairpin${family} { ${vip.address} . ${vip.protocol} . ${vip.port} . ${address} }`,
+    ),
     ...(service.helper === "ftp" ? [`add element ${t} ftp${family} { ${vip.address} . ${vip.port} }`] : []),
   ]);
 }

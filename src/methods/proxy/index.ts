@@ -6,7 +6,7 @@ import { options, type ProxyOptions } from "./options.ts";
 /** A terminating HTTP/1.1 gateway: each request goes on as a new one, on a connection of our own. */
 export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
   name: "proxy",
-  summary: "Relays each HTTP request to a backend over its own connections, and the response back.",
+  summary: "Relays each HTTP request, TCP connection or UDP session to a backend over sockets of its own.",
   layer: 7,
   runs: "worker",
   options,
@@ -25,6 +25,7 @@ export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
       "errors",
       "retries",
       "failures",
+      "waited",
       "queued",
       "unlogged",
       "bytesIn",
@@ -32,7 +33,7 @@ export const proxy = defineMethod<ProxyOptions, CompiledProxy>({
     ],
     names: "optional",
     arrival: "listen",
-    protocols: ["tcp"],
+    protocols: ["tcp", "udp"],
     places: true,
     defaultScheduler: "least-connections",
   },

@@ -1,6 +1,6 @@
 import { configProblem, type Problem } from "../../core/problem.ts";
 import { type Geography, listenerName, type Service } from "../../core/service.ts";
-import { judgeHttp, judgeHttpTogether } from "../../relay/judge.ts";
+import { judgeHttpTogether } from "../../relay/judge.ts";
 import { judgeRoutePlaces, judgeRoutes } from "./judge-routes.ts";
 import type { ProxyOptions } from "./options.ts";
 
@@ -9,7 +9,7 @@ const impossible = (path: readonly (string | number)[], message: string, hint: s
 
 /** What a proxy service cannot do of what it asks. */
 export function judge(service: Service<ProxyOptions>): Problem[] {
-  const problems = [...judgeHttp(service), ...judgeRoutes(service)];
+  const problems = [...judgeUdp(service), ...judgeRoutes(service)];
   const { mode, accessLog, retryOn, sticky } = service.options;
   if (mode !== "tcp") return problems;
   if (service.names.length > 0)
@@ -19,9 +19,29 @@ export function judge(service: Service<ProxyOptions>): Problem[] {
       impossible(["proxy", "accessLog"], "In tcp mode there are no requests to log.", "Remove it, or use mode http."),
     );
   if (sticky !== undefined)
-    problems.push(impossible(["proxy", "sticky"], "In tcp mode no cookie is read.", "Remove it, or use source-hash."));
+    problems.push(impossible(["proxy", "sticky"], "In tcp mode no request is read.", "Remove it, or use source-hash."));
   if (retryOn.length > 0)
     problems.push(impossible(["proxy", "retryOn"], "In tcp mode no status is read.", "Remove it, or use mode http."));
+  return problems;
+}
+
+/** Where datagrams arrive, and what they cannot have. */
+function judgeUdp({ listen, options }: Service<ProxyOptions>): Problem[] {
+  const problems: Problem[] = [];
+  for (const [i, { address, protocol }] of listen.entries())
+    if (protocol === "udp" && (address === "0.0.0.0" || address === "::"))
+      problems.push(
+        impossible(
+          ["listen", i],
+          "At every address UDP could not be answered from the address that was asked.",
+          "Name each address.",
+        ),
+      );
+  if (options.sendProxy !== undefined && listen.some(({ protocol }) => protocol === "udp"))
+    problems.push({
+      ...impossible(["proxy", "sendProxy"], "Datagrams go on without a PROXY header.", "It is for TCP listeners."),
+      severity: "warning",
+    });
   return problems;
 }
 
@@ -35,6 +55,7 @@ export function judgeTogether(
   if (geography) problems.push(...services.flatMap((service) => judgeRoutePlaces(service, geography)));
   for (const service of services.filter(({ options }) => options.mode === "tcp"))
     for (const [i, listener] of service.listen.entries()) {
+      if (listener.protocol !== "tcp") continue;
       const where = listenerName(listener);
       const other = services.find((s) => s !== service && s.listen.some((l) => listenerName(l) === where));
       if (other === undefined || problems.some(({ path }) => path[0] === service.name && path[1] === "listen"))

@@ -89,11 +89,37 @@ export const options = z.strictObject({
     .max(10_000)
     .default([])
     .describe("Which backends get which requests, and changes of heads on the way. The first that fits is taken."),
-  sticky: sticky.optional().describe("Brings clients back to their backend by a signed cookie. Off by default."),
+  sticky: sticky
+    .optional()
+    .describe(
+      "Brings clients back to their backend: by a signed cookie, a field's value, or their address. Off by default.",
+    ),
   mode: z
     .enum(["http", "tcp"])
     .default("http")
-    .describe("http: each request finds a backend of its own; tcp: a connection does, whatever it speaks."),
+    .describe(
+      "At TCP listeners. http: each request finds a backend of its own; tcp: a connection does, whatever it speaks.",
+    ),
+  udp: z
+    .strictObject({
+      idle: duration({ min: 10, max: HOUR })
+        .prefault("60s")
+        .describe("Without a datagram in either direction a session is over."),
+      sessions: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(10_000)
+        .describe("Most sessions of a worker at a listener; a descriptor each. Clients beyond it are not served."),
+      oneShot: z
+        .boolean()
+        .default(false)
+        .describe(
+          "One datagram each way, such as DNS: each may go to another backend, and its answer ends the session.",
+        ),
+    })
+    .prefault({})
+    .describe("How datagrams are relayed, at listeners with /udp. limits.perAddress and retries hold too."),
   acceptProxy: z
     .array(network)
     .default([])

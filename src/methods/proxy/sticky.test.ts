@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { aBackend, dial, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { aBackend, deadPort, dial, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
 import { proxy } from "./index.ts";
 
 const cleanup: (() => unknown)[] = [];
@@ -71,4 +71,51 @@ test("a route that leads elsewhere wins over the cookie", async () => {
   while (home.by !== "0") home = await ask(served);
   expect((await ask(served, home.cookie, "/b")).by).toBe("1");
   expect((await ask(served, home.cookie, "/")).by).toBe("0");
+});
+
+/** Who answers a request with this field. */
+async function askAs(served: Served, line: string, path = "/"): Promise<string> {
+  const end = dial(served.port).send(`GET ${path} HTTP/1.1\r\nHost: a\r\n${line}Connection: close\r\n\r\n`);
+  const got = await end.gone();
+  expect(got).not.toContain("Set-Cookie");
+  return got.at(-1)!;
+}
+
+test("by a field: its value has one backend, values spread, and without it the scheduler chooses", async () => {
+  const served = await serve(backends(4), { sticky: { header: "X-Session" } });
+  const homes = new Map<string, string>();
+  for (let i = 0; i < 40; i++) homes.set(`s${i}`, await askAs(served, `X-Session: s${i}\r\n`));
+  expect(new Set(homes.values()).size).toBe(4);
+  for (const [value, home] of homes) expect(await askAs(served, `x-SESSION:  ${value} \r\n`)).toBe(home);
+  const others = new Set<string>();
+  for (const line of ["", "", "X-Session: \r\n", "X-Session: \r\n"]) others.add(await askAs(served, line));
+  expect(others.size).toBe(4);
+  served.change(2, { state: "down" });
+  for (const [value, home] of homes) {
+    const now = await askAs(served, `X-Session: ${value}\r\n`);
+    if (home === "2") expect(now).not.toBe("2");
+    else expect(now).toBe(home);
+  }
+  served.change(2, { state: "up" });
+  for (const [value, home] of homes) expect(await askAs(served, `X-Session: ${value}\r\n`)).toBe(home);
+});
+
+test("by the client: one address has one backend, of the route's where one leads elsewhere", async () => {
+  const options = { sticky: { client: true }, routes: [{ prefix: "/b", to: "b" }] };
+  const served = await serve(backends(6, [["a"], ["a"], ["b"], ["b"], ["a"], ["a"]]), options);
+  const home = await askAs(served, "");
+  for (let i = 0; i < 8; i++) expect(await askAs(served, "")).toBe(home);
+  const routed = await askAs(served, "", "/b");
+  expect(["2", "3"]).toContain(routed);
+  for (let i = 0; i < 4; i++) expect(await askAs(served, "", "/b")).toBe(routed);
+});
+
+test("by a field: a home that is full or refuses the connection is passed over", async () => {
+  const given = backends(2);
+  const served = await serve(given, { sticky: { header: "X-Session" } });
+  const home = await askAs(served, "X-Session: a\r\n");
+  served.change(Number(home), { limit: 0 });
+  expect(await askAs(served, "X-Session: a\r\n")).not.toBe(home);
+  const other = await serve([aBackend(0, deadPort()), given[1]!], { sticky: { header: "X-Session" } });
+  for (let i = 0; i < 10; i++) expect(await askAs(other, `X-Session: ${i}\r\n`)).toBe("1");
 });

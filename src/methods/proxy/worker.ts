@@ -1,6 +1,7 @@
 import type { WorkerSide } from "../../core/method.ts";
 import type { Service } from "../../core/service.ts";
 import { Backends } from "../../relay/backends.ts";
+import { Datagrams } from "../../relay/datagrams.ts";
 import { Forwarder } from "../../relay/forwarder.ts";
 import type { GateRules } from "../../relay/gate.ts";
 import { toClientLimits } from "../../relay/limits.ts";
@@ -52,6 +53,11 @@ export const workerSide: WorkerSide = {
         front.site.fallback !== null && optionsOf(front.site.fallback.service).mode === "tcp"
           ? new Streamer(front)
           : new Forwarder(front),
+      datagrams(state, shared, socket) {
+        const { udp, limits } = optionsOf(state.service);
+        const rules = { ...udp, perAddress: limits.perAddress ?? Number.POSITIVE_INFINITY };
+        return new Datagrams(shared, state, rules, socket).serve(socket.fd);
+      },
       backendFirst: (service) => optionsOf(service).mode === "tcp",
       introducers: (service) => optionsOf(service).acceptProxy,
       limits(service) {

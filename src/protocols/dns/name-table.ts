@@ -34,6 +34,12 @@ export class NameTable<T> {
     return this.find(wire, 0, wire.length, hashName(wire));
   }
 
+  /** Calls back with every name (its octets are the table's own) and its value, in the order they were added. */
+  each(call: (wire: Uint8Array, value: T) => void): void {
+    const { octets, starts, values } = this;
+    for (let i = 0; i < values.length; i++) call(octets.subarray(starts[i], starts[i + 1]), values[i]!);
+  }
+
   /** In the order they were added. */
   get all(): readonly T[] {
     return this.values;

@@ -11,7 +11,9 @@ export interface FuzzRun {
 
 export interface FuzzTarget {
   summary: string;
-  run(inputs: number, random: Random): FuzzRun;
+  run(inputs: number, random: Random): FuzzRun | Promise<FuzzRun>;
+  /** Why it cannot run here; null: it can. */
+  missing?(): string | null;
 }
 
 /** Numbers that a seed fixes (mulberry32): a fault is found again by the same command. */

@@ -1,6 +1,7 @@
 import { chunked } from "./chunked.ts";
 import { config } from "./config.ts";
 import { dns } from "./dns.ts";
+import { dnsXdp } from "./dns-xdp.ts";
 import { httpRequest } from "./http-request.ts";
 import { httpResponse } from "./http-response.ts";
 import type { FuzzTarget } from "./target.ts";
@@ -11,5 +12,6 @@ export const targets: Record<string, FuzzTarget> = {
   "http-response": httpResponse,
   chunked,
   dns,
+  "dns-xdp": dnsXdp,
   config,
 };

@@ -1,0 +1,233 @@
+import type { AddCount, Doors, FastPath, Running, WorkerDoors } from "../../../core/method.ts";
+import { toProblem } from "../../../core/problem.ts";
+import type { Service } from "../../../core/service.ts";
+import type { Snapshot } from "../../../core/snapshot.ts";
+import { Entry } from "../../../dataplane/attach.ts";
+import { ensureBuilt } from "../../../dataplane/build.ts";
+import { pinsOf } from "../../../dataplane/pins.ts";
+import { placesOf } from "../../../geo/places.ts";
+import { now, sleep } from "../../../runtime/clock.ts";
+import { compile } from "../compile.ts";
+import { createLive } from "../live-service.ts";
+import type { DnsOptions, DnsSettings } from "../options.ts";
+import { Site } from "../site.ts";
+import { signedZones } from "../zones.ts";
+import { forsake } from "./forsake.ts";
+import { type Arrival, arrivalsOf } from "./interfaces.ts";
+import { LiveSets } from "./live.ts";
+import { FIRST_COUNTER, Program } from "./program.ts";
+import { flagsOf, servedApart } from "./settings.ts";
+import { addCounts } from "./tallies.ts";
+import { layOut, setOf, type View } from "./view.ts";
+
+const OWNER = "dns";
+/** ms between two signs of life; the program waits for ten of them. */
+const BEAT = 1000;
+/** Beats between two looks at the interfaces. */
+const LOOK_EVERY = 5;
+/** ms until a set whose other place may still be read is written. */
+const AGAIN = 120;
+
+/** What is in the kernel. */
+interface Active {
+  program: Program;
+  view: View;
+  sets: LiveSets;
+  /** Number of each service. */
+  numbers: Map<string, number>;
+}
+
+/** A newer revision has come while one was laid out. */
+class Overtaken extends Error {}
+
+/** The name server's answers from XDP: what the program knows follows the supervisor's view, as the workers do. */
+class DnsFastPath implements FastPath {
+  readonly #doors: Doors;
+  #entry: Entry | null = null;
+  #active: Active | null = null;
+  #arrivals: Arrival[] = [];
+  #running: Running | null = null;
+  #said = "not begun";
+  #turn = 0;
+  /** Services whose snapshot has changed while they were laid out. */
+  readonly #late = new Set<string>();
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #beats = 0;
+
+  constructor(doors: Doors) {
+    this.#doors = doors;
+  }
+
+  async follow(running: Running): Promise<void> {
+    const turn = ++this.#turn;
+    this.#running = running;
+    const settings = running.settings as DnsSettings;
+    const why = settings.xdp === "off" ? "off" : servedApart(settings);
+    if (why !== null) return this.#stop(why);
+    try {
+      const arrivals = await arrivalsOf(
+        settings.listen.map(({ address }) => address),
+        this.#doors.facts,
+      );
+      if (turn !== this.#turn) return;
+      if (arrivals.length === 0) return this.#stop("no Ethernet interface holds an address of dns: listen");
+      ensureBuilt();
+      const active = await this.#load(running, settings, turn);
+      this.#plug(active, arrivals, settings);
+    } catch (thrown) {
+      if (thrown instanceof Overtaken) return;
+      const { code, message } = toProblem(thrown, "kernel");
+      this.#stop(message);
+      this.#doors.log("warn", `queries are answered by the workers alone: ${message}`, { code });
+    }
+  }
+
+  async #load(running: Running, settings: DnsSettings, turn: number): Promise<Active> {
+    const services = running.services as Service<DnsOptions>[];
+    const places = placesOf(running.geography);
+    this.#late.clear();
+    const live = createLive(services, running.seed, silentDoors, places);
+    const site = new Site([...live.values()], settings, running.revision);
+    const pause = async (): Promise<void> => {
+      await sleep(0);
+      if (turn !== this.#turn) throw new Overtaken();
+    };
+    const snapshot = (name: string): Snapshot => running.snapshot(name);
+    const signed = new Set(signedZones(services, settings));
+    const view = await layOut(site, services, snapshot, places.length > 0, FIRST_COUNTER, signed, pause);
+    this.#entry ??= new Entry(pinsOf(this.#doors.bpfDir));
+    const { listen: endpoints, udpSize } = settings;
+    const given = { endpoints, udpSize, flags: flagsOf(settings) };
+    const program = new Program(view, given, pinsOf(this.#doors.bpfDir));
+    const numbers = new Map(services.map(({ name }, i) => [name, i]));
+    return { program, view, sets: new LiveSets(program, now), numbers };
+  }
+
+  #plug(active: Active, arrivals: readonly Arrival[], settings: DnsSettings): void {
+    const before = this.#active;
+    this.#active = active;
+    for (const name of this.#late) this.#show(this.#running!.snapshot(name));
+    for (const { index, mac } of arrivals) active.program.watch(index, mac);
+    active.program.beat();
+    this.#entry!.plug("PLACE_DNS", active.program.fd("dns"));
+    this.#attach(arrivals, settings);
+    this.#timer ??= setInterval(() => void this.#beat(), BEAT);
+    this.#timer.unref();
+    const size = (active.program.bytes / 2 ** 20).toFixed(1);
+    this.#said = `on ${arrivals.map(({ carrier }) => carrier).join(", ")}: ${active.view.names.length} names, ${size} MiB`;
+    if (before !== null) this.#retire(before);
+  }
+
+  #attach(arrivals: readonly Arrival[], { xdp }: DnsSettings): void {
+    const entry = this.#entry!;
+    // A veth delivers what XDP sends natively only while its other end polls: generic always works.
+    const modes = (arrival: Arrival) =>
+      xdp === "auto" && arrival.veth ? (["generic"] as const) : (["native", "generic"] as const);
+    for (const arrival of arrivals) entry.attach(arrival.carrier, { owner: OWNER, modes: modes(arrival) });
+    const kept = new Set(arrivals.map(({ carrier }) => carrier));
+    for (const { carrier } of this.#arrivals) if (!kept.has(carrier)) entry.detach(carrier, OWNER);
+    this.#arrivals = [...arrivals];
+  }
+
+  /** What an earlier program has counted since it was asked last; told with the next one's. */
+  #retired: ((add: AddCount) => void)[] = [];
+
+  #retire({ program, view }: Active): void {
+    const counts: [number, number][] = [];
+    program.takeCounts((counter, more) => counts.push([counter, more]));
+    this.#retired.push((add) => {
+      for (const [counter, more] of counts) addCounts(view, counter, more, add);
+    });
+    program.close();
+  }
+
+  async #beat(): Promise<void> {
+    this.#active?.program.beat();
+    if (++this.#beats % LOOK_EVERY !== 0 || this.#running === null || this.#active === null) return;
+    const settings = this.#running.settings as DnsSettings;
+    try {
+      const addresses = settings.listen.map(({ address }) => address);
+      const arrivals = await arrivalsOf(addresses, this.#doors.facts);
+      if (this.#active === null) return;
+      for (const { index, mac } of arrivals) this.#active.program.watch(index, mac);
+      this.#attach(arrivals, settings);
+    } catch (thrown) {
+      this.#doors.log("warn", `answers from XDP: ${(thrown as Error).message}`);
+    }
+  }
+
+  changed(snapshot: Snapshot): void {
+    this.#late.add(snapshot.service);
+    this.#show(snapshot);
+  }
+
+  #show(snapshot: Snapshot): void {
+    const active = this.#active;
+    const number = active?.numbers.get(snapshot.service);
+    if (!active || number === undefined) return;
+    const { service, drawable, ids, rooms } = active.view.services[number]!;
+    // Backends that come or go make a new revision; until it is laid out the counters' places are the old ones.
+    if (!drawable || snapshot.backends.length !== ids.length) return;
+    const compiled = compile(service, snapshot);
+    for (const v6 of [false, true]) {
+      const room = v6 ? rooms.v6 : rooms.v4;
+      const how = active.sets.show(number, v6, setOf(service, compiled, snapshot, v6), room);
+      if (how === "later") setTimeout(() => this.#again(active, snapshot.service), AGAIN).unref();
+      // Laying all out anew makes room.
+      if (how === "full" && this.#running) void this.follow(this.#running);
+    }
+  }
+
+  #again(active: Active, service: string): void {
+    if (this.#active === active && this.#running) this.#show(this.#running.snapshot(service));
+  }
+
+  takeCounts(add: AddCount): void {
+    for (const tell of this.#retired.splice(0)) tell(add);
+    const active = this.#active;
+    active?.program.takeCounts((counter, more) => addCounts(active.view, counter, more, add));
+  }
+
+  describe(): string[] {
+    return [`answers from XDP ${this.#said}`];
+  }
+
+  #stop(why: string): void {
+    this.#said = why === "off" ? "off" : `off: ${why}`;
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+    if (this.#entry === null) {
+      forsake(this.#doors.bpfDir);
+      return;
+    }
+    this.#entry.unplug("PLACE_DNS");
+    for (const { carrier } of this.#arrivals.splice(0)) this.#entry.detach(carrier, OWNER);
+    this.#entry.close();
+    this.#entry = null;
+    if (this.#active !== null) this.#retire(this.#active);
+    this.#active = null;
+    forsake(this.#doors.bpfDir);
+  }
+
+  async release(): Promise<void> {
+    this.#turn++;
+    if (this.#timer) clearInterval(this.#timer);
+  }
+
+  async remove(): Promise<void> {
+    this.#turn++;
+    this.#stop("off");
+  }
+}
+
+const silentDoors: WorkerDoors = {
+  balancer: () => {
+    throw new Error("nobody is asked for an order here");
+  },
+  cells: () => ({ add() {}, activeEverywhere: () => 0 }),
+  observed() {},
+  log() {},
+  now,
+};
+
+export const createFastPath = async (doors: Doors): Promise<FastPath> => new DnsFastPath(doors);

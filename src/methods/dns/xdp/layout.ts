@@ -1,0 +1,133 @@
+// Generated from the object's BTF by src/dataplane/build.ts. Not edited by hand.
+// Structs: size and byte offsets of the fields. Numbers: the enums of bpf/limits.h.
+
+export const dnsEndpoint = {
+  size: 24,
+  high: 0,
+  low: 8,
+  port: 16,
+} as const;
+
+export const dnsControl = {
+  size: 424,
+  freshUntil: 0,
+  slotMask: 8,
+  seed: 12,
+  endpointCount: 16,
+  flags: 20,
+  counters: 24,
+  fixed: 28,
+  udpSize: 32,
+  endpoints: 40,
+} as const;
+
+export const dnsSlot = {
+  size: 8,
+  tag: 0,
+  node: 4,
+} as const;
+
+export const dnsNode = {
+  size: 16,
+  length: 0,
+  flags: 1,
+  apex: 2,
+  kinds: 3,
+  set: 4,
+  nodata: 8,
+  nxdomain: 12,
+} as const;
+
+export const dnsKind = {
+  size: 8,
+  type: 0,
+  ready: 4,
+} as const;
+
+export const dnsSet = {
+  size: 16,
+  v4: 0,
+  v6: 4,
+  counter: 8,
+} as const;
+
+export const dnsBlock = {
+  size: 8,
+  bytes: 0,
+  count: 2,
+  firsts: 4,
+  rings: 6,
+} as const;
+
+export const dnsFirst = {
+  size: 8,
+  keep: 0,
+  other: 4,
+  counter: 6,
+} as const;
+
+export const dnsVariant = {
+  size: 4,
+  at: 0,
+  sum: 2,
+} as const;
+
+export const dnsReady = {
+  size: 40,
+  bytes: 0,
+  sum: 2,
+  rcode: 4,
+  authoritative: 5,
+  pointers: 6,
+  counts: 8,
+  pointer: 16,
+} as const;
+
+export const DnsLimit = {
+  DNS_WORDS: 32,
+  DNS_PROBES: 8,
+  DNS_DEPTH: 8,
+  DNS_PAGE: 73728,
+  DNS_PAGE_MASK: 65528,
+  DNS_PAGE_SHIFT: 13,
+  DNS_SET_MOST: 4096,
+  DNS_BODY_MOST: 1000,
+  DNS_MESSAGE_MOST: 512,
+  DNS_ENDPOINTS: 16,
+  DNS_POINTERS: 6,
+  DNS_DEVICES: 4096,
+  DNS_OPTIONS: 4,
+  DNS_PATIENCE: 10,
+  DNS_KINDS: 8,
+} as const;
+
+export const DnsCount = {
+  DNS_COUNT_SERVICE: 0,
+  DNS_COUNT_ZONE: 1,
+  DNS_COUNT_NXDOMAIN: 2,
+  DNS_COUNT_PACKET: 3,
+  DNS_COUNT_MESSAGE: 4,
+  DNS_COUNT_EDNS: 5,
+  DNS_COUNT_NAME: 6,
+  DNS_COUNT_TYPE: 7,
+  DNS_COUNT_CLIENT: 8,
+  DNS_COUNT_SIZE: 9,
+  DNS_COUNT_STALE: 10,
+  DNS_COUNTS: 16,
+} as const;
+
+export const DnsFlag = {
+  DNS_FLAG_NSID: 1,
+  DNS_FLAG_SUBNET: 2,
+} as const;
+
+export const DnsNode = {
+  DNS_NODE_PASS: 1,
+  DNS_NODE_OPEN: 2,
+  DNS_NODE_SIGNED: 4,
+} as const;
+
+export const DnsSet = {
+  DNS_SET_NONE: 0,
+  DNS_SET_PASS: 2147483647,
+} as const;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Written by the supervisor as plain memory. Sizes are set when a revision is loaded. */
+#pragma once
+#include "array.h"
+#include "types.h"
+
+/* Of the message under way: behind its header as it came, and the name in lower case, zero behind its end. */
+struct dns_scratch {
+	__u8 raw[DNS_MESSAGE_MOST + 8];
+	__u64 name[2 * DNS_WORDS + 2];
+};
+
+struct dns_page {
+	__u8 bytes[DNS_PAGE];
+};
+
+ARRAY(dns_controls, struct dns_control, 1, BPF_F_MMAPABLE);
+ARRAY(dns_slots, struct dns_slot, 2, BPF_F_MMAPABLE);
+ARRAY(dns_sets, struct dns_set, 1, BPF_F_MMAPABLE);
+ARRAY(dns_pages, struct dns_page, 1, BPF_F_MMAPABLE);
+ARRAY(dns_counters, __u64, DNS_COUNTS, BPF_F_MMAPABLE);
+/* MAC in the low 48 bits, by ifindex; 0: an interface of no concern. */
+ARRAY(dns_devices, __u64, DNS_DEVICES, BPF_F_MMAPABLE);
+PERCPU(dns_scratches, struct dns_scratch, 1);
+
+static __always_inline struct dns_control *dns_control(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&dns_controls, &zero);
+}
+
+static __always_inline struct dns_scratch *dns_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&dns_scratches, &zero);
+}
+
+/* The record at a reference: at least 8 KiB may be read behind it. */
+static __always_inline void *dns_at(__u32 reference)
+{
+	__u32 page = reference >> DNS_PAGE_SHIFT;
+	struct dns_page *found = bpf_map_lookup_elem(&dns_pages, &page);
+
+	if (!found)
+		return 0;
+	return found->bytes + ((__u64)(reference << 3) & DNS_PAGE_MASK);
+}
+
+/* One more, of this CPU. No atomics: nothing else counts here at the same time. */
+static __always_inline void dns_count(const struct dns_control *control, __u32 counter)
+{
+	__u32 index = bpf_get_smp_processor_id() * control->counters + counter;
+	__u64 *count = bpf_map_lookup_elem(&dns_counters, &index);
+
+	if (count)
+		(*count)++;
+}

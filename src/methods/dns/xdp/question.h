@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Reads a query. Whatever is not the plain case is the workers' to judge: they know what is malformed, and how. */
+#pragma once
+#include "names.h"
+#include "wire.h"
+
+#define DNS_HEADER 12
+#define OPT_BYTES 11
+#define TYPE_OPT 41
+#define OPTION_NSID 3
+#define OPTION_SUBNET 8
+#define OPTION_COOKIE 10
+#define CLASSIC_SIZE 512
+
+struct dns_header {
+	__u16 id;
+	__u8 flags[2];
+	__u16 questions;
+	__u16 answers;
+	__u16 authority;
+	__u16 additional;
+};
+
+/* Where the message lies in the frame, and what it asks. */
+struct question {
+	__u32 ip; /* octet of the frame */
+	__u32 udp;
+	__u32 dns;
+	__u32 message; /* octets behind the header */
+	__u8 ipv6;
+	__u8 edns;
+	__u8 dnssec_ok;
+	__u8 spare;
+	__u32 name; /* octets */
+	__u32 type;
+	__u32 room; /* octets of UDP payload that the client takes */
+	struct dns_hash hash;
+	__u64 sum; /* of the question as it came, unfolded */
+};
+
+static __always_inline __u32 two(const __u8 *at)
+{
+	return (__u32)at[0] << 8 | at[1];
+}
+
+/* Folds, hashes and sums the name in one pass. False: it has no end within the message. */
+static __always_inline int read_name(struct question *q, struct dns_scratch *scratch, __u32 seed)
+{
+	struct dns_hash h = { seed, ~seed };
+	__u64 sum = 0;
+
+	for (__u32 w = 0; w < DNS_WORDS; w++) {
+		__u64 word = *(__u64 *)(scratch->raw + w * 8), zero = first_zero(word);
+		if (zero)
+			word &= (zero << 1) - 1;
+		sum += (__u32)word;
+		sum += word >> 32;
+		word = fold_word(word);
+		hash_word(&h, word);
+		scratch->name[w] = word;
+		if (!zero)
+			continue;
+		scratch->name[w + 1] = 0;
+		q->name = w * 8 + (((((zero >> 7) - 1) & ONES) * ONES) >> 56) + 1;
+		q->sum = sum;
+		q->hash = h;
+		return q->name <= 255 && q->name > 1 && q->name + 4 <= q->message;
+	}
+	return 0;
+}
+
+/* Options that the answer hangs on, or that are malformed, pass; the others mean nothing (RFC 6891 6.1.2). */
+static __always_inline int plain_options(const struct dns_scratch *scratch, __u32 at, __u32 end, __u32 flags)
+{
+	for (__u32 i = 0; i < DNS_OPTIONS; i++) {
+		if (at == end)
+			return 1;
+		if (at + 4 > end || end > DNS_MESSAGE_MOST)
+			return 0;
+		const __u8 *option = scratch->raw + (at & (DNS_MESSAGE_MOST - 1));
+		__u32 code = two(option);
+		if (code == OPTION_COOKIE || (code == OPTION_NSID && flags & DNS_FLAG_NSID) ||
+		    (code == OPTION_SUBNET && flags & DNS_FLAG_SUBNET))
+			return 0;
+		at += 4 + two(option + 2);
+	}
+	return at == end;
+}
+
+/* An OPT that fills the rest of the message. */
+static __always_inline int read_opt(struct question *q, const struct dns_scratch *scratch, const struct dns_control *control)
+{
+	__u32 at = q->name + 4;
+
+	if (at + OPT_BYTES > q->message)
+		return 0;
+	const __u8 *opt = scratch->raw + (at & (DNS_MESSAGE_MOST - 1));
+	if (opt[0] || two(opt + 1) != TYPE_OPT || opt[6])
+		return 0;
+	__u32 data = two(opt + 9), size = two(opt + 3);
+	if (at + OPT_BYTES + data != q->message)
+		return 0;
+	q->edns = 1;
+	q->dnssec_ok = opt[7] >> 7;
+	if (size > q->room)
+		q->room = size;
+	return !data || plain_options(scratch, at + OPT_BYTES, q->message, control->flags);
+}
+
+/* What keeps the message from being answered here, as a counter; -1: nothing. */
+static __always_inline int read_message(struct xdp_md *ctx, struct question *q, struct dns_scratch *scratch,
+					const struct dns_control *control)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct dns_header *header = data + (q->dns & 127);
+
+	if ((void *)(header + 1) > end)
+		return DNS_COUNT_MESSAGE;
+	/* A query (QR 0, opcode 0) with one question and at most one record more. */
+	if (header->flags[0] & 0xf8 || header->questions != bpf_htons(1) || header->answers || header->authority ||
+	    bpf_ntohs(header->additional) > 1)
+		return DNS_COUNT_MESSAGE;
+	int opt = !!header->additional;
+	__u32 length = q->message;
+	if (length < 5 || length > DNS_MESSAGE_MOST)
+		return DNS_COUNT_MESSAGE;
+	if (bpf_xdp_load_bytes(ctx, q->dns + DNS_HEADER, scratch->raw, length))
+		return DNS_COUNT_MESSAGE;
+	if (!read_name(q, scratch, control->seed))
+		return DNS_COUNT_MESSAGE;
+	const __u8 *rest = scratch->raw + (q->name & 255);
+	q->type = two(rest);
+	if (two(rest + 2) != 1)
+		return DNS_COUNT_TYPE;
+	__u16 *words = (void *)rest;
+	__u64 tail = (__u64)words[0] + words[1];
+	q->sum += q->name & 1 ? tail << 8 : tail;
+	q->room = CLASSIC_SIZE;
+	if (opt)
+		return read_opt(q, scratch, control) ? -1 : DNS_COUNT_EDNS;
+	return q->name + 4 == q->message ? -1 : DNS_COUNT_MESSAGE;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What the answering program reads: names, sets of addresses and ready answers, laid out by the supervisor. */
+#pragma once
+#include <linux/types.h>
+
+enum sluice_dns_limit {
+	/* 64-bit words of the longest name, 255 octets. */
+	DNS_WORDS = 32,
+	/* slots looked at before a name is taken to be unknown; the supervisor picks a seed under which all lie within. */
+	DNS_PROBES = 8,
+	/* names above the queried one that are looked for; deeper questions pass. Bounds what a hostile name costs. */
+	DNS_DEPTH = 8,
+	/* a page of the store: records begin in its first 64 KiB, on 8 bytes, and may reach into the rest. */
+	DNS_PAGE = 73728,
+	DNS_PAGE_MASK = 0xfff8,
+	/* units of 8 bytes in those 64 KiB: a reference is page << DNS_PAGE_SHIFT | unit. */
+	DNS_PAGE_SHIFT = 13,
+	/* octets of one set with all its variants, and of a ready answer. */
+	DNS_SET_MOST = 4096,
+	/* octets of the records of one answer. */
+	DNS_BODY_MOST = 1000,
+	/* octets of a message behind its header that are read: the longest question, OPT and its options. */
+	DNS_MESSAGE_MOST = 512,
+	/* addresses of the server that are answered for. */
+	DNS_ENDPOINTS = 16,
+	/* places in a ready answer that point into the question. */
+	DNS_POINTERS = 6,
+	/* interfaces whose MAC is known, by ifindex. */
+	DNS_DEVICES = 4096,
+	/* options of one query that are looked at. */
+	DNS_OPTIONS = 4,
+	/* seconds without a sign of life of the supervisor after which all is passed to the workers. */
+	DNS_PATIENCE = 10,
+	/* first types of a name that have ready answers; names with more pass. */
+	DNS_KINDS = 8,
+};
+
+/* Counted per CPU, before the counters of services. */
+enum sluice_dns_count {
+	/* answered */
+	DNS_COUNT_SERVICE = 0,
+	DNS_COUNT_ZONE = 1,
+	DNS_COUNT_NXDOMAIN = 2,
+	/* passed to the workers */
+	DNS_COUNT_PACKET = 3,
+	DNS_COUNT_MESSAGE = 4,
+	DNS_COUNT_EDNS = 5,
+	DNS_COUNT_NAME = 6,
+	DNS_COUNT_TYPE = 7,
+	DNS_COUNT_CLIENT = 8,
+	DNS_COUNT_SIZE = 9,
+	DNS_COUNT_STALE = 10,
+	DNS_COUNTS = 16,
+};
+
+enum sluice_dns_flag {
+	/* control: options that change the answer */
+	DNS_FLAG_NSID = 1,
+	DNS_FLAG_SUBNET = 2,
+};
+
+enum sluice_dns_node {
+	/* nothing at this name is answered here */
+	DNS_NODE_PASS = 1,
+	/* names below that do not exist are not simply absent: a wildcard, a delegation, DNAME */
+	DNS_NODE_OPEN = 2,
+	/* the zone is signed: questions with DO pass */
+	DNS_NODE_SIGNED = 4,
+};
+
+enum sluice_dns_set {
+	/* in the place of a reference: no addresses of this kind */
+	DNS_SET_NONE = 0,
+	/* the answer hangs on the client, or is an error */
+	DNS_SET_PASS = 0x7fffffff,
+};
+
+struct dns_endpoint {
+	__u64 high, low;
+	__u16 port; /* network order */
+	__u16 spare[3];
+};
+
+struct dns_control {
+	__u64 fresh_until; /* coarse monotonic ns */
+	__u32 slot_mask;
+	__u32 seed;
+	__u32 endpoint_count;
+	__u32 flags; /* sluice_dns_flag */
+	__u32 counters; /* of one CPU */
+	__u32 fixed; /* the random number of the program that tests run */
+	__u32 udp_size;
+	__u32 spare;
+	struct dns_endpoint endpoints[DNS_ENDPOINTS];
+};
+
+struct dns_slot {
+	__u32 tag;
+	__u32 node; /* reference + 1; 0: free */
+};
+
+/* A name that exists. Behind it the name, zero-padded to 8, then its kinds. */
+struct dns_node {
+	__u8 length; /* octets of the name, root included */
+	__u8 flags; /* sluice_dns_node */
+	__u8 apex; /* where in the name its zone's apex begins */
+	__u8 kinds;
+	__u32 set; /* number + 1 of the service's set; 0: none */
+	__u32 nodata; /* reference of a ready answer */
+	__u32 nxdomain; /* the same, for names below */
+};
+
+struct dns_kind {
+	__u32 type;
+	__u32 ready;
+};
+
+/* Of one service. Each reference is flipped by one store. */
+struct dns_set {
+	__u32 v4;
+	__u32 v6;
+	__u32 counter; /* its first counter: answers without an address; then one per backend */
+	__u32 spare;
+};
+
+/* The addresses of one kind: Walker's alias table over who stands first, then where each variant's records are. */
+struct dns_block {
+	__u16 bytes; /* of the records in an answer */
+	__u16 count;
+	__u16 firsts;
+	__u16 rings; /* orders in which the others follow */
+};
+
+struct dns_first {
+	__u32 keep; /* of 65,536 */
+	__u16 other;
+	__u16 counter;
+};
+
+struct dns_variant {
+	__u16 at; /* from the block's beginning */
+	__u16 sum; /* of the records, as the checksum adds them */
+};
+
+/* A ready answer: its records, with pointers counted from the octet where the zone's apex begins in the question. */
+struct dns_ready {
+	__u16 bytes;
+	__u16 sum;
+	__u8 rcode;
+	__u8 authoritative;
+	__u8 pointers;
+	__u8 spare;
+	__u16 counts[3]; /* network order: answers, authority, additional */
+	__u16 spare2;
+	struct {
+		__u16 at;
+		__u16 target;
+	} pointer[DNS_POINTERS];
+};

@@ -1,0 +1,224 @@
+import type { Service } from "../../../core/service.ts";
+import type { Snapshot } from "../../../core/snapshot.ts";
+import { wireToName } from "../../../protocols/dns/name.ts";
+import { Type } from "../../../protocols/dns/numbers.ts";
+import type { Template } from "../../../protocols/dns/template.ts";
+import { schedulers } from "../../../schedulers/list.ts";
+import { type CompiledDns, compile } from "../compile.ts";
+import type { Node } from "../node.ts";
+import { type DnsOptions, MOST_ADDRESSES } from "../options.ts";
+import type { Site } from "../site.ts";
+import { DnsLimit, DnsNode, DnsSet, dnsKind, dnsNode, dnsSet } from "./layout.ts";
+import { blockSize, encodeBlock, encodeReady, type First, type Manner } from "./records.ts";
+import { Draft } from "./store.ts";
+
+/** A set of addresses of one kind: its bytes, or why there are none. */
+export type SetBytes = Uint8Array | "none" | "pass";
+
+/** Schedulers whose first place goes by weight, or evenly; others hang on more than a random number. */
+const EVEN: Readonly<Record<string, boolean>> = { "weighted-round-robin": false, random: false, "round-robin": true };
+
+/** May a service's answers be drawn at random, the same for all clients? */
+export function drawable({ scheduler, nearest }: Service<DnsOptions>, byPlace: boolean): boolean {
+  const needs = schedulers.find(({ name }) => name === scheduler.name)?.needs;
+  return scheduler.name in EVEN && needs?.key !== true && needs?.load === undefined && !(nearest && byPlace);
+}
+
+/** What is answered to one kind of question: who may stand first, and how the others follow. */
+export interface Draw {
+  firsts: (First & { id: number })[];
+  manner: Manner;
+}
+
+/** Distinct addresses with the weight of all backends behind each; of those the first is counted. */
+export function drawOf(service: Service<DnsOptions>, compiled: CompiledDns, snapshot: Snapshot, v6: boolean): Draw {
+  const inTurn = compiled.rule === "rotated";
+  const even = inTurn || EVEN[service.scheduler.name] === true;
+  const places = new Map(snapshot.backends.map((backend, place) => [backend.id, { place, weight: backend.weight }]));
+  const firsts = new Map<string, Draw["firsts"][number]>();
+  for (const { id, address } of v6 ? compiled.v6 : compiled.v4) {
+    const { place, weight } = places.get(id)!;
+    const own = even ? 1 : Math.max(1, weight);
+    const known = firsts.get(address);
+    if (known === undefined) firsts.set(address, { id, address, weight: own, counter: place + 1 });
+    else if (!even) known.weight += own;
+  }
+  return { firsts: [...firsts.values()], manner: { most: compiled.most, inTurn } };
+}
+
+/** What a service answers to one kind of question now. */
+export function setOf(service: Service<DnsOptions>, compiled: CompiledDns, snapshot: Snapshot, v6: boolean): SetBytes {
+  if (compiled.rule === "servfail") return "pass";
+  const { firsts, manner } = drawOf(service, compiled, snapshot, v6);
+  const count = firsts.length;
+  if (count === 0) return "none";
+  const shown = Math.min(count, manner.most) * (v6 ? 28 : 16);
+  if (count > MOST_FIRSTS || blockSize(count, manner, v6) > DnsLimit.DNS_SET_MOST || shown > DnsLimit.DNS_BODY_MOST)
+    return "pass";
+  return encodeBlock(firsts, compiled.ttl, manner);
+}
+
+/** Of a set; the program masks with it. */
+const MOST_FIRSTS = 255;
+
+/** Octets that a set can ever need with these backends, 0 when it would pass. */
+function roomFor({ options }: Service<DnsOptions>, snapshot: Snapshot, v6: boolean): number {
+  const all = new Set(snapshot.backends.flatMap(({ address }) => (address.includes(":") === v6 ? [address] : [])));
+  if (all.size === 0) return 0;
+  let most = 0;
+  // With fewer backends there can be more rings.
+  for (let count = 1; count <= Math.min(all.size, MOST_FIRSTS); count++) {
+    const size = blockSize(count, { most: options.answers ?? MOST_ADDRESSES, inTurn: false }, v6);
+    if (size <= DnsLimit.DNS_SET_MOST) most = Math.max(most, size);
+  }
+  return most;
+}
+
+/** One service in the view. */
+export interface ViewService {
+  service: Service<DnsOptions>;
+  drawable: boolean;
+  /** First of its counters. */
+  counter: number;
+  /** Backend ids in the order of its counters. */
+  ids: number[];
+  /** Octets that its sets may take, and where each has its place; 0: none yet. */
+  rooms: { v4: number; v6: number };
+}
+
+/** All that the program needs to know, before it is in the kernel. */
+export interface View {
+  draft: Draft;
+  names: Uint8Array[];
+  nodes: number[];
+  /** Words of `struct dns_set`, one a service. */
+  sets: Uint32Array;
+  services: ViewService[];
+  /** Of one CPU. */
+  counters: number;
+}
+
+/** Services that are worked on in one go: a health change must not wait longer. */
+const STEP = 500;
+
+/**
+ * Lays out names, ready answers and sets of a revision. `pause` is awaited again and again: a hundred thousand names take a
+ * second, and verdicts must get through meanwhile.
+ * @param signed zones whose questions with DO are the workers'
+ */
+export async function layOut(
+  site: Site,
+  services: readonly Service<DnsOptions>[],
+  snapshotOf: (service: string) => Snapshot,
+  byPlace: boolean,
+  firstCounter: number,
+  signed: ReadonlySet<string>,
+  pause: () => Promise<void>,
+): Promise<View> {
+  const draft = new Draft();
+  const view: View = {
+    draft,
+    names: [],
+    nodes: [],
+    sets: new Uint32Array((services.length * dnsSet.size) / 4),
+    services: [],
+    counters: firstCounter,
+  };
+  const numbers = new Map<string, number>();
+  for (const [i, service] of services.entries()) {
+    if (i % STEP === STEP - 1) await pause();
+    numbers.set(service.name, i);
+    addService(view, service, snapshotOf(service.name), byPlace);
+  }
+  const writer = new NodeWriter(draft, numbers, signed);
+  const nodes: [Uint8Array, Node][] = [];
+  site.each((wire, node) => nodes.push([wire, node]));
+  for (const [i, [wire, node]] of nodes.entries()) {
+    if (i % STEP === STEP - 1) await pause();
+    view.names.push(wire);
+    view.nodes.push(writer.write(wire, node));
+  }
+  return view;
+}
+
+function addService(view: View, service: Service<DnsOptions>, snapshot: Snapshot, byPlace: boolean): void {
+  const number = view.services.length;
+  const can = drawable(service, byPlace);
+  const made: ViewService = {
+    service,
+    drawable: can,
+    counter: view.counters,
+    ids: snapshot.backends.map(({ id }) => id),
+    rooms: can ? { v4: roomFor(service, snapshot, false), v6: roomFor(service, snapshot, true) } : { v4: 0, v6: 0 },
+  };
+  view.services.push(made);
+  view.counters += made.ids.length + 1;
+  const at = (number * dnsSet.size) / 4;
+  view.sets[at + dnsSet.counter / 4] = made.counter;
+  const compiled = can ? compile(service, snapshot) : null;
+  for (const v6 of [false, true]) {
+    const set = compiled === null ? "pass" : setOf(service, compiled, snapshot, v6);
+    const room = v6 ? made.rooms.v6 : made.rooms.v4;
+    view.sets[at + (v6 ? dnsSet.v6 : dnsSet.v4) / 4] =
+      set === "none" ? DnsSet.DNS_SET_NONE : set === "pass" ? DnsSet.DNS_SET_PASS : view.draft.add(set, room);
+  }
+}
+
+/** Writes the records of names. Ready answers that many names share are written once. */
+class NodeWriter {
+  readonly #draft: Draft;
+  readonly #numbers: ReadonlyMap<string, number>;
+  readonly #signed: ReadonlySet<string>;
+  readonly #ready = new Map<Template, number>();
+
+  constructor(draft: Draft, numbers: ReadonlyMap<string, number>, signed: ReadonlySet<string>) {
+    this.#draft = draft;
+    this.#numbers = numbers;
+    this.#signed = signed;
+  }
+
+  /** The reference of a name's record. */
+  write(wire: Uint8Array, node: Node): number {
+    const kinds = this.#kindsOf(node);
+    const padded = (wire.length + 7) & ~7;
+    const out = new Uint8Array(dnsNode.size + padded + kinds.length * dnsKind.size);
+    const view = new DataView(out.buffer);
+    const { zone, service, records, cut } = node;
+    const closed = cut !== null || records?.has(Type.CNAME) || kinds.length > DnsLimit.DNS_KINDS;
+    const open = cut !== null || node.wildcard !== null || records?.has(Type.DNAME);
+    out[dnsNode.length] = wire.length;
+    const signed = this.#signed.size > 0 && this.#signed.has(wireToName(zone.apex));
+    out[dnsNode.flags] =
+      (closed ? DnsNode.DNS_NODE_PASS : 0) |
+      (open ? DnsNode.DNS_NODE_OPEN : 0) |
+      (signed ? DnsNode.DNS_NODE_SIGNED : 0);
+    out[dnsNode.apex] = wire.length - zone.apex.length;
+    out[dnsNode.kinds] = Math.min(kinds.length, DnsLimit.DNS_KINDS);
+    view.setUint32(dnsNode.set, service === null ? 0 : this.#numbers.get(service.name)! + 1, true);
+    view.setUint32(dnsNode.nodata, this.#readyOf(node.nodata ?? zone.nodata), true);
+    view.setUint32(dnsNode.nxdomain, this.#readyOf(zone.nxdomain), true);
+    out.set(wire, dnsNode.size);
+    for (const [i, { type, ready }] of kinds.entries()) {
+      view.setUint32(dnsNode.size + padded + i * dnsKind.size + dnsKind.type, type, true);
+      view.setUint32(dnsNode.size + padded + i * dnsKind.size + dnsKind.ready, ready, true);
+    }
+    return this.#draft.add(out);
+  }
+
+  /** The types that a name has records of, with their answers; those of addresses behind a service are its own. */
+  #kindsOf(node: Node): { type: number; ready: number }[] {
+    const types = [...(node.records?.keys() ?? []), ...(node.parent === null ? [Type.SOA, Type.NS] : [])];
+    return types.map((type) => ({ type, ready: this.#readyOf(node.answer(type)!) }));
+  }
+
+  /** 0 for one that the program cannot give. */
+  #readyOf(template: Template): number {
+    let known = this.#ready.get(template);
+    if (known === undefined) {
+      const bytes = encodeReady(template);
+      known = bytes === null ? 0 : this.#draft.add(bytes);
+      this.#ready.set(template, known);
+    }
+    return known;
+  }
+}

@@ -1,0 +1,236 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import packet from "dns-packet";
+import { ensureBuilt } from "../../../dataplane/build.ts";
+import { xdpMissing } from "../../../dataplane/testing/network.ts";
+import { netnsMissing } from "../../../system/netns-testing.ts";
+import { compile } from "../compile.ts";
+import { aBackend, aService, aSnapshot, ask } from "../testing.ts";
+import { bothWays, compareMany } from "./compare.ts";
+import { DnsCount } from "./layout.ts";
+import { LiveSets } from "./live.ts";
+import { services, settings, snapshots } from "./queries.ts";
+import { aliasTable, orderFor } from "./records.ts";
+import { setOf } from "./view.ts";
+
+/** Numbers that a seed fixes (numerical recipes' generator, its high bits). */
+function numbers(seed: number): (n: number) => number {
+  let state = seed;
+  return (n) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) >>> 0) * (n / 2 ** 32));
+  };
+}
+
+test("an alias table gives each its share exactly", () => {
+  for (const weights of [[1], [1, 1], [1, 2, 3], [5, 0.5, 90, 1, 1], Array.from({ length: 40 }, (_, i) => i + 1)]) {
+    const total = weights.reduce((sum, w) => sum + w, 0);
+    const shares = weights.map(() => 0);
+    for (const [i, { keep, other }] of aliasTable(weights).entries()) {
+      shares[i]! += keep / 65536 / weights.length;
+      shares[other]! += (65536 - keep) / 65536 / weights.length;
+    }
+    for (const [i, share] of shares.entries()) expect(share).toBeCloseTo(weights[i]! / total, 4);
+  }
+});
+
+test("over random numbers each stands first by its weight, and is followed by all others", () => {
+  const below = numbers(5);
+  const weights = [1, 2, 3, 4, 5];
+  const firsts = weights.map(() => 0);
+  const pairs = new Set<string>();
+  const draws = 60_000;
+  for (let i = 0; i < draws; i++) {
+    const order = orderFor(weights, { most: 5, inTurn: false }, below(2 ** 32));
+    expect([...order].sort()).toEqual([0, 1, 2, 3, 4]);
+    firsts[order[0]!]!++;
+    pairs.add(`${order[0]} ${order[1]}`);
+  }
+  for (const [i, count] of firsts.entries()) expect(Math.abs(count / draws - weights[i]! / 15)).toBeLessThan(0.01);
+  // Three rings: three of the four others.
+  expect(pairs.size).toBe(15);
+});
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: answers from XDP: ${missing}`);
+
+describe.skipIf(missing !== null)("the program", () => {
+  let ways: Awaited<ReturnType<typeof bothWays>>;
+  beforeAll(async () => {
+    ensureBuilt();
+    ways = await bothWays(services, snapshots, settings);
+  });
+  afterAll(() => ways?.close());
+
+  test("gives the bytes that the workers give, or passes the frame as it came", () => {
+    const { outcomes, faults } = compareMany(ways, 5000, numbers(1));
+    expect(faults).toEqual([]);
+    for (const outcome of ["passed", "rcode 3, 0+1", "rcode 0, 0+1", "rcode 0, 1+0", "rcode 0, 5+0"])
+      expect(outcomes.get(outcome)).toBeGreaterThan(5);
+  });
+
+  test("answers all plain questions itself", () => {
+    const asked = (name: string, type: string, more = {}) => ways.kernel(ask({ name, type, ...more }), 12345);
+    for (const [name, type] of [
+      ["one.example.com", "A"],
+      ["BoTh.eXample.COM", "AAAA"],
+      ["both.example.com", "A"],
+      ["one.example.com", "AAAA"],
+      ["both.example.com", "TXT"],
+      ["mail.example.com", "TYPE65"],
+      ["both.example.com", "TYPE65"],
+      ["gone.example.com", "A"],
+      ["dead.example.com", "A"],
+      ["nobody.example.com", "A"],
+      ["a.b.c.d.nobody.example.com", "AAAA"],
+      ["b.c.example.com", "A"],
+      ["example.com", "SOA"],
+      ["example.com", "MX"],
+      [services.find((s) => s.name === "long")!.names[0]!, "A"],
+    ] as const) {
+      const plain = type === "TYPE65" ? typed(ask({ name, type: "A" }), 65) : ask({ name, type });
+      expect(ways.kernel(plain, 7)).not.toBeNull();
+      if (type !== "TYPE65") expect(asked(name, type, { edns: 1232, dnssecOk: true })).not.toBeNull();
+    }
+  });
+
+  test("passes what is the workers'", () => {
+    for (const [name, type] of [
+      ["sticky.example.com", "A"],
+      ["failing.example.com", "A"],
+      ["www.example.com", "A"],
+      ["x.old.example.com", "A"],
+      ["a.sub.example.com", "A"],
+      ["x.star.example.com", "A"],
+      ["big.example.com", "TXT"],
+      ["example.org", "A"],
+      ["one.example.com", "ANY"],
+      ["sub.example.com", "DS"],
+    ] as const)
+      expect(ways.kernel(ask({ name, type }), 7)).toBeNull();
+    const plain = ask({ name: "one.example.com" });
+    expect(ways.kernel(plain, 7, { ip: { moreFragments: true } })).toBeNull();
+    expect(ways.kernel(plain, 7, { ip: { offset: 1 } })).toBeNull();
+    expect(ways.kernel(plain, 7, { ip: { options: [1, 1, 1, 1] } })).toBeNull();
+    expect(ways.kernel(plain, 7, { ip: { source: "127.0.0.1" } })).toBeNull();
+    expect(ways.kernel(plain, 7, { ip: { target: "192.0.2.54" } })).toBeNull();
+  });
+
+  test("draws its own numbers by weight", () => {
+    const counts = new Map<string, number>();
+    const draws = 6000;
+    const query = ask({ name: "weights.example.com" });
+    for (let i = 0; i < draws; i++) {
+      const answer = packet.decode(Buffer.from(ways.kernelDrawn(query)!)).answers![0] as { data: string };
+      counts.set(answer.data, (counts.get(answer.data) ?? 0) + 1);
+    }
+    // Weights 1 to 5; within five standard deviations.
+    for (let weight = 1; weight <= 5; weight++) {
+      const p = weight / 15;
+      expect(Math.abs(counts.get(`192.0.2.${weight}`)! - draws * p)).toBeLessThan(5 * Math.sqrt(draws * p * (1 - p)));
+    }
+  });
+
+  test("counts what it answered, for whom, and what it passed", () => {
+    ways.program.takeCounts(() => {});
+    const seen = new Map<number, number>();
+    ways.kernel(ask({ name: "one.example.com" }), 1);
+    ways.kernel(ask({ name: "one.example.com", type: "AAAA" }), 1);
+    ways.kernel(ask({ name: "no.example.com" }), 1);
+    ways.kernel(ask({ name: "example.org" }), 1);
+    ways.kernel(ask({ name: "sticky.example.com" }), 1);
+    ways.program.takeCounts((counter, more) => seen.set(counter, more));
+    const { counter } = ways.view.services[0]!;
+    expect(Object.fromEntries(seen)).toEqual({
+      [DnsCount.DNS_COUNT_SERVICE]: 2,
+      [DnsCount.DNS_COUNT_NXDOMAIN]: 1,
+      [DnsCount.DNS_COUNT_NAME]: 1,
+      [DnsCount.DNS_COUNT_CLIENT]: 1,
+      [counter]: 1,
+      [counter + 1]: 1,
+    });
+  });
+
+  test("says nothing once the daemon is silent", () => {
+    const query = ask({ name: "one.example.com" });
+    ways.program.beat(-1);
+    expect(ways.kernel(query, 1)).toBeNull();
+    ways.program.beat();
+    expect(ways.kernel(query, 1)).not.toBeNull();
+  });
+
+  test("a change shows at once; one that comes while readers may be left is the workers' for a moment", () => {
+    const clock = { at: 0 };
+    const sets = new LiveSets(ways.program, () => clock.at);
+    const number = services.findIndex(({ name }) => name === "both");
+    const service = services[number]!;
+    const { rooms } = ways.view.services[number]!;
+    const show = (states: readonly ("up" | "down")[]) => {
+      const backends = states.map((state, i) => aBackend(i, `192.0.2.${i + 1}`, { state }));
+      const snapshot = aSnapshot("both", backends);
+      return sets.show(number, false, setOf(service, compile(service, snapshot), snapshot, false), rooms.v4);
+    };
+    const answered = (): string[] | null => {
+      const answer = ways.kernel(ask({ name: "both.example.com" }), 3);
+      return (
+        answer &&
+        packet
+          .decode(Buffer.from(answer))
+          .answers!.map((a) => (a as { data: string }).data)
+          .sort()
+      );
+    };
+    expect(show(["up", "down"])).toBe("shown");
+    expect(answered()).toEqual(["192.0.2.1"]);
+    clock.at = 10;
+    expect(show(["down", "up"])).toBe("later");
+    expect(answered()).toBeNull();
+    clock.at = 200;
+    expect(show(["down", "up"])).toBe("shown");
+    expect(answered()).toEqual(["192.0.2.2"]);
+    clock.at = 400;
+    expect(show(["up", "up"])).toBe("shown");
+    expect(answered()).toEqual(["192.0.2.1", "192.0.2.2"]);
+  });
+});
+
+test.skipIf(missing !== null)("where options change the answer, only those questions pass", async () => {
+  ensureBuilt();
+  const service = aService("shop");
+  const more = { nsid: "here", clientSubnet: true };
+  const ways = await bothWays([service], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])], more);
+  const withOption = (code: number, data: number[]): Uint8Array => {
+    const query = ask({ name: "shop.example.com", edns: 1232 });
+    const opt = [code >> 8, code & 255, 0, data.length, ...data];
+    return Uint8Array.from([...query.subarray(0, query.length - 2), 0, opt.length, ...opt]);
+  };
+  expect(ways.kernel(withOption(65_001, [1, 2, 3]), 1)).toEqual(ways.worker(withOption(65_001, [1, 2, 3]), 1));
+  expect(ways.kernel(withOption(3, []), 1)).toBeNull();
+  expect(ways.kernel(withOption(8, [0, 1, 24, 0, 192, 0, 2]), 1)).toBeNull();
+  expect(ways.kernel(withOption(10, [1, 2, 3, 4, 5, 6, 7, 8]), 1)).toBeNull();
+  ways.close();
+});
+
+test.skipIf(missing !== null)("in a signed zone clients that take signatures are the workers'", async () => {
+  ensureBuilt();
+  const keys = mkdtempSync(join(tmpdir(), "sluice-keys-"));
+  const services = [aService("shop"), aService("other", { names: ["shop.example.net"] })];
+  const all = services.map(({ name }) => aSnapshot(name, [aBackend(0, "192.0.2.1")]));
+  const ways = await bothWays(services, all, { dnssec: { keys, zones: ["example.com"] } });
+  for (const name of ["shop.example.com", "no.example.com"]) {
+    expect(ways.kernel(ask({ name, edns: 1232, dnssecOk: true }), 1)).toBeNull();
+    expect(ways.kernel(ask({ name, edns: 1232 }), 1)).toEqual(ways.worker(ask({ name, edns: 1232 }), 1));
+  }
+  const unsigned = ask({ name: "shop.example.net", edns: 1232, dnssecOk: true });
+  expect(ways.kernel(unsigned, 1)).toEqual(ways.worker(unsigned, 1));
+  ways.close();
+  rmSync(keys, { recursive: true });
+});
+
+/** The same question for another type. */
+function typed(query: Buffer, type: number): Buffer {
+  query[query.length - 3] = type;
+  return query;
+}

@@ -1,0 +1,145 @@
+import type { Code } from "../core/codes.ts";
+import { hashText } from "../core/hash.ts";
+import { listenerName } from "../core/service.ts";
+import type { InheritedSocket } from "../core/worker-protocol.ts";
+import { adoptUdp, senderOf, type UdpSender, type UdpSocket } from "../runtime/udp.ts";
+import type { Backends } from "./backends.ts";
+import type { Shared } from "./front.ts";
+import { Cell } from "./service-state.ts";
+import { Session } from "./session.ts";
+import type { Wheel } from "./wheel.ts";
+
+/** Bounds of the relaying of datagrams. Times in ms. */
+export interface DatagramRules {
+  /** Without a datagram in either direction a session is over. */
+  readonly idle: number;
+  /** Most sessions of the worker at this listener. */
+  readonly sessions: number;
+  /** Most of them from one client address. */
+  readonly perAddress: number;
+  /** One datagram each way: each finds a backend of its own. */
+  readonly oneShot: boolean;
+}
+
+/** Refusals that are told at most once in so many ms: a flood must not become a flood of log lines. */
+const TELL_EVERY = 1000;
+
+/**
+ * One UDP listener in one worker: sessions by the client's address and port (the listener is the other half of the
+ * 5-tuple). The kernel gives all datagrams of a client to the same worker's socket (SO_REUSEPORT), so no worker needs to
+ * know another's sessions. Answers leave through the socket that was asked, so from the address that was asked.
+ */
+export class Datagrams {
+  readonly service: Backends;
+  readonly rules: DatagramRules;
+  private readonly shared: Shared;
+  private readonly name: string;
+  private readonly sessions = new Map<string, Session>();
+  private readonly addresses = new Map<string, number>();
+  private socket: UdpSocket | null = null;
+  private sender: UdpSender | null = null;
+  private numbered = 0;
+  private toldAt = Number.NEGATIVE_INFINITY;
+  private whenEmpty: (() => void) | null = null;
+
+  constructor(shared: Shared, service: Backends, rules: DatagramRules, { address, port }: InheritedSocket) {
+    this.shared = shared;
+    this.service = service;
+    this.rules = rules;
+    this.name = listenerName({ address, port, protocol: "udp" });
+  }
+
+  /** Takes over the socket and relays what comes. */
+  async serve(fd: number): Promise<this> {
+    this.socket = await adoptUdp(fd, (_socket, data, port, address) => this.arrived(data, port, address));
+    return this;
+  }
+
+  get wheel(): Wheel {
+    return this.shared.wheel;
+  }
+
+  private arrived(data: Buffer, port: number, address: string): void {
+    // Port 0 cannot be answered (RFC 768): such a packet is forged.
+    if (port === 0) return;
+    const key = this.rules.oneShot ? String(this.numbered++) : `${address} ${port}`;
+    const session = this.sessions.get(key) ?? this.begin(key, address, port);
+    session?.forward(data);
+  }
+
+  private begin(key: string, address: string, port: number): Session | null {
+    const { shared, service, rules, addresses } = this;
+    if (this.sessions.size >= rules.sessions || shared.connections >= shared.connectionLimit) {
+      this.refused("SLUICE_UDP_SESSIONS", address);
+      return null;
+    }
+    const held = addresses.get(address) ?? 0;
+    if (held >= rules.perAddress) {
+      this.refused("SLUICE_HTTP_CLIENT_LIMIT", address);
+      return null;
+    }
+    addresses.set(address, held + 1);
+    const session = new Session(this, key, address, port, hashText(address, shared.seed));
+    this.sessions.set(key, session);
+    shared.connections++;
+    service.cells.add(-1, Cell.connections, 1);
+    service.cells.add(-1, Cell.requests, 1);
+    service.cells.add(-1, Cell.active, 1);
+    return session;
+  }
+
+  /** A datagram is dropped: counted each time, told now and then. */
+  refused(code: Code, client: string): void {
+    this.service.cells.add(-1, Cell.errors, 1);
+    const now = this.shared.doors.now();
+    if (now - this.toldAt < TELL_EVERY) return;
+    this.toldAt = now;
+    this.shared.doors.log("warn", "datagram dropped", { listener: this.name, client, code });
+  }
+
+  /** False when it could not be sent. */
+  reply(data: Buffer, port: number, address: string): boolean {
+    return (this.sender ?? this.socket)!.send(data, port, address);
+  }
+
+  ended(session: Session): void {
+    if (!this.sessions.delete(session.key)) return;
+    const left = this.addresses.get(session.address)! - 1;
+    if (left === 0) this.addresses.delete(session.address);
+    else this.addresses.set(session.address, left);
+    this.shared.connections--;
+    this.service.cells.add(-1, Cell.active, -1);
+    if (this.sessions.size === 0) this.whenEmpty?.();
+  }
+
+  /** The service has a new snapshot: sessions leave backends that may keep nothing. */
+  changed(): void {
+    const { balancer } = this.service;
+    const eligible = new Set(balancer.snapshot.eligible);
+    const keeps = (id: number): boolean => {
+      const state = balancer.backend(id)?.state;
+      return state === "up" || state === "unchecked" || state === "draining" || eligible.has(id);
+    };
+    for (const session of [...this.sessions.values()])
+      if (session.backend >= 0 && !keeps(session.backend)) session.end();
+  }
+
+  /**
+   * Leaves the socket to the worker that follows, which gets what clients send from now on; answers of sessions under way
+   * still go out, from the same address. Resolves when all have ended, at the latest after `deadline` ms.
+   */
+  async drain(deadline: number): Promise<void> {
+    this.sender = senderOf(this.socket!);
+    this.socket!.close();
+    if (this.sessions.size > 0 && this.sender !== null && deadline > 0) {
+      const empty = new Promise<void>((resolve) => {
+        this.whenEmpty = resolve;
+      });
+      const end = setTimeout(() => this.whenEmpty?.(), deadline);
+      await empty;
+      clearTimeout(end);
+    }
+    for (const session of [...this.sessions.values()]) session.end();
+    this.sender?.close();
+  }
+}

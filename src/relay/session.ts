@@ -1,0 +1,156 @@
+import type { Outcome } from "../core/scheduler.ts";
+import { connectUdp, type UdpLink } from "../runtime/udp.ts";
+import type { Datagrams } from "./datagrams.ts";
+import { FULL } from "./gate.ts";
+import { Cell } from "./service-state.ts";
+import type { Among } from "./tagged.ts";
+import { Timed } from "./wheel.ts";
+
+/** Datagrams that a session keeps until its backend has answered, to send them to another should it be gone. */
+const HELD = 4;
+
+/**
+ * A client's datagrams and the backend they go to, over a socket of their own. A session begins with a datagram and ends
+ * when none has passed for a while; one-shot sessions end with the first answer.
+ */
+export class Session extends Timed {
+  readonly key: string;
+  readonly address: string;
+  readonly port: number;
+  private readonly datagrams: Datagrams;
+  private readonly hash: number;
+  private among: Among | null = null;
+  /** -1: none. */
+  backend = -1;
+  private link: UdpLink | null = null;
+  /** Grows with each backend: what an earlier one still says is not heard. */
+  private turn = 0;
+  private held: Buffer[] = [];
+  private answered = false;
+  private readonly tried = new Set<number>();
+  private over = false;
+
+  constructor(datagrams: Datagrams, key: string, address: string, port: number, hash: number) {
+    super();
+    this.datagrams = datagrams;
+    this.key = key;
+    this.address = address;
+    this.port = port;
+    this.hash = hash;
+  }
+
+  /** A datagram of the client. */
+  forward(data: Buffer): void {
+    const { service, wheel, rules } = this.datagrams;
+    service.cells.add(-1, Cell.bytesIn, data.length);
+    wheel.set(this, rules.idle);
+    if (!this.answered && this.held.length < HELD) this.held.push(data);
+    if (this.backend < 0) this.choose();
+    else if (this.link !== null) this.send(data);
+  }
+
+  private send(data: Buffer): void {
+    const { cells } = this.datagrams.service;
+    if (this.link!.send(data)) cells.add(this.backend, Cell.bytesIn, data.length);
+    else cells.add(-1, Cell.errors, 1);
+  }
+
+  /** Picks a backend that was not tried and sends it what is held; without one the session is over. */
+  private choose(): void {
+    const { service } = this.datagrams;
+    this.among ??= service.amongFor(null, service.placeOf(this.address));
+    const { balancer, gate } = this.among;
+    const backend = gate.pick(balancer, this.hash, this.tried);
+    const target = backend < 0 ? undefined : balancer.backend(backend);
+    if (target === undefined) {
+      this.datagrams.refused(backend === FULL ? "SLUICE_QUEUE_FULL" : "SLUICE_NO_BACKEND", this.address);
+      this.end();
+      return;
+    }
+    if (this.tried.size > 0) {
+      service.cells.add(-1, Cell.retries, 1);
+      service.cells.add(backend, Cell.retries, 1);
+    }
+    this.backend = backend;
+    balancer.began(backend);
+    service.cells.add(backend, Cell.active, 1);
+    service.cells.add(backend, Cell.requests, 1);
+    service.cells.add(backend, Cell.connections, 1);
+    const turn = ++this.turn;
+    const port = target.port ?? service.service.listen[0]!.port;
+    connectUdp(target.address, port, {
+      data: (data) => this.turn === turn && this.answer(data),
+      failed: (why) => this.turn === turn && this.failed(why),
+    }).then(
+      (link) => this.opened(link, turn),
+      (error) => this.turn === turn && this.failed(String(error?.code ?? error)),
+    );
+  }
+
+  private opened(link: UdpLink, turn: number): void {
+    if (this.turn !== turn || this.over) {
+      link.close();
+      return;
+    }
+    this.link = link;
+    for (const data of this.held) this.send(data);
+  }
+
+  private answer(data: Buffer): void {
+    const { service, wheel, rules } = this.datagrams;
+    if (!this.answered) {
+      this.answered = true;
+      this.held = [];
+    }
+    wheel.set(this, rules.idle);
+    if (this.datagrams.reply(data, this.port, this.address)) {
+      service.cells.add(-1, Cell.bytesOut, data.length);
+      service.cells.add(this.backend, Cell.bytesOut, data.length);
+    } else service.cells.add(-1, Cell.errors, 1);
+    if (rules.oneShot) this.end();
+  }
+
+  /** The backend's host says that nobody is there: what it cannot have had goes to another. */
+  private failed(why: string): void {
+    const { backend } = this;
+    this.datagrams.service.observed(backend, "SLUICE_BACKEND_CONNECT", why);
+    this.leave("failed");
+    this.tried.add(backend);
+    if (this.answered || this.tried.size > this.datagrams.service.retries) this.end();
+    else this.choose();
+  }
+
+  /** Lets go of the backend. */
+  private leave(outcome: Outcome): void {
+    if (this.backend < 0) return;
+    const { cells } = this.datagrams.service;
+    const { balancer, gate } = this.among!;
+    this.turn++;
+    this.link?.close();
+    this.link = null;
+    balancer.ended(this.backend, outcome);
+    cells.add(this.backend, Cell.active, -1);
+    if (outcome === "failed") cells.add(this.backend, Cell.errors, 1);
+    this.backend = -1;
+    gate.freed();
+  }
+
+  expired(): void {
+    // One datagram each way was asked for, and none came back.
+    if (this.datagrams.rules.oneShot && !this.answered && this.backend >= 0) {
+      this.datagrams.service.observed(this.backend, "SLUICE_BACKEND_TIMEOUT", "no answer in time");
+      this.leave("failed");
+    }
+    this.end();
+  }
+
+  /** Is over: the client's next datagram begins anew. */
+  end(): void {
+    if (this.over) return;
+    this.over = true;
+    this.leave("done");
+    this.held = [];
+    this.datagrams.wheel.remove(this);
+    this.datagrams.ended(this);
+  }
+}
