@@ -58,7 +58,7 @@ const ROUND = 20_000;
 const LONG = 100_000;
 
 /** ns per run of the data plane's program and of the bare one, round about; the best of the rounds counts. */
-function compare(rig: Rig, load: Load, seconds: number): { own: number; bare: number } {
+export function compare(rig: Rig, load: Load, seconds: number): { own: number; bare: number } {
   rig.load(load);
   const own: number[] = [];
   const bare: number[] = [];

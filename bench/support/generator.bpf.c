@@ -24,6 +24,8 @@ struct order {
 	__u32 services;
 	__u32 ipv6;
 	__u32 next; /* the flow whose turn it is */
+	__u32 flood; /* n > 0: of n packets one is a flow's, the others are SYNs of flows taken at random */
+	__u32 spare;
 };
 
 struct {
@@ -52,22 +54,23 @@ static __always_inline __u64 sum_words(const void *data, const int bytes)
 	return sum;
 }
 
-static __always_inline void write_tcp(struct tcphdr *tcp, const struct order *order, __u32 flow, __u64 pseudo)
+static __always_inline void write_tcp(struct tcphdr *tcp, const struct order *order, __u32 flow, __u32 random, __u64 pseudo)
 {
 	__builtin_memset(tcp, 0, sizeof(*tcp));
 	tcp->source = bpf_htons(order->source_port ? order->source_port : 1024 + (flow & ((1 << PORT_BITS) - 1)));
 	tcp->dest = bpf_htons(order->target_port + (order->services > 1 ? flow % order->services : 0));
 	if (order->source_port)
 		tcp->dest = bpf_htons(1024 + (flow & ((1 << PORT_BITS) - 1)));
-	tcp->seq = bpf_htonl(1);
-	tcp->ack_seq = bpf_htonl(1);
+	tcp->seq = bpf_htonl(random ? bpf_get_prandom_u32() : 1);
+	tcp->ack_seq = random ? 0 : bpf_htonl(1);
 	tcp->doff = 5;
-	tcp->ack = 1;
+	tcp->ack = !random;
+	tcp->syn = !!random;
 	tcp->window = bpf_htons(64240);
 	tcp->check = fold(pseudo + bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*tcp)) + sum_words(tcp, sizeof(*tcp)));
 }
 
-static __always_inline int write_ipv4(void *next, void *end, const struct order *order, __u32 flow)
+static __always_inline int write_ipv4(void *next, void *end, const struct order *order, __u32 flow, __u32 random)
 {
 	struct iphdr *ip = next;
 	struct tcphdr *tcp = (void *)(ip + 1);
@@ -84,11 +87,11 @@ static __always_inline int write_ipv4(void *next, void *end, const struct order 
 	ip->saddr = order->source_port ? order->source[3] : bpf_htonl(bpf_ntohl(order->source[3]) + (flow >> PORT_BITS));
 	ip->daddr = order->target[3];
 	ip->check = fold(sum_words(ip, sizeof(*ip)));
-	write_tcp(tcp, order, flow, sum_words(&ip->saddr, 8));
+	write_tcp(tcp, order, flow, random, sum_words(&ip->saddr, 8));
 	return XDP_TX;
 }
 
-static __always_inline int write_ipv6(void *next, void *end, const struct order *order, __u32 flow)
+static __always_inline int write_ipv6(void *next, void *end, const struct order *order, __u32 flow, __u32 random)
 {
 	struct ipv6hdr *ip = next;
 	struct tcphdr *tcp = (void *)(ip + 1);
@@ -104,7 +107,7 @@ static __always_inline int write_ipv6(void *next, void *end, const struct order 
 	__builtin_memcpy(&ip->daddr, order->target, 16);
 	if (!order->source_port)
 		ip->saddr.in6_u.u6_addr32[3] = bpf_htonl(bpf_ntohl(order->source[3]) + (flow >> PORT_BITS));
-	write_tcp(tcp, order, flow, sum_words(&ip->saddr, 32));
+	write_tcp(tcp, order, flow, random, sum_words(&ip->saddr, 32));
 	return XDP_TX;
 }
 
@@ -120,10 +123,14 @@ int generate(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	__u32 flow = order->next;
 	order->next = flow + 1 >= order->flows ? 0 : flow + 1;
+	__u32 random = order->flood && flow % order->flood;
+	if (random)
+		flow = bpf_get_prandom_u32();
 	__builtin_memcpy(eth->h_dest, order->target_mac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, order->source_mac, ETH_ALEN);
 	eth->h_proto = order->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	return order->ipv6 ? write_ipv6(eth + 1, end, order, flow) : write_ipv4(eth + 1, end, order, flow);
+	return order->ipv6 ? write_ipv6(eth + 1, end, order, flow, random)
+			   : write_ipv4(eth + 1, end, order, flow, random);
 }
 
 /* Takes what comes back. */

@@ -30,11 +30,13 @@ export interface Load {
   services?: number;
   /** Replies: all from `source` and this port, to as many ports as there are flows. */
   sourcePort?: number;
+  /** Of so many packets one is a flow's, the others are SYNs of flows taken at random out of 4,294,967,296. 0: none is. */
+  flood?: number;
 }
 
 /** struct order of generator.bpf.c. */
-function orderOf(load: Load): Uint8Array {
-  const bytes = new Uint8Array(68);
+export function orderOf(load: Load): Uint8Array {
+  const bytes = new Uint8Array(72);
   const view = new DataView(bytes.buffer);
   bytes.set(parseMac(mac.director)!, 0);
   bytes.set(parseMac(mac.gateway)!, 6);
@@ -45,7 +47,8 @@ function orderOf(load: Load): Uint8Array {
   view.setUint32(48, load.flows, true);
   view.setUint32(52, load.services ?? 1, true);
   view.setUint32(56, load.source.includes(":") ? 1 : 0, true);
-  return bytes.subarray(0, 64);
+  view.setUint32(64, load.flood ?? 0, true);
+  return bytes;
 }
 
 /** Bytes of an IPv4 frame with a TCP header, padded to Ethernet's least, and of an IPv6 one. */

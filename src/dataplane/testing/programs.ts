@@ -27,6 +27,17 @@ export class Programs {
     return Object.assign(tell, { pid: child.pid });
   }
 
+  /** A flood out of a host's device: the generator's object and its order, in hexadecimal. Tells how many were sent. */
+  async flooder(host: TestNetns, generator: string, device: string, order: string): Promise<() => Promise<number>> {
+    let heard: (count: number) => void = () => {};
+    const { child } = await this.#start(host, "flooder", [generator, device, order], (sent) => heard(sent as number));
+    return () =>
+      new Promise((resolve) => {
+        heard = resolve;
+        child.send("count");
+      });
+  }
+
   #start(host: TestNetns, name: string, args: string[], heard: (message: unknown) => void) {
     return new Promise<{ child: Child<unknown> }>((resolve, reject) => {
       void host.within(() => {
