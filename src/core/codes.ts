@@ -87,6 +87,8 @@ export const codes = {
   ],
   SLUICE_HTTP_CLIENT_ABORT: ["The client left before the response was whole.", ""],
   SLUICE_NO_BACKEND: ["No backend is eligible.", "See sluice status."],
+  SLUICE_NO_FILE: ["No backend has the file that is asked for.", "Give redirect: mirrors a fallback that has all."],
+  SLUICE_FILE_UNKNOWN: ["No backend has said in time whether it has the file.", "Raise redirect: mirrors: wait."],
   SLUICE_BACKEND_CONNECT: ["The backend refused the connection.", "Is the server running?"],
   SLUICE_BACKEND_CONNECT_TIMEOUT: ["The backend did not accept in time.", "Is the server overloaded?"],
   SLUICE_BACKEND_TIMEOUT: ["The backend did not answer in time.", "See the server's log."],

@@ -76,21 +76,30 @@ function nodeOctets(left: number, right: number, size: 24 | 28 | 32): number[] {
   return [...octets(left, size / 8), ...octets(right, size / 8)];
 }
 
-/** Runs `use` with the path of a database of these countries, and removes it. */
-export function withMmdb(
-  networks: readonly { prefix: string; country: string; continent: string }[],
-  use: (file: string) => void,
-): void {
+interface Land {
+  prefix: string;
+  country: string;
+  continent: string;
+}
+
+/** A database of these countries in a folder of its own, which `remove` takes away. */
+export function writeMmdb(lands: readonly Land[]): { file: string; remove(): void } {
   const directory = mkdtempSync(join(tmpdir(), "sluice-geo-"));
+  const file = join(directory, "geo.mmdb");
+  const records = lands.map(({ prefix, country, continent }) => ({
+    prefix,
+    record: { country: { iso_code: country }, continent: { code: continent } },
+  }));
+  writeFileSync(file, makeMmdb(records, 28));
+  return { file, remove: () => rmSync(directory, { recursive: true }) };
+}
+
+/** Runs `use` with the path of a database of these countries, and removes it. */
+export function withMmdb(lands: readonly Land[], use: (file: string) => void): void {
+  const { file, remove } = writeMmdb(lands);
   try {
-    const file = join(directory, "geo.mmdb");
-    const records = networks.map(({ prefix, country, continent }) => ({
-      prefix,
-      record: { country: { iso_code: country }, continent: { code: continent } },
-    }));
-    writeFileSync(file, makeMmdb(records, 28));
     use(file);
   } finally {
-    rmSync(directory, { recursive: true });
+    remove();
   }
 }

@@ -2,7 +2,7 @@ import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
 import type { Place } from "./places.ts";
 
 /** The backends of one place: those with its name among their tags, with tiers of their own. */
-function placeSnapshot(snapshot: Snapshot, place: string): Snapshot {
+export function placeSnapshot(snapshot: Snapshot, place: string): Snapshot {
   const backends = snapshot.backends.filter(({ tags }) => tags.includes(place));
   return { ...snapshot, backends, eligible: eligibleIds(backends) };
 }

@@ -66,6 +66,11 @@ export class Atlas {
     this.places = placesOf(geography);
   }
 
+  /** Is there a database, so that countries are known? */
+  get located(): boolean {
+    return this.geography.geo !== undefined;
+  }
+
   /** Reads the database, so that no question waits for it. Throws when it cannot be read. */
   ready(countries = false): void {
     if (this.trie === undefined) this.trie = placeTrie(this.geography);

@@ -45,6 +45,9 @@ export interface Access {
   attempts: number;
   /** Why it ended in an error made here; empty: it did not. */
   reason: Code | "";
+  /** ISO 3166-1 letters of where client and backend are, by methods that look; empty: not known. */
+  country?: string;
+  backendCountry?: string;
 }
 
 /** A line with its line feed. No octet of a request can end a line or forge a field. */

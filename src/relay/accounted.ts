@@ -1,5 +1,5 @@
 import type { Code } from "../core/codes.ts";
-import type { ServiceLog } from "./access.ts";
+import type { Ended, ServiceLog } from "./access.ts";
 import type { Front } from "./front.ts";
 import { Introduced } from "./introduced.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
@@ -44,7 +44,7 @@ export abstract class Accounted<S extends ServiceState> extends Introduced {
   }
 
   /** Where the request went, for the access log. */
-  protected went(): { backend: string; attempts: number } {
+  protected went(): Pick<Ended, "backend" | "attempts" | "country" | "backendCountry"> {
     return { backend: "", attempts: 0 };
   }
 }

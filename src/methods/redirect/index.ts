@@ -24,7 +24,7 @@ export const redirect = defineMethod<RedirectOptions, CompiledRedirect>({
     names: "optional",
     arrival: "listen",
     protocols: ["tcp"],
-    places: false,
+    places: true,
     defaultScheduler: "weighted-round-robin",
   },
   judge,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { accessLog } from "../../observe/access-log.ts";
 import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
+import { mirrors } from "./mirror-options.ts";
 
 /** What stands under `redirect:` of a service. Durations and sizes as words; parsed to ms and bytes. */
 export const options = z.strictObject({
@@ -12,6 +13,11 @@ export const options = z.strictObject({
     .enum(["http", "https"])
     .default("http")
     .describe("Scheme of the Location for backends without a url of their own."),
+  mirrors: mirrors
+    .optional()
+    .describe(
+      "The backends hold the same files: clients are sent to those that have the one they want. Off by default.",
+    ),
   timeouts: z.strictObject(clientTimeouts).prefault({}).describe("Time-outs."),
   accessLog: accessLog.optional().describe("A line for each request that is over. None by default."),
   limits: z.strictObject(clientLimits).prefault({}).describe("Bounds of what is read."),

@@ -39,13 +39,15 @@ export interface Reply {
   /** More field lines, each with CR LF. */
   fields?: string;
   body: string;
+  /** Default: plain text. */
+  type?: string;
 }
 
 /** The bytes of an answer of our own, head and body. */
 export function toReply(reply: Reply): Buffer {
-  const { status, date, close, isHead, fields = "", body } = reply;
+  const { status, date, close, isHead, fields = "", body, type = "text/plain; charset=utf-8" } = reply;
   const content = Buffer.from(body);
-  const head = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n${date.toString("latin1")}Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${content.length}\r\n${fields}${close ? "Connection: close\r\n" : ""}\r\n`;
+  const head = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n${date.toString("latin1")}Content-Type: ${type}\r\nContent-Length: ${content.length}\r\n${fields}${close ? "Connection: close\r\n" : ""}\r\n`;
   return isHead ? ascii(head) : Buffer.concat([ascii(head), content]);
 }
 

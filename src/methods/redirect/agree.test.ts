@@ -1,0 +1,64 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { agree, type Finding, type Version } from "./agree.ts";
+import { TopFiles } from "./top-files.ts";
+
+const v = (size: number, modified: number | null = null): Version => ({ size, modified, digest: null });
+const of = (...findings: Finding[]) => new Map(findings.map((finding, id) => [id, finding]));
+
+test("a reference decides; without one most decide, of equally many the newest", () => {
+  const all = of(v(10, 1), v(10, 1), v(12, 2), "missing", "silent");
+  expect(agree(all, null)).toEqual({ version: v(10, 1), holders: [0, 1] });
+  expect(agree(all, v(12, 2))).toEqual({ version: v(12, 2), holders: [2] });
+  expect(agree(all, "missing")).toEqual({ version: null, holders: [] });
+  expect(agree(all, "silent")).toEqual(agree(all, null));
+  expect(agree(all, v(13, 1))).toEqual({ version: v(13, 1), holders: [] });
+  expect(agree(of(v(10, 1), v(10, 2)), null).holders).toEqual([1]);
+  expect(agree(of("missing", "silent"), null)).toEqual({ version: null, holders: [] });
+});
+
+test("a time that is not said agrees with any", () => {
+  expect(agree(of(v(10), v(10, 5), v(11, 5)), null).holders).toEqual([0, 1]);
+  expect(agree(of(v(10), v(10, 4)), v(10, 5)).holders).toEqual([0]);
+});
+
+const finding = fc.oneof(
+  fc.constantFrom<Finding>("missing", "silent"),
+  fc.record({ size: fc.nat(2), modified: fc.option(fc.nat(2)), digest: fc.constant(null) }),
+);
+
+test("whatever is found: holders have the version's size, and are at least as many as any other version's", () => {
+  fc.assert(
+    fc.property(fc.array(finding, { maxLength: 8 }), (findings) => {
+      const { version, holders } = agree(of(...findings), null);
+      const having = findings.filter((one): one is Version => typeof one === "object");
+      expect(version === null).toBe(having.length === 0);
+      for (const id of holders) expect((findings[id] as Version).size).toBe(version!.size);
+      for (const other of having) {
+        const alike = having.filter((one) => one.size === other.size && one.modified === other.modified).length;
+        expect(holders.length).toBeGreaterThanOrEqual(alike);
+      }
+    }),
+  );
+});
+
+test("the most wanted are among the counted, never below their true count", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(30), { maxLength: 400 }), (asked) => {
+      const top = new TopFiles(10);
+      const truth = new Map<string, number>();
+      for (const one of asked) {
+        const path = `/${one}`;
+        top.add(path);
+        truth.set(path, (truth.get(path) ?? 0) + 1);
+      }
+      const counted = new Map(top.top(10).map((one) => [one.path, one]));
+      expect(top.size).toBeLessThanOrEqual(10);
+      for (const [path, count] of truth) if (count > asked.length / 10) expect(counted.has(path)).toBe(true);
+      for (const { path, count, over } of counted.values()) {
+        expect(count).toBeGreaterThanOrEqual(truth.get(path)!);
+        expect(count - over).toBeLessThanOrEqual(truth.get(path)!);
+      }
+    }),
+  );
+});
