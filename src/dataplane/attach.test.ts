@@ -103,7 +103,7 @@ describe.skipIf(missing !== null)("attaching", () => {
       guard.close();
       await applier.remove();
     });
-  }, 20_000);
+  }, 120_000);
 });
 
 describe("devices", () => {

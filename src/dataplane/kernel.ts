@@ -45,6 +45,8 @@ export class Kernel {
     this.#object = new BpfObject(objectPath("balance"));
     for (const name of pinned) this.#object.setPinPath(name, `${this.pins.maps}/${name}`);
     this.#object.setPinPath("places", this.pins.places);
+    // Asked without a daemon, and dear to verify.
+    this.#object.skip("explain");
     this.#object.load();
     this.memory = mapPlane((name) => this.#object.mapFd(name));
     setWord(this.memory.control_words, 0, control.flowMask, Limit.FLOW_BUCKETS - 1);

@@ -103,6 +103,9 @@ __noinline int later_fragment(struct xdp_md *ctx, struct packet *p)
 		return PASSED_ON;
 	struct fragment *first = recall_fragment(p);
 	if (!first) {
+		/* Of what the kernel serves itself, a long echo say, no part is ours. */
+		if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
+			return PASSED_ON;
 		struct arrival *known = find_arrival(control, &p->target, 0, 0, ARRIVAL_ADDRESS);
 		if (!known)
 			return PASSED_ON;
@@ -149,7 +152,7 @@ __noinline int other(struct xdp_md *ctx, struct packet *p)
 	if (control->flags & CONTROL_REVERSE) {
 		struct arrival *way = find_way_back(control, p);
 		if (way)
-			return reply(ctx, p, way);
+			return p->truncated ? finish(way->service, DROPPED(DROP_MALFORMED)) : reply(ctx, p, way);
 	}
 	if (is_check_answer(control, p))
 		return into_checks(ctx, control);

@@ -14,7 +14,6 @@ enum fragment_part { WHOLE = 0, FIRST = 1, LATER = 2 };
 struct packet {
 	struct address source;
 	struct address target;
-	struct address sender; /* of an ICMP error: the outer source */
 	__u16 source_port;
 	__u16 target_port;
 	__u8 protocol;
@@ -26,6 +25,7 @@ struct packet {
 	__u16 header; /* bytes from the IP header to the transport's; at most MAX_HEADER */
 	__u16 length; /* bytes of the IP packet */
 	__u8 dont_fragment;
+	__u8 from_end; /* an ICMP error of the flow's other end itself, of no router between */
 	__u8 truncated; /* ports are there, the rest of the header is not */
 	__u8 ipv6;
 	__u8 ttl;
@@ -57,10 +57,13 @@ static __always_inline int meant_for_us(__u32 index, const void *eth)
 	return *(__u32 *)eth == *(__u32 *)device->mac && *(__u16 *)(eth + 4) == *(__u16 *)(device->mac + 4);
 }
 
+/* Bytes of the two ports at the head of TCP and UDP. */
+#define PORTS 4
+
 static __always_inline int parse_tcp(struct packet *p, const struct tcphdr *tcp, const void *end)
 {
 	if ((void *)(tcp + 1) > end || p->length < p->header + sizeof(*tcp)) {
-		if ((void *)tcp + 4 > end)
+		if ((void *)tcp + PORTS > end || p->length < p->header + PORTS)
 			return 0;
 		p->truncated = 1;
 	} else {
@@ -74,11 +77,26 @@ static __always_inline int parse_tcp(struct packet *p, const struct tcphdr *tcp,
 
 static __always_inline int parse_udp(struct packet *p, const struct udphdr *udp, const void *end)
 {
-	if ((void *)udp + 4 > end)
+	if ((void *)udp + PORTS > end)
 		return 0;
 	p->source_port = udp->source;
 	p->target_port = udp->dest;
 	p->truncated = (void *)(udp + 1) > end || p->length < p->header + sizeof(*udp);
+	/* What stands behind the packet's end are no ports. */
+	return !p->truncated || p->length >= p->header + PORTS;
+}
+
+/* Turns the quoted flow round. False unless the error is honest: it goes to whoever sent what it quotes, and `quoted` bytes
+ * of that are its own to tell. */
+static __always_inline int about_flow(struct packet *p, const struct address *asker, const struct address *end,
+				      __u8 protocol, __u32 quoted)
+{
+	if (!same_address(&p->target, asker) || p->length < p->header + sizeof(struct icmphdr) + quoted)
+		return 0;
+	p->icmp_error = 1;
+	p->from_end = same_address(&p->source, end);
+	p->source = *end;
+	p->protocol = protocol;
 	return 1;
 }
 
@@ -96,13 +114,10 @@ static __always_inline int parse_icmp(struct packet *p, const struct icmphdr *ic
 	if (inner->protocol != IPPROTO_TCP && inner->protocol != IPPROTO_UDP)
 		return 0;
 	const __u16 *ports = (const void *)inner + (inner->ihl & 15) * 4;
-	if ((void *)(ports + 2) > end)
+	struct address asker = mapped(inner->saddr), other = mapped(inner->daddr);
+	if ((void *)(ports + 2) > end ||
+	    !about_flow(p, &asker, &other, inner->protocol, (inner->ihl & 15) * 4 + PORTS))
 		return 0;
-	p->icmp_error = 1;
-	p->sender = p->source;
-	p->protocol = inner->protocol;
-	p->source = mapped(inner->daddr);
-	p->target = mapped(inner->saddr);
 	p->source_port = ports[1];
 	p->target_port = ports[0];
 	return 1;
@@ -118,11 +133,9 @@ static __always_inline int parse_icmp6(struct packet *p, const struct icmphdr *i
 		return 0;
 	if (inner->version != 6 || (inner->nexthdr != IPPROTO_TCP && inner->nexthdr != IPPROTO_UDP))
 		return 0;
-	p->icmp_error = 1;
-	p->sender = p->source;
-	p->protocol = inner->nexthdr;
-	p->source = address6(&inner->daddr);
-	p->target = address6(&inner->saddr);
+	struct address asker = address6(&inner->saddr), other = address6(&inner->daddr);
+	if (is_ipv4(&other) || !about_flow(p, &asker, &other, inner->nexthdr, sizeof(*inner) + PORTS))
+		return 0;
 	p->source_port = ports[1];
 	p->target_port = ports[0];
 	return 1;
@@ -202,6 +215,9 @@ static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, cons
 	p->length = length;
 	p->source = address6(&ip->saddr);
 	p->target = address6(&ip->daddr);
+	/* Never on a wire (RFC 4291, 2.5.5.2 is for hosts): else it would be taken for the IPv4 address. */
+	if (is_ipv4(&p->source) || is_ipv4(&p->target))
+		return 0;
 	p->protocol = ip->nexthdr;
 	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_ICMPV6)
 		return 1;

@@ -40,7 +40,8 @@ static __noinline __u32 pull_tag(struct xdp_md *ctx)
 	__u32 *word = data;
 	struct tag *tag = data + 2 * ETH_ALEN;
 
-	if (data + 2 * ETH_ALEN + VLAN_BYTES > (void *)(long)ctx->data_end)
+	/* No frame may become shorter than its header. */
+	if (data + sizeof(struct ethhdr) + VLAN_BYTES > (void *)(long)ctx->data_end)
 		return 0;
 	__u32 control = bpf_ntohs(tag->control) | TAGGED;
 	word[3] = word[2];

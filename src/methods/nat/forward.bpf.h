@@ -150,7 +150,7 @@ static __always_inline int return_nat(struct xdp_md *ctx, const struct packet *p
 {
 	struct next_hop hop = {};
 	struct address client = p->target;
-	int rewrite = !p->icmp_error || same_address(&p->sender, &t->old);
+	int rewrite = !p->icmp_error || p->from_end;
 
 	t->source = 1;
 	int found = ask_fib(ctx, &t->new, &client, p->length, &hop);
