@@ -48,6 +48,11 @@ async function main(): Promise<number> {
     return usage(`no target ${JSON.stringify(name)}${closest ? `; did you mean ${closest}?` : ""}`);
   }
   if (inputs === null || seed === null) return usage("--inputs and --seed are whole numbers");
+  const missing = targets[name].missing?.() ?? null;
+  if (missing !== null) {
+    console.error(`${name} cannot be fuzzed here: ${missing}`);
+    return 1;
+  }
   const { outcomes, faults } = await fuzz(name, inputs, seed);
   const tried = [...outcomes.values()].reduce((sum, count) => sum + count, 0);
   console.log(

@@ -51,6 +51,7 @@ export class Bench {
   readonly #index: number;
   /** 802.1Q identifier of the network the backends are in; 0: untagged. Taken up by the next `commit`. */
   vlan = 0;
+  #isInside = false;
 
   private constructor(
     netns: TestNetns,
@@ -66,8 +67,8 @@ export class Bench {
     this.#index = index;
   }
 
-  /** Commits services; every backend's next hop is the bench's own. */
-  static async create(forward: ForwardName, service: PlaneService, mtu = 1500): Promise<Bench> {
+  /** Commits a method's services; every backend's next hop is the bench's own. */
+  static async create(forward: ForwardName, service: PlaneService | readonly PlaneService[], mtu = 1500): Promise<Bench> {
     const netns = createTestNetns("bench");
     const peer = createTestNetns("peer");
     wire(netns, "eth0", "125.12.12.12/24", peer, "eth0", "");
@@ -120,24 +121,19 @@ export class Bench {
     input: Uint8Array,
     program = this.plane.kernel.programFd("balance"),
   ): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
-    const { verdict, output } = this.#inside(() => testRun(program, input, this.#index));
+    const { verdict, output } = this.inside(() => testRun(program, input, this.#index));
     return { verdict: verdicts[verdict]!, output };
   }
 
-  // Test runs look the device up in the namespace of the thread that asks.
-  #inside<T>(work: () => T): T {
-    let result: T | undefined;
-    let thrown: unknown;
-    // `within` runs its work at once, before it first waits.
-    void this.netns.within(() => {
-      try {
-        result = work();
-      } catch (error) {
-        thrown = error;
-      }
-    });
-    if (thrown) throw thrown;
-    return result as T;
+  /** Test runs look the device up in the namespace of the thread that asks: one excursion for many of them. */
+  inside<T>(work: () => T): T {
+    if (this.#isInside) return work();
+    this.#isInside = true;
+    try {
+      return this.netns.inside(work);
+    } finally {
+      this.#isInside = false;
+    }
   }
 
   drops(forward: ForwardName, name: string): Partial<Record<Code, number>> {

@@ -11,9 +11,9 @@ export interface FuzzRun {
 
 export interface FuzzTarget {
   summary: string;
-  run(inputs: number, random: Random): FuzzRun | Promise<FuzzRun>;
-  /** Why it cannot run here; null: it can. */
+  /** Null where it can be run; else the reason why not. */
   missing?(): string | null;
+  run(inputs: number, random: Random): FuzzRun | Promise<FuzzRun>;
 }
 
 /** Numbers that a seed fixes (mulberry32): a fault is found again by the same command. */

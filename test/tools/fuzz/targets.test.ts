@@ -10,6 +10,7 @@ const short: Record<string, [inputs: number, outcomes: number]> = {
   dns: [20_000, 5],
   "dns-xdp": [500, 5],
   config: [300, 15],
+  packets: [20_000, 60],
 };
 
 const lacks = (name: string, { missing }: FuzzTarget): string | null => {

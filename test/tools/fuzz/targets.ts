@@ -4,6 +4,7 @@ import { dns } from "./dns.ts";
 import { dnsXdp } from "./dns-xdp.ts";
 import { httpRequest } from "./http-request.ts";
 import { httpResponse } from "./http-response.ts";
+import { packets } from "./packets.ts";
 import type { FuzzTarget } from "./target.ts";
 
 /** All there is to fuzz, by the word of the command. */
@@ -14,4 +15,5 @@ export const targets: Record<string, FuzzTarget> = {
   dns,
   "dns-xdp": dnsXdp,
   config,
+  packets,
 };
