@@ -3,7 +3,6 @@
  * statistics; beside it a program that only passes, and DNAT by nftables for the same packets.
  */
 
-import { readdirSync, readFileSync } from "node:fs";
 import * as phases from "../src/dataplane/phases.ts";
 import type { ForwardName } from "../src/dataplane/plane-service.ts";
 import { testBackend, testService } from "../src/dataplane/testing/doors.ts";
@@ -12,6 +11,7 @@ import { xdpMissing } from "../src/dataplane/testing/network.ts";
 import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import { type Load, Rig } from "./support/packet-rig.ts";
+import { cpuPerPacket } from "./support/whole-way.ts";
 
 const VIP = "125.12.12.77";
 const VIP6 = "2001:db8:12::77";
@@ -54,8 +54,6 @@ const least = (values: readonly number[]): number => Math.min(...values);
 
 /** Packets of one round: short, so that some rounds meet nothing else on the machine. */
 const ROUND = 20_000;
-/** Packets of a round whose CPU time is taken from outside: setting a run up costs a millisecond. */
-const LONG = 100_000;
 
 /** ns per run of the data plane's program and of the bare one, round about; the best of the rounds counts. */
 export function compare(rig: Rig, load: Load, seconds: number): { own: number; bare: number } {
@@ -91,26 +89,6 @@ async function measure(method: ForwardName, one: Case, seconds: number): Promise
   }
 }
 
-const commandOf = (pid: string): string => {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "latin1");
-  } catch {
-    return "";
-  }
-};
-
-/** ns that this process and the kernel's softirq threads have been on a CPU: where they hand work to each other, both count. */
-function cpuTime(): number {
-  const { user, system } = process.cpuUsage();
-  let ns = (user + system) * 1000;
-  for (const pid of SOFTIRQ_THREADS) ns += Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[0]);
-  return ns;
-}
-
-const SOFTIRQ_THREADS = readdirSync("/proc").filter(
-  (pid) => /^\d+$/.test(pid) && commandOf(pid).startsWith("ksoftirqd/"),
-);
-
 const NFTABLES = `table ip bench {
   chain prerouting { type nat hook prerouting priority -100;
     ip daddr ${VIP} tcp dport 80 dnat to jhash ip saddr . tcp sport mod 10 map { ${Array.from({ length: 10 }, (_, i) => `${i} : ${realOf(i)}`).join(", ")} }; }
@@ -122,19 +100,7 @@ const NFTABLES = `table ip bench {
  */
 async function wholeWay(flows: number, seconds: number): Promise<{ bounce: number; xdp: number; nftables: number }> {
   const rig = await Rig.create("nat", serviceOf(10));
-  const best = (): number => {
-    const rounds: number[] = [];
-    rig.send(Math.max(LONG, flows));
-    const before = rig.traffic().received;
-    const end = performance.now() + seconds * 1000;
-    while (rounds.length < 3 || performance.now() < end) {
-      const begun = cpuTime();
-      rig.send(LONG);
-      rounds.push((cpuTime() - begun) / LONG);
-    }
-    if (rig.traffic().received - before < rounds.length * LONG * 0.95) throw new Error("packets were lost on the way");
-    return least(rounds);
-  };
+  const best = (): number => cpuPerPacket(rig, flows, seconds);
   try {
     rig.load({ source: CLIENTS, target: VIP, port: 80, flows });
     rig.attachBounce();
@@ -149,12 +115,7 @@ async function wholeWay(flows: number, seconds: number): Promise<{ bounce: numbe
     );
     rig.director.sh(`ethtool -K eth0 gro on; ip route replace 10.0.0.0/16 dev eth0; ${neighbours.join("; ")}`);
     rig.director.sh(`nft -f - <<'END'\n${NFTABLES}\nEND`);
-    const before = rig.traffic();
-    const nftables = best();
-    const { received, sent } = rig.traffic();
-    const lost = received - before.received - (sent - before.sent);
-    if (lost > (received - before.received) / 20) throw new Error(`nftables lost ${lost} packets`);
-    return { bounce, xdp, nftables };
+    return { bounce, xdp, nftables: best() };
   } finally {
     rig.close();
   }

@@ -109,7 +109,7 @@ describe.skipIf(missing !== null)("direct", () => {
       expect(director.sh("ip address show dev eth0")).not.toContain(VIP);
       expect(director.sh("ip link show dev eth0")).not.toContain("xdp");
     });
-  }, 30_000);
+  }, 120_000);
 
   test("a standby director that is promoted takes over the open connections", async () => {
     const second = net.host("second");
@@ -145,7 +145,7 @@ describe.skipIf(missing !== null)("direct", () => {
     director.sh("ip link set eth0 up");
     await director.within(async () => (await createXdpApplier(doors, "direct")).remove());
     spare.close();
-  }, 30_000);
+  }, 120_000);
 
   test("a check reaches the VIP at the real server it asks for, and fails where the VIP is missing", async () => {
     await director.within(async () => {

@@ -15,10 +15,15 @@ export class Programs {
     return this.#start(host, "server", [name, address, String(port)], () => {}).then(({ child }) => child);
   }
 
-  /** A client on a host: each command is answered by one list of texts. */
-  async client(host: TestNetns): Promise<Client> {
+  /** A server whose clients check every byte. */
+  echo(host: TestNetns, name: string, address: string, port: number): Promise<Child<unknown>> {
+    return this.#start(host, "echo", [name, address, String(port)], () => {}).then(({ child }) => child);
+  }
+
+  /** A client on a host: each command is answered by one list of texts. `crowd`: one that keeps many connections. */
+  async client(host: TestNetns, program: "client" | "crowd" = "client"): Promise<Client> {
     let answer: (list: string[]) => void = () => {};
-    const { child } = await this.#start(host, "client", [], (message) => answer(message as string[]));
+    const { child } = await this.#start(host, program, [], (message) => answer(message as string[]));
     const tell = (command: object): Promise<string[]> =>
       new Promise((resolve) => {
         answer = resolve;

@@ -1,0 +1,26 @@
+/**
+ * `bun run test:kernel [PATH…]`: the data plane's tests on the oldest kernel that it promises to run on, beside what
+ * only a whole distribution kernel has (ipip, fou, 8021q, bonding, IPVS). Ends like every run of tests.
+ */
+import { ensureBuilt } from "../../src/dataplane/build.ts";
+import { readJunit } from "../tools/conformance/junit.ts";
+import { runInGuest } from "./guest.ts";
+
+const paths = [
+  "src/methods/direct/packets.test.ts",
+  "src/methods/nat/packets.test.ts",
+  "src/methods/tunnel/packets.test.ts",
+  "src/dataplane/attach.test.ts",
+  "src/dataplane/explain.test.ts",
+  "src/dataplane/nat.e2e.test.ts",
+  "test/kernel",
+];
+
+ensureBuilt();
+const given = process.argv.slice(2);
+const results = readJunit(await runInGuest(given.length > 0 ? given : paths));
+const count = (result: string): number => results.filter((one) => one.result === result).length;
+for (const { name, file, result } of results) if (result !== "passed") console.log(`${result}: ${file}: ${name}`);
+const failed = count("failed") || (results.length === 0 ? 1 : 0);
+console.log(`${count("passed")} passed, ${failed} failed, ${count("skipped")} skipped`);
+process.exit(failed === 0 ? 0 : 1);
