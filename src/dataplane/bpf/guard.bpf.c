@@ -74,7 +74,7 @@ static __always_inline int judge(struct xdp_md *ctx, const struct control *contr
 	p->of_service = 1;
 	struct limits *limits_of = bpf_map_lookup_elem(&limits, &arrival->service);
 	/* Who sent it: of an error that is not the flow's other end. */
-	const struct address *sender = p->icmp_error ? &p->sender : &p->source;
+	struct address from = sender_of(ctx, p), *sender = &from;
 	if (guard->lists) {
 		__u32 word = listed(sender);
 		if (word == LIST_ALLOWED)
