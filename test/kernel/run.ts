@@ -12,7 +12,6 @@ const paths = [
   "src/methods/tunnel/packets.test.ts",
   "src/dataplane/attach.test.ts",
   "src/dataplane/explain.test.ts",
-  "src/dataplane/nat.e2e.test.ts",
   "test/kernel",
 ];
 

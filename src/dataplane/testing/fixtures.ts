@@ -68,7 +68,11 @@ export class Bench {
   }
 
   /** Commits a method's services; every backend's next hop is the bench's own. */
-  static async create(forward: ForwardName, service: PlaneService | readonly PlaneService[], mtu = 1500): Promise<Bench> {
+  static async create(
+    forward: ForwardName,
+    service: PlaneService | readonly PlaneService[],
+    mtu = 1500,
+  ): Promise<Bench> {
     const netns = createTestNetns("bench");
     const peer = createTestNetns("peer");
     wire(netns, "eth0", "125.12.12.12/24", peer, "eth0", "");
