@@ -1,4 +1,5 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Counted } from "../core/most-wanted.ts";
 import type { Problem, Result } from "../core/problem.ts";
 import type { EventLog } from "../observe/events.ts";
 import { metricsText } from "../observe/metrics.ts";
@@ -15,6 +16,8 @@ export interface Daemon {
   config(): unknown;
   /** Why a method gives the answer it gives; null when the method has nothing to explain. */
   explain(method: string, question: Record<string, string>): Promise<Result<string[]> | null>;
+  /** What clients of a service have asked for most; null when nothing of it is counted. */
+  wanted(service: string, most: number): { since: string; files: Counted[] } | null;
   /** Leaves everything running for the next daemon and ends. */
   handOver(): void;
 }
@@ -48,6 +51,11 @@ export function createApi(daemon: Daemon): OpenAPIHono {
     const { service, backend } = c.req.param();
     const found = daemon.command(service, backend, wish.data);
     return found ? c.json({ ok: true }) : c.json({ message: `service ${service} has no backend ${backend}` }, 404);
+  });
+  api.get("/v1/services/:service/files", (c) => {
+    const service = c.req.param("service");
+    const wanted = daemon.wanted(service, Math.min(Math.max(1, Number(c.req.query("top")) || 20), 10_000));
+    return wanted ? c.json(wanted) : c.json({ message: `nothing is counted of a service ${service}` }, 404);
   });
   api.post("/v1/role", async (c) => {
     const wish = roleWish.safeParse(await c.req.json().catch(() => null));

@@ -8,6 +8,7 @@ import { registerDoctor } from "./doctor.ts";
 import { registerDown } from "./down.ts";
 import { registerEvents } from "./events.ts";
 import { registerExplain } from "./explain.ts";
+import { registerFiles } from "./files.ts";
 import { registerFlows } from "./flows.ts";
 import { registerLab } from "./lab.ts";
 import { registerMetrics } from "./metrics.ts";
@@ -29,6 +30,7 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerEvents,
   registerExplain,
   registerDnssec,
+  registerFiles,
   registerFlows,
   registerTrace,
   registerSet,

@@ -136,6 +136,7 @@ function serveApi(instance: Instance, assembled: Assembled, file: string): ApiSe
     command: (service, backend, wish) => supervisor.command(service, backend, wish),
     setRole: (role) => supervisor.setRole(role),
     explain: (method, question) => explainRunning(supervisor, method, question),
+    wanted: (service, most) => supervisor.wanted.top(service, most),
     config: () => supervisor.revision && withoutSecrets(supervisor.revision.config),
     handOver: () => void supervisor.handOver().then(() => process.exit(0)),
   });

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Code } from "./codes.ts";
 import type { CounterName, Counts } from "./counters.ts";
 import type { HostChange } from "./host-change.ts";
+import type { Counted } from "./most-wanted.ts";
 import type { Problem, Result } from "./problem.ts";
 import type { Face, Scheduler, SchedulerDefinition, SchedulerEnv } from "./scheduler.ts";
 import type { Geography, GuardLists, MethodName, Protocol, Revision, Service } from "./service.ts";
@@ -212,6 +213,8 @@ export interface WorkerDoors {
   balancer(service: string): Balancer;
   cells(service: string): ServiceCells;
   observed(service: string, backend: number, why: Code): void;
+  /** What clients of a service have asked for most since the last time. */
+  wanted(service: string, counted: readonly Counted[]): void;
   log(level: "debug" | "info" | "warn" | "error", message: string, fields?: Record<string, unknown>): void;
   now(): number;
 }

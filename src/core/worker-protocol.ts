@@ -1,6 +1,7 @@
 import type { CheckConfig, ProbeTarget, Verdict } from "./check.ts";
 import type { Code } from "./codes.ts";
 import type { CellRange } from "./counters.ts";
+import type { Counted } from "./most-wanted.ts";
 import type { Problem } from "./problem.ts";
 import type { Config, Geography, Listener, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -56,6 +57,7 @@ export type FromWorker =
   | { kind: "failed"; service: string; problem: Problem }
   /** Passive health: a request to this backend failed in this way. */
   | { kind: "observed"; service: string; backend: number; why: Code }
+  | { kind: "wanted"; service: string; counted: readonly Counted[] }
   | { kind: "drained" }
   | { kind: "pong"; n: number };
 

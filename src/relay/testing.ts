@@ -1,6 +1,7 @@
 import type { Backend } from "../core/backend.ts";
 import { type CounterName, counterNames } from "../core/counters.ts";
 import type { Balancer, Method, ServiceCells, Serving, WorkerDoors } from "../core/method.ts";
+import type { Counted } from "../core/most-wanted.ts";
 import type { Geography, Protocol, Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
 import { now } from "../runtime/clock.ts";
@@ -23,6 +24,8 @@ export interface Served {
   /** `backend code` of every observation. */
   observed: string[];
   logs: string[];
+  /** All that was reported as asked for. */
+  wanted: Counted[];
   /** Gives the service a new snapshot with these backends changed. */
   change(id: number, change: Partial<Backend>): void;
   stop(): Promise<void>;
@@ -105,6 +108,7 @@ export async function serveOne<O, C>(
     count: (cell) => doors.counts[cellOf(cell)]!,
     observed: doors.seen,
     logs: doors.lines,
+    wanted: doors.asked,
     change(id, change) {
       const next = snapshot.backends.map((b) => (b.id === id ? { ...b, ...change } : b));
       snapshot = { ...snapshot, generation: snapshot.generation + 1, backends: next, eligible: eligibleIds(next) };
@@ -127,12 +131,14 @@ interface FakeDoors extends WorkerDoors {
   counts: Float64Array;
   seen: string[];
   lines: string[];
+  asked: Counted[];
 }
 
 function fakeDoors(service: Service, snapshot: Snapshot): FakeDoors {
   const counts = new Float64Array(BACKENDS * counterNames.length);
   const seen: string[] = [];
   const lines: string[] = [];
+  const asked: Counted[] = [];
   const cells: ServiceCells = {
     add(backend, counter, amount) {
       counts[(backend + 1) * counterNames.length + counter]! += amount;
@@ -151,9 +157,11 @@ function fakeDoors(service: Service, snapshot: Snapshot): FakeDoors {
     counts,
     seen,
     lines,
+    asked,
     balancer: () => balancer,
     cells: () => cells,
     observed: (_service, backend, why) => void seen.push(`${backend} ${why}`),
+    wanted: (_service, counted) => void asked.push(...counted),
     log: (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields)}`),
     now,
   };

@@ -1,3 +1,4 @@
+import type { Counted } from "../core/most-wanted.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Listener, Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -14,6 +15,7 @@ export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots
 
 export interface GenerationEvents {
   observed(service: string, backend: number, why: import("../core/codes.ts").Code): void;
+  wanted(service: string, counted: readonly Counted[]): void;
   failed(service: string, problem: Problem): void;
   worker(pid: number, what: "ready" | "draining" | "exited" | "died", detail: string): void;
   /** Something a method's keeper has to say. */
@@ -108,6 +110,8 @@ export class Generation {
       this.#events.failed(message.service, message.problem);
     } else if (message.kind === "observed") {
       this.#events.observed(message.service, message.backend, message.why);
+    } else if (message.kind === "wanted") {
+      this.#events.wanted(message.service, message.counted);
     }
   }
 

@@ -18,6 +18,7 @@ import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
 import { prepareLogFiles } from "./log-files.ts";
 import { adoptOrphans, writeWorkers } from "./orphans.ts";
+import { Wanted } from "./wanted.ts";
 import { Watch } from "./watch.ts";
 import { WorkerSide } from "./worker-side.ts";
 
@@ -61,6 +62,7 @@ export class Supervisor {
   readonly workers: WorkerSide;
   readonly fast: FastSide;
   readonly #options: SupervisorOptions;
+  readonly wanted = new Wanted();
   readonly #checkers: Checkers;
   readonly #watch: Watch;
   readonly started = Date.now();
@@ -86,6 +88,7 @@ export class Supervisor {
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
       observed: (service, backend) => this.#watch.failed(service, backend),
+      wanted: (service, counted) => this.wanted.add(service, counted),
       failed: (service, problem) => this.#record({ kind: "service", service, what: "failed", problem }),
       worker: (pid, what, detail) => this.#workerEvent({ kind: "worker", pid, what, detail }),
       say: (text) => this.#options.log("info", text),

@@ -55,6 +55,7 @@ export function openDoors(
       balancer: (service) => balancers.get(service)!,
       cells: (service) => counting.get(service)!,
       observed: (service, backend, why) => send({ kind: "observed", service, backend, why }),
+      wanted: (service, counted) => send({ kind: "wanted", service, counted }),
       log,
       now,
     },

@@ -79,7 +79,7 @@ class Explanation {
       const env = { random: () => 0, now: () => 0, load, seed };
       return createBalancer(definition, scheduler.options, env, snapshot);
     };
-    return { balancer, cells: () => silent, observed() {}, log() {}, now: () => 0 };
+    return { balancer, cells: () => silent, observed() {}, wanted() {}, log() {}, now: () => 0 };
   }
 
   /** The way from a name to its answer, a sentence each. */

@@ -106,6 +106,7 @@ export function fakeDoors(services: readonly Service<DnsOptions>[], snapshots: r
     balancer: (service) => balancers.get(service)!,
     cells,
     observed() {},
+    wanted() {},
     log() {},
     now: () => performance.now(),
   };

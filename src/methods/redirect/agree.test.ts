@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { agree, type Finding, type Version } from "./agree.ts";
-import { TopFiles } from "./top-files.ts";
 
 const v = (size: number, modified: number | null = null): Version => ({ size, modified, digest: null });
 const of = (...findings: Finding[]) => new Map(findings.map((finding, id) => [id, finding]));
@@ -37,27 +36,6 @@ test("whatever is found: holders have the version's size, and are at least as ma
       for (const other of having) {
         const alike = having.filter((one) => one.size === other.size && one.modified === other.modified).length;
         expect(holders.length).toBeGreaterThanOrEqual(alike);
-      }
-    }),
-  );
-});
-
-test("the most wanted are among the counted, never below their true count", () => {
-  fc.assert(
-    fc.property(fc.array(fc.nat(30), { maxLength: 400 }), (asked) => {
-      const top = new TopFiles(10);
-      const truth = new Map<string, number>();
-      for (const one of asked) {
-        const path = `/${one}`;
-        top.add(path);
-        truth.set(path, (truth.get(path) ?? 0) + 1);
-      }
-      const counted = new Map(top.top(10).map((one) => [one.path, one]));
-      expect(top.size).toBeLessThanOrEqual(10);
-      for (const [path, count] of truth) if (count > asked.length / 10) expect(counted.has(path)).toBe(true);
-      for (const { path, count, over } of counted.values()) {
-        expect(count).toBeGreaterThanOrEqual(truth.get(path)!);
-        expect(count - over).toBeLessThanOrEqual(truth.get(path)!);
       }
     }),
   );

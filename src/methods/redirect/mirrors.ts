@@ -1,12 +1,12 @@
 import { parseEndpoint } from "../../core/address.ts";
 import type { WorkerDoors } from "../../core/method.ts";
+import { MostWanted } from "../../core/most-wanted.ts";
 import { FileBook, type FileEntry } from "./file-book.ts";
 import { type FileHost, fileHost, probeFile } from "./file-probe.ts";
 import type { Goal, Goals } from "./goals.ts";
 import { linkFields, type Mirror, metalink } from "./metalink.ts";
 import { type Listed, mirrorLines, mirrorPage } from "./mirror-list.ts";
 import type { MirrorOptions } from "./mirror-options.ts";
-import { TopFiles } from "./top-files.ts";
 
 const ALL: ReadonlySet<number> = new Set();
 /** Mirrors that a Metalink or a list names. */
@@ -16,7 +16,8 @@ const MOST_LISTED = 100;
 export class Mirrors {
   readonly options: MirrorOptions;
   readonly book: FileBook;
-  readonly top: TopFiles;
+  /** Since the last report. */
+  readonly wanted: MostWanted;
   /** Where clients go while nobody has a file; null: nowhere. */
   readonly fallback: Goal | null;
   private readonly goals: Goals;
@@ -27,7 +28,7 @@ export class Mirrors {
     this.options = options;
     this.fallback = options.fallback === undefined ? null : goals.goalTo(options.fallback.replace(/\/$/, ""));
     this.reference = this.referenceHost();
-    this.top = new TopFiles(options.statistics);
+    this.wanted = new MostWanted(options.statistics);
     const { timeout } = options;
     const prober = {
       hosts: () => this.hosts(),

@@ -18,6 +18,8 @@ import { type Wanted, wantedOf } from "./wanted.ts";
 const NONE: ReadonlySet<number> = new Set();
 /** A request body up to this size is read away, so that the connection lives on; bytes. */
 const READ_AWAY = 64 * 1024;
+/** A file's path that is longer is not asked for and not remembered; octets. */
+const LONGEST_PATH = 1024;
 const CLOSE = ascii("Connection: close\r\n");
 const CRLF = ascii("\r\n");
 const SLASH = 47;
@@ -125,7 +127,11 @@ export class Redirector extends Client<Goals> implements Waiter {
       this.anywhere();
       return;
     }
-    mirrors.top.add(wanted.path);
+    if (wanted.path.length > LONGEST_PATH) {
+      this.unknown(mirrors, wanted);
+      return;
+    }
+    mirrors.wanted.add(wanted.path);
     const entry = mirrors.look(wanted.path);
     if (entry !== null) {
       this.tell(mirrors, wanted, entry);

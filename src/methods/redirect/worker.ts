@@ -9,11 +9,23 @@ import { Redirector } from "./redirector.ts";
 /** Bodies are never wanted here; a large one is answered, then the connection is closed. */
 const BODY = Number.MAX_SAFE_INTEGER;
 
+/** How often the daemon is told which files are wanted, ms. */
+const REPORT_EVERY = 2000;
+
 /** Serves the redirect services of one worker. */
 export const workerSide: WorkerSide = {
   async serve(assignment, doors) {
-    return serveHttp<Goals>(assignment, doors, {
-      state: (service, _doors, shared) => new Goals(service, doors, shared),
+    const all: Goals[] = [];
+    const report = (): void => {
+      for (const { name, mirrors } of all)
+        if (mirrors !== null && mirrors.wanted.size > 0) doors.wanted(name, mirrors.wanted.take());
+    };
+    const serving = await serveHttp<Goals>(assignment, doors, {
+      state(service, _doors, shared) {
+        const goals = new Goals(service, doors, shared);
+        all.push(goals);
+        return goals;
+      },
       client: (front) => new Redirector(front),
       limits(service: Service) {
         const { timeouts, limits } = service.options as RedirectOptions;
@@ -21,5 +33,14 @@ export const workerSide: WorkerSide = {
       },
       changed: (state) => state.changed(),
     });
+    const reports = setInterval(report, REPORT_EVERY);
+    return {
+      ...serving,
+      async drain(deadlineMs) {
+        await serving.drain(deadlineMs);
+        clearInterval(reports);
+        report();
+      },
+    };
   },
 };

@@ -226,6 +226,7 @@ const silentDoors: WorkerDoors = {
   },
   cells: () => ({ add() {}, activeEverywhere: () => 0 }),
   observed() {},
+  wanted() {},
   log() {},
   now,
 };
