@@ -6,12 +6,11 @@ import { sleep } from "../runtime/clock.ts";
 import { addresses } from "../system/ip.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
 import { type CheckPath, createCheckPath } from "./check-path.ts";
-import { addTraffic, noTraffic, type Traffic } from "./counting.ts";
+import { kernelCounts } from "./counts.ts";
 import { limited, type StagedLists } from "./guard/guard.ts";
 import { Held } from "./held.ts";
-import { Plane, stateKey } from "./plane.ts";
+import { Plane } from "./plane.ts";
 import type { ForwardName, PlaneService } from "./plane-service.ts";
-import { flowsOf } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** How long a prepare waits for link addresses, ms. A backend that does not answer must not hold the others back. */
@@ -84,6 +83,7 @@ class XdpApplier implements Applier<PlaneService> {
       const { plane } = this.#shared;
       const lacks = plane.lacks(this.#forward, next);
       if (lacks) return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `The data plane holds no ${lacks}.`)];
+      for (const { near } of next) if (near) plane.regions.read(near.geography);
       plane.ownAddresses = await ownAddresses();
       const facts = remembering(this.#doors.facts);
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
@@ -166,30 +166,7 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   async counts(): Promise<Map<string, KernelCounts>> {
-    const { counting } = this.#plane;
-    const both = this.#forward === "nat";
-    const shown = (t: Traffic) => (both ? t : { packetsIn: t.packetsIn, bytesIn: t.bytesIn });
-    const all = new Map<string, KernelCounts>();
-    for (const state of this.#mine()) {
-      const sum = noTraffic();
-      addTraffic(sum, counting.retired(stateKey(this.#forward, state.name)));
-      const flows = state.remembers ? { active: 0, connections: state.formerFlows } : null;
-      const backends: KernelCounts["backends"] = new Map();
-      for (const one of state.locals.values()) {
-        const traffic = counting.backend(one.number);
-        addTraffic(sum, traffic);
-        const own = flows && flowsOf(this.#plane.memory, one.number);
-        if (flows && own) {
-          flows.active += own.active;
-          flows.connections += own.connections;
-        }
-        if (one.id !== null) backends.set(one.id, { ...shown(traffic), ...own });
-      }
-      const drops = counting.drops(state.number);
-      const dropped = Object.values(drops).reduce((total, count) => total + count, 0);
-      all.set(state.name, { service: { ...shown(sum), ...flows, drops: dropped }, backends, drops });
-    }
-    return all;
+    return kernelCounts(this.#plane, this.#mine());
   }
 
   describe(): string[] {

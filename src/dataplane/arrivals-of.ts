@@ -19,6 +19,7 @@ export function arrivalsOf(
   const ranges = new Map<string, Range>();
   const last = (state: ServiceState): number => Number(state.forward === favoured);
   for (const state of [...services].sort((a, b) => last(a) - last(b))) {
+    if (state.config?.part) continue;
     const service = state.number;
     for (const { address, port, last: end, protocol } of state.config?.vips ?? []) {
       const ports = end === undefined ? null : { first: port, last: end };

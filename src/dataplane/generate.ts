@@ -38,6 +38,8 @@ export const planeStructs = [
   "decision",
   "turns",
   "load",
+  "region_key",
+  "place_services",
 ];
 export const dnsStructs = [
   "dns_endpoint",

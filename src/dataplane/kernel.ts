@@ -16,6 +16,8 @@ export const pinned = [
   "tables",
   "turns",
   "loads",
+  "near_services",
+  "regions",
   "backends",
   "next_hops",
   "devices",

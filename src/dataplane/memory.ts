@@ -21,6 +21,7 @@ const shapes = {
   tables: [layout.table.size, 2 * Limit.MAX_SERVICES],
   turns: [layout.turns.size, 2 * Limit.MAX_SERVICES],
   loads: [layout.load.size, Limit.MAX_BACKENDS],
+  near_services: [layout.placeServices.size, 2 * Limit.MAX_SERVICES],
   backends: [layout.backend.size, Limit.MAX_BACKENDS],
   next_hops: [layout.nextHop.size, Limit.MAX_HOPS],
   devices: [layout.device.size, Limit.MAX_DEVICES],

@@ -1,7 +1,9 @@
 import type { Backend } from "../core/backend.ts";
 import type { RevisionFacts } from "../core/method.ts";
-import type { GuardLists, Listener, Service } from "../core/service.ts";
+import type { Geography, GuardLists, Listener, Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import { nearest } from "../geo/nearest.ts";
+import { placesOf } from "../geo/places.ts";
 import { Forward } from "./generated/layout.ts";
 import type { Limits } from "./guard/schema.ts";
 import type { PlaneOptions } from "./plane-options.ts";
@@ -45,16 +47,51 @@ export interface PlaneService {
   lists?: GuardLists;
   /** Its backends are probed. */
   checked?: boolean;
+  /** Clients of these places have backends of their own. */
+  near?: { geography: Geography; places: readonly { name: string; eligible: readonly number[] }[] };
+  /** It is the part of a service for one place: what arrives, arrives at the service. */
+  part?: true;
 }
+
+/** A service with its parts for the places of clients, each a service of its own in the plane: `NAME@PLACE`. */
+export function withParts(service: PlaneService): PlaneService[] {
+  // Limits are judged before anybody knows the place.
+  const { near, limits: _, ...rest } = service;
+  const parts = (near?.places ?? []).map(
+    ({ name, eligible }): PlaneService => ({ ...rest, name: partName(service.name, name), eligible, part: true }),
+  );
+  return [service, ...parts];
+}
+
+export const partName = (service: string, place: string): string => `${service}@${place}`;
+/** The service that a name in the plane belongs to. */
+export const ownerOf = (name: string): string => name.split("@")[0]!;
 
 export const defaultIdle = { tcp: 15 * 60_000, udp: 60_000 };
 export const defaultSlots = 16_381;
+
+/**
+ * Who may get the work of each place; a place that neither has backends nor turns to one that has is left to the service
+ * itself. It hangs on tags alone whether a place has a part, not on health: flows of a part that goes would be lost.
+ */
+function nearOf(
+  { nearest: asked }: Pick<Service, "nearest">,
+  snapshot: Snapshot,
+  geography: Geography,
+): Pick<PlaneService, "near"> {
+  if (!asked) return {};
+  const tagged = new Set(snapshot.backends.flatMap(({ tags }) => tags));
+  const places = placesOf(geography)
+    .filter(({ order }) => order.some((name) => tagged.has(name)))
+    .map((place) => ({ name: place.name, eligible: nearest(snapshot, place).snapshot.eligible }));
+  return { near: { geography, places } };
+}
 
 /** `compile` of a kernel method. Pure. */
 export function compilePlane(
   service: Service<PlaneOptions>,
   snapshot: Snapshot,
-  revision: Pick<RevisionFacts, "number" | "seed" | "guard">,
+  revision: RevisionFacts,
 ): PlaneService {
   return {
     name: service.name,
@@ -67,6 +104,7 @@ export function compilePlane(
     oneShot: service.options.oneShot,
     devices: service.options.devices,
     checked: service.check !== null,
+    ...nearOf(service, snapshot, revision.geography),
     ...(service.options.limits === undefined ? {} : { limits: service.options.limits }),
     ...(revision.guard === undefined ? {} : { lists: revision.guard }),
   };

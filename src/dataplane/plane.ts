@@ -13,7 +13,15 @@ import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue } from "
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
-import { type ForwardName, forwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
+import {
+  type ForwardName,
+  forwardName,
+  forwardNumber,
+  type PlaneService,
+  partName,
+  withParts,
+} from "./plane-service.ts";
+import { Regions } from "./regions.ts";
 import { ServiceState, slotsOf } from "./service-state.ts";
 import { type Swept, sweep } from "./sweep.ts";
 import { clearFlows } from "./turns.ts";
@@ -31,6 +39,7 @@ export class Plane {
   readonly memory: PlaneMemory;
   readonly counting: Counting;
   readonly checkPorts: CheckPorts;
+  readonly regions: Regions;
   readonly guard: Guard;
   readonly services = new Map<string, ServiceState>();
   readonly #serviceNumbers = new Numbers(Limit.MAX_SERVICES);
@@ -49,6 +58,7 @@ export class Plane {
     this.ways = new Ways(this.kernel);
     this.counting = new Counting(this.kernel.mapFd("backend_counts"), this.kernel.mapFd("drop_counts"));
     this.checkPorts = new CheckPorts(this.memory);
+    this.regions = new Regions(this.memory, this.kernel.mapFd("regions"));
     this.guard = new Guard(this.kernel.pins, this.kernel.entry, pinned);
     this.#adopt();
     this.kernel.takeOver();
@@ -101,7 +111,8 @@ export class Plane {
   }
 
   /** Can these services be numbered beside what is there? Null, or what is wanting. */
-  lacks(forward: ForwardName, next: readonly PlaneService[]): string | null {
+  lacks(forward: ForwardName, services: readonly PlaneService[]): string | null {
+    const next = services.flatMap(withParts);
     const fresh = next.filter(({ name }) => !this.services.has(stateKey(forward, name)));
     if (fresh.length > this.#serviceNumbers.left) return `more than ${Limit.MAX_SERVICES} services`;
     const backends = next.reduce((sum, { backends: all }) => sum + all.length, 0);
@@ -116,7 +127,9 @@ export class Plane {
    * Puts the whole set of services of one method in force. No step of it can fail once `lacks` was null: memory is
    * written, two words per service and one for the VIPs are flipped, one barrier is waited for.
    */
-  commit(forward: ForwardName, next: readonly PlaneService[]): void {
+  commit(forward: ForwardName, services: readonly PlaneService[]): void {
+    const next = services.flatMap(withParts);
+    for (const { near } of services) if (near) this.regions.take(near.geography);
     const names = new Set(next.map(({ name }) => name));
     const removed = [...this.services.values()].filter((s) => s.forward === forward && !names.has(s.name));
     for (const state of removed) this.services.delete(stateKey(forward, state.name));
@@ -133,6 +146,7 @@ export class Plane {
   /** A health or weight change of some services. */
   refresh(forward: ForwardName, changed: readonly PlaneService[]): void {
     const touched = changed
+      .flatMap(withParts)
       .filter(({ name }) => this.services.has(stateKey(forward, name)))
       .map((config) => this.#take(forward, config));
     this.#publish(touched, forward);
@@ -168,16 +182,34 @@ export class Plane {
     for (const state of touched) state.fill();
     const arrivals = arrivalsOf([...this.services.values()], favoured, this.ownAddresses);
     const copy = stageArrivals(this.memory, arrivals);
-    for (const state of touched)
+    const regions = this.regions.stage(this.#rows());
+    // Parts before those who send their clients there.
+    for (const state of touched.toReversed())
       state.flip(state.config?.scheduler.name ? this.schedulers(state.config.scheduler.name) : null);
     if (copy !== null) flipArrivals(this.memory, copy);
+    const moved = this.regions.flip(regions);
     const reverse = [...this.services.values()].some((state) => state.forward === "nat");
     this.kernel.setFlag(ControlFlag.CONTROL_REVERSE, reverse);
     const ranges = arrivals.some(({ kind }) => kind === "range");
     this.kernel.setFlag(ControlFlag.CONTROL_RANGES, ranges);
     this.#barrier();
+    if (moved) this.regions.forget(1 - regions);
     const time = now();
     for (const state of touched) phases.stamp(state.slots, time);
+  }
+
+  /** Of each service that chooses by place: the numbers of its parts. */
+  #rows(): Map<number, Map<string, number>> {
+    const rows = new Map<number, Map<string, number>>();
+    for (const { number, forward, name, config } of this.services.values()) {
+      if (!config?.near) continue;
+      const parts = config.near.places.map((place): [string, number] => {
+        const part = this.services.get(stateKey(forward, partName(name, place.name)));
+        return [place.name, part?.number ?? number];
+      });
+      rows.set(number, new Map(parts));
+    }
+    return rows;
   }
 
   /** Nothing names these any more: a sweep frees their flows, so that whoever gets their numbers finds none of them. */

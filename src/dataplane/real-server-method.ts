@@ -2,6 +2,7 @@ import { defineMethod, type Method } from "../core/method.ts";
 import { configProblem, type Problem } from "../core/problem.ts";
 import type { Service } from "../core/service.ts";
 import { planeChanges } from "./changes.ts";
+import { judgePlaces } from "./judge-places.ts";
 import { type PlaneOptions, planeOptions } from "./plane-options.ts";
 import { compilePlane, type ForwardName, type PlaneService } from "./plane-service.ts";
 
@@ -30,10 +31,11 @@ export const realServerMethod = (
       names: "optional",
       arrival: "listen",
       protocols: ["tcp", "udp"],
-      places: false,
+      places: true,
       defaultScheduler: "maglev",
     },
     judge,
+    judgeTogether: (services, _settings, geography) => judgePlaces(services, geography),
     compile: compilePlane,
     changes: (compiled, host) => planeChanges(compiled, host, own.name),
     control: async (doors) => (await import("./applier.ts")).createXdpApplier(doors, own.name),

@@ -1,7 +1,7 @@
 import { hashText } from "../core/hash.ts";
 import type { Scheduler, SchedulerDefinition } from "../core/scheduler.ts";
 import maglev from "../schedulers/maglev.ts";
-import { service as at, Choice, Limit, ServiceFlag, State, table } from "./generated/layout.ts";
+import { service as at, Choice, Limit, ServiceFlag, State, table, Used } from "./generated/layout.ts";
 import { backendKey, kernelState, type LocalBackend, readBackend } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
@@ -74,7 +74,7 @@ export class ServiceState {
     // "Long ago": a fresh service has never been full.
     this.#set32(at.lastFull, ticksNow() - 0x4000_0000);
     forgetRounds(this.#memory, this.number);
-    this.#set32(at.used, 1);
+    this.#set32(at.used, Used.USED_PLAIN);
   }
 
   /** Takes up a service that an earlier daemon left: numbering and phases from the maps, every window opened now. */
@@ -268,6 +268,7 @@ export class ServiceState {
       this.#set32(at.tcpLife, toLife(tcp));
       this.#set32(at.udpLife, toLife(udp));
     }
+    this.#set32(at.used, this.config?.near ? Used.USED_BY_PLACE : Used.USED_PLAIN);
     this.#set32(at.active, 1 - getWord(this.#memory.services, this.number, at.active));
   }
 
@@ -283,7 +284,7 @@ export class ServiceState {
   }
 
   erase(): void {
-    this.#set32(at.used, 0);
+    this.#set32(at.used, Used.USED_NOT);
   }
 
   #tableBase(): number {

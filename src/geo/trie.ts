@@ -75,6 +75,28 @@ export class PrefixTrie {
     return found;
   }
 
+  /** Every network that has a value, wide ones before those within them. */
+  *entries(): Generator<{ prefix: Prefix; value: number }> {
+    for (const [root, size] of [
+      [0, 4],
+      [1, 16],
+    ] as const)
+      yield* this.below(root, new Uint8Array(size), 0);
+  }
+
+  private *below(node: number, bytes: Uint8Array, length: number): Generator<{ prefix: Prefix; value: number }> {
+    const own = this.values[node]!;
+    if (own !== 0) yield { prefix: { bytes: bytes.slice(), length }, value: own - 1 };
+    for (const bit of [0, 1]) {
+      const next = this.children[node * 2 + bit]!;
+      if (next === 0) continue;
+      const mask = 0x80 >> (length & 7);
+      if (bit === 1) bytes[length >> 3]! |= mask;
+      yield* this.below(next, bytes, length + 1);
+      bytes[length >> 3]! &= ~mask;
+    }
+  }
+
   /**
    * Leaves out what decides nothing: networks that have the value of what is around them. Look-ups give the same
    * values with shorter scopes.

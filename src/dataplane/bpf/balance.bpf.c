@@ -3,6 +3,7 @@
 #include "arrivals.h"
 #include "deliver.h"
 #include "explain.h"
+#include "near.h"
 #include "pick.h"
 #include "places.h"
 #include "sweep.h"
@@ -170,10 +171,11 @@ static __always_inline int decide(struct xdp_md *ctx, const struct control *cont
 	struct arrival *arrival = find_vip(control, &p->target, p->target_port, p->protocol);
 	if (!arrival)
 		return other(ctx, p);
-	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);
-	if (!service || !service->used)
+	__u32 number = arrival->service;
+	struct service *service = serving(&number, &p->source);
+	if (!service)
 		return PASSED_ON;
-	belongs(p, arrival->service);
+	belongs(p, number);
 	if (p->truncated)
 		return DROPPED(DROP_MALFORMED);
 	if (is_returned_check(control, p))
@@ -284,6 +286,7 @@ IN_BTF(sluice_forward);
 IN_BTF(sluice_slot);
 IN_BTF(sluice_state);
 IN_BTF(sluice_service_flag);
+IN_BTF(sluice_used);
 IN_BTF(sluice_control_flag);
 IN_BTF(sluice_arrival);
 IN_BTF(sluice_cell);

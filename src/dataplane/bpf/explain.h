@@ -2,6 +2,7 @@
 /* What would become of a packet, decided by the same rules on a copy of its bucket: nothing is written but the answer. */
 #pragma once
 #include "arrivals.h"
+#include "near.h"
 #include "pick.h"
 
 /* Filled by the program `explain`; only its own object has it. */
@@ -65,10 +66,11 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 	struct arrival *arrival = find_vip(control, &p.target, p.target_port, p.protocol);
 	if (!arrival)
 		return 0;
-	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);
-	if (!service || !service->used)
+	__u32 owner = arrival->service;
+	struct service *service = serving(&owner, &p.source);
+	if (!service)
 		return 0;
-	p.service = arrival->service;
+	p.service = owner;
 	__u32 number = p.service * 2 + (service->active & 1);
 	struct table *table = bpf_map_lookup_elem(&tables, &number);
 	__u64 hash = flow_hash(service, &p);

@@ -46,8 +46,14 @@ enum sluice_limit {
 	ICMP_QUOTE = 68,
 	/* buckets one run of the sweep looks at: keeps a run well under a millisecond. */
 	SWEEP_STEP = 4096,
-	/* bytes of a service's name in its map entry, with the closing NUL. */
-	SERVICE_NAME = 64,
+	/* bytes of a service's name in its map entry, `@PLACE` of its part for a place and the closing NUL included. */
+	SERVICE_NAME = 128,
+	/* places that clients can be in. */
+	MAX_PLACES = 64,
+	/* networks of places, both copies together; about 100 B each, when they are there. */
+	REGIONS = 1048576,
+	/* bits of a network's key before the address: those of the copy. */
+	REGION_COPY_BITS = 32,
 	/* u64 words of one service's bitmap of busy slots. */
 	BUSY_WORDS = 256,
 	/* turns of one round of a service that gives new flows to its backends in turn: weights hold to 1 in 4,096. 8 KiB. */
@@ -150,6 +156,14 @@ enum sluice_state {
 	STATE_GONE = 4,
 	STATE_SHIFT = 24,
 	STATE_NUMBER_MASK = 0xffffff,
+};
+
+/* What a service's number stands for. */
+enum sluice_used {
+	USED_NOT = 0,
+	USED_PLAIN = 1,
+	/* It has others behind it, one for each place of clients; its own backends are for those in no place. */
+	USED_BY_PLACE = 2,
 };
 
 enum sluice_service_flag {

@@ -12,6 +12,7 @@ ARRAY(services, struct service, MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(tables, struct table, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(turns, struct turns, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(loads, struct load, MAX_BACKENDS, BPF_F_MMAPABLE);
+ARRAY(near_services, struct place_services, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(backends, struct backend, MAX_BACKENDS, BPF_F_MMAPABLE);
 ARRAY(next_hops, struct next_hop, MAX_HOPS, BPF_F_MMAPABLE);
 ARRAY(devices, struct device, MAX_DEVICES, BPF_F_MMAPABLE);
@@ -41,3 +42,12 @@ struct {
 	__type(key, struct wanted_key);
 	__type(value, __u32);
 } wanted SEC(".maps");
+
+/* Networks of clients -> number of their place. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, REGIONS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct region_key);
+	__type(value, __u32);
+} regions SEC(".maps");

@@ -25,6 +25,7 @@ struct control {
 	__u8 check_inner_mac[6];
 	__u8 check_outer_mac[6];
 	__u32 tracing; /* 1: somebody watches packets */
+	__u32 region_copy; /* which copy of the regions, and of whose services they have, is read: 0 or 1 */
 };
 
 struct arrival {
@@ -43,7 +44,7 @@ struct arrival {
 
 struct service {
 	__u32 active; /* which of its two tables is read: 0 or 1 */
-	__u32 used; /* 1: this number names a service */
+	__u32 used; /* sluice_used */
 	__u32 flags; /* sluice_service_flag */
 	__u32 slots; /* never changes in a live service */
 	__u32 seed[2]; /* of the flow hash; never changes in a live service */
@@ -158,6 +159,18 @@ struct wanted_key {
 
 struct busy {
 	__u64 word[BUSY_WORDS];
+};
+
+/* A network of clients; `length` in bits of all that follows it. */
+struct region_key {
+	__u32 length;
+	__u32 copy;
+	struct address client;
+};
+
+/* Of a service by place, in one copy of the regions: number of each place's service + 1; 0: it has none of its own. */
+struct place_services {
+	__u32 service[MAX_PLACES];
 };
 
 struct decap_config {

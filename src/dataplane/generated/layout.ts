@@ -2,7 +2,7 @@
 // Structs: size and byte offsets of the fields. Numbers: the enums of bpf/limits.h.
 
 export const control = {
-  size: 72,
+  size: 80,
   arrivalsActive: 0,
   arrivalsSeed: 4,
   flags: 20,
@@ -16,6 +16,7 @@ export const control = {
   checkInnerMac: 56,
   checkOuterMac: 62,
   tracing: 68,
+  regionCopy: 72,
 } as const;
 
 export const arrival = {
@@ -32,7 +33,7 @@ export const arrival = {
 } as const;
 
 export const service = {
-  size: 128,
+  size: 192,
   active: 0,
   used: 4,
   flags: 8,
@@ -250,6 +251,18 @@ export const load = {
   begun: 8,
 } as const;
 
+export const regionKey = {
+  size: 24,
+  length: 0,
+  copy: 4,
+  client: 8,
+} as const;
+
+export const placeServices = {
+  size: 256,
+  service: 0,
+} as const;
+
 export const Limit = {
   MAX_SERVICES: 128,
   MAX_LOCAL: 4096,
@@ -272,7 +285,10 @@ export const Limit = {
   GUE_PORT: 6080,
   ICMP_QUOTE: 68,
   SWEEP_STEP: 4096,
-  SERVICE_NAME: 64,
+  SERVICE_NAME: 128,
+  MAX_PLACES: 64,
+  REGIONS: 1048576,
+  REGION_COPY_BITS: 32,
   BUSY_WORDS: 256,
   TURNS: 4096,
   COMPARED: 256,
@@ -331,6 +347,12 @@ export const ServiceFlag = {
   SERVICE_BY_SOURCE: 1,
   SERVICE_ONE_SHOT: 2,
   SERVICE_REMEMBERS: 4,
+} as const;
+
+export const Used = {
+  USED_NOT: 0,
+  USED_PLAIN: 1,
+  USED_BY_PLACE: 2,
 } as const;
 
 export const ControlFlag = {

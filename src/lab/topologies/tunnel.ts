@@ -1,7 +1,8 @@
 import type { Host, Topology } from "../topology.ts";
 import { client, GATEWAY, realServerOf, router } from "./parts.ts";
 
-const realServer = (name: string, network: string, address: string, gateway: string): Host => ({
+/** A host that unwraps packets for the VIP 125.12.12.77, in a network of its own. */
+export const realServer = (name: string, network: string, address: string, gateway: string): Host => ({
   name,
   role: "backend",
   interfaces: [{ network, addresses: [`${address}/24`] }],

@@ -14,11 +14,7 @@ export interface NatService extends PlaneService {
 }
 
 /** Pure: what is to be, from configuration and snapshot. */
-export function compile(
-  service: Service<NatOptions>,
-  snapshot: Snapshot,
-  revision: Pick<RevisionFacts, "number" | "seed" | "guard">,
-): NatService {
+export function compile(service: Service<NatOptions>, snapshot: Snapshot, revision: RevisionFacts): NatService {
   return {
     ...compilePlane(service, snapshot, revision),
     engine: engineOf(service),

@@ -68,7 +68,8 @@ export function beyondNftables(service: Service<NatOptions>): { path: Path; why:
           },
         ],
   );
-  return [...found, ...ranges];
+  const places = service.nearest ? [{ path: ["nearest"], why: KNOWS_NO_PLACES, hint: "Use the xdp engine." }] : [];
+  return [...found, ...ranges, ...places];
 }
 
 /** Does this scheduler go by how many flows each backend has? Only the xdp engine counts them. */
@@ -77,6 +78,8 @@ export const countsFlows = (scheduler: string): boolean =>
 
 export const COUNTS_NO_FLOWS =
   "The nftables engine does not count the flows of backends, by which this scheduler goes.";
+
+export const KNOWS_NO_PLACES = "The nftables engine does not choose by the client's place.";
 
 /** The engine that is meant: what only nftables can do decides `auto`. */
 export const engineOf = (service: Service<NatOptions>): NatOptions["engine"] =>

@@ -25,7 +25,7 @@ export const nat = defineMethod<NatOptions, NatService>({
     names: "optional",
     arrival: "listen",
     protocols: ["tcp", "udp"],
-    places: false,
+    places: true,
     defaultScheduler: "maglev",
   },
   judge,

@@ -44,7 +44,8 @@ test("only nftables has helpers and masquerade", () => {
 
 test("a helper or masquerade under auto means nftables", () => {
   const snapshot = { service: "ftp", revision: 1, generation: 1, backends: [], eligible: [] };
-  const engine = (nat: unknown): string => compile(service("ftp", nat), snapshot, { number: 1, seed: 1 }).engine;
+  const engine = (nat: unknown): string =>
+    compile(service("ftp", nat), snapshot, { number: 1, seed: 1, geography: { places: {} } }).engine;
   expect([engine({}), engine({ helper: "ftp" }), engine({ masquerade: true }), engine({ engine: "xdp" })]).toEqual([
     "auto",
     "nftables",

@@ -1,7 +1,8 @@
 import { isIPv6 } from "../../core/address.ts";
 import { backendName } from "../../core/backend.ts";
 import { configProblem, type Problem } from "../../core/problem.ts";
-import { type Listener, listenerName, MOST_RANGES, type Service } from "../../core/service.ts";
+import { type Geography, type Listener, listenerName, MOST_RANGES, type Service } from "../../core/service.ts";
+import { judgePlaces } from "../../dataplane/judge-places.ts";
 import { beyondNftables, beyondXdp, engineOf } from "./engine-of.ts";
 import type { NatOptions } from "./options.ts";
 
@@ -85,8 +86,12 @@ const clash = (a: ReplySource, b: ReplySource): boolean =>
  * The xdp engine keeps no flows: on the way back it knows the VIP by the backend's address and port alone. Two
  * services that share one would make it ambiguous. Paths begin with the service's name.
  */
-export function judgeTogether(services: readonly Service<NatOptions>[]): Problem[] {
-  const problems: Problem[] = [];
+export function judgeTogether(
+  services: readonly Service<NatOptions>[],
+  _settings?: unknown,
+  geography?: Geography,
+): Problem[] {
+  const problems = judgePlaces(services, geography);
   const known = new Map<string, ReplySource[]>();
   for (const service of services.filter((one) => engineOf(one) !== "nftables"))
     for (const [key, source] of replySources(service)) {

@@ -7,7 +7,7 @@ import { forgetFlows } from "../../system/conntrack.ts";
 import { type NftCounter, nftCounters, nftTable, nftTransaction } from "../../system/nft.ts";
 import { nftablesGround, tableName } from "./changes.ts";
 import type { NatService } from "./compile.ts";
-import { COUNTS_NO_FLOWS, countsFlows } from "./engine-of.ts";
+import { COUNTS_NO_FLOWS, countsFlows, KNOWS_NO_PLACES } from "./engine-of.ts";
 import { refreshedService, type Slotted, wholeTable } from "./ruleset.ts";
 import { fillSlots, takesTurns } from "./slots.ts";
 
@@ -92,12 +92,13 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
   };
 }
 
-function notHere({ name, scheduler, vips }: NatService): Problem[] {
+function notHere({ name, scheduler, vips, near }: NatService): Problem[] {
   const refuse = (why: string): Problem =>
     configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `Service ${JSON.stringify(name)}: ${why}`);
   const range = vips.find(({ last }) => last !== undefined);
   return [
     ...(countsFlows(scheduler.name) ? [refuse(COUNTS_NO_FLOWS)] : []),
+    ...(near ? [refuse(KNOWS_NO_PLACES)] : []),
     ...(range ? [refuse(`The nftables engine serves single ports, not ${listenerName(range)}.`)] : []),
   ];
 }
