@@ -121,6 +121,10 @@ export const codes = {
     "A query was sent to TCP or refused: too many signatures are asked for at once.",
     "Somebody asks for names that do not exist. See dns: dnssec: signatures.",
   ],
+  SLUICE_DNS_BADTSIG: [
+    "A query was signed with a wrong key, a wrong MAC or at a wrong time.",
+    "See dns: tsigKeys, and the clocks.",
+  ],
   SLUICE_DNS_KEYS: ["The keys of a signed zone cannot be used.", "See who may read and write dns: dnssec: keys."],
   SLUICE_DNS_XDP_ANSWERED: ["A query was answered in the kernel.", ""],
   SLUICE_DNS_XDP_PACKET: ["A query was passed to the workers: a fragment, IP options, or a doubtful source.", ""],

@@ -16,7 +16,7 @@ const table = {
   delv: ["bind9-dnsutils", "usr/bin/delv"],
   named: ["bind9", "usr/sbin/named"],
   unbound: ["unbound", "usr/sbin/unbound"],
-  pdns_server: ["pdns-server", "usr/sbin/pdns_server"],
+  pdns_server: ["pdns-backend-bind", "usr/sbin/pdns_server"],
   promtool: ["prometheus", "usr/bin/promtool"],
   msmtpd: ["msmtp-mta", "usr/bin/msmtpd"],
   dnsmasq: ["dnsmasq-base", "usr/sbin/dnsmasq"],

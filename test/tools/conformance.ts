@@ -17,7 +17,7 @@ const root = join(import.meta.dirname, "../..");
 
 const suites: Record<string, { rules: readonly RuleLine[]; paths: string[] }> = {
   http: { rules: http, paths: ["src/protocols/http", "src/methods/proxy", "src/methods/redirect"] },
-  dns: { rules: dns, paths: ["src/methods/dns/checklist.test.ts"] },
+  dns: { rules: dns, paths: ["src/methods/dns", "src/protocols/dns"] },
 };
 
 function runTests(paths: string[]): Carried[] {

@@ -1,15 +1,18 @@
 import { counterIndex } from "../../core/counters.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import { parseQuery, Query } from "../../protocols/dns/query.ts";
+import { parseQuery, Query, type Verdict } from "../../protocols/dns/query.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
+import { checkTsig, TsigError, type TsigKey, type TsigSession } from "../../protocols/dns/tsig.ts";
 import { ANY_TTL, anyRdata, Chain } from "./chain.ts";
 import type { Client } from "./client.ts";
 import type { Decision, Guard } from "./guard.ts";
 import type { Node } from "./node.ts";
+import type { DnsSettings } from "./options.ts";
 import { apexAt, type Site } from "./site.ts";
 import {
   BADCOOKIE,
+  BADTSIG,
   BADVERS,
   FORMERR,
   LIMITED,
@@ -22,6 +25,7 @@ import {
   UNSIGNED,
   ZONE,
 } from "./tally.ts";
+import { type Messages, TRANSFER, Transfers, tsigKeys } from "./transfers.ts";
 
 const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
   .record("answers", "question", Type.HINFO, ANY_TTL, anyRdata)
@@ -38,9 +42,17 @@ export class Answerer {
   private readonly tally: Tally;
   private readonly chain: Chain;
   private readonly guard: Guard;
+  private readonly transfers: Transfers;
+  private readonly keys: readonly TsigKey[];
+  /** Signs the answer under way; null: the query was not signed. */
+  private session: TsigSession | null = null;
+  /** What follows when `answer` gives `TRANSFER`. */
+  transfer: Messages | null = null;
 
   /** `tally` counts what no service counts. */
-  constructor(site: Site, client: Client, tally: Tally, guard: Guard) {
+  constructor(site: Site, client: Client, tally: Tally, guard: Guard, settings: DnsSettings) {
+    this.transfers = new Transfers(site, settings);
+    this.keys = tsigKeys(settings);
     this.guard = guard;
     this.site = site;
     this.client = client;
@@ -50,7 +62,7 @@ export class Answerer {
 
   /**
    * Writes the answer to `bytes[0..length)` into `out` (large enough for the transport); returns its length, 0 for a
-   * message that must not be answered. Never throws, whatever the bytes.
+   * message that must not be answered, `TRANSFER` (over TCP alone) for the messages of `transfer`. Never throws, whatever the bytes.
    */
   answer(bytes: Uint8Array, length: number, client: string, transport: Transport, out: Uint8Array): number {
     const query = this.query;
@@ -61,9 +73,38 @@ export class Answerer {
     }
     const decision = this.guard.decide(query, client, transport);
     if (decision !== "answer") return this.turnAway(query, transport, out, decision);
+    this.session = null;
+    if (query.tsigAt > 0 && verdict === "query") return this.withTsig(query, length, client, transport, out);
+    return this.byVerdict(verdict, query, length, client, transport, out);
+  }
+
+  /** A signed query gets a signed answer, of whatever kind; one that is not signed right gets nothing else (RFC 8945 5.2). */
+  private withTsig(query: Query, length: number, client: string, transport: Transport, out: Uint8Array): number {
+    const { tsigAt } = query;
+    const checked = checkTsig(query.bytes, tsigAt, length, this.keys, Math.floor(Date.now() / 1000));
+    if (checked === null) return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
+    const { error, session } = checked;
+    query.reserved = session.size;
+    if (error !== TsigError.NONE) return session.sign(out, this.error(query, transport, out, Rcode.NOTAUTH, BADTSIG));
+    this.session = session;
+    this.guard.proven = true;
+    const size = this.byVerdict("query", query, length, client, transport, out);
+    return size > 0 ? session.sign(out, size) : size;
+  }
+
+  private byVerdict(
+    verdict: Verdict,
+    query: Query,
+    length: number,
+    client: string,
+    transport: Transport,
+    out: Uint8Array,
+  ): number {
     switch (verdict) {
       case "query": {
         if (!this.client.begin(query, client)) return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
+        if (query.class === Class.IN && (query.type === Type.AXFR || query.type === Type.IXFR))
+          return this.transferred(query, length, client, transport, out);
         const size = this.lookup(query, transport, out);
         if ((out[2]! & (Flag.TC >> 8)) !== 0) this.tally(TRUNCATED);
         return size;
@@ -77,6 +118,18 @@ export class Answerer {
       default:
         return this.error(query, transport, out, Rcode.NOTIMP, NOTIMP);
     }
+  }
+
+  /** AXFR, IXFR: a message, or `TRANSFER` with the messages in `transfer`. */
+  private transferred(query: Query, length: number, client: string, transport: Transport, out: Uint8Array): number {
+    const made = this.transfers.answer(query, length, client, transport, this.session, out);
+    if (typeof made !== "number") {
+      this.transfer = made;
+      this.tally(ZONE);
+      return TRANSFER;
+    }
+    if ((out[3]! & 15) === Rcode.REFUSED) this.tally(REFUSED);
+    return made;
   }
 
   private turnAway(query: Query, transport: Transport, out: Uint8Array, decision: Decision): number {

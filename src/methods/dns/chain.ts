@@ -57,6 +57,7 @@ export class Chain {
     this.proven = proven;
     this.seal.begin(query, writer, proven);
     let name = query.name();
+    const met: Uint8Array[] = [];
     for (let step = 0; step <= MOST_STEPS; step++) {
       const found = this.find(name, query.type);
       if (found.kind === "foreign") return writer.finish(Rcode.NOERROR, true);
@@ -67,8 +68,9 @@ export class Chain {
           ? this.rename(name, found.set, found.zone, query.type)
           : this.atNode(found.node, name, query, client, found.made ? "made" : "own");
       if (!(next instanceof Uint8Array)) return next;
-      // An alias of itself, or of what a DNAME gives for itself.
-      if (equal(next, name)) break;
+      // Round in a circle: each record stands in the answer once (RFC 2181 5).
+      met.push(name);
+      if (met.some((before) => equal(before, next))) break;
       name = next;
     }
     return writer.finish(Rcode.NOERROR, true);

@@ -100,5 +100,25 @@ export const checklist: readonly Rule[] = [
   rule("dnssec.cds", "RFC 7344 4.1, RFC 8078", "CDS and CDNSKEY, signed by the key that the DS leads to"),
   rule("dnssec.dname", "RFC 6672 5.3.1", "a DNAME is signed, the CNAME made of it is not"),
   rule("dnssec.any", "RFC 8482 4, 7", "ANY gets one signed record, RRSIG one signature"),
-  absent("transfer.out", "RFC 5936, 1995, 1996, 8945", "transfers, NOTIFY, TSIG", "not offered yet"),
+  rule(
+    "transfer.whole",
+    "RFC 5936 2.2",
+    "AXFR over TCP: all records between two SOA, in messages with id and question",
+  ),
+  rule("transfer.acl", "RFC 5936 5", "a transfer takes the network, the key, or both that are asked for; else REFUSED"),
+  rule("transfer.zone", "RFC 5936 2.2.1", "a name that is no zone here is NOTAUTH"),
+  rule(
+    "transfer.incremental",
+    "RFC 1995 2, 4",
+    "IXFR gets the whole zone, or one SOA when nothing is newer or over UDP",
+  ),
+  rule("transfer.static", "RFC 5936 3", "steered names stand in a transfer with a static view"),
+  rule("tsig.answer", "RFC 8945 5.3", "a signed query gets a signed answer, the messages of a transfer each"),
+  rule(
+    "tsig.errors",
+    "RFC 8945 5.2",
+    "BADKEY, BADSIG, BADTIME and BADTRUNC are NOTAUTH with the reason; malformed FORMERR",
+  ),
+  absent("transfer.notify", "RFC 1996", "NOTIFY", "not sent; received ones are NOTIMP: no zone is a copy here"),
+  absent("transfer.tls", "RFC 9103", "transfers over TLS", "waits for TLS on the client side"),
 ];

@@ -32,6 +32,13 @@ export function asIfUp(backends: readonly Backend[]): number[] {
   );
 }
 
+/** The addresses that would be answered if every check had passed, each once. */
+export function addressesIfUp({ backends }: Snapshot): { v4: string[]; v6: string[] } {
+  const ids = new Set(asIfUp(backends));
+  const addresses = [...new Set(backends.filter(({ id }) => ids.has(id)).map(({ address }) => address))];
+  return { v4: addresses.filter((a) => !a.includes(":")), v6: addresses.filter((a) => a.includes(":")) };
+}
+
 /**
  * Seconds for which an answer may be kept. Adaptive (gdnsd's idea): while all is steady, no check can change the answer
  * sooner than `soonest`, so keeping it that long costs nobody anything; once a backend wavers, as short as allowed.

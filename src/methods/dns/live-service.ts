@@ -4,7 +4,7 @@ import type { Service } from "../../core/service.ts";
 import { type Near, nearest } from "../../geo/nearest.ts";
 import type { Place } from "../../geo/places.ts";
 import { schedulers } from "../../schedulers/list.ts";
-import { compile } from "./compile.ts";
+import { addressesIfUp, compile } from "./compile.ts";
 import { type DnsOptions, shortestTtl } from "./options.ts";
 import { type Maker, Pool } from "./pool.ts";
 import { type Current, ServiceAnswers } from "./service-answers.ts";
@@ -38,6 +38,7 @@ export class LiveService implements SiteService {
       network,
       needs: this.definition?.needs ?? null,
       cells: shared.doors.cells(service.name),
+      whenAllUp: () => addressesIfUp(this.balancer.snapshot),
     };
     this.answers = new ServiceAnswers(of, () => this.current());
     if (service.nearest && this.definition !== undefined && shared.places.length > 0)

@@ -7,6 +7,7 @@ import { recordOf } from "../../protocols/dns/master-file.ts";
 import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
 import { MAX_TTL, SAFE_SIZE, Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
+import { type TsigAlgorithm, tsigAlgorithms } from "../../protocols/dns/tsig.ts";
 import { zones } from "./zone-settings.ts";
 
 /**
@@ -142,6 +143,22 @@ const rateLimit = z.strictObject({
   except: z.array(prefix).max(10_000).default([]).describe("Networks that are not limited."),
 });
 
+const tsigKey = z.strictObject({
+  algorithm: z.enum(Object.keys(tsigAlgorithms) as [TsigAlgorithm]).default("hmac-sha256"),
+  secret: z
+    .string()
+    .regex(/^[0-9A-Za-z+/]+={0,2}$/, "must be base64")
+    .refine((text) => Buffer.from(text, "base64").length >= 16, "must hold 16 octets at least")
+    .describe("Base64, as tsig-keygen makes it."),
+});
+
+const transfers = z
+  .strictObject({
+    from: z.array(prefix).max(1000).default([]).describe("Networks that may have zones."),
+    keys: z.array(domain).max(100).default([]).describe("Keys of tsigKeys that a client must sign with, one of them."),
+  })
+  .refine(({ from, keys }) => from.length + keys.length > 0, "needs networks (from), keys, or both");
+
 const dnssec = z.strictObject({
   zones: z
     .union([z.literal("all"), z.array(domain).min(1).max(10_000)])
@@ -207,12 +224,29 @@ export const settings = z
         "Take a resolver's word for the network of its client (RFC 7871). For known resolvers: anybody can claim any.",
       ),
     cookies: cookies.prefault({}).describe("Server cookies (RFC 7873)."),
+    tsigKeys: z
+      .record(
+        z.string().refine((text) => nameToWire(text) !== null, "must be a domain name"),
+        tsigKey,
+      )
+      .default({})
+      .describe("Secrets that are shared with other servers (RFC 8945), by name."),
+    transfers: transfers
+      .optional()
+      .describe(
+        "Who may have zones whole (AXFR over TCP). With both networks and keys it takes both. Default: nobody.",
+      ),
     dnssec: dnssec.optional().describe("Signs zones (DNSSEC, ECDSA P-256). Default: none is signed."),
     rateLimit: rateLimit
       .optional()
       .describe("Limits answers over UDP per client network, but for clients with a valid cookie. Default: none."),
   })
-  .superRefine(({ dnssec: signing, zones: given }, context) => {
+  .superRefine(({ dnssec: signing, zones: given, transfers: out, tsigKeys: shared }, context) => {
+    for (const [i, key] of (out?.keys ?? []).entries())
+      if (!Object.hasOwn(shared, key)) {
+        const message = `"${key}" is no key of tsigKeys: ${Object.keys(shared).join(", ") || "there are none"}.`;
+        context.addIssue({ code: "custom", path: ["transfers", "keys", i], message });
+      }
     const signed = given.filter(({ name }) => signing?.zones === "all" || signing?.zones.includes(name));
     for (const { name, lines } of signed) {
       const own = lines.map((line) => recordOf(line).type).find((type) => madeTypes.includes(type));

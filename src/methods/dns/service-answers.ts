@@ -1,11 +1,13 @@
 import { counterIndex } from "../../core/counters.ts";
 import type { Balancer, ServiceCells } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
-import { Flag, Rcode } from "../../protocols/dns/numbers.ts";
+import { Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
+import { addressRdata } from "../../protocols/dns/rdata.ts";
 import { bodyLimit, bodyStart, finish, type Transport, writeTruncated } from "../../protocols/dns/respond.ts";
 import { AddressSet, type Orders } from "./address-set.ts";
 import type { CompiledDns } from "./compile.ts";
+import type { Rrset } from "./static-zone.ts";
 
 /** What a service answers at this moment, and who orders it. */
 export interface Current {
@@ -22,6 +24,8 @@ export interface AnswersOf {
   /** Of the scheduler; null for one that is not of the product, which may hang on anything. */
   needs: SchedulerDefinition["needs"] | null;
   cells: ServiceCells;
+  /** The addresses if all checks had passed. */
+  whenAllUp(): { v4: string[]; v6: string[] };
 }
 
 const REQUESTS = counterIndex.requests;
@@ -45,6 +49,7 @@ export class ServiceAnswers implements Orders {
   /** The answers for each place's clients; null: all get the same. */
   byPlace: readonly ServiceAnswers[] | null = null;
   private readonly current: () => Current;
+  private readonly whenAllUp: AnswersOf["whenAllUp"];
   private balancers: Current["balancers"] | null = null;
   private stale = true;
   v4 = nothing;
@@ -53,7 +58,8 @@ export class ServiceAnswers implements Orders {
   /** TTL of the addresses as they are answered now, seconds. */
   servedTtl = 0;
 
-  constructor({ name, ttl, network, needs, cells }: AnswersOf, current: () => Current) {
+  constructor({ name, ttl, network, needs, cells, whenAllUp }: AnswersOf, current: () => Current) {
+    this.whenAllUp = whenAllUp;
     this.name = name;
     this.ttl = ttl;
     this.network = network;
@@ -67,6 +73,19 @@ export class ServiceAnswers implements Orders {
   changed(): void {
     this.stale = true;
     if (this.byPlace !== null) for (const answers of this.byPlace) answers.changed();
+  }
+
+  /** Its sets as they would be if all checks had passed, at this name: for transfers. */
+  standing(owner: Uint8Array): Rrset[] {
+    const { v4, v6 } = this.whenAllUp();
+    return [v4, v6]
+      .map((addresses, i) => ({
+        owner,
+        type: i === 0 ? Type.A : Type.AAAA,
+        ttl: this.ttl,
+        rdata: addresses.map((a) => [addressRdata(a)]),
+      }))
+      .filter(({ rdata }) => rdata.length > 0);
   }
 
   /** To be called before the rest is read. */

@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import { recordOf } from "../../protocols/dns/master-file.ts";
-import { nameToWire, parentName } from "../../protocols/dns/name.ts";
+import { isWithin, nameToWire, parentName } from "../../protocols/dns/name.ts";
 import { NameTable } from "../../protocols/dns/name-table.ts";
 import { Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
@@ -88,6 +88,45 @@ export class Site {
   outer(zone: Zone, query: Query): Zone | null {
     const parent = this.encloser(query)?.zone;
     return parent === undefined || parent === zone ? null : parent;
+  }
+
+  /** The zone of this very name. */
+  zoneAt(apex: Uint8Array): Zone | undefined {
+    return this.apexes.get(apex);
+  }
+
+  /**
+   * All of a zone as a transfer gives it: SOA first and last (RFC 5936 2.2). A service stands there with the addresses
+   * that it would be answered with if all checks had passed: health is not for other servers to keep.
+   */
+  *contents(zone: Zone): Generator<Rrset> {
+    yield zone.soaSet;
+    yield zone.nsSet;
+    for (const [name, node] of this.nodes.entries()) {
+      if (node.zone !== zone) continue;
+      if (node.service !== null) yield* node.service.standing(name);
+      if (node.records !== null) yield* node.records.values();
+    }
+    for (const inner of this.zones) if (inner.parentDs !== null && this.outerOf(inner) === zone) yield inner.parentDs;
+    for (const inner of this.zones) if (inner !== zone && this.outerOf(inner) === zone) yield* this.delegationOf(inner);
+    yield zone.soaSet;
+  }
+
+  /** What leads from the zone around it to a zone that is here too: other servers need not have that one. */
+  private *delegationOf(inner: Zone): Generator<Rrset> {
+    yield inner.nsSet;
+    for (const server of inner.nameServers) if (isWithin(server.name, inner.apex)) yield* nameServerRecords(server);
+  }
+
+  /**
+   * The number of the revision that services' backends are of: where the SOA is made here, its serial. Other servers
+   * see by it that there is something new.
+   */
+  renumber(serial: number): void {
+    this.nodata.clear();
+    for (const zone of this.zones) zone.renumber(serial);
+    for (const node of this.nodes.all)
+      if (node.service !== null) node.nodata = this.nodataFor(node.zone, node.service.ttl);
   }
 
   /** The zone that holds this one; null when it is not here. */

@@ -1,6 +1,7 @@
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { adoptListener, closeGently, type TcpHandlers, type TcpSocket } from "../../runtime/tcp.ts";
 import type { Answerer } from "./answerer.ts";
+import { type Messages, TRANSFER } from "./transfers.ts";
 
 export interface TcpLimits {
   /** ms without a whole query or a taken answer until a connection is closed. */
@@ -19,11 +20,14 @@ class Connection {
   client = "";
   /** The peer has sent FIN: close once everything is answered. */
   ended = false;
+  /** Messages of a transfer that are still to be sent, before anything else is answered. */
+  transfer: Messages | null = null;
   closing = false;
 }
 
 /** Most octets of answers made before the client has taken some: a reader that is slow holds no more than this. */
 const MOST_OUTPUT = 256 * 1024;
+const EMPTY = Buffer.alloc(0);
 /** Longest message with its length. */
 const FRAME = 65537;
 
@@ -127,11 +131,11 @@ export class TcpServer {
   private answerInput(socket: TcpSocket<Connection>): void {
     const connection = socket.data;
     const { gather, out } = this;
-    while (connection.input !== null && connection.output === null && !connection.closing) {
-      const input = connection.input;
+    while ((connection.input ?? connection.transfer) !== null && connection.output === null && !connection.closing) {
+      const input: Buffer = connection.input ?? EMPTY;
       let at = 0;
-      let filled = 0;
-      while (at + 2 <= input.length && filled < MOST_OUTPUT) {
+      let filled = this.transferInto(connection, 0);
+      while (at + 2 <= input.length && filled < MOST_OUTPUT && connection.transfer === null) {
         const size = input.readUInt16BE(at);
         if (at + 2 + size > input.length) break;
         const message = input.subarray(at + 2, at + 2 + size);
@@ -139,6 +143,11 @@ export class TcpServer {
         at += 2 + size;
         // A message that must not be answered is no DNS client's: nothing more is expected of it.
         if (length === 0) return void socket.terminate();
+        if (length === TRANSFER) {
+          connection.transfer = this.answerer.transfer;
+          filled = this.transferInto(connection, filled);
+          continue;
+        }
         gather.writeUInt16BE(length, filled);
         out.copy(gather, filled + 2, 0, length);
         filled += 2 + length;
@@ -150,6 +159,21 @@ export class TcpServer {
       this.push(socket);
     }
     this.closeIfDone(socket);
+  }
+
+  /** Puts messages of a transfer behind the first `filled` octets of the output, as many as it takes; returns its end. */
+  private transferInto(connection: Connection, filled: number): number {
+    let end = filled;
+    while (connection.transfer !== null && end < MOST_OUTPUT) {
+      const { value } = connection.transfer.next();
+      if (value === undefined) connection.transfer = null;
+      else {
+        this.gather.writeUInt16BE(value.length, end);
+        this.gather.set(value, end + 2);
+        end += 2 + value.length;
+      }
+    }
+    return end;
   }
 
   /** Offers the output to the socket; keeps a copy of what it does not take, and reads no more until it does. */
@@ -182,6 +206,7 @@ export class TcpServer {
   private closeIfDone(socket: TcpSocket<Connection>): void {
     const connection = socket.data;
     if (connection.closing || connection.output !== null) return;
+    if (connection.transfer !== null) return;
     if (!connection.ended && !(this.draining && connection.input === null)) return;
     connection.closing = true;
     closeGently(socket);

@@ -193,6 +193,7 @@ export function aServer(
     new Client(7, placeTrie(geography), given.clientSubnet),
     tallyOf(doors.cells(TALLY_NAME)),
     new Guard(given, 7, doors.now),
+    given,
   );
   const out = Buffer.alloc(65535);
   const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>

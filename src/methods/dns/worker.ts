@@ -29,8 +29,9 @@ export const workerSide: WorkerSide = {
     };
     secrets(assignment.secrets?.dns);
     const client = new Client(assignment.seed, placeTrie(assignment.geography), settings.clientSubnet);
+    let serial = assignment.revision;
     const guard = new Guard(settings, assignment.seed, doors.now);
-    const answerer = new Answerer(site, client, tallyOf(doors.cells(TALLY_NAME)), guard);
+    const answerer = new Answerer(site, client, tallyOf(doors.cells(TALLY_NAME)), guard, settings);
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
     const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };
@@ -44,7 +45,12 @@ export const workerSide: WorkerSide = {
     }
     return {
       secrets,
-      changed: (service) => live.get(service)?.changed(),
+      changed(service) {
+        live.get(service)?.changed();
+        const { revision } = doors.balancer(service).snapshot;
+        if (revision > serial) site.renumber(revision);
+        serial = Math.max(serial, revision);
+      },
       async drain(deadlineMs) {
         const udpDone = udpServers.map((server) => server.drain());
         await Promise.all([...udpDone, ...tcpServers.map((server) => server.drain(deadlineMs))]);

@@ -32,6 +32,8 @@ export interface Zone {
   parentDs: Rrset | null;
   /** How it is signed; null: it is not. */
   signing: ZoneSigning | null;
+  /** Takes another serial, unless the zone's own records have an SOA. */
+  renumber(serial: number): void;
   readonly parentDsAnswer: Template;
 }
 
@@ -114,7 +116,7 @@ export function createZone(
     : nameServersOf(apex, settings);
   const soaSet = given?.get(Type.SOA);
   const zone = { apex, nameServers, nsTtl: ns?.ttl ?? NS_TTL };
-  if (soaSet) return new LazyZone({ ...zone, soa: toSoa(soaSet.rdata[0]!), soaTtl: soaSet.ttl });
+  if (soaSet) return new LazyZone({ ...zone, soa: toSoa(soaSet.rdata[0]!), soaTtl: soaSet.ttl, made: false });
   const { primary, admin, ttl, refresh, retry, expire, negative } = settings.soa;
   const soa: Soa = {
     primary: primary === undefined ? nameServers[0]!.name : wire(primary),
@@ -125,7 +127,7 @@ export function createZone(
     expire,
     minimum: negative,
   };
-  return new LazyZone({ ...zone, soa, soaTtl: ttl });
+  return new LazyZone({ ...zone, soa, soaTtl: ttl, made: true });
 }
 
 /** An SOA of a zone's own records. */
@@ -156,6 +158,8 @@ class LazyZone implements Zone {
   #soaAnswer?: Template;
   #nsAnswer?: Template;
   readonly #nsTtl: number;
+  /** Is the SOA made here? */
+  readonly #made: boolean;
   parentDs: Rrset | null = null;
   signing: ZoneSigning | null = null;
 
@@ -165,13 +169,21 @@ class LazyZone implements Zone {
     soa,
     soaTtl,
     nsTtl,
-  }: Pick<Zone, "apex" | "nameServers" | "soa" | "soaTtl"> & { nsTtl: number }) {
+    made,
+  }: Pick<Zone, "apex" | "nameServers" | "soa" | "soaTtl"> & { nsTtl: number; made: boolean }) {
     this.apex = apex;
     this.labels = labelCount(apex);
     this.nameServers = nameServers;
     this.soa = soa;
     this.soaTtl = soaTtl;
     this.#nsTtl = nsTtl;
+    this.#made = made;
+  }
+
+  renumber(serial: number): void {
+    if (!this.#made || this.soa.serial === serial >>> 0) return;
+    this.soa.serial = serial >>> 0;
+    this.#nxdomain = this.#nodata = this.#soaAnswer = undefined;
   }
 
   get parentDsAnswer(): Template {

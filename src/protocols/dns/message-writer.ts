@@ -36,6 +36,11 @@ export class MessageWriter {
     return this.counts.answers;
   }
 
+  /** Octets of the message so far, without OPT. */
+  get length(): number {
+    return this.at;
+  }
+
   /** Octets of body that are left. */
   get room(): number {
     return this.limit - this.at;

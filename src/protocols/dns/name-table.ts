@@ -40,6 +40,12 @@ export class NameTable<T> {
     for (let i = 0; i < values.length; i++) call(octets.subarray(starts[i], starts[i + 1]), values[i]!);
   }
 
+  /** Names with their values, in the order they were added. */
+  *entries(): Generator<[name: Uint8Array, value: T]> {
+    for (const [i, value] of this.values.entries())
+      yield [this.octets.slice(this.starts[i]!, this.starts[i + 1]!), value];
+  }
+
   /** In the order they were added. */
   get all(): readonly T[] {
     return this.values;

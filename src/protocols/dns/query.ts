@@ -51,6 +51,10 @@ export class Query {
   /** Data of the client subnet option, 0 octets for none (RFC 7871); `readSubnet` judges it. */
   subnetAt = 0;
   subnetLength = 0;
+  /** Where the TSIG record begins; 0: there is none (RFC 8945). */
+  tsigAt = 0;
+  /** Octets that the answer leaves free at its end, for the TSIG of its own. */
+  reserved = 0;
   /** Does the answer carry it, and how many bits of the client's address decided the answer? */
   answerSubnet = false;
   scope = 0;
@@ -72,6 +76,8 @@ export class Query {
       this.keepalive =
         false;
     this.labels =
+      this.tsigAt =
+      this.reserved =
       this.cookieLength =
       this.subnetLength =
       this.scope =
@@ -159,13 +165,18 @@ function readRecords(query: Query, bytes: Uint8Array, length: number, count: num
       query.dnssecOk = (bytes[at + 6]! & 0x80) !== 0;
       query.compactOk = (bytes[at + 6]! & 0x40) !== 0;
     }
+    // The last record of all, or nobody knows what it signs (RFC 8945 5.1).
+    if (type === Type.TSIG) {
+      if (i !== count - 1) return false;
+      query.tsigAt = owner;
+    }
     at = dataEnd;
   }
   return at === length;
 }
 
 /** Octet after the name at `at`, or -1. A pointer ends a name; where it leads does not matter here, so no loop can arise. */
-function skipName(bytes: Uint8Array, at: number, length: number): number {
+export function skipName(bytes: Uint8Array, at: number, length: number): number {
   const start = at;
   while (at < length) {
     const size = bytes[at]!;

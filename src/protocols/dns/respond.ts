@@ -34,7 +34,7 @@ export function bodyLimit(query: Query, transport: Transport): number {
     most = query.edns && query.udpSize > CLASSIC_SIZE ? query.udpSize : CLASSIC_SIZE;
     if (most > transport.udpSize) most = transport.udpSize;
   }
-  return most - bodyStart(query) - optLength(query, transport);
+  return most - bodyStart(query) - optLength(query, transport) - query.reserved;
 }
 
 /** Where the answer's body begins: after header and question, or after the header when no question was read. */

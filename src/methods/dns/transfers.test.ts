@@ -1,0 +1,169 @@
+import { describe, expect, test } from "bun:test";
+import { nameToWire } from "../../protocols/dns/name.ts";
+import { Rcode, Type } from "../../protocols/dns/numbers.ts";
+import { plainUdp } from "../../protocols/dns/respond.ts";
+import { type Parsed, parseMessage } from "../../protocols/dns/testing.ts";
+import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
+import { TRANSFER } from "./transfers.ts";
+
+const services = [aService("shop", { dns: { ttl: "20s" } }), aService("inner", { names: ["www.child.example.com"] })];
+const states = ["up", "down", "draining", "up"] as const;
+const backends = [...states.map((state, i) => aBackend(i, `192.0.2.${i + 1}`, { state })), aBackend(9, "2001:db8::1")];
+const snapshots = services.map(({ name }) => aSnapshot(name, backends));
+const records = [
+  "mail A 192.0.2.60",
+  "mail A 192.0.2.61",
+  "@ MX 10 mail",
+  "sub NS ns.sub",
+  "ns.sub A 192.0.2.70",
+  "*.w CNAME mail",
+];
+const many = Array.from({ length: 3000 }, (_, i) => `n${i} TXT "${"x".repeat(50)} ${i}"`);
+const zones = { "example.com": { records }, "child.example.com": null, "big.example": { records: many } };
+const transfers = { from: ["192.0.2.0/24", "2001:db8::/32"] };
+const server = aServer(services, snapshots, { zones, transfers });
+
+/** All messages of the answer over TCP to a query. */
+function told(bytes: Uint8Array, client = "192.0.2.9", from = server, tcp = true): Parsed[] {
+  const out = Buffer.alloc(65537);
+  const length = from.answerer.answer(bytes, bytes.length, client, { ...plainUdp, tcp }, out);
+  if (length !== TRANSFER) return [parseMessage(out.subarray(0, length))];
+  return Array.from(from.answerer.transfer!, (message) => parseMessage(message));
+}
+const axfr = (name: string, ...more: [client?: string]) => told(ask({ name, type: "AXFR" }), ...more);
+
+/** An incremental query: the SOA that the client has stands in the authority section. */
+function ixfr(name: string, serial: number): Buffer {
+  const question = ask({ name, type: "IXFR" });
+  question[9] = 1;
+  const data = [
+    ...Array(2).fill([1, 120, 0xc0, 12]).flat(),
+    ...[24, 16, 8, 0].map((s) => (serial >>> s) & 255),
+    ...Array(16).fill(0),
+  ];
+  return Buffer.concat([question, Buffer.from([0xc0, 12, 0, 6, 0, 1, 0, 0, 0, 0, 0, data.length, ...data])]);
+}
+
+describe("a zone on its way to another server", () => {
+  test("transfer.whole, transfer.static: is whole, SOA first and last, with the services' addresses whatever their health", () => {
+    const [message] = axfr("example.com");
+    expect(message!.authoritative).toBe(true);
+    const lines = message!.answers.flatMap(({ owner, type, ttl, rdata }) =>
+      rdata.map((r) => `${owner} ${ttl} ${type} ${type === Type.A ? r.join(".") : ""}`.trim()),
+    );
+    // The parser gathers sets: both SOA are in one.
+    expect(message!.answers[0]).toMatchObject({ owner: "example.com", type: Type.SOA });
+    expect(message!.answers[0]!.rdata).toHaveLength(2);
+    expect(lines.filter((line) => line.includes(" 1 ")).sort()).toEqual([
+      "mail.example.com 3600 1 192.0.2.60",
+      "mail.example.com 3600 1 192.0.2.61",
+      "ns.child.example.com 3600 1 127.0.0.1",
+      "ns.example.com 3600 1 127.0.0.1",
+      "ns.sub.example.com 3600 1 192.0.2.70",
+      "shop.example.com 20 1 192.0.2.1",
+      "shop.example.com 20 1 192.0.2.2",
+      "shop.example.com 20 1 192.0.2.4",
+    ]);
+    const rest = lines.filter((line) => !line.includes(" 1 ")).sort();
+    expect(rest).toEqual([
+      "*.w.example.com 3600 5",
+      "child.example.com 3600 2",
+      "example.com 3600 15",
+      "example.com 3600 2",
+      "example.com 3600 6",
+      "example.com 3600 6",
+      "shop.example.com 20 28",
+      "sub.example.com 3600 2",
+    ]);
+  });
+
+  test("transfer.whole: goes in as many messages as it takes, each with id and question, none twice", () => {
+    const messages = axfr("big.example");
+    expect(messages.length).toBeGreaterThan(10);
+    expect(messages.every(({ id, rcode, truncated }) => id === 4711 && rcode === 0 && !truncated)).toBe(true);
+    const owners = messages.flatMap((m) => m.answers.filter((s) => s.type === Type.TXT).map((s) => s.owner));
+    expect([owners.length, new Set(owners).size]).toEqual([3000, 3000]);
+    const soas = messages.map((m) => m.answers.filter((s) => s.type === Type.SOA).length);
+    expect([soas[0], soas.at(-1), soas.slice(1, -1).some((n) => n > 0)]).toEqual([1, 1, false]);
+  });
+
+  test("others answer in between without either being disturbed", () => {
+    const out = Buffer.alloc(65537);
+    const query = ask({ name: "big.example", type: "AXFR" });
+    server.answerer.answer(query, query.length, "192.0.2.9", { ...plainUdp, tcp: true }, out);
+    query.fill(0xff);
+    const { transfer } = server.answerer;
+    let count = 0;
+    for (const message of transfer!) {
+      expect(parseMessage(message).id).toBe(4711);
+      expect(server.tell({ name: "mail.example.com", id: count })!.answers).toHaveLength(2);
+      count++;
+    }
+    expect(count).toBeGreaterThan(10);
+  });
+
+  test("transfer.acl, transfer.zone: is refused to all but those who may have it, and where there is no such zone", () => {
+    expect(axfr("example.com", "198.51.100.1")[0]!.rcode).toBe(Rcode.REFUSED);
+    expect(axfr("example.com", "2001:db8::7")[0]!.rcode).toBe(0);
+    expect(axfr("mail.example.com")[0]!.rcode).toBe(Rcode.NOTAUTH);
+    expect(axfr("nothing.example")[0]!.rcode).toBe(Rcode.NOTAUTH);
+    expect(told(ask({ name: "example.com", type: "AXFR" }), "192.0.2.9", server, false)[0]!.rcode).toBe(Rcode.REFUSED);
+    const closed = aServer(services, snapshots, { zones });
+    expect(told(ask({ name: "example.com", type: "AXFR" }), "192.0.2.9", closed)[0]!.rcode).toBe(Rcode.REFUSED);
+  });
+
+  test("transfer.incremental: IXFR gets the whole, or one SOA when there is nothing newer, or over UDP (RFC 1995 2, 4)", () => {
+    const whole = told(ixfr("example.com", 0));
+    expect(whole[0]!.answers[0]!.rdata).toHaveLength(2);
+    for (const answer of [told(ixfr("example.com", 1)), told(ixfr("example.com", 0), "192.0.2.9", server, false)])
+      expect(answer.map((m) => m.answers.map((s) => [s.type, s.rdata.length]))).toEqual([[[Type.SOA, 1]]]);
+    expect(told(ask({ name: "example.com", type: "IXFR" }))[0]!.rcode).toBe(Rcode.FORMERR);
+  });
+
+  test("a revision that only changes backends has another serial, unless the zone names its own", () => {
+    const own = aServer(services, snapshots, {
+      zones: {
+        "example.com": null,
+        "big.example": { records: ["@ SOA ns hostmaster 77 1 2 3 4", "@ NS ns", "ns A 192.0.2.1"] },
+      },
+    });
+    const serial = (name: string): number => {
+      const soa = parseMessage(own.raw(ask({ name, type: "SOA" }))).answers[0]!.rdata[0]!;
+      return new DataView(soa.buffer, soa.length - 20).getUint32(0);
+    };
+    const denied = (): number => {
+      const soa = parseMessage(own.raw(ask({ name: "shop.example.com", type: "TXT" }))).authority[0]!.rdata[0]!;
+      return new DataView(soa.buffer, soa.length - 20).getUint32(0);
+    };
+    expect([serial("example.com"), denied(), serial("big.example")]).toEqual([1, 1, 77]);
+    own.site.renumber(12);
+    expect([serial("example.com"), denied(), serial("big.example")]).toEqual([12, 12, 77]);
+  });
+});
+
+test("tsig.errors: a query with a wrong TSIG gets NOTAUTH and the reason, whatever it asks", () => {
+  const question = ask({ name: "mail.example.com" });
+  question[11] = 1;
+  const mac = Array(32).fill(7);
+  const algorithm = nameToWire("hmac-sha256")!;
+  const data = [...algorithm, 0, 0, 0, 0, 0, 0, 1, 44, 0, 32, ...mac, 0, 1, 0, 0, 0, 0];
+  const bytes = Buffer.concat([
+    question,
+    nameToWire("nobody")!,
+    Buffer.from([0, 250, 0, 255, 0, 0, 0, 0, 0, data.length, ...data]),
+  ]);
+  const answer = parseMessage(server.raw(bytes));
+  expect([answer.rcode, answer.answers.length, answer.additional.map((s) => s.type)]).toEqual([
+    Rcode.NOTAUTH,
+    0,
+    [250],
+  ]);
+  // BADKEY, no MAC.
+  const rdata = answer.additional[0]!.rdata[0]!;
+  expect([...rdata.subarray(-4)]).toEqual([0, 17, 0, 0]);
+  expect(server.counted("SLUICE_DNS_BADTSIG")).toBe(1);
+  // Not the last record: nobody knows what it signs.
+  bytes[11] = 2;
+  const opt = Buffer.from([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+  expect(server.raw(Buffer.concat([bytes, opt]))[3]! & 15).toBe(Rcode.FORMERR);
+});
