@@ -1,7 +1,7 @@
 import { counterIndex } from "../../core/counters.ts";
 import { MessageWriter } from "../../protocols/dns/message-writer.ts";
 import { isWithin, parentName } from "../../protocols/dns/name.ts";
-import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
+import { MAX_NAME, MAX_TTL, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import { stringsRdata } from "../../protocols/dns/rdata.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
@@ -13,6 +13,7 @@ import type { Node } from "./node.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
 import type { Site } from "./site.ts";
 import { type Rrset, targetOf } from "./static-zone.ts";
+import { followTargets, type TargetAddresses } from "./svcb-answers.ts";
 import type { Zone } from "./zones.ts";
 
 /** Most CNAME and DNAME that one question follows. */
@@ -40,6 +41,8 @@ export class Chain {
   private readonly writer = new MessageWriter();
   private readonly seal = new Seal();
   private proven = false;
+  /** Records of a service that are not for the answer section. */
+  private readonly scratch = new Uint8Array(65536);
 
   constructor(site: Site) {
     this.site = site;
@@ -123,8 +126,51 @@ export class Chain {
       const types = node.cut === null ? typesAt(node, type) : [Type.NS];
       return this.negative(node.zone, Rcode.NOERROR, name, types, node.service?.ttl ?? null, origin);
     }
-    if (!this.put("answers", node.zone, { ...set, owner: name }, origin)) return this.giveUp(Rcode.NOERROR);
-    return alias === undefined ? writer.finish(Rcode.NOERROR, true) : targetOf(alias.rdata[0]!);
+    const told = followTargets({ ...set, owner: name }, (n) => this.addressesOf(n, client), this.seal.of(node.zone));
+    if (!this.put("answers", node.zone, told.set, origin)) return this.giveUp(Rcode.NOERROR);
+    if (alias !== undefined) return targetOf(alias.rdata[0]!);
+    for (const target of told.targets) this.addAddresses(target);
+    return writer.finish(Rcode.NOERROR, true);
+  }
+
+  /** What a name in our zones is answered with to this client; null: no addresses of ours. */
+  private addressesOf(name: Uint8Array, client: Client): TargetAddresses | null {
+    const found = this.find(name, Type.A);
+    if (found.kind !== "node") return null;
+    const { node } = found;
+    const service = node.service === null ? null : client.answersOf(node.service);
+    if (service === null) {
+      const [v4, v6] = [node.rrset(Type.A), node.rrset(Type.AAAA)];
+      const octets = (set: Rrset | undefined): Uint8Array[] => (set?.rdata ?? []).map(([part]) => part as Uint8Array);
+      const ttl = Math.min(v4?.ttl ?? MAX_TTL, v6?.ttl ?? MAX_TTL);
+      return v4 || v6 ? { name, v4: octets(v4), v6: octets(v6), ttl, steered: false } : null;
+    }
+    service.refresh();
+    const { scratch } = this;
+    const drawn = (v6: boolean): Uint8Array[] => {
+      if (service.sizeOf(v6) === 0) return [];
+      const [size, length] = v6 ? [28, 16] : [16, 4];
+      const count = service.writeRecords(scratch, 0, v6, client.keyFor(service));
+      return Array.from({ length: count }, (_, i) => scratch.slice((i + 1) * size - length, (i + 1) * size));
+    };
+    return { name, v4: drawn(false), v6: drawn(true), ttl: service.servedTtl, steered: true };
+  }
+
+  /** Addresses of a target beside the answer (RFC 9460 4.1), whole sets, as far as there is room. */
+  private addAddresses({ name, v4, v6, ttl }: TargetAddresses): void {
+    const { writer } = this;
+    const { zone } = this.site.at(name) ?? {};
+    for (const [type, all] of [
+      [Type.A, v4],
+      [Type.AAAA, v6],
+    ] as const) {
+      const each = type === Type.A ? 16 : 28;
+      const rdata = all.map((octets) => [octets]);
+      const seal = zone && this.seal.of(zone) ? name.length + zone.apex.length + 92 : 0;
+      if (all.length === 0 || writer.room < name.length + all.length * each + seal) continue;
+      for (const one of rdata) writer.record("additional", name, type, ttl, one);
+      if (zone) this.seal.addIfEasy("additional", zone, { owner: name, type, ttl, rdata });
+    }
   }
 
   /** A service's addresses, in the scheduler's order; signed as a set, which has none (RFC 4034 6.3). */

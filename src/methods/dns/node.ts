@@ -1,4 +1,5 @@
 import { Type } from "../../protocols/dns/numbers.ts";
+import { isSvcb } from "../../protocols/dns/svcb.ts";
 import type { Template } from "../../protocols/dns/template.ts";
 import { TemplateBuilder } from "../../protocols/dns/template.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
@@ -43,7 +44,8 @@ export class Node {
 
   /** Must a question of this type be followed, because its answer is more than one set of records? */
   follows(type: number): boolean {
-    if (this.cut !== null) return true;
+    // Hints and the targets' addresses are those of the moment.
+    if (this.cut !== null || (isSvcb(type) && this.records?.has(type))) return true;
     return type !== Type.CNAME && type !== Type.ANY && this.records?.has(Type.CNAME) === true;
   }
 

@@ -2,7 +2,7 @@ import ipaddr from "ipaddr.js";
 import { recordOf } from "../../protocols/dns/master-file.ts";
 import { isWithin, nameToWire, parentName } from "../../protocols/dns/name.ts";
 import { NameTable } from "../../protocols/dns/name-table.ts";
-import { Rcode, Type } from "../../protocols/dns/numbers.ts";
+import { MAX_TTL, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import type { Rdata, Template } from "../../protocols/dns/template.ts";
 import type { DnsSecrets } from "./dnssec/secrets.ts";
@@ -11,6 +11,7 @@ import { Node } from "./node.ts";
 import type { DnsSettings } from "./options.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
 import { type Rrset, toRrsets } from "./static-zone.ts";
+import { followTargets, type TargetAddresses } from "./svcb-answers.ts";
 import { createZone, nameServerRecords, negativeAnswer, type Zone, zoneApexes } from "./zones.ts";
 
 /** What a service brings to the site. */
@@ -105,11 +106,22 @@ export class Site {
     for (const [name, node] of this.nodes.entries()) {
       if (node.zone !== zone) continue;
       if (node.service !== null) yield* node.service.standing(name);
-      if (node.records !== null) yield* node.records.values();
+      for (const set of node.records?.values() ?? []) yield followTargets(set, (target) => this.standing(target)).set;
     }
     for (const inner of this.zones) if (inner.parentDs !== null && this.outerOf(inner) === zone) yield inner.parentDs;
     for (const inner of this.zones) if (inner !== zone && this.outerOf(inner) === zone) yield* this.delegationOf(inner);
     yield zone.soaSet;
+  }
+
+  /** The addresses at a name of ours if all checks had passed. */
+  private standing(name: Uint8Array): TargetAddresses | null {
+    const node = this.at(name);
+    if (node === undefined || node.cut !== null) return null;
+    const sets = node.service?.standing(name) ?? [];
+    const of = (type: number): Uint8Array[] =>
+      (sets.find((s) => s.type === type) ?? node.rrset(type))?.rdata.map(([part]) => part as Uint8Array) ?? [];
+    const ttl = Math.min(...sets.map((s) => s.ttl), MAX_TTL);
+    return { name, v4: of(Type.A), v6: of(Type.AAAA), ttl, steered: node.service !== null };
   }
 
   /** What leads from the zone around it to a zone that is here too: other servers need not have that one. */

@@ -139,6 +139,11 @@ describe("RDATA", () => {
     "SVCB 1 foo.example.com. mandatory=mandatory",
     "SVCB 1 foo.example.com. mandatory=key123,key123 key123=abc",
     "SVCB 1 foo.example.com. no-default-alpn",
+    "SVCB 0 foo.example.com. port=53",
+    "HTTPS 1 . ipv4hint=auto mandatory=ipv4hint",
+    "HTTPS \\# 3 000100",
+    "A \\# 3 010203",
+    "AAAA \\# 4 01020304",
     "A 1.2.3",
     "A 1.2.3.4 5",
     "AAAA 1.2.3.4",
@@ -158,7 +163,7 @@ describe("RDATA", () => {
     "TXT ( a",
     "TXT a )",
     "TXT \\25",
-  ])("%s is refused", (text) => expect(faultsOf(`x ${text}`).length).toBeGreaterThan(0));
+  ])("svcb.form: %s is refused", (text) => expect(faultsOf(`x ${text}`).length).toBeGreaterThan(0));
 });
 
 test("whatever the text, the parser ends, and what it reads is read back the same", () => {

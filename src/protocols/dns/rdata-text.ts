@@ -3,6 +3,7 @@ import type { Token } from "./master-tokens.ts";
 import { octetsOf } from "./master-tokens.ts";
 import { addressRdata } from "./rdata.ts";
 import { type Field, fieldsOf, typeName } from "./record-types.ts";
+import { isSvcb } from "./svcb.ts";
 import { parseSvcParams } from "./svcb-text.ts";
 import type { Rdata } from "./template.ts";
 
@@ -15,13 +16,17 @@ export type ParsedRdata = { ok: true; rdata: Rdata } | { ok: false; message: str
 const bad = (message: string): ParsedRdata => ({ ok: false, message });
 
 /** Types whose names the server must know: they cannot be given as opaque octets. */
-const followed = new Set(["NS", "CNAME", "SOA", "DNAME"]);
+const followed = new Set(["NS", "CNAME", "SOA", "DNAME", "SVCB", "HTTPS"]);
+/** Octets of types that have always as many. */
+const fixed: Readonly<Record<string, number>> = { A: 4, AAAA: 16 };
 
 /** RDATA of a type from its tokens: the type's own form, or `\# length hex` (RFC 3597 5). */
 export function parseRdata(type: number, tokens: readonly Token[], resolve: Resolve): ParsedRdata {
   const name = typeName(type);
   if (tokens[0]?.text === "\\#" && !tokens[0].quoted)
-    return followed.has(name) ? bad(`${name} must be written with names, not as \\#`) : parseOpaque(tokens.slice(1));
+    return followed.has(name)
+      ? bad(`${name} must be written with names, not as \\#`)
+      : parseOpaque(tokens.slice(1), fixed[name]);
   const fields = fieldsOf(type);
   if (fields === null) return bad(`${name} has no form of its own here: write \\# LENGTH HEX`);
   const parts: (Uint8Array | { name: Uint8Array })[] = [];
@@ -35,13 +40,17 @@ export function parseRdata(type: number, tokens: readonly Token[], resolve: Reso
     at = rest ? tokens.length : at + 1;
   }
   if (at < tokens.length) return bad(`${name} has a part too many: "${tokens[at]!.text}"`);
+  if (isSvcb(type) && isAlias(parts)) return bad(`${name}: an alias (priority 0) takes no parameters`);
   const size = parts.reduce((sum, part) => sum + (part instanceof Uint8Array ? part.length : part.name.length), 0);
   return size > 65_535 ? bad(`${name} is longer than 65,535 octets`) : { ok: true, rdata: parts };
 }
 
+const isAlias = ([priority, , params]: Rdata): boolean =>
+  (priority as Uint8Array).every((octet) => octet === 0) && (params as Uint8Array | undefined)?.length !== 0;
+
 const ordinal = (index: number): string => `${index + 1}${["st", "nd", "rd"][index] ?? "th"}`;
 
-function parseOpaque(tokens: readonly Token[]): ParsedRdata {
+function parseOpaque(tokens: readonly Token[], size: number | undefined): ParsedRdata {
   const length = Number(tokens[0]?.text);
   const hex = tokens
     .slice(1)
@@ -50,6 +59,7 @@ function parseOpaque(tokens: readonly Token[]): ParsedRdata {
   if (!/^\d{1,5}$/.test(tokens[0]?.text ?? "") || length > 65_535) return bad("\\# needs a length up to 65535");
   if (!/^([0-9a-fA-F]{2})*$/.test(hex) || hex.length !== length * 2)
     return bad(`\\# ${length} needs ${length} octets in hex`);
+  if (size !== undefined && length !== size) return bad(`it has ${size} octets, not ${length}`);
   return { ok: true, rdata: [Uint8Array.from(Buffer.from(hex, "hex"))] };
 }
 

@@ -64,6 +64,8 @@ function wireValue(key: number, word: string, text: string | null): number[] | s
       return /^\d{1,5}$/.test(plain) && Number(plain) < 65_536 ? u16(Number(plain)) : "port is a number up to 65535";
     case keys.ipv4hint:
     case keys.ipv6hint: {
+      // Ours: the target's addresses as they are answered. Empty until then.
+      if (plain === "auto") return [];
       const addresses = plain.split(",").map(parseAddress);
       const six = key === keys.ipv6hint;
       if (addresses.some((a) => a === null || a.includes(":") !== six)) return `${word} is a list of addresses`;
@@ -94,6 +96,10 @@ export function parseSvcParams(words: readonly string[]): Uint8Array[] | string 
   }
   if (params.has(keys["no-default-alpn"]!) && !params.has(keys.alpn!)) return "no-default-alpn needs alpn";
   const needed = params.get(0) ?? [];
+  const auto = [keys.ipv4hint!, keys.ipv6hint!].filter((key) => params.get(key)?.length === 0);
+  for (let i = 0; i < needed.length; i += 2)
+    if (auto.includes((needed[i]! << 8) | needed[i + 1]!))
+      return "mandatory lists a hint that is auto, and may be absent";
   for (let i = 0; i < needed.length; i += 2)
     if (!params.has((needed[i]! << 8) | needed[i + 1]!)) return "mandatory lists a key that is not there";
   const sorted = [...params].sort(([a], [b]) => a - b);

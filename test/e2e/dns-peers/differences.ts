@@ -19,10 +19,10 @@ export const differences: Difference[] = [
   },
   {
     id: "svcb-addresses",
-    peers: ["knot", "powerdns"],
+    peers: ["bind", "nsd"],
     parts: ["additional"],
     questions: ["alias HTTPS", "_x._tcp SVCB"],
-    why: "They add the addresses of the target.",
+    why: "Ours adds the addresses of the target, as RFC 9460 4.1 asks, and Knot and PowerDNS do.",
   },
   {
     id: "circle",

@@ -48,6 +48,12 @@ export class Seal {
     return rrsigs.every((rrsig) => this.writer.record(section, owner, Type.RRSIG, shown, [rrsig]));
   }
 
+  /** As `add`, for what the answer can do without. */
+  addIfEasy(section: Section, zone: Zone, set: Rrset): void {
+    this.add(section, zone, set);
+    this.spent = false;
+  }
+
   /** The one NSEC of `owner`. `types`: what is there, NSEC and RRSIG not counted. */
   nsec(zone: Zone, owner: Uint8Array, types: readonly number[], ttl = Math.min(zone.soaTtl, zone.soa.minimum)): Rrset {
     const rdata = [[compactNsec(owner, [...types, Type.RRSIG, Type.NSEC])]];

@@ -208,7 +208,7 @@ class NodeWriter {
   /** The types that a name has records of, with their answers; those of addresses behind a service are its own. */
   #kindsOf(node: Node): { type: number; ready: number }[] {
     const types = [...(node.records?.keys() ?? []), ...(node.parent === null ? [Type.SOA, Type.NS] : [])];
-    return types.map((type) => ({ type, ready: this.#readyOf(node.answer(type)!) }));
+    return types.map((type) => ({ type, ready: node.follows(type) ? 0 : this.#readyOf(node.answer(type)!) }));
   }
 
   /** 0 for one that the program cannot give. */
