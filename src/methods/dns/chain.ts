@@ -129,7 +129,7 @@ export class Chain {
     const told = followTargets({ ...set, owner: name }, (n) => this.addressesOf(n, client), this.seal.of(node.zone));
     if (!this.put("answers", node.zone, told.set, origin)) return this.giveUp(Rcode.NOERROR);
     if (alias !== undefined) return targetOf(alias.rdata[0]!);
-    for (const target of told.targets) this.addAddresses(target);
+    if (node.follows(type)) for (const target of told.targets) this.addAddresses(target);
     return writer.finish(Rcode.NOERROR, true);
   }
 

@@ -54,7 +54,11 @@ export const checklist: readonly Rule[] = [
     "wrong parameters are refused when they are read: twice, alias with some, mandatory, alpn",
   ),
   rule("svcb.hints", "RFC 9460 7.3", "hints follow the steering, per client and health"),
-  rule("svcb.additional", "RFC 9460 4.1", "the target's addresses stand beside the answer, as far as there is room"),
+  rule(
+    "svcb.additional",
+    "RFC 9460 4.1",
+    "the addresses of another name, or of a service, stand beside the answer, as far as there is room",
+  ),
   rule("rrset.whole", "RFC 2181 5, 9", "an RRset is sent whole, without repeats and with one TTL, or TC is set"),
   rule("negative.soa", "RFC 2308 2, 3", "NXDOMAIN and NODATA carry the SOA, its TTL the smaller of TTL and MINIMUM"),
   rule("udp.size", "RFC 1035 4.2.1, RFC 6891 6.2.3, RFC 9715", "512 octets without EDNS or below it, 1232 at most"),

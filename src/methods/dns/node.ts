@@ -1,5 +1,5 @@
 import { Type } from "../../protocols/dns/numbers.ts";
-import { isSvcb } from "../../protocols/dns/svcb.ts";
+import { hintsOf, isSvcb, toSvcb } from "../../protocols/dns/svcb.ts";
 import type { Template } from "../../protocols/dns/template.ts";
 import { TemplateBuilder } from "../../protocols/dns/template.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
@@ -44,9 +44,21 @@ export class Node {
 
   /** Must a question of this type be followed, because its answer is more than one set of records? */
   follows(type: number): boolean {
-    // Hints and the targets' addresses are those of the moment.
-    if (this.cut !== null || (isSvcb(type) && this.records?.has(type))) return true;
+    if (this.cut !== null || (isSvcb(type) && this.leads(type))) return true;
     return type !== Type.CNAME && type !== Type.ANY && this.records?.has(Type.CNAME) === true;
+  }
+
+  /**
+   * Hangs the answer of SVCB or HTTPS on other names, or on the moment? Not so records about their very own name that say
+   * all themselves, as most do.
+   */
+  private leads(type: number): boolean {
+    const set = this.records?.get(type);
+    if (set === undefined) return false;
+    const parts = set.rdata.map(toSvcb);
+    return (
+      this.service !== null || parts.some((svcb) => svcb !== null && (svcb.target.length > 1 || hintsOf(svcb).auto))
+    );
   }
 
   /** The whole answer with the records of a type; undefined when there are none. */

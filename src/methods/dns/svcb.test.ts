@@ -100,6 +100,8 @@ test("svcb.additional: the target's addresses stand beside the answer, as far as
   expect(told("example.com").beside).toEqual(["shop.example.com 1 2", "shop.example.com 28 1"]);
   expect(told("auto.example.com").beside).toEqual(["mail.example.com 1 1"]);
   expect(told("off.example.com").beside).toEqual([]);
+  // Of the very name, and static: whoever asks for HTTPS asks for A and AAAA too.
+  expect(told("plain.example.com").beside).toEqual([]);
   const many = Array.from({ length: 70 }, (_, i) => aBackend(i, `192.0.2.${i}`));
   const wide = aServer([services[0]!], [aSnapshot("shop", many)], more);
   expect(told("shop.example.com", wide).beside).toEqual([]);

@@ -95,8 +95,9 @@ export async function bothWays(
       answers.refresh();
       answers.order = order;
       // In turn means from the cursor on.
+      // An empty set is one for all services: nothing may be written there.
       for (const [set, draw, kind] of [[answers.v4, v4, false] as const, [answers.v6, v6, true] as const])
-        if (draw.manner.inTurn)
+        if (draw.manner.inTurn && draw.firsts.length > 0)
           (set as unknown as { cursor: number }).cursor = draw.firsts.findIndex(({ id }) => id === order(kind)[0]);
     }
     return server.raw(message);
