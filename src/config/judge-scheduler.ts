@@ -33,13 +33,13 @@ export function judgeScheduler(service: Service, method: Method, catalog: Catalo
   if (!scheduler) return [];
   const reports = service.agent !== undefined;
   const valid = fittingSchedulers(method, catalog, reports);
-  const closest = closestWord(scheduler.name, valid);
-  const more = { valid, ...(closest ? { closest } : {}) };
   if (!seesLoad(scheduler, method.traits, reports)) {
     const message = `${scheduler.name} goes by the load of backends, which ${method.name} does not see and no backend reports.`;
     return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["scheduler"], message, { valid })];
   }
   if (hasFace(scheduler, method.traits)) return [];
+  const closest = closestWord(scheduler.name, valid);
+  const more = { valid, ...(closest ? { closest } : {}) };
   const message = `${scheduler.name} cannot ${faceWords[method.traits.face]}, which ${method.name} needs.`;
   return [configProblem("SLUICE_CONFIG_SCHEDULER", ["scheduler"], message, more)];
 }

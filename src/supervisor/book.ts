@@ -27,7 +27,7 @@ import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import type { Outlook, Snapshot } from "../core/snapshot.ts";
-import { assignIds, type IdBook, identity } from "./ids.ts";
+import { type IdBook, identity, numbersFor } from "./ids.ts";
 import { applyRules, freshPassive, type Passive, serves, shownState, warmth } from "./passive.ts";
 import { asksOther, heard, type Reported, silent } from "./reported.ts";
 
@@ -70,6 +70,8 @@ export type AliveBook = Record<string, string[]>;
 export class Book {
   #entries = new Map<string, Entry>();
   #ids: IdBook;
+  /** Backends that are other services, by those. */
+  readonly #followers = new Map<string, [Entry, Member][]>();
 
   readonly #aliveBefore: AliveBook;
 
@@ -103,14 +105,14 @@ export class Book {
 
   /** What the book would be under `config`: backends that stay keep number, state and what the operator said. */
   stage(config: Config, revision: number): Staged {
-    let ids = this.#ids;
+    const ids = { ...this.#ids };
     const entries = new Map<string, Entry>();
     for (const service of config.services) {
-      ids = assignIds(ids, service.name, service.backends);
+      const own = numbersFor(ids[service.name], service.backends);
+      ids[service.name] = own;
       const before = this.#entries.get(service.name);
-      const numbers = ids[service.name]!.ids;
       const members = service.backends.map(
-        (b) => stay(before, b, service) ?? this.#newMember(numbers[identity(b)]!, b, service),
+        (b) => stay(before, b, service) ?? this.#newMember(own.ids[identity(b)]!, b, service),
       );
       const generation = (before?.snapshot.generation ?? 0) + 1;
       const since = before?.since ?? Date.now();
@@ -132,19 +134,26 @@ export class Book {
 
   /** The backends that follow a service whose snapshot is another one: the events of those whose state changed. */
   follow(service: string): EventBody[] {
-    return [...this.#entries.values()].flatMap((entry) =>
-      entry.members.flatMap((member) => {
-        const step = member.config.follows === service ? settleFollower(member, this.#entries) : null;
-        if (!step) return [];
-        member.health = step.health;
-        return step.change ? [this.#changed(entry, member, step.change)] : [];
-      }),
-    );
+    return (this.#followers.get(service) ?? []).flatMap(([entry, member]) => {
+      const step = settleFollower(member, this.#entries);
+      if (!step) return [];
+      member.health = step.health;
+      return step.change ? [this.#changed(entry, member, step.change)] : [];
+    });
   }
 
   commit(staged: Staged): void {
     this.#entries = staged.entries;
     this.#ids = staged.ids;
+    this.#followers.clear();
+    for (const entry of this.#entries.values())
+      for (const member of entry.members) {
+        const { follows } = member.config;
+        if (follows === undefined) continue;
+        const known = this.#followers.get(follows);
+        if (known) known.push([entry, member]);
+        else this.#followers.set(follows, [[entry, member]]);
+      }
   }
 
   /**

@@ -39,6 +39,7 @@ const QUICK_DEATH = 1000;
 /** The workers that serve one revision, one per core. A worker that dies is replaced; no connection is refused. */
 export class Generation {
   readonly work: Work;
+  readonly #names: ReadonlySet<string>;
   readonly #workers: Worker[] = [];
   readonly #sockets: SocketTable;
   readonly #memory: CounterMemory;
@@ -47,6 +48,7 @@ export class Generation {
 
   constructor(work: Work, sockets: SocketTable, memory: CounterMemory, events: GenerationEvents) {
     this.work = work;
+    this.#names = new Set(work.services.map(({ name }) => name));
     this.#sockets = sockets;
     this.#memory = memory;
     this.#events = events;
@@ -130,6 +132,10 @@ export class Generation {
     if (this.#draining) return;
     const problem = await this.#startWorker(index);
     if (problem && !this.#draining) setTimeout(() => this.#replace(index), QUICK_DEATH);
+  }
+
+  serves(service: string): boolean {
+    return this.#names.has(service);
   }
 
   /** Sends to every living worker. */

@@ -10,13 +10,16 @@ const NUMBERS = 1 << 14;
 export const identity = (backend: Pick<BackendConfig, "address" | "port" | "url">): string =>
   backend.url ? `${backend.address}|${backend.port ?? ""}|${backend.url}` : `${backend.address}|${backend.port ?? ""}`;
 
+/** What is remembered of one service. */
+export type ServiceIds = IdBook[string];
+
 /**
  * Numbers for the backends of a service: those that had one keep it; new ones get the next number after the last one
  * given, so that a number comes round again only after 16,384 others, when no flow or slot names it any more.
- * Returns a new book; the old one stays as it is (the revision may yet be refused).
+ * `before` stays as it is (the revision may yet be refused).
  */
-export function assignIds(book: IdBook, service: string, backends: readonly BackendConfig[]): IdBook {
-  const held = book[service] ?? { ids: {}, last: -1 };
+export function numbersFor(before: ServiceIds | undefined, backends: readonly BackendConfig[]): ServiceIds {
+  const held = before ?? { ids: {}, last: -1 };
   const ids: Record<string, number> = {};
   const taken = new Set(Object.values(held.ids));
   let { last } = held;
@@ -32,5 +35,5 @@ export function assignIds(book: IdBook, service: string, backends: readonly Back
     taken.add(last);
     ids[key] = last;
   }
-  return { ...book, [service]: { ids, last } };
+  return { ids, last };
 }

@@ -307,7 +307,12 @@ export class Supervisor {
     const awaited = [...this.book.entries.values()].filter(which);
     const timeouts = awaited.flatMap(({ service: { check, agent } }) => [check?.timeout ?? 0, agent?.timeout ?? 0]);
     const slowest = Math.max(0, ...timeouts);
-    for (let waited = 0; waited < slowest + VERDICT_GRACE && !awaited.every(judged); waited += 20) await sleep(20);
+    // Who has had a verdict keeps it: the next look begins where the last one stopped.
+    let first = 0;
+    for (const end = performance.now() + slowest + VERDICT_GRACE; performance.now() < end; await sleep(20)) {
+      while (first < awaited.length && judged(awaited[first]!)) first++;
+      if (first === awaited.length) return;
+    }
   }
 
   #judged(key: string, verdict: Verdict): void {
@@ -333,16 +338,19 @@ export class Supervisor {
     if (event?.kind !== "backend") return;
     this.#record(event);
     this.#spread(this.book.entry(event.service)!);
-    this.#rememberSoon ??= setTimeout(() => this.#remember(), REMEMBER_AFTER);
+    this.#rememberSoon ??= setTimeout(() => this.#remember(), Math.max(REMEMBER_AFTER, this.#rememberCost * 20));
   }
 
   #rememberSoon: Timer | null = null;
+  #rememberCost = 0; // ms: writing down a large book must not eat the time of verdicts
 
   #remember(): void {
     if (this.#rememberSoon) clearTimeout(this.#rememberSoon);
     this.#rememberSoon = null;
+    const begun = performance.now();
     this.#remembered = { ...this.#remembered, alive: this.book.alive };
     writeState(this.#options.instance, "state.json", this.#remembered, 0o600);
+    this.#rememberCost = performance.now() - begun;
   }
 
   #tell(snapshot: Entry["snapshot"]): void {
@@ -367,9 +375,7 @@ export class Supervisor {
     writeWorkers(this.#options.instance, this.workers.describe());
   }
 
-  #record(event: EventBody): void {
-    this.#options.events.record(event);
-  }
+  readonly #record = (event: EventBody): void => void this.#options.events.record(event);
 
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#queue.then(work);

@@ -156,8 +156,7 @@ export class WorkerSide {
   /** A health or weight change: living workers of every generation hear it. */
   tell(snapshot: Snapshot): void {
     for (const generation of [...this.#draining, this.#current])
-      if (generation?.work.services.some(({ name }) => name === snapshot.service))
-        generation.tell({ kind: "snapshot", snapshot });
+      if (generation?.serves(snapshot.service)) generation.tell({ kind: "snapshot", snapshot });
   }
 
   /** Drains all generations; resolves when every worker is gone. */

@@ -33,9 +33,10 @@ export function openDoors(
     assignment.cells.map((range) => [range.service, serviceCells(range, rows[memory.row]!, rows.slice(1))]),
   );
   const balancers = new Map<string, Balancer>();
+  const snapshots = new Map(assignment.snapshots.map((snapshot) => [snapshot.service, snapshot]));
   for (const service of assignment.services) {
     const definition = schedulers.find(({ name }) => name === service.scheduler.name)!;
-    const snapshot = assignment.snapshots.find((s) => s.service === service.name)!;
+    const snapshot = snapshots.get(service.name)!;
     const counted = counting.get(service.name)!;
     const { traits } = methods.find(({ name }) => name === service.method)!;
     const reported = definition.needs.load === "reported" || traits.load === "reported";

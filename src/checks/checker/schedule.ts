@@ -11,8 +11,12 @@ export interface ScheduleDoors {
   after(ms: number, call: () => void): () => void;
 }
 
-/** ms between the first probes of two new jobs: 10,000 jobs begin within 2 s, a few begin at once. */
+/** ms between the first probes of two new jobs; of very many less, so that all begin within `START_SPAN`. */
 const START_STEP = 0.2;
+/** ms */
+const START_SPAN = 2000;
+/** Of an interval: the second probe comes not sooner after the first. */
+const LEAST_SPREAD = 0.1;
 /** Probes under way at a time; more wait their turn. Each holds a descriptor. */
 const MOST_UNDER_WAY = 4096;
 
@@ -27,9 +31,10 @@ interface Running {
 }
 
 /**
- * Runs the probes of many jobs: the first of each soon (its backend is down until then), the second after half to a
- * whole interval, so that jobs which began together spread, then one each interval, counted from start to start. At
- * most one probe of a job is under way; a probe still under way when the next is due makes that one fall out.
+ * Runs the probes of many jobs: the first of each soon (its backend is down until then), the second within an interval,
+ * each at a place of its own, so that jobs which began together spread evenly, then one each interval, counted from
+ * start to start. At most one probe of a job is under way; a probe still under way when the next is due makes that one
+ * fall out.
  */
 export class Schedule {
   readonly #doors: ScheduleDoors;
@@ -52,12 +57,13 @@ export class Schedule {
     const wanted = new Map(jobs.map((job) => [job.key, job]));
     for (const [key, running] of this.#jobs) if (!wanted.has(key)) this.#stop(key, running);
     let fresh = 0;
+    const step = Math.min(START_STEP, START_SPAN / wanted.size);
     for (const job of wanted.values()) {
       const text = JSON.stringify(job);
       const present = this.#jobs.get(job.key);
       if (present?.text === text) continue;
       if (present) this.#stop(job.key, present);
-      this.#start(job, text, START_STEP * fresh++);
+      this.#start(job, text, step * fresh++);
     }
   }
 
@@ -71,7 +77,7 @@ export class Schedule {
       cancel: () => {},
     };
     this.#jobs.set(job.key, running);
-    const spread = 0.5 + hashText(job.key, 0) / 2 ** 33;
+    const spread = Math.max(LEAST_SPREAD, hashText(job.key, 0) / 2 ** 32);
     this.#plan(running, running.due, () => {
       this.#plan(running, running.due + job.check.interval * spread, () => this.#beat(running));
       this.#probe(running);

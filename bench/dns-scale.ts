@@ -1,0 +1,182 @@
+/**
+ * A hundred thousand names over twenty thousand checked backends, all of Sluice on one core: how long a start takes, what
+ * memory it holds, how evenly checks are spread, and how soon a verdict shows in answers.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sluiceCommand } from "../src/lab/paths.ts";
+import { defineBench, type Row, row } from "./lib.ts";
+import {
+  cpuOf,
+  family,
+  freePort,
+  LOAD_CORE,
+  memoryOf,
+  type Pinned,
+  SERVER_CORE,
+  startPinned,
+} from "./support/pinned.ts";
+import { median } from "./support/wrk.ts";
+
+const SERVICES = 5000;
+const NAMES = 20;
+const BACKENDS = 4;
+const INTERVAL_S = 10;
+/** ms */
+const BUCKET = 100;
+/** Health changes that are timed. */
+const CHANGES = 10;
+const WATCHED = "watched.example.org";
+
+/** The configuration as code: written out it would have some megabytes. `watched` has two backends of its own. */
+const configuration = (port: number, checked: number, watched: readonly number[]): string => `export default {
+  version: 1, workers: 1, log: { level: "error" },
+  dns: { listen: ["127.0.0.1:${port}"], zones: ["example.com", "example.org"] },
+  services: Object.fromEntries([
+    ["watched", { method: "dns", names: ["${WATCHED}"], dns: { empty: "nodata" },
+      check: { tcp: true, interval: "200ms", timeout: "150ms", rise: 1, fall: 1 },
+      backends: ${JSON.stringify(watched.map((p, i) => `127.0.0.${i + 2}:${p}`))} }],
+    ...Array.from({ length: ${SERVICES} }, (_, i) => ["s" + i, { method: "dns",
+      names: Array.from({ length: ${NAMES} }, (_, j) => "n" + (i * ${NAMES} + j) + ".example.com"),
+      check: { tcp: true, interval: "${INTERVAL_S}s", timeout: "5s", rise: 1, fall: 2 },
+      backends: Array.from({ length: ${BACKENDS} }, (_, b) => "127." + (b + 1) + "." + (i >> 8) + "." + (i & 255) + ":${checked}") }]),
+  ]),
+};
+`;
+
+/** A query for A. */
+function queryFor(name: string): Buffer {
+  const labels = name.split(".").map((label) => Buffer.from([label.length, ...Buffer.from(label)]));
+  return Buffer.concat([Buffer.from("000101000001000000000000", "hex"), ...labels, Buffer.from("0000010001", "hex")]);
+}
+
+/** Accepts and closes, and counts by time. */
+function countingServer() {
+  const times: number[] = [];
+  const server = Bun.listen({
+    hostname: "0.0.0.0",
+    port: 0,
+    socket: {
+      open(socket) {
+        times.push(performance.now());
+        socket.terminate();
+      },
+      data() {},
+    },
+  });
+  return { port: server.port, times, stop: () => server.stop(true) };
+}
+
+const openAt = (hostname: string, port: number) =>
+  Bun.listen({ hostname, port, socket: { open: (socket) => void socket.terminate(), data() {} } });
+
+/** Asks every millisecond; tells the number of answers, and when it came, ms since 1970. */
+async function watchAnswers(port: number, told: (answers: number, at: number) => void): Promise<() => void> {
+  const socket = await Bun.udpSocket({
+    connect: { hostname: "127.0.0.1", port },
+    socket: { data: (_socket, answer) => told((answer[6]! << 8) | answer[7]!, Date.now()), error() {} },
+  });
+  const timer = setInterval(() => void socket.send(queryFor(WATCHED)), 1);
+  return () => {
+    clearInterval(timer);
+    socket.close();
+  };
+}
+
+const until = async (what: string, done: () => boolean, ms = 20_000): Promise<void> => {
+  for (const end = performance.now() + ms; !done(); await Bun.sleep(1))
+    if (performance.now() > end) throw new Error(`not within ${ms / 1000} s: ${what}`);
+};
+
+/** ms from each verdict (the event's own time) to the first answer that shows it. */
+async function changeDelays(port: number, instance: string, ports: readonly number[]): Promise<number[]> {
+  const events = startPinned(LOAD_CORE, [sluiceCommand, "events", "--json", "--follow", "--instance", instance]);
+  let answers = -1;
+  let since = 0;
+  const stop = await watchAnswers(port, (count, at) => {
+    if (count !== answers) [answers, since] = [count, at];
+  });
+  const changes = (): { at: number }[] =>
+    events
+      .said()
+      .split("\n")
+      .filter((line) => line.includes('"watched"') && line.includes('"kind":"backend"') && line.endsWith("}"))
+      .map((line) => JSON.parse(line).event);
+  const second = openAt("127.0.0.3", ports[1]!);
+  let first: ReturnType<typeof openAt> | null = null;
+  const delays: number[] = [];
+  try {
+    await until("one backend is answered", () => answers === 1);
+    await until("the events are followed", () => changes().length > 0);
+    for (let i = 0; i < CHANGES; i++) {
+      const before = changes().length;
+      const wanted = first === null ? 2 : 1;
+      if (first === null) first = openAt("127.0.0.2", ports[0]!);
+      else first = (first.stop(true), null);
+      await until("the answer shows the change", () => answers === wanted);
+      await until("the event is told", () => changes().length > before);
+      delays.push(since - changes().at(-1)!.at);
+      await Bun.sleep(300);
+    }
+  } finally {
+    stop();
+    first?.stop(true);
+    second.stop(true);
+    await events.stop();
+  }
+  return delays;
+}
+
+const partOf = (pid: number): string => {
+  const command = Bun.spawnSync(["cat", `/proc/${pid}/cmdline`]).stdout.toString();
+  return command.includes("worker/main.ts") ? "worker" : command.includes("checker/main.ts") ? "checker" : "daemon";
+};
+
+async function measure(program: Pinned, begun: number, server: ReturnType<typeof countingServer>, seconds: number) {
+  await until("the daemon serves", () => program.said().includes("sluice: serving"), 120_000);
+  const rows: Row[] = [row("start/user/s", "s", "lower", (performance.now() - begun) / 1000)];
+  // The first round, in which all are asked soon after one another, must be over.
+  await Bun.sleep(1.6 * INTERVAL_S * 1000);
+  const parts = Map.groupBy(family(program.pid), partOf);
+  const cpu = (): number => cpuOf(family(program.pid));
+  const [from, before] = [performance.now(), cpu()];
+  const length = Math.max(INTERVAL_S, seconds) * 1000;
+  await Bun.sleep(length);
+  const used = (cpu() - before) / 1e6 / (length / 1000);
+  const seen = server.times.filter((at) => at >= from && at < from + length);
+  const buckets = new Array<number>(Math.floor(length / BUCKET)).fill(0);
+  for (const at of seen) buckets[Math.min(buckets.length - 1, Math.floor((at - from) / BUCKET))]!++;
+  rows.push(row("checks/user/per-10s", "1", "higher", (seen.length * 10_000) / length));
+  rows.push(row("checks/user/burst", "x mean", "lower", (Math.max(...buckets) * buckets.length) / seen.length));
+  rows.push(row("checks/user/core-percent", "%", "lower", used * 100));
+  for (const [part, pids] of parts) rows.push(row(`memory/${part}/mib`, "MiB", "lower", memoryOf(pids) / 2 ** 20));
+  return rows;
+}
+
+export default defineBench({
+  summary: "100,000 names, 20,000 checked backends on one core: start, memory, checks, time until a verdict shows",
+  async run(progress, { seconds }) {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
+    const server = countingServer();
+    const [port, ...watched] = [freePort(), freePort(), freePort()];
+    const instance = `bench-${process.pid}`;
+    const file = join(folder, "scale.config.ts");
+    await Bun.write(file, configuration(port!, server.port, watched));
+    const begun = performance.now();
+    const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
+    try {
+      progress("start, then checks");
+      const rows = await measure(program, begun, server, seconds);
+      progress("health changes");
+      const delays = await changeDelays(port!, instance, watched);
+      rows.push(row("health-change/user/ms", "ms", "lower", median(delays)));
+      rows.push(row("health-change/user/most-ms", "ms", "lower", Math.max(...delays)));
+      return { rows };
+    } finally {
+      await program.stop();
+      server.stop();
+      rmSync(folder, { recursive: true });
+    }
+  },
+});
