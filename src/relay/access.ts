@@ -1,8 +1,8 @@
 import type { WorkerDoors } from "../core/method.ts";
 import { type Access, type AccessLogOptions, accessLine } from "../observe/access-log.ts";
 import { LogFile } from "../observe/log-file.ts";
-import type { FieldBlock } from "../protocols/http/field-block.ts";
-import { ascii, isWord } from "../protocols/http/octets.ts";
+import { fieldText } from "../protocols/http/field-block.ts";
+import { ascii } from "../protocols/http/octets.ts";
 import { parseRequest, RequestHead, type RequestLimits } from "../protocols/http/request.ts";
 import { Cell } from "./service-state.ts";
 
@@ -46,15 +46,8 @@ function read(bytes: Buffer, start: number, limits: RequestLimits, texts: Record
   texts.target = line.slice(0, line.lastIndexOf(" "));
   texts.minor = head.minor;
   if (head.hostStart >= 0) texts.host = bytes.toString("latin1", head.hostStart, head.hostEnd);
-  texts.referer = textOf(bytes, fields, REFERER);
-  texts.agent = textOf(bytes, fields, AGENT);
-}
-
-function textOf(bytes: Buffer, fields: FieldBlock, name: Uint8Array): string {
-  for (let k = 0; k < fields.count; k++)
-    if (isWord(bytes, fields.name[k]!, fields.nameEnd[k]!, name))
-      return bytes.toString("latin1", fields.value[k]!, fields.valueEnd[k]!);
-  return "";
+  texts.referer = fieldText(bytes, fields, REFERER) ?? "";
+  texts.agent = fieldText(bytes, fields, AGENT) ?? "";
 }
 
 /** The log files of one worker; services may share one. */

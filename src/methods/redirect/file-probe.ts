@@ -1,6 +1,6 @@
 import { exchange, failed, type Finding as ProbeFinding, type ProbeTls, passed } from "../../checks/exchange.ts";
-import type { FieldBlock } from "../../protocols/http/field-block.ts";
-import { ascii, isWord } from "../../protocols/http/octets.ts";
+import { type FieldBlock, fieldText } from "../../protocols/http/field-block.ts";
+import { ascii } from "../../protocols/http/octets.ts";
 import { parseResponse, ResponseHead } from "../../protocols/http/response.ts";
 import type { Finding } from "./agree.ts";
 
@@ -40,13 +40,6 @@ const head = new ResponseHead(LIMITS);
 const LAST_MODIFIED = ascii("last-modified");
 const DIGESTS = [ascii("repr-digest"), ascii("digest")];
 
-function textOf(bytes: Buffer, fields: FieldBlock, name: Uint8Array): string | null {
-  for (let k = 0; k < fields.count; k++)
-    if (isWord(bytes, fields.name[k]!, fields.nameEnd[k]!, name))
-      return bytes.toString("latin1", fields.value[k]!, fields.valueEnd[k]!);
-  return null;
-}
-
 /** IMF-fixdate (RFC 9110 5.6.7) to s since 1970; null for anything else. */
 function dateOf(text: string | null): number | null {
   if (text === null || !/^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/.test(text)) return null;
@@ -57,7 +50,7 @@ function dateOf(text: string | null): number | null {
 /** SHA-256 in base64 of `sha-256=:…:` (RFC 9530) or `SHA-256=…` (RFC 3230); null for anything else. */
 function digestOf(bytes: Buffer, fields: FieldBlock): string | null {
   for (const name of DIGESTS) {
-    const found = /(?:^|[, ])sha-256=:?([A-Za-z0-9+/]{43}=)/i.exec(textOf(bytes, fields, name) ?? "");
+    const found = /(?:^|[, ])sha-256=:?([A-Za-z0-9+/]{43}=)/i.exec(fieldText(bytes, fields, name) ?? "");
     if (found !== null) return found[1]!;
   }
   return null;
@@ -72,7 +65,7 @@ export function readHead(bytes: Buffer): Finding | null {
     const { status, length, fields } = head;
     if (status === 404 || status === 410) return "missing";
     if (status === 200 && length >= 0) {
-      const modified = dateOf(textOf(bytes, fields, LAST_MODIFIED));
+      const modified = dateOf(fieldText(bytes, fields, LAST_MODIFIED));
       return { size: length, modified, digest: digestOf(bytes, fields) };
     }
     if (status >= 200 || status === 101) return "silent";

@@ -1,5 +1,5 @@
-import type { FieldBlock } from "../../protocols/http/field-block.ts";
-import { ascii, isWord, QUESTION } from "../../protocols/http/octets.ts";
+import { type FieldBlock, fieldText } from "../../protocols/http/field-block.ts";
+import { ascii, QUESTION } from "../../protocols/http/octets.ts";
 
 /** What a client wants to have of a file. */
 export type Form = "file" | "metalink" | "list" | "page";
@@ -13,12 +13,7 @@ export interface Wanted {
 const ACCEPT = ascii("accept");
 const META4 = ".meta4";
 
-function accepted(bytes: Buffer, fields: FieldBlock): string {
-  for (let k = 0; k < fields.count; k++)
-    if (isWord(bytes, fields.name[k]!, fields.nameEnd[k]!, ACCEPT))
-      return bytes.toString("latin1", fields.value[k]!, fields.valueEnd[k]!).toLowerCase();
-  return "";
-}
+const accepted = (bytes: Buffer, fields: FieldBlock): string => (fieldText(bytes, fields, ACCEPT) ?? "").toLowerCase();
 
 /**
  * Which file a request is for, and in which form: `?mirrorlist` asks for the list (a page for who takes text/html),

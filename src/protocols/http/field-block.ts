@@ -1,5 +1,5 @@
 import { fieldOf } from "./fields.ts";
-import { COLON, CR, HTAB, LF, SP, TOKEN, VALUE } from "./octets.ts";
+import { COLON, CR, HTAB, isWord, LF, SP, TOKEN, VALUE } from "./octets.ts";
 import { NEED_MORE } from "./refusal.ts";
 
 /** What a block may cost. Sizes in bytes, counted from the message's first byte. */
@@ -44,6 +44,14 @@ export class FieldBlock {
     for (let i = 0; i < this.count; i++) if (this.id[i] === id) return i;
     return -1;
   }
+}
+
+/** The value of the first field of that name (lower case), as latin1; null: there is none. */
+export function fieldText(bytes: Buffer, block: FieldBlock, name: Uint8Array): string | null {
+  for (let k = 0; k < block.count; k++)
+    if (isWord(bytes, block.name[k]!, block.nameEnd[k]!, name))
+      return bytes.toString("latin1", block.value[k]!, block.valueEnd[k]!);
+  return null;
 }
 
 /**
