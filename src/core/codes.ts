@@ -26,6 +26,16 @@ export const codes = {
   // kernel data plane
   SLUICE_BPF_LOAD: ["The kernel refused a program.", "Run sluice doctor."],
   SLUICE_BPF_ATTACH: ["A program cannot be attached to an interface.", "Run sluice doctor; see who holds the hook."],
+  SLUICE_BPF_MEMORY: [
+    "The kernel has no memory for a map or program.",
+    "Free memory, or raise the limit of the control group.",
+  ],
+  SLUICE_DEVICE_GONE: ["An interface that a service needs is not there.", "Bring it back; it is taken up by itself."],
+  SLUICE_NO_ROUTE: ["There is no route to a backend.", "Check the director's routes."],
+  SLUICE_FLOWS_FULL: [
+    "A flow found no room in the flow table; the service's slots stay open for longer.",
+    "See sluice flows: who opens so many?",
+  ],
   SLUICE_NFT: ["nftables refused a rule set.", "Run sluice doctor."],
   SLUICE_NEIGHBOUR: ["A backend's link address cannot be found.", "Check the network between director and backend."],
   SLUICE_DROP_NO_BACKEND: ["A packet was dropped: its service has no eligible backend.", "See sluice status."],

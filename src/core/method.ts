@@ -7,6 +7,7 @@ import type { Problem, Result } from "./problem.ts";
 import type { Face, Scheduler, SchedulerDefinition, SchedulerEnv } from "./scheduler.ts";
 import type { Geography, GuardLists, MethodName, Protocol, Revision, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
+import type { Trouble } from "./trouble.ts";
 import type { Assignment } from "./worker-protocol.ts";
 
 /** Under which name a method's own counts lie among those of services: no service may be called so. */
@@ -163,6 +164,8 @@ export interface Applier<C> {
   counts(): Promise<Map<string, KernelCounts>>;
   /** `xdp native on eth0`, for status. */
   describe(): string[];
+  /** What is wrong around a service now. */
+  troubles?(service: string): Trouble[];
   /** Source port to use for a probe of the VIP at a backend; see traits.checks. */
   probe?(
     service: string,

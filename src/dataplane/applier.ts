@@ -2,6 +2,7 @@ import type { HostChange } from "../core/host-change.ts";
 import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/method.ts";
 import { configProblem, type Problem, SluiceError, toProblem } from "../core/problem.ts";
 import { checkedListener } from "../core/service.ts";
+import type { Trouble } from "../core/trouble.ts";
 import { sleep } from "../runtime/clock.ts";
 import { addresses } from "../system/ip.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
@@ -11,6 +12,7 @@ import { limited, type StagedLists } from "./guard/guard.ts";
 import { Held } from "./held.ts";
 import { Plane } from "./plane.ts";
 import type { ForwardName, PlaneService } from "./plane-service.ts";
+import { Troubles } from "./troubles.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** How long a prepare waits for link addresses, ms. A backend that does not answer must not hold the others back. */
@@ -21,6 +23,7 @@ interface Shared {
   upkeep: Upkeep;
   /** Devices that each method needs attached. */
   needs: Map<ForwardName, Set<string>>;
+  appliers: Set<XdpApplier>;
   check?: CheckPath;
 }
 
@@ -33,12 +36,16 @@ function share(doors: Doors): Shared {
   const plane = new Plane(doors.bpfDir);
   plane.schedulers = doors.schedulers;
   const needs = new Map<ForwardName, Set<string>>();
+  const appliers = new Set<XdpApplier>();
   const upkeep = new Upkeep(
     plane,
     () => new Set(needs.keys()),
+    async (returned) => {
+      for (const applier of appliers) await applier.looked(returned);
+    },
     (level, message) => doors.log(level, message),
   );
-  found = { plane, upkeep, needs };
+  found = { plane, upkeep, needs, appliers };
   shared.set(doors.bpfDir, found);
   return found;
 }
@@ -52,12 +59,15 @@ class XdpApplier implements Applier<PlaneService> {
   #vips: Held;
   /** Devices that the services in force need. */
   #attached: readonly string[] = [];
+  readonly #troubles: Troubles;
 
   constructor(doors: Doors, forward: ForwardName) {
     this.#doors = doors;
     this.#forward = forward;
     this.#role = doors.standby ? "standby" : "active";
     if (doors.standby) this.#plane.quiet.add(forward);
+    this.#troubles = new Troubles(this.#plane, forward, doors.log);
+    this.#shared.appliers.add(this);
     // What an earlier daemon left of this method: its changes are ours now.
     const adopted = this.#mine().flatMap((state) => state.config ?? []);
     this.#ground = new Held(doors, groundChanges(adopted, doors.facts, forward));
@@ -88,18 +98,31 @@ class XdpApplier implements Applier<PlaneService> {
       const facts = remembering(this.#doors.facts);
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
-      const devices = await plane.ways.carriersOf(devicesOf(next, facts));
+      const devices = await this.#devicesBy(next, facts);
       // From now on nobody detaches these: a service may leave one method for another in one revision.
-      this.#need([...this.#attached, ...devices]);
-      fresh.push(...(await plane.ways.attach(devices)));
+      this.#need([...this.#attached, ...all(devices)]);
+      const attached = await plane.ways.attach(all(devices));
+      fresh.push(...attached.fresh);
+      if (attached.refused.size > 0) {
+        await this.#abort(fresh, staged);
+        return blame(next, (service) => devices.get(service.name)!.flatMap((d) => attached.refused.get(d) ?? []));
+      }
       // A method that has no service left says nothing of the lists.
       if (next.length > 0) staged = await plane.guard.stage(next[0]!.lists, next.some(hasLimits));
       await this.#vips.widen(this.#vipChanges(next, facts));
       return { commit: () => this.#commit(next, devices, staged), abort: () => this.#abort(fresh, staged) };
     } catch (thrown) {
       await this.#abort(fresh, staged);
-      return [toProblem(thrown, "kernel")];
+      const problem = toProblem(thrown, "kernel");
+      // Named by its services: whoever starts leaves those out, and others are none the worse.
+      return next.length === 0 || problem.path.length > 0 ? [problem] : blame(next, () => [problem]);
     }
+  }
+
+  /** The devices whose packets the program must see, by service. */
+  async #devicesBy(next: readonly PlaneService[], facts: HostFacts): Promise<Map<string, string[]>> {
+    const carrier = await this.#plane.ways.carriers();
+    return new Map(next.map((service) => [service.name, unique(devicesOf([service], facts).map(carrier))]));
   }
 
   #vipChanges(services: readonly PlaneService[], facts = this.#doors.facts): HostChange[] {
@@ -119,7 +142,13 @@ class XdpApplier implements Applier<PlaneService> {
     this.#doors.log("warn", `no link address yet for ${silent}`, { code: "SLUICE_NEIGHBOUR" });
   }
 
-  async #commit(next: readonly PlaneService[], devices: readonly string[], staged: StagedLists | null): Promise<void> {
+  async #commit(
+    next: readonly PlaneService[],
+    devicesBy: ReadonlyMap<string, readonly string[]>,
+    staged: StagedLists | null,
+  ): Promise<void> {
+    const devices = all(devicesBy);
+    this.#troubles.follow(devicesBy);
     const { plane, needs } = this.#shared;
     plane.commit(this.#forward, next);
     plane.applyGuard(staged);
@@ -128,7 +157,7 @@ class XdpApplier implements Applier<PlaneService> {
     this.#attached = devices;
     this.#need(devices);
     const needed = new Set([...needs.values()].flatMap((set) => [...set]));
-    for (const device of before) if (!needed.has(device)) plane.kernel.entry.detach(device);
+    for (const device of before) if (!needed.has(device)) plane.ways.detach(device);
     await this.#vips.settle();
     await this.#ground.settle();
     await this.#shared.check?.follow();
@@ -142,7 +171,7 @@ class XdpApplier implements Applier<PlaneService> {
     const plane = shared.get(this.#doors.bpfDir)?.plane;
     plane?.guard.abandon(staged);
     this.#need(this.#attached);
-    for (const device of fresh) plane?.kernel.entry.detach(device);
+    for (const device of fresh) plane?.ways.detach(device);
     await this.#vips.shrink();
     await this.#ground.shrink();
   }
@@ -167,6 +196,25 @@ class XdpApplier implements Applier<PlaneService> {
 
   async counts(): Promise<Map<string, KernelCounts>> {
     return kernelCounts(this.#plane, this.#mine());
+  }
+
+  troubles(service: string): Trouble[] {
+    return this.#troubles.of(service);
+  }
+
+  /** After each look at the world. A device that has come back has lost what we had set on it. */
+  async looked(returned: readonly string[]): Promise<void> {
+    if (returned.length > 0) {
+      this.#doors.log("info", `back: ${returned.join(", ")}`, { code: "SLUICE_DEVICE_GONE" });
+      try {
+        await this.#ground.renew();
+        await this.#vips.renew();
+      } catch (thrown) {
+        const { code, message } = toProblem(thrown, "kernel");
+        this.#doors.log("error", `what stood on it cannot be made again: ${message}`, { code });
+      }
+    }
+    this.#troubles.say();
   }
 
   describe(): string[] {
@@ -202,6 +250,7 @@ class XdpApplier implements Applier<PlaneService> {
     this.#services = [];
     this.#attached = [];
     needs.delete(this.#forward);
+    this.#shared.appliers.delete(this);
     if (plane.services.size > 0) return;
     upkeep.stop();
     await this.#shared.check?.close();
@@ -210,6 +259,15 @@ class XdpApplier implements Applier<PlaneService> {
     shared.delete(this.#doors.bpfDir);
   }
 }
+
+const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
+const all = (devices: ReadonlyMap<string, readonly string[]>): string[] => unique([...devices.values()].flat());
+
+/** The problems of each service, with its name. */
+const blame = (services: readonly PlaneService[], of: (service: PlaneService) => readonly Problem[]): Problem[] =>
+  services.flatMap((service) =>
+    of(service).map((problem) => ({ ...problem, path: ["services", service.name, ...problem.path] })),
+  );
 
 const hasLimits = ({ limits }: PlaneService): boolean => limited(limits);
 

@@ -45,6 +45,11 @@ export class Held {
     if (fresh.length > 0) await this.#doors.undo(fresh);
   }
 
+  /** Makes what is held anew where it has gone: a device that comes back has lost its addresses and neighbours. */
+  async renew(): Promise<void> {
+    await this.#doors.change(this.#held);
+  }
+
   async hold(next: readonly HostChange[]): Promise<void> {
     await this.widen(next);
     await this.settle();

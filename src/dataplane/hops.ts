@@ -10,6 +10,8 @@ interface Hop {
   number: number;
   /** What stands under that number, as text to compare. */
   face: string;
+  /** At the last look nobody answered at its address. */
+  silent: boolean;
 }
 
 const keyOf = (route: Pick<Route, "device" | "hop">): string => `${route.device}|${route.hop}`;
@@ -39,17 +41,23 @@ export class Hops {
     const key = keyOf(route);
     const known = this.#hops.get(key);
     if (known) return known.number;
-    this.#hops.set(key, { device: route.device, address: route.hop, number: 0, face: "" });
+    this.#hops.set(key, { device: route.device, address: route.hop, number: 0, face: "", silent: true });
     return 0;
   }
 
-  /** Reads link addresses anew. True when a number has changed: backends must then be given theirs again. */
-  async refresh(): Promise<boolean> {
-    const [links, known] = await Promise.all([devices(), neighbours()]);
+  /** Does nobody answer at the hop a route leads to? */
+  silent(route: Route): boolean {
+    return this.#hops.get(keyOf(route))?.silent ?? false;
+  }
+
+  /** Reads link addresses anew, of `seen` devices when they have just been looked up. True when a number has changed: backends must then be given theirs again. */
+  async refresh(seen?: ReadonlyMap<string, Device>): Promise<boolean> {
+    const [links, known] = await Promise.all([seen ?? devices(), neighbours()]);
     let changed = false;
     for (const [key, hop] of this.#hops) {
       const link = links.get(hop.device);
       const mac = known.get(key);
+      hop.silent = !mac;
       // A neighbour that has fallen silent keeps its last address: the check decides about backends, not ARP.
       if (!link || !mac) continue;
       const carrier = links.get(link.parent ?? hop.device) ?? link;

@@ -7,7 +7,7 @@ import type { ForwardName } from "./plane-service.ts";
 import { routesTo } from "./routes.ts";
 
 const BEAT = 1000;
-/** Beats between two looks at the neighbour table; at every beat while some link address is unknown. */
+/** Beats between two looks at devices and the neighbour table; at every beat while some link address is unknown. */
 const LOOK_EVERY = 2;
 /** Beats between two looks at the routes. */
 const ROUTE_EVERY = 5;
@@ -22,14 +22,21 @@ type Log = (level: "debug" | "info" | "warn" | "error", message: string) => void
 export class Upkeep {
   readonly #plane: Plane;
   readonly #claimed: () => ReadonlySet<ForwardName>;
+  readonly #looked: (returned: readonly string[]) => Promise<void>;
   readonly #log: Log;
   readonly #timer: ReturnType<typeof setInterval>;
   #beats = 0;
   #busy = false;
 
-  /** `claimed`: methods that have an applier in this process. */
-  constructor(plane: Plane, claimed: () => ReadonlySet<ForwardName>, log: Log) {
+  /** `claimed`: methods that have an applier in this process. `looked`: called after each look, with devices that came back. */
+  constructor(
+    plane: Plane,
+    claimed: () => ReadonlySet<ForwardName>,
+    looked: (returned: readonly string[]) => Promise<void>,
+    log: Log,
+  ) {
     this.#plane = plane;
+    this.#looked = looked;
     this.#claimed = claimed;
     this.#log = log;
     this.#timer = setInterval(() => void this.#beat(), BEAT);
@@ -54,9 +61,14 @@ export class Upkeep {
     if (this.#beats === FORSAKE_AT) this.#forsake();
     await this.#askForWanted();
     if (this.#beats % ROUTE_EVERY === 0) await this.#rereadRoutes();
-    if (!this.#plane.ways.hops.whole || this.#beats % LOOK_EVERY === 0)
-      if (await this.#plane.ways.hops.refresh()) this.#plane.pointBackends();
+    if (!this.#plane.ways.hops.whole || this.#beats % LOOK_EVERY === 0) await this.#look();
     if (this.#beats % SETTLE_EVERY === 0 && this.#plane.restless) this.#plane.settleRound();
+  }
+
+  async #look(): Promise<void> {
+    const { links, returned } = await this.#plane.ways.rereadDevices();
+    if (await this.#plane.ways.hops.refresh(links)) this.#plane.pointBackends();
+    await this.#looked(returned);
   }
 
   /** The configuration has no service of these methods any more, so nobody asked for theirs. */
@@ -83,7 +95,6 @@ export class Upkeep {
   }
 
   async #rereadRoutes(): Promise<void> {
-    await this.#plane.ways.rereadDevices();
     const { routes } = this.#plane.ways;
     for (const [address, route] of await routesTo([...routes.keys()])) {
       const old = routes.get(address);

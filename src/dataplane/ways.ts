@@ -1,3 +1,5 @@
+import { type Problem, toProblem } from "../core/problem.ts";
+import type { Trouble } from "../core/trouble.ts";
 import { device as deviceAt, Limit } from "./generated/layout.ts";
 import { Hops } from "./hops.ts";
 import type { Kernel } from "./kernel.ts";
@@ -13,6 +15,12 @@ export class Ways {
   readonly #kernel: Kernel;
   readonly #names = new Map<number, string>();
   readonly #modes = new Map<string, string | null>();
+  /** Devices that our program should be on. */
+  readonly #wanted = new Set<string>();
+  /** Devices that were there at the last look; null before the first. */
+  #present: ReadonlySet<string> | null = null;
+  /** Why a device that had come back could not be attached to. */
+  readonly #refused = new Map<string, Problem>();
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -35,26 +43,37 @@ export class Ways {
     if (route && !route.local) writeRoute(this.#kernel.memory, backend, route, this.hops.numberOf(route));
   }
 
-  /** Attaches to these devices and tells the program their MAC. Returns those that are new. Throws SLUICE_BPF_ATTACH. */
-  async attach(names: Iterable<string>): Promise<string[]> {
+  /** Attaches to these devices and tells the program their MAC: those that are new, and why others refused. */
+  async attach(names: Iterable<string>): Promise<{ fresh: string[]; refused: Map<string, Problem> }> {
     const links = await devices();
     const fresh: string[] = [];
+    const refused = new Map<string, Problem>();
     this.#tell(links);
     for (const [name, link] of links) this.#names.set(link.index, name);
     for (const name of names) {
       const link = links.get(name);
       if (!link) continue;
       this.writeDevice(link.index, link.mac);
-      if (this.#kernel.entry.attach(name)) fresh.push(name);
+      try {
+        if (this.#kernel.entry.attach(name)) fresh.push(name);
+        this.#wanted.add(name);
+      } catch (thrown) {
+        refused.set(name, toProblem(thrown, "kernel"));
+      }
     }
     for (const [name, { xdp }] of await devices()) this.#modes.set(name, xdp);
-    return fresh;
+    return { fresh, refused };
   }
 
-  /** The interfaces that carry these devices' frames: themselves, or the parent of a VLAN device. */
-  async carriersOf(names: readonly string[]): Promise<string[]> {
+  detach(name: string): void {
+    this.#wanted.delete(name);
+    this.#kernel.entry.detach(name);
+  }
+
+  /** Tells of a device which interface carries its frames: itself, or the parent of a VLAN device. */
+  async carriers(): Promise<(device: string) => string> {
     const links = await devices();
-    return [...new Set(names.map((name) => links.get(name)?.parent ?? name))];
+    return (device) => links.get(device)?.parent ?? device;
   }
 
   /** Tells the program which interface carries a VLAN device's frames: the kernel's routes name the device. */
@@ -65,18 +84,38 @@ export class Ways {
     }
   }
 
-  /** Keeps names and MACs of devices: a device may be given another MAC, or leave and come back. */
-  async rereadDevices(): Promise<void> {
+  /** Keeps names and MACs of devices: a device may be given another MAC, or leave and come back. Tells those that have. */
+  async rereadDevices(): Promise<{ links: ReadonlyMap<string, Device>; returned: string[] }> {
     const links = await devices();
+    const returned: string[] = [];
+    this.#refused.clear();
     this.#names.clear();
     this.#tell(links);
     for (const [name, link] of links) this.#names.set(link.index, name);
-    for (const name of this.#kernel.entry.devices) {
+    // A pin goes when its device has become another one, which our program may not be let onto at once.
+    for (const name of new Set([...this.#kernel.entry.devices, ...this.#wanted])) {
       const link = links.get(name);
       if (!link) continue;
       this.writeDevice(link.index, link.mac);
-      if (!this.#kernel.entry.attachedTo(name, link.index)) this.#kernel.entry.attach(name);
+      if (this.#kernel.entry.attachedTo(name, link.index)) continue;
+      // One that another program has taken meanwhile must not keep us from the others.
+      try {
+        this.#kernel.entry.attach(name);
+        returned.push(name);
+      } catch (thrown) {
+        this.#refused.set(name, toProblem(thrown, "kernel"));
+      }
     }
+    this.#present = new Set(links.keys());
+    return { links, returned };
+  }
+
+  /** What is wrong with a device that our program should be on. */
+  deviceTrouble(name: string): Trouble | null {
+    if (this.#present && !this.#present.has(name))
+      return { code: "SLUICE_DEVICE_GONE", message: `interface ${name} is not there` };
+    const refused = this.#refused.get(name);
+    return refused ? { code: refused.code, message: refused.message } : null;
   }
 
   /** `xdp native on eth0`, for every device we are attached to. */

@@ -28,6 +28,7 @@ export const serviceStatus = (over: Partial<ServiceStatus> = {}): ServiceStatus 
   names: [],
   scheduler: "least-connections",
   describe: [],
+  troubles: [],
   counts: counts({}),
   drops: {},
   backends: [backendStatus()],

@@ -19,6 +19,16 @@ test("what a method cannot know has no series", () => {
   );
 });
 
+test("troubles are counted by code, and why a service failed is a label", () => {
+  const trouble = { code: "SLUICE_NEIGHBOUR", message: "nobody answers" } as const;
+  const troubles = [trouble, { ...trouble }, { code: "SLUICE_DEVICE_GONE", message: "" } as const];
+  const problem = { code: "SLUICE_BPF_MEMORY", severity: "error", source: "kernel", path: [], message: "" } as const;
+  const text = metricsText(statusModel([serviceStatus({ troubles }), serviceStatus({ name: "late", problem })]));
+  expect(text).toContain('sluice_service_troubles{service="web",method="proxy",code="SLUICE_NEIGHBOUR"} 2\n');
+  expect(text).toContain('sluice_service_troubles{service="web",method="proxy",code="SLUICE_DEVICE_GONE"} 1\n');
+  expect(text).toContain('sluice_service_failed{service="late",method="proxy",code="SLUICE_BPF_MEMORY"} 1\n');
+});
+
 test("every family has help and type once, right before its series; names follow the rule", () => {
   const text = metricsText(exampleModel());
   const seen = new Set<string>();

@@ -66,6 +66,13 @@ function instanceFamilies(model: StatusModel): Family[] {
   ];
 }
 
+/** How often each value stands in a list. */
+function tally<T>(values: readonly T[]): Map<T, number> {
+  const counts = new Map<T, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}
+
 function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
   const labels = (service: ServiceStatus): Labels => ({ service: service.name, method: service.method });
   return [
@@ -87,6 +94,21 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
     ...countFamilies(
       "service",
       services.map((s) => ({ labels: labels(s), counts: s.counts })),
+    ),
+    gauge(
+      "sluice_service_troubles",
+      "What is wrong around the service now, by code.",
+      services.flatMap((s) =>
+        [...tally(s.troubles.map(({ code }) => code))].map(([code, value]) => ({
+          labels: { ...labels(s), code },
+          value,
+        })),
+      ),
+    ),
+    gauge(
+      "sluice_service_failed",
+      "1 for the code for which a service could not start.",
+      services.flatMap((s) => (s.problem ? [{ labels: { ...labels(s), code: s.problem.code }, value: 1 }] : [])),
     ),
     {
       name: "sluice_service_drops_total",

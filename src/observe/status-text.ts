@@ -66,6 +66,7 @@ function serviceText(service: ServiceStatus, at: number, options: TextOptions): 
     `${paint(1, service.name)}  ${facts.filter(Boolean).join("  ")}${service.state === "serving" ? "" : `  ${service.state.toUpperCase()}`}`,
   ];
   for (const line of service.describe) lines.push(`  ${printable(line)}`);
+  for (const { code, message } of service.troubles) lines.push(`  ${code}: ${printable(message)}`);
   const drops = Object.entries(service.drops).filter(([, count]) => count > 0);
   if (drops.length > 0)
     lines.push(`  dropped ${drops.map(([code, count]) => `${countText(count)} ${code}`).join(", ")}`);

@@ -4,6 +4,7 @@ import type { Counts } from "../core/counters.ts";
 import type { Problem } from "../core/problem.ts";
 import type { MethodName } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import type { Trouble } from "../core/trouble.ts";
 
 export const STATUS_SCHEMA = "sluice.status/v1";
 
@@ -35,6 +36,8 @@ export interface ServiceStatus {
   scheduler: string;
   /** What its method says of itself: `xdp native on eth0`. */
   describe: string[];
+  /** What is wrong around it now. */
+  troubles: Trouble[];
   counts: Counts;
   /** Packets dropped, by reason; empty where the method sees no packets. */
   drops: Partial<Record<Code, number>>;

@@ -76,7 +76,9 @@ function bpf(): ReturnType<typeof library> {
   return loaded;
 }
 
-export function bpfError(code: "SLUICE_BPF_LOAD" | "SLUICE_BPF_ATTACH", message: string): SluiceError {
+type BpfCode = "SLUICE_BPF_LOAD" | "SLUICE_BPF_ATTACH" | "SLUICE_BPF_MEMORY";
+
+export function bpfError(code: BpfCode, message: string): SluiceError {
   return new SluiceError({ code, severity: "error", source: "kernel", path: [], message });
 }
 
@@ -87,10 +89,16 @@ const said = (): string => {
   return worth.length > 0 ? `: ${worth.join("; ")}` : "";
 };
 
+/** ENOMEM and E2BIG: no room for a map. */
+const noMemory = new Set([12, 7]);
+
 /** Throws unless `result` >= 0; libbpf 1.x returns negative errno. */
 function check(result: number, what: string): number {
   if (result >= 0) return result;
-  throw bpfError("SLUICE_BPF_LOAD", `${what}: ${errnoText(-result)}${said()}`);
+  throw bpfError(
+    noMemory.has(-result) ? "SLUICE_BPF_MEMORY" : "SLUICE_BPF_LOAD",
+    `${what}: ${errnoText(-result)}${said()}`,
+  );
 }
 
 /** An opened object: maps may still be changed until `load`. */

@@ -1,5 +1,6 @@
 import type { Applier, KernelCounts, Prepared } from "../../core/method.ts";
 import { type Problem, toProblem } from "../../core/problem.ts";
+import type { Trouble } from "../../core/trouble.ts";
 import type { NatService } from "./compile.ts";
 
 export type EngineName = "xdp" | "nftables";
@@ -8,7 +9,13 @@ export type EngineName = "xdp" | "nftables";
 export type EngineMakers = Record<EngineName, () => Promise<Applier<NatService>>>;
 
 /** What the kernel or its configuration refuses, and so what makes `auto` turn to the other engine. */
-const refusals: readonly string[] = ["SLUICE_BPF_LOAD", "SLUICE_BPF_ATTACH", "SLUICE_PRIVILEGE", "SLUICE_HOST_COMMAND"];
+const refusals: readonly string[] = [
+  "SLUICE_BPF_LOAD",
+  "SLUICE_BPF_MEMORY",
+  "SLUICE_BPF_ATTACH",
+  "SLUICE_PRIVILEGE",
+  "SLUICE_HOST_COMMAND",
+];
 
 /**
  * Sends each service to the engine it asks for. `auto` is settled once, by the first revision: xdp when it loads and
@@ -106,6 +113,11 @@ export class NatEngines implements Applier<NatService> {
   describe(): string[] {
     const used = new Set(this.#placed.values());
     return [...this.#engines].flatMap(([name, engine]) => (used.has(name) ? engine.describe() : []));
+  }
+
+  troubles(service: string): Trouble[] {
+    const engine = this.#engines.get(this.#placed.get(service)!);
+    return engine?.troubles?.(service) ?? [];
   }
 
   async release(): Promise<void> {
