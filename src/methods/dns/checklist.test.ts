@@ -2,11 +2,14 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nameToWire } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
+import { parseTtl } from "../../protocols/dns/rdata-text.ts";
 import { parseMessage } from "../../protocols/dns/testing.ts";
 import { checklist } from "./checklist.ts";
 import { dns } from "./index.ts";
-import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
+import { judgeTogether } from "./judge.ts";
+import { aBackend, aServer, aService, aSnapshot, ask, someSettings } from "./testing.ts";
 
 const services = [
   aService("shop"),
@@ -50,6 +53,13 @@ const zone = aServer([services[0]!], [snapshots[0]!], {
         "both 60 A 192.0.2.1",
         "both 30 A 192.0.2.2",
         "https HTTPS 1 . port=443 alpn=h2",
+        "*.star A 192.0.2.90",
+        "is.star TXT here",
+        "a.b.star TXT deep",
+        "x.*.mid TXT literal",
+        "tostar CNAME made.star",
+        "srv SRV 1 2 3 srv",
+        "mx MX 1 mx",
       ],
     },
   },
@@ -153,6 +163,43 @@ const cases: Record<string, () => void> = {
   "lookup.wildcard": () => {
     expect(tell({ name: "x.y.wild.example.com" })!.answers[0]!.name).toBe("x.y.wild.example.com");
     expect(tell({ name: "x.shop.example.com" })!.rcode).toBe("NXDOMAIN");
+  },
+  "lookup.wildcard.literal": () => {
+    expect(zone.tell({ name: "x.*.mid.example.com", type: "TXT" })!.answers).toHaveLength(1);
+    expect(zone.tell({ name: "x.y.mid.example.com", type: "TXT" })!.answers).toHaveLength(0);
+  },
+  "lookup.wildcard.exists": () => {
+    const of = (name: string): number[] => {
+      const answer = zone.raw(ask({ name }));
+      return [answer[3]! & 15, answer[7]!];
+    };
+    for (const name of ["is.star", "b.star"]) expect(of(`${name}.example.com`)).toEqual([0, 0]);
+    for (const name of ["x.is.star", "x.b.star"]) expect(of(`${name}.example.com`)).toEqual([3, 0]);
+    expect(of("y.z.star.example.com")).toEqual([0, 1]);
+  },
+  "lookup.wildcard.alias": () => {
+    const answers = zone.tell({ name: "tostar.example.com" })!.answers;
+    expect(answers.map((a) => a.name)).toEqual(["tostar.example.com", "made.star.example.com"]);
+  },
+  "name.compress": () => {
+    const size = (type: string, name: string): number => zone.raw(ask({ name, type })).length;
+    // Header, question, record with a pointer for its owner; then the RDATA, its name whole, or a label and a pointer.
+    const fixed = (name: string): number => 12 + nameToWire(name)!.length + 4 + 12;
+    expect(size("SRV", "srv.example.com")).toBe(fixed("srv.example.com") + 6 + nameToWire("srv.example.com")!.length);
+    expect(size("MX", "mx.example.com")).toBe(fixed("mx.example.com") + 2 + "\x02mx".length + 2);
+  },
+  "rrset.ttl.most": () =>
+    expect([parseTtl("2147483647"), parseTtl("2147483648"), parseTtl("3551w")]).toEqual([2 ** 31 - 1, null, null]),
+  "rrset.target": () => {
+    const given = someSettings({
+      zones: { "example.com": { records: ["@ MX 10 www", "www CNAME shop", "sub NS www"] } },
+    });
+    expect(judgeTogether([services[0]!], given).map(({ severity, message }) => `${severity} ${message}`)).toEqual(
+      ["example.com: MX", "sub.example.com: NS"].map(
+        (who) =>
+          `warning ${who} leads to www.example.com, which is an alias (RFC 2181 10.3): not all resolvers follow it.`,
+      ),
+    );
   },
   "lookup.ds": () => expect(tell({ name: "child.example.com", type: "DS" })!.authorities[0]!.name).toBe("example.com"),
   "lookup.cut": () => {

@@ -14,7 +14,7 @@ function sequence(seed: number): () => number {
   };
 }
 
-test("20,000 mutated queries: every one is answered by the rules, none throws", () => {
+test("answer.all: 20,000 mutated queries: every one is answered by the rules, none throws", () => {
   const result = fuzzDns(20_000, sequence(1));
   expect(result.faults).toEqual([]);
   expect(result.answered).toBeGreaterThan(10_000);

@@ -76,7 +76,7 @@ describe("rate limiting", () => {
     expect(counted("SLUICE_DNS_LIMITED")).toBe(10);
     expect(raw(ask({ name: "shop.example.com" }), "198.51.100.1")[7]).toBe(1);
   });
-  test("slip 0 is silence, slip 1 always truncation; TCP, exceptions and valid cookies are free", () => {
+  test("rate.cookie: slip 0 is silence, slip 1 always truncation; TCP, exceptions and valid cookies are free", () => {
     const flood = (more: object, transport = {}, question = ask({ name: "shop.example.com" })): Buffer[] => {
       const { raw } = server(limits(more), transport);
       return Array.from({ length: 12 }, () => Buffer.from(raw(question)));

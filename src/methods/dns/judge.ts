@@ -51,6 +51,7 @@ export function judgeTogether(services: readonly Service<DnsOptions>[], settings
   if (settings !== undefined) {
     problems.push(...judgeRecords(services, settings as DnsSettings));
     problems.push(...judgeSigned(services, settings as DnsSettings));
+    problems.push(...judgeTargets(services, settings as DnsSettings));
   }
   return problems;
 }
@@ -83,6 +84,24 @@ function taken(name: string, owners: ReadonlyMap<string, number[]>, apexes: Read
     if (up !== name && owners.get(up)?.includes(Type.DNAME)) return `"${up}" is a DNAME`;
   }
   return null;
+}
+
+const MX = 15;
+/** Parts of RDATA before the name, of the types whose target must be no alias. */
+const targets: Readonly<Record<number, number>> = { [Type.NS]: 0, [MX]: 1 };
+
+/** NS and MX that lead to an alias here: warnings, for many such zones live (RFC 2181 10.3). */
+function judgeTargets(services: readonly Service<DnsOptions>[], { zones }: DnsSettings): Problem[] {
+  const records = zones.flatMap(({ lines }) => lines.map(recordOf));
+  const aliases = new Set(records.filter(({ type }) => type === Type.CNAME).map(({ owner }) => wireToName(owner)));
+  if (aliases.size === 0 || services.length === 0) return [];
+  return records.flatMap(({ owner, type, rdata }) => {
+    const part = rdata[targets[type] ?? rdata.length];
+    const target = part === undefined || part instanceof Uint8Array ? null : wireToName(part.name);
+    if (target === null || !aliases.has(target)) return [];
+    const message = `${wireToName(owner)}: ${typeName(type)} leads to ${target}, which is an alias (RFC 2181 10.3): not all resolvers follow it.`;
+    return [configProblem("SLUICE_CONFIG_VALUE", [services[0]!.name, "names"], message, { severity: "warning" })];
+  });
 }
 
 /** Zones that are to be signed and are none. */

@@ -141,7 +141,7 @@ describe("over UDP", () => {
     expect(addressesOf(await overUdp(ask({ name: "shop.example.com" })))).toHaveLength(2);
   });
 
-  test("what does not fit is truncated, and TCP gives it whole", async () => {
+  test("tcp.whole: what does not fit is truncated, and TCP gives it whole", async () => {
     const short = packet.decode(await overUdp(ask({ name: "wide.example.com" })));
     expect(short.flag_tc).toBe(true);
     expect(short.answers).toHaveLength(0);
@@ -174,7 +174,7 @@ describe("over UDP", () => {
 });
 
 describe("over TCP", () => {
-  test("pipelined queries are answered in order, also in crumbs", async () => {
+  test("tcp.pipeline: pipelined queries are answered in order, also in crumbs", async () => {
     const client = await dial();
     const stream = Buffer.concat(Array.from({ length: 50 }, (_, id) => framed(ask({ name: "shop.example.com", id }))));
     for (let at = 0; at < stream.length; at += 37) {
@@ -186,7 +186,7 @@ describe("over TCP", () => {
     client.socket.terminate();
   });
 
-  test("a client that closes its side first gets every answer, then FIN", async () => {
+  test("tcp.half: a client that closes its side first gets every answer, then FIN", async () => {
     const client = await dial();
     client.socket.write(framed(ask({ name: "shop.example.com", id: 9 })));
     client.socket.shutdown();
@@ -194,7 +194,7 @@ describe("over TCP", () => {
     await client.closed;
   });
 
-  test("a client that does not read slows nobody, and gets all when it reads again", async () => {
+  test("tcp.slow: a client that does not read slows nobody, and gets all when it reads again", async () => {
     const slow = await dial();
     slow.socket.pause();
     const many = 20_000;
@@ -209,12 +209,12 @@ describe("over TCP", () => {
     slow.socket.terminate();
   });
 
-  test("an idle client is closed, with FIN", async () => {
+  test("tcp.idle: an idle client is closed, with FIN", async () => {
     const client = await dial();
     await client.closed;
   }, 6000);
 
-  test("one client's connections are limited", async () => {
+  test("tcp.limit: one client's connections are limited", async () => {
     const clients = await Promise.all(Array.from({ length: 8 }, dial));
     const ninth = await dial();
     await ninth.closed;

@@ -43,7 +43,7 @@ describe("cookies: RFC 9018 appendix A", () => {
       "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5",
     ]);
   });
-  test("A.4: IPv6; one of the last secret is accepted and renewed with the new one", () => {
+  test("A.4, edns.cookie.staging: IPv6; one of the last secret is accepted and renewed with the new one", () => {
     const address = hex("20010db80220000159ded0f4876982b8");
     const before = hex("dd3bdf9344b678b185a6f5cb60fca715");
     const after = hex("445536bcd2513298075a5d379663c962");
@@ -55,7 +55,7 @@ describe("cookies: RFC 9018 appendix A", () => {
     ]);
     expect(ask(made, 1559741961, address, [after])[0]).toBe(false);
   });
-  test("too old, from the future, of another client, or altered: not valid", () => {
+  test("edns.cookie.time: too old, from the future, of another client, or altered: not valid", () => {
     const [, made] = ask("2464c4abcf10c957", 1_000_000);
     expect([1_000_000, 1_003_600, 999_700].map((now) => ask(made, now)[0])).toEqual([true, true, true]);
     expect([1_003_601, 999_699].map((now) => ask(made, now)[0])).toEqual([false, false]);

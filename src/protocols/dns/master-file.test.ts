@@ -24,7 +24,7 @@ const read = (text: string, ttl: number | null = 3600): string[] => {
 const faultsOf = (text: string): string[] => parse(text).faults.map((f) => `${f.file}:${f.line} ${f.message}`);
 
 describe("a master file", () => {
-  test("owners, origins, TTLs and classes in all their forms", () => {
+  test("master.form: owners, origins, TTLs and classes in all their forms", () => {
     expect(
       read(`$TTL 1h
 @ IN 300 A 192.0.2.1   ; a comment
@@ -44,7 +44,7 @@ $TTL 5
       "ab.deep.example.com 5 A c0000204",
     ]);
   });
-  test("a record over several lines", () => {
+  test("master.form: a record over several lines", () => {
     expect(read(`@ SOA ns admin.example.com. ( 7 ; serial\n 1h 10m\n 2w 30 )\n  NS ns`)).toEqual([
       "example.com 3600 SOA ns.example.com admin.example.com 00000007 00000e10 00000258 00127500 0000001e",
       "example.com 3600 NS ns.example.com",
@@ -60,7 +60,7 @@ $TTL 5
     ]);
     expect(parse("a A 192.0.2.1", null).faults[0]!.message).toContain("no TTL");
   });
-  test("$INCLUDE ends with its own origin", () => {
+  test("master.include: $INCLUDE ends with its own origin", () => {
     expect(read("$INCLUDE more.db in.example.com.\ny A 192.0.2.9").map((r) => r.split(" ")[0])).toEqual([
       "sub.in.example.com",
       "x.other.example.com",
@@ -70,7 +70,7 @@ $TTL 5
     files["loop.db"] = "$INCLUDE loop.db";
     expect(faultsOf("$INCLUDE loop.db")).toEqual(["loop.db:1 $INCLUDE goes deeper than 8"]);
   });
-  test("$GENERATE", () => {
+  test("master.generate: $GENERATE", () => {
     expect(read("$GENERATE 1-5/2 host-${0,3} A 192.0.2.$")).toEqual([
       "host-001.example.com 3600 A c0000201",
       "host-003.example.com 3600 A c0000203",
@@ -166,7 +166,7 @@ describe("RDATA", () => {
   ])("svcb.form: %s is refused", (text) => expect(faultsOf(`x ${text}`).length).toBeGreaterThan(0));
 });
 
-test("whatever the text, the parser ends, and what it reads is read back the same", () => {
+test("master.form: whatever the text, the parser ends, and what it reads is read back the same", () => {
   const words = fc.constantFrom(
     "@",
     "a",
