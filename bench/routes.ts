@@ -2,7 +2,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BenchOptions, defineBench, type Row } from "./lib.ts";
+import { parseRequest, RequestHead } from "../src/protocols/http/request.ts";
+import { route } from "../src/relay/route-options.ts";
+import { Routes } from "../src/relay/routes.ts";
+import { type BenchOptions, defineBench, type Row, row } from "./lib.ts";
 import { freePort } from "./support/pinned.ts";
 import { inTurn } from "./support/rounds.ts";
 import { type Server, startBackend, startSluice } from "./support/servers.ts";
@@ -37,6 +40,29 @@ const columns = [
   { unit: "p99-ms", better: "lower", of: (s: Sample) => s.p99 },
 ] as const;
 
+/** Look-ups of one measurement, and of warming up. */
+const LOOKUPS = 1_000_000;
+const WARM = 200_000;
+const LIMITS = { size: 8192, fields: 50, target: 4096 };
+
+/** CPU of one look-up alone, ns: the best of three runs. */
+function lookup({ route: make, load }: Case, routes: readonly number[]): number {
+  const host = load.more?.[1] ?? "Host: a";
+  const bytes = Buffer.from(`GET ${load.path} HTTP/1.1\r\n${host}\r\n\r\n`);
+  const head = new RequestHead(LIMITS);
+  if (parseRequest(bytes, 0, bytes.length, LIMITS, head) <= 0) throw new Error("the request is not read");
+  const table = new Routes(routes.map((i) => route.parse(make(i))));
+  for (let i = 0; i < WARM; i++) table.find(bytes, head);
+  let best = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < 3; run++) {
+    const before = process.cpuUsage();
+    for (let i = 0; i < LOOKUPS; i++) table.find(bytes, head);
+    const { user, system } = process.cpuUsage(before);
+    best = Math.min(best, ((user + system) * 1000) / LOOKUPS);
+  }
+  return best;
+}
+
 async function start(folder: string, backend: Server, name: string, routes: readonly object[]): Promise<Server> {
   const port = freePort();
   const server = await startSluice(folder, port, {
@@ -60,13 +86,17 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
   try {
     const backend = await startBackend(folder);
     started.push(backend);
-    for (const [name, { route, load }] of Object.entries(cases)) {
+    for (const [name, one] of Object.entries(cases)) {
       if (only.length > 0 && !only.includes(name)) continue;
       progress(`${name}: ${MANY} routes beside 2`);
-      const all = Array.from({ length: MANY }, (_, i) => route(i));
+      const numbers = Array.from({ length: MANY }, (_, i) => i);
+      const [many, few] = [lookup(one, numbers), lookup(one, [0, ASKED])];
+      rows.push(row(`${MANY}-${name}/lookup/ns`, "ns", "lower", many, { "2 routes": few }));
+      const { load } = one;
+      const all = numbers.map((i) => one.route(i));
       const servers = [
         await start(folder, backend, "sluice", all),
-        await start(folder, backend, "2 routes", [route(0), route(ASKED)]),
+        await start(folder, backend, "2 routes", [one.route(0), one.route(ASKED)]),
       ];
       started.push(...servers);
       const measure = (server: Server, warmUp: boolean) =>

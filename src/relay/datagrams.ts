@@ -35,6 +35,11 @@ export class Datagrams {
   private readonly shared: Shared;
   private readonly name: string;
   private readonly sessions = new Map<string, Session>();
+  /**
+   * Sessions whose client has not sent again after an answer, the oldest first: its address may be forged. Where there is
+   * no room they make some, so that a flood pushes out itself and not those who talk.
+   */
+  private readonly unproven = new Set<Session>();
   private readonly addresses = new Map<string, number>();
   private socket: UdpSocket | null = null;
   private sender: UdpSender | null = null;
@@ -69,9 +74,12 @@ export class Datagrams {
 
   private begin(key: string, address: string, port: number): Session | null {
     const { shared, service, rules, addresses } = this;
-    if (this.sessions.size >= rules.sessions || shared.connections >= shared.connectionLimit) {
-      this.refused("SLUICE_UDP_SESSIONS", address);
-      return null;
+    const full = this.sessions.size >= rules.sessions || shared.connections >= shared.connectionLimit;
+    if (full) {
+      const [oldest] = this.unproven;
+      this.refused("SLUICE_UDP_SESSIONS", oldest?.address ?? address);
+      if (oldest === undefined) return null;
+      oldest.end();
     }
     const held = addresses.get(address) ?? 0;
     if (held >= rules.perAddress) {
@@ -81,6 +89,7 @@ export class Datagrams {
     addresses.set(address, held + 1);
     const session = new Session(this, key, address, port, hashText(address, shared.seed));
     this.sessions.set(key, session);
+    this.unproven.add(session);
     shared.connections++;
     service.cells.add(-1, Cell.connections, 1);
     service.cells.add(-1, Cell.requests, 1);
@@ -88,7 +97,12 @@ export class Datagrams {
     return session;
   }
 
-  /** A datagram is dropped: counted each time, told now and then. */
+  /** The client has had an answer and goes on. */
+  proven(session: Session): void {
+    this.unproven.delete(session);
+  }
+
+  /** A datagram is dropped, or a session for another: counted each time, told now and then. */
   refused(code: Code, client: string): void {
     this.service.cells.add(-1, Cell.errors, 1);
     const now = this.shared.doors.now();
@@ -104,6 +118,7 @@ export class Datagrams {
 
   ended(session: Session): void {
     if (!this.sessions.delete(session.key)) return;
+    this.unproven.delete(session);
     const left = this.addresses.get(session.address)! - 1;
     if (left === 0) this.addresses.delete(session.address);
     else this.addresses.set(session.address, left);

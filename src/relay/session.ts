@@ -44,7 +44,8 @@ export class Session extends Timed {
     const { service, wheel, rules } = this.datagrams;
     service.cells.add(-1, Cell.bytesIn, data.length);
     wheel.set(this, rules.idle);
-    if (!this.answered && this.held.length < HELD) this.held.push(data);
+    if (this.answered) this.datagrams.proven(this);
+    else if (this.held.length < HELD) this.held.push(data);
     if (this.backend < 0) this.choose();
     else if (this.link !== null) this.send(data);
   }

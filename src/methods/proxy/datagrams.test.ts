@@ -56,6 +56,7 @@ async function aClient(served: Served) {
   return { send, ask, answers, sources };
 }
 
+type Client = Awaited<ReturnType<typeof aClient>>;
 const down = { state: "down" as const };
 
 test("a session keeps its backend and its port; answers come from the address that was asked; all is counted", async () => {
@@ -139,13 +140,23 @@ test("down takes sessions away, draining lets them be, and nobody eligible is co
 test("sessions are bounded, in all and by client address", async () => {
   const a = await echo("A");
   const bounded = await serve([aBackend(0, a.port)], { udp: { sessions: 2 } });
-  const clients = await Promise.all(Array.from({ length: 3 }, () => aClient(bounded)));
-  expect(await clients[0]!.ask("1")).toBe("A:1");
-  expect(await clients[1]!.ask("1")).toBe("A:1");
-  clients[2]!.send("1");
-  await until(() => bounded.count("-1/errors") === 1, "the refusal");
+  const [talks, asks, third, last] = (await Promise.all(Array.from({ length: 4 }, () => aClient(bounded)))) as [
+    Client,
+    Client,
+    Client,
+    Client,
+  ];
+  for (const text of ["1", "2"]) expect(await talks.ask(text)).toBe(`A:${text}`);
+  await asks.ask("1");
+  // Who has not answered to an answer makes room; who talks keeps his session.
+  for (const text of ["1", "2"]) expect(await third.ask(text)).toBe(`A:${text}`);
+  expect(a.from.size).toBe(3);
+  expect(await talks.ask("3")).toBe("A:3");
+  expect([a.from.size, bounded.count("-1/active"), bounded.count("-1/errors")]).toEqual([3, 2, 1]);
+  last.send("1");
+  await until(() => bounded.count("-1/errors") === 2, "the refusal");
   expect(bounded.logs.at(-1)).toContain("SLUICE_UDP_SESSIONS");
-  expect(await clients[0]!.ask("2")).toBe("A:2");
+  expect(a.from.size).toBe(3);
   const each = await serve([aBackend(0, a.port)], { limits: { perAddress: 1 } });
   expect(await (await aClient(each)).ask("1")).toBe("A:1");
   (await aClient(each)).send("1");

@@ -110,7 +110,9 @@ export const options = z.strictObject({
         .min(1)
         .max(1_000_000)
         .default(10_000)
-        .describe("Most sessions of a worker at a listener; a descriptor each. Clients beyond it are not served."),
+        .describe(
+          "Most sessions of a worker at a listener; a descriptor each. Beyond it those whose client may be forged make room.",
+        ),
       oneShot: z
         .boolean()
         .default(false)
