@@ -119,7 +119,7 @@ export function registerTrace(program: Command): void {
     .description("follow live packets through the xdp data plane and see what becomes of each, and why")
     .argument(
       "[filter...]",
-      'tests joined by "and", "or", "not": tcp, udp, proto P, src A, dst A, host A (address or network), sport N, dport N, port N, service NAME, verdict passed|dropped|forwarded, reason CODE, error. Nothing: every packet',
+      'tests joined by "and", "or", "not": tcp, udp, proto P, src A, dst A, host A (address or network), sport N, dport N, port N, service NAME, verdict passed|dropped|forwarded|answered, reason CODE, error. Nothing: every packet',
     )
     .option("--pcap <file>", "write packets as they came and as they left to a pcapng file")
     .option("--count <n>", "end after so many packets", wholeNumber(1, 1_000_000_000))

@@ -1,15 +1,17 @@
 import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import type { TracedPacket } from "../../src/dataplane/trace/text.ts";
 import type { HostProcess, Lab } from "../../src/lab/lab.ts";
 import { sluiceCommand } from "../../src/lab/paths.ts";
-import { eventually, startSluice, withLab } from "../lib/lab.ts";
+import { configFile, eventually, startSluice, withLab } from "../lib/lab.ts";
 import { noXdp } from "../lib/skip.ts";
-import { sluice, untilEligible } from "../lib/status.ts";
+import { serviceStatus, sluice, untilEligible } from "../lib/status.ts";
 
 const skip = test.skipIf(noXdp !== null);
 const VIP = "125.12.12.77";
 const reals = ["198.51.100.20", "203.0.113.21"];
-const configOf = (backends: readonly string[]): string => `version: 1
+const configOf = (backends: readonly string[], blocked: string): string => `version: 1
+guard: { blockFiles: [${blocked}] }
 services:
   web:
     method: tunnel
@@ -36,9 +38,11 @@ const packetsOf = (process: HostProcess): TracedPacket[] =>
     .slice(0, -1)
     .map((line) => JSON.parse(line) as TracedPacket);
 
-skip("trace follows packets through director and real server; drops say why; flows lists what is written down", async () => {
+skip("trace follows packets through director and real server; drops say why; flows lists what is written down; a reload reads lists anew", async () => {
   await withLab("tunnel", async (lab) => {
-    const daemon = await startSluice(lab, "director", configOf(reals.slice(0, 1)));
+    const blocked = `${lab.folder}/blocked`;
+    writeFileSync(blocked, "198.18.0.0/15 # nobody here\n");
+    const daemon = await startSluice(lab, "director", configOf(reals.slice(0, 1), blocked));
     await untilEligible(lab, daemon, "web", reals.slice(0, 1));
     const filter = ["src 202.20.20.20 and sport 5656", "--json"];
     const atDirector = await watch(lab, "director", daemon.instance, ...filter);
@@ -71,7 +75,7 @@ skip("trace follows packets through director and real server; drops say why; flo
       flows: [],
       more: false,
     });
-    await lab.exec("director", ["sh", "-c", `cat > ${lab.folder}/director.yaml <<'END'\n${configOf(reals)}END`]);
+    configFile(lab, "director", configOf(reals, blocked));
     await sluice(lab, daemon, "reload");
     await untilEligible(lab, daemon, "web", reals);
     for (let i = 0; i < 12; i++) await lab.shell("client", `curl -s http://${VIP}/`);
@@ -80,5 +84,15 @@ skip("trace follows packets through director and real server; drops say why; flo
     expect(flows[0]).toMatchObject({ service: "web", protocol: "tcp", state: "closed" });
     const page = JSON.parse(await sluice(lab, daemon, "flows", "--limit", "1", "--json"));
     expect(page).toMatchObject({ flows: [flows[0]], more: flows.length > 1 });
+
+    writeFileSync(blocked, "202.20.20.0/24\n");
+    await sluice(lab, daemon, "reload");
+    const refused = await lab.exec("client", ["curl", "-s", "--max-time", "1", `http://${VIP}/`]);
+    expect(refused.code).toBe(28);
+    const { drops, describe } = await serviceStatus(lab, daemon, "web");
+    expect(drops.SLUICE_DROP_BLOCKED).toBeGreaterThan(0);
+    expect(describe).toContain("guard: 1 networks blocked, 0 allowed");
+    writeFileSync(blocked, "no network\n");
+    await expect(sluice(lab, daemon, "reload")).rejects.toThrow(/line 1: "no network" is not a network/);
   });
 });

@@ -153,7 +153,7 @@ int decap(struct xdp_md *ctx)
 	}
 	if (config->tracing)
 		trace_begin(ctx, &config->tracing);
-	/* What was asked before it made the packet's pointers stale. */
+	/* To the verifier a call may have moved the packet. */
 	eth = (void *)(long)ctx->data;
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
