@@ -5,7 +5,8 @@ import type { Geography } from "../core/service.ts";
 import { GeoDatabase } from "./mmdb.ts";
 import { parsePrefix } from "./prefix.ts";
 
-const network = z
+/** A network as text, without host bits. */
+export const network = z
   .string()
   .refine(
     (text) => parsePrefix(text) !== null,

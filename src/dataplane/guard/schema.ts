@@ -2,16 +2,9 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import type { ListFile } from "../../core/service.ts";
-import { parsePrefix } from "../../geo/prefix.ts";
+import { network } from "../../geo/schema.ts";
 import { Limit } from "../generated/layout.ts";
 import { readListFile } from "./list-file.ts";
-
-const network = z
-  .string()
-  .refine(
-    (text) => parsePrefix(text) !== null,
-    "must be a network such as 10.0.0.0/8, without host bits, or an address",
-  );
 
 /** A file of networks. It is read here, so that a wrong one refuses the configuration. */
 const listFile = z.codec(z.string().min(1), z.custom<ListFile>(), {
