@@ -1,5 +1,5 @@
 import type { Protocol } from "../core/service.ts";
-import type { ArrivalEntry, Ports } from "./arrivals.ts";
+import { type ArrivalEntry, type Ports, quicKey } from "./arrivals.ts";
 import type { ForwardName } from "./plane-service.ts";
 import type { ServiceState } from "./service-state.ts";
 
@@ -19,8 +19,13 @@ export function arrivalsOf(
   const ranges = new Map<string, Range>();
   const last = (state: ServiceState): number => Number(state.forward === favoured);
   for (const state of [...services].sort((a, b) => last(a) - last(b))) {
-    if (state.config?.part) continue;
     const service = state.number;
+    if (state.config?.quic)
+      for (const { address: server, local } of state.locals.values()) {
+        const address = quicKey(service, server);
+        entries.set(address, { kind: "quic", address, port: 0, protocol: "udp", service, local });
+      }
+    if (state.config?.part) continue;
     for (const { address, port, last: end, protocol } of state.config?.vips ?? []) {
       const ports = end === undefined ? null : { first: port, last: end };
       if (ports) addRange(ranges, { kind: "range", address, port: 0, protocol, service, ...ports });

@@ -17,6 +17,8 @@ export type ArrivalEntry =
       vipPort: number;
     }
   | { kind: "address"; address: string; service: number }
+  /** `address`: made of the service and the server ID, see `quicKey`. */
+  | { kind: "quic"; address: string; port: 0; protocol: "udp"; service: number; local: number }
   /** `port`: the how manieth range of its address this is, from 0 on. */
   | ({ kind: "range"; address: string; port: number; protocol: Protocol; service: number } & Ports)
   | ({
@@ -40,6 +42,7 @@ const kinds = {
   reverse: Arrival.ARRIVAL_REVERSE,
   address: Arrival.ARRIVAL_ADDRESS,
   range: Arrival.ARRIVAL_RANGE,
+  quic: Arrival.ARRIVAL_QUIC,
   "reverse-range": Arrival.ARRIVAL_REVERSE_RANGE,
 };
 const protocols = { tcp: 6, udp: 17 };
@@ -104,10 +107,20 @@ function write(memory: PlaneMemory, index: number, entry: ArrivalEntry): void {
     view.setUint32(at.backend, entry.backend, true);
     bytes.set(toBytes16(entry.vip), at.vip);
   }
+  if (entry.kind === "quic") view.setUint32(at.local, entry.local, true);
   if (entry.kind === "reverse") view.setUint16(at.vipPort, entry.vipPort);
   if (entry.kind === "range" || entry.kind === "reverse-range")
     view.setUint32(at.ports, ((entry.first << 16) | entry.last) >>> 0, true);
   bytes[at.kind] = kinds[entry.kind];
+}
+
+/** `ff71:0:SERVICE::SERVER-ID`: no VIP, for it is a multicast address. */
+export function quicKey(service: number, address: string): string {
+  const bytes = new Uint8Array(16);
+  bytes.set([0xff, 0x71]);
+  new DataView(bytes.buffer).setUint32(4, service);
+  bytes.set(toBytes16(address).subarray(12), 12);
+  return fromBytes16(bytes);
 }
 
 const randomWord = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;

@@ -21,6 +21,17 @@ export const planeOptions = z.strictObject({
     .boolean()
     .default(false)
     .describe("UDP of one packet each way, such as DNS: every packet may go to another backend."),
+  sticky: z
+    .strictObject({
+      source: z.int().min(1).max(32).default(32).describe("Leading bits of an IPv4 address: 24 is its /24."),
+      source6: z.int().min(1).max(128).default(64).describe("Leading bits of an IPv6 address."),
+    })
+    .optional()
+    .describe("All of a client's flows, or of its network's, have one backend. For maglev and source-hash."),
+  quic: z
+    .boolean()
+    .default(false)
+    .describe("Connection IDs of QUIC name the backend, as docs/quic.md says: connections follow a client that moves."),
   devices: z
     .array(z.string().regex(/^[^\s/]{1,15}$/))
     .default([])

@@ -35,6 +35,10 @@ export interface PlaneService {
   idle?: { tcp: number; udp: number };
   /** UDP of one packet each way: no flow is remembered. */
   oneShot?: boolean;
+  /** Clients whose addresses agree in so many leading bits, of IPv4 and IPv6, have one slot. */
+  sticky?: { source: number; source6: number };
+  /** Connection IDs of QUIC name the backend. */
+  quic?: true;
   /** Slots of the table; never changes while the service lives. */
   slots?: number;
   /** Further interfaces on which clients arrive, besides those of VIPs and backends. */
@@ -102,6 +106,8 @@ export function compilePlane(
     scheduler: service.scheduler,
     idle: service.options.idle,
     oneShot: service.options.oneShot,
+    ...(service.options.sticky ? { sticky: service.options.sticky } : {}),
+    ...(service.options.quic ? { quic: true as const } : {}),
     devices: service.options.devices,
     checked: service.check !== null,
     ...nearOf(service, snapshot, revision.geography),

@@ -2,6 +2,7 @@ import { defineMethod, type Method } from "../core/method.ts";
 import { configProblem, type Problem } from "../core/problem.ts";
 import type { Service } from "../core/service.ts";
 import { planeChanges } from "./changes.ts";
+import { judgeChoice } from "./judge-choice.ts";
 import { judgePlaces } from "./judge-places.ts";
 import { type PlaneOptions, planeOptions } from "./plane-options.ts";
 import { compilePlane, type ForwardName, type PlaneService } from "./plane-service.ts";
@@ -42,8 +43,9 @@ export const realServerMethod = (
   });
 
 /** What a method that leaves packets as they are cannot do of what this service asks. */
-function judge({ method, listen, backends }: Service<PlaneOptions>): Problem[] {
-  const problems: Problem[] = [];
+function judge(service: Service<PlaneOptions>): Problem[] {
+  const { method, listen, backends } = service;
+  const problems = judgeChoice(service);
   const impossible = (path: (string | number)[], message: string, hint: string): void => {
     problems.push(configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message, { hint }));
   };

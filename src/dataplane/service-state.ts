@@ -1,5 +1,6 @@
 import { hashText } from "../core/hash.ts";
 import type { Scheduler, SchedulerDefinition } from "../core/scheduler.ts";
+import { clearHostBits } from "../geo/prefix.ts";
 import maglev from "../schedulers/maglev.ts";
 import { service as at, Choice, Limit, ServiceFlag, State, table, Used } from "./generated/layout.ts";
 import { backendKey, kernelState, type LocalBackend, readBackend } from "./local-backend.ts";
@@ -261,10 +262,15 @@ export class ServiceState {
   flip(definition: SchedulerDefinition | null): void {
     const { tcp, udp } = this.config?.idle ?? defaultIdle;
     if (definition) {
-      const bySource = definition.slotKey === "source" ? ServiceFlag.SERVICE_BY_SOURCE : 0;
+      const { sticky, quic } = this.config ?? {};
+      const bySource = sticky || definition.slotKey === "source" ? ServiceFlag.SERVICE_BY_SOURCE : 0;
+      if (bySource) writeMasks(this.#memory, this.number, sticky ?? { source: 32, source6: 128 });
       const oneShot = this.config?.oneShot ? ServiceFlag.SERVICE_ONE_SHOT : 0;
       this.#set32(at.choice, definition.kernelId ?? Choice.CHOICE_SLOT);
-      this.#set32(at.flags, bySource | oneShot | (this.#round ? ServiceFlag.SERVICE_REMEMBERS : 0));
+      this.#set32(
+        at.flags,
+        bySource | oneShot | (quic ? ServiceFlag.SERVICE_QUIC : 0) | (this.#round ? ServiceFlag.SERVICE_REMEMBERS : 0),
+      );
       this.#set32(at.tcpLife, toLife(tcp));
       this.#set32(at.udpLife, toLife(udp));
     }
@@ -294,6 +300,17 @@ export class ServiceState {
   #set32(offset: number, value: number): void {
     setWord(this.#memory.services, this.number, offset, value);
   }
+}
+
+/** Which bits of a client's address choose its slot. */
+function writeMasks(
+  memory: PlaneMemory,
+  service: number,
+  { source, source6 }: NonNullable<PlaneService["sticky"]>,
+): void {
+  const bytes = elementBytes(memory.services, service);
+  bytes.set(clearHostBits(new Uint8Array(16).fill(0xff), 96 + source), at.sourceMask4);
+  bytes.set(clearHostBits(new Uint8Array(16).fill(0xff), source6), at.sourceMask6);
 }
 
 /** Slots of a new service: what the scheduler was told where it has such an option, else the default. */

@@ -6,6 +6,7 @@
 #include "near.h"
 #include "pick.h"
 #include "places.h"
+#include "quic.h"
 #include "sweep.h"
 #include "trace-packet.h"
 
@@ -180,7 +181,13 @@ static __always_inline int decide(struct xdp_md *ctx, const struct control *cont
 		return DROPPED(DROP_MALFORMED);
 	if (is_returned_check(control, p))
 		return DROPPED(DROP_CHECK_RETURNED);
-	int backend = pick(service, p);
+	int backend = -1;
+	if (service->flags & SERVICE_QUIC) {
+		backend = named_backend(ctx, p, service->active);
+		p->hash = flow_hash(service, p);
+	}
+	if (backend < 0)
+		backend = pick(service, p);
 	if (backend < 0)
 		return backend;
 	p->backend = backend + 1;

@@ -35,6 +35,7 @@ static __always_inline __u32 peek_slot(struct service *service, struct table *ta
 
 	if (!control || !copy)
 		return SLOT_NONE;
+	hash = cell_hash(service, p, hash);
 	__u32 index = (__u32)hash & control->flow_mask;
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
 	if (!bucket)

@@ -173,6 +173,8 @@ enum sluice_service_flag {
 	SERVICE_ONE_SHOT = 2,
 	/* Every flow has a cell; slots are for those that found no room. Its slots are never settled in the kernel's table. */
 	SERVICE_REMEMBERS = 4,
+	/* QUIC: the backend's server ID stands in connection IDs. */
+	SERVICE_QUIC = 8,
 };
 
 /* Who gets a new flow of a service that remembers: `kernelId` of a scheduler. */
@@ -214,6 +216,8 @@ enum sluice_arrival {
 	ARRIVAL_RANGE = 4,
 	/* Key: a backend's address, a number, protocol: ports from which its replies keep their port and come from the VIP. */
 	ARRIVAL_REVERSE_RANGE = 5,
+	/* Key: ff71:0:SERVICE::SERVER-ID, UDP: which of the service's backends has this server ID in its connection IDs. */
+	ARRIVAL_QUIC = 6,
 };
 
 /* A flow cell's second half: backend + 1 in 13 bits (0: empty), then flags. */

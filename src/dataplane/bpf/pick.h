@@ -23,6 +23,7 @@ struct slot_view {
 	__u8 life; /* of the packet's protocol */
 	__u8 remembers; /* the service does */
 	__u8 was_full; /* a flow found no room within that life */
+	__u8 begins; /* UDP: a QUIC Initial */
 	__u8 asked; /* somebody has been asked who gets it: `chosen`, or nobody */
 	__u32 chosen;
 	__u32 asks; /* out: it is a new flow of a service that remembers, and nobody has been asked */
@@ -32,10 +33,15 @@ struct slot_view {
 	__u32 ended_service;
 };
 
-/* Every input bit reaches the slot (top bits), the tag (middle) and the bucket (low bits): multiply-xorshift rounds. */
-static __always_inline __u64 flow_hash(const struct service *service, const struct packet *p)
+static __always_inline __u64 service_seed(const struct service *service)
 {
-	__u64 h = (__u64)service->seed[0] << 32 | service->seed[1];
+	return (__u64)service->seed[0] << 32 | service->seed[1];
+}
+
+/* Every input bit reaches the slot (top bits), the tag (middle) and the bucket (low bits): multiply-xorshift rounds. */
+static __always_inline __u64 tuple_hash(const struct service *service, const struct packet *p)
+{
+	__u64 h = service_seed(service), ports = (__u32)p->source_port << 16 | p->target_port;
 
 	h = (h ^ p->source.low) * 0x9e3779b97f4a7c15ull;
 	h ^= h >> 32;
@@ -43,14 +49,39 @@ static __always_inline __u64 flow_hash(const struct service *service, const stru
 		h = (h ^ p->source.high) * 0xd6e8feb86659fd93ull;
 		h ^= h >> 32;
 	}
-	if (!(service->flags & SERVICE_BY_SOURCE)) {
-		__u64 ports = (__u32)p->source_port << 16 | p->target_port;
-		h = (h ^ p->target.low ^ ports) * 0xbf58476d1ce4e5b9ull;
-		h ^= h >> 29;
-		h ^= p->protocol;
+	h = (h ^ p->target.low ^ ports) * 0xbf58476d1ce4e5b9ull;
+	h ^= h >> 29;
+	h ^= p->protocol;
+	h *= 0x94d049bb133111ebull;
+	return h ^ h >> 31;
+}
+
+/* The same of the client's address, or of its network, alone: all of a client's flows have one slot. */
+static __always_inline __u64 source_hash(const struct service *service, const struct packet *p)
+{
+	const struct address *mask = p->ipv6 ? &service->source_mask6 : &service->source_mask4;
+	__u64 h = service_seed(service);
+
+	h = (h ^ (p->source.low & mask->low)) * 0x9e3779b97f4a7c15ull;
+	h ^= h >> 32;
+	if (p->ipv6) {
+		h = (h ^ (p->source.high & mask->high)) * 0xd6e8feb86659fd93ull;
+		h ^= h >> 32;
 	}
 	h *= 0x94d049bb133111ebull;
 	return h ^ h >> 31;
+}
+
+/* Its top bits are the slot. */
+static __always_inline __u64 flow_hash(const struct service *service, const struct packet *p)
+{
+	return service->flags & SERVICE_BY_SOURCE ? source_hash(service, p) : tuple_hash(service, p);
+}
+
+/* What tells a flow's cell from others: also where all flows of a client have one slot, each has a cell of its own. */
+static __always_inline __u64 cell_hash(const struct service *service, const struct packet *p, __u64 hash)
+{
+	return service->flags & SERVICE_BY_SOURCE ? tuple_hash(service, p) : hash;
 }
 
 static __always_inline int cell_live(const struct flow_bucket *b, const struct table *table, int i,
@@ -195,6 +226,9 @@ static __always_inline __u32 unknown_udp(struct slot_view *v, int place)
 		if (v->asks || chosen != SLOT_NONE)
 			return chosen;
 	}
+	/* A QUIC Initial is new work, as a SYN is. */
+	if (v->begins)
+		return v->current;
 	return v->window && (v->base_state == STATE_UP || v->base_state == STATE_DRAINING) ? v->base : v->current;
 }
 
@@ -268,6 +302,7 @@ static __always_inline struct slot_view slot_view(const struct service *service,
 		.service = p->service,
 		.life = p->protocol == IPPROTO_UDP ? service->udp_life : service->tcp_life,
 		.remembers = !!(service->flags & SERVICE_REMEMBERS),
+		.begins = p->protocol == IPPROTO_UDP && p->tcp_flags & TCP_SYN,
 		.chosen = SLOT_NONE,
 		.now = now_ticks(),
 		.tag = hash >> 20,
@@ -310,6 +345,7 @@ __noinline __u32 open_slot(struct service *service, struct table *table, const s
 
 	if (!control || !service || !table || !p)
 		return SLOT_NONE;
+	hash = cell_hash(service, p, hash);
 	__u32 index = (__u32)hash & control->flow_mask;
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
 	if (!bucket)

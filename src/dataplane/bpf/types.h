@@ -39,7 +39,8 @@ struct arrival {
 	__u16 spare0;
 	struct address vip; /* ARRIVAL_REVERSE and its range */
 	__u32 ports; /* of a range, host order, inclusive: first << 16 | last */
-	__u32 spare[3];
+	__u32 local; /* ARRIVAL_QUIC: the backend's number in its service */
+	__u32 spare[2];
 };
 
 struct service {
@@ -56,6 +57,9 @@ struct service {
 	__u32 no_room; /* flows that SERVICE_REMEMBERS could not remember, and that went by their slot */
 	__u32 spare[4];
 	__u8 name[SERVICE_NAME];
+	/* SERVICE_BY_SOURCE: which bits of a client's address choose its slot, by family. */
+	struct address source_mask4;
+	struct address source_mask6;
 };
 
 /* Two per service, number 2 * service + copy. */

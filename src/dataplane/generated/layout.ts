@@ -30,10 +30,11 @@ export const arrival = {
   vipPort: 28,
   vip: 32,
   ports: 48,
+  local: 52,
 } as const;
 
 export const service = {
-  size: 192,
+  size: 224,
   active: 0,
   used: 4,
   flags: 8,
@@ -46,6 +47,8 @@ export const service = {
   choice: 40,
   noRoom: 44,
   name: 64,
+  sourceMask4: 192,
+  sourceMask6: 208,
 } as const;
 
 export const table = {
@@ -347,6 +350,7 @@ export const ServiceFlag = {
   SERVICE_BY_SOURCE: 1,
   SERVICE_ONE_SHOT: 2,
   SERVICE_REMEMBERS: 4,
+  SERVICE_QUIC: 8,
 } as const;
 
 export const Used = {
@@ -368,6 +372,7 @@ export const Arrival = {
   ARRIVAL_ADDRESS: 3,
   ARRIVAL_RANGE: 4,
   ARRIVAL_REVERSE_RANGE: 5,
+  ARRIVAL_QUIC: 6,
 } as const;
 
 export const Cell = {

@@ -69,7 +69,12 @@ export function beyondNftables(service: Service<NatOptions>): { path: Path; why:
         ],
   );
   const places = service.nearest ? [{ path: ["nearest"], why: KNOWS_NO_PLACES, hint: "Use the xdp engine." }] : [];
-  return [...found, ...ranges, ...places];
+  const choice = (["sticky", "quic"] as const).flatMap((word) =>
+    service.options[word]
+      ? [{ path: ["nat", word], why: `The nftables engine has no ${word}.`, hint: "Use the xdp engine." }]
+      : [],
+  );
+  return [...found, ...ranges, ...places, ...choice];
 }
 
 /** Does this scheduler go by how many flows each backend has? Only the xdp engine counts them. */

@@ -2,6 +2,7 @@ import { isIPv6 } from "../../core/address.ts";
 import { backendName } from "../../core/backend.ts";
 import { configProblem, type Problem } from "../../core/problem.ts";
 import { type Geography, type Listener, listenerName, MOST_RANGES, type Service } from "../../core/service.ts";
+import { judgeChoice } from "../../dataplane/judge-choice.ts";
 import { judgePlaces } from "../../dataplane/judge-places.ts";
 import { beyondNftables, beyondXdp, engineOf } from "./engine-of.ts";
 import type { NatOptions } from "./options.ts";
@@ -12,7 +13,7 @@ const impossible = (path: Problem["path"], message: string, hint: string): Probl
 /** What nat cannot do of what a service asks. Paths are relative to the service. */
 export function judge(service: Service<NatOptions>): Problem[] {
   const { options, listen, backends } = service;
-  const problems: Problem[] = [];
+  const problems = judgeChoice(service);
   if (options.engine === "xdp")
     for (const { path, what, hint = "Use nat: { engine: nftables }." } of beyondXdp(service))
       problems.push(impossible(path, `${what}, which the xdp engine cannot.`, hint));

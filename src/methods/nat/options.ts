@@ -29,6 +29,10 @@ export const options = z.strictObject({
   oneShot: planeOptions.shape.oneShot.describe(
     "UDP of one packet each way, such as DNS: every packet may go to another backend. xdp engine.",
   ),
+  sticky: planeOptions.shape.sticky.describe(
+    "All of a client's flows, or of its network's, have one backend. For maglev and source-hash, on the xdp engine.",
+  ),
+  quic: planeOptions.shape.quic.describe("Connection IDs of QUIC name the backend (docs/quic.md). xdp engine."),
   devices: planeOptions.shape.devices.describe(
     "Further interfaces on which clients arrive, besides those of VIPs and backends. xdp engine.",
   ),

@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { BackendState } from "../core/backend.ts";
+import { now } from "../runtime/clock.ts";
+import { netnsMissing } from "../system/netns-testing.ts";
+import { testBackend, testService } from "./testing/doors.ts";
+import { Bench, mac } from "./testing/fixtures.ts";
+import { frame, udp } from "./testing/frames.ts";
+import { xdpMissing } from "./testing/network.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: QUIC: ${missing}`);
+const VIP = "125.12.12.77";
+
+const serviceOf = (states: Partial<Record<number, BackendState>> = {}, ids = [1, 2, 3]) => ({
+  ...testService(
+    "web",
+    [{ address: VIP, port: 443, protocol: "udp" as const }],
+    ids.map((id) => testBackend(id, `125.12.12.${20 + id}`, null, states[id] ?? "up")),
+  ),
+  slots: 251,
+  quic: true as const,
+});
+
+/** Of docs/quic.md: configuration 0, the server ID, a nonce. */
+const idOf = (backend: number, nonce = [1, 2, 3, 4], configuration = 0): number[] => [
+  (configuration << 5) | (4 + nonce.length),
+  125,
+  12,
+  12,
+  20 + backend,
+  ...nonce,
+];
+const short = (id: number[]): number[] => [0x40, ...id, 0xaa, 0xbb];
+const long = (type: number, id: number[], version = [0, 0, 0, 1]): number[] => [
+  0xc0 | (type << 4),
+  ...version,
+  id.length,
+  ...id,
+  0,
+  0xaa,
+];
+const INITIAL = 0;
+const HANDSHAKE = 2;
+
+describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
+  let bench: Bench;
+  beforeAll(async () => {
+    bench = await Bench.create("direct", serviceOf());
+  }, 60_000);
+  afterAll(() => bench?.close());
+
+  const start = (...args: Parameters<typeof serviceOf>): void => bench.commit("direct", serviceOf(...args));
+  /** The backend that a datagram from this port went to. */
+  const send = (port: number, data: number[], source = "202.20.20.20"): number | null => {
+    const packet = udp({ source, target: VIP }, { sourcePort: port, targetPort: 443 }, data);
+    const { verdict, output } = bench.run(frame(mac.gateway, mac.director, packet));
+    return verdict === "tx" ? output[5]! - 20 : null;
+  };
+
+  test("name the backend, from whatever address and port, in short and long headers", () => {
+    start();
+    for (const backend of [1, 2, 3])
+      for (let port = 1000; port < 1020; port++) {
+        expect(send(port, short(idOf(backend)))).toBe(backend);
+        expect(send(port, long(HANDSHAKE, idOf(backend)), `202.20.20.${port & 127}`)).toBe(backend);
+        // The server's ID is in the client's later Initials too.
+        expect(send(port, long(INITIAL, idOf(backend)))).toBe(backend);
+      }
+  });
+
+  test("that name nobody leave it to the flow, and never to more than one backend", () => {
+    start();
+    const plain = Array.from({ length: 30 }, (_, i) => send(2000 + i, [0]));
+    expect(new Set(plain)).toEqual(new Set([1, 2, 3]));
+    const other = [idOf(9), idOf(1, [1, 2, 3, 4], 7), idOf(1, [1, 2, 3, 4], 1), idOf(1).slice(0, 4)];
+    for (const id of other)
+      for (const data of [short(id).slice(0, id.length + 1), long(INITIAL, id), long(HANDSHAKE, id)])
+        expect(Array.from({ length: 30 }, (_, i) => send(2000 + i, data))).toEqual(plain);
+    const bytes = fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 40 });
+    fc.assert(
+      fc.property(bytes, (data) => {
+        expect(send(2000, data)).toBeOneOf([1, 2, 3]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("keep connections over a change, and until a backend is given up", () => {
+    start({ 1: "draining" }, [1, 2, 3, 4]);
+    for (let port = 3000; port < 3020; port++) expect(send(port, short(idOf(1)))).toBe(1);
+    start({ 1: "down" }, [1, 2, 3, 4]);
+    expect(send(3000, short(idOf(1)))).toBe(1);
+    bench.plane.settleRound(now() + 10_000);
+    for (let port = 3000; port < 3020; port++) expect(send(port, short(idOf(1)))).toBeOneOf([2, 3, 4]);
+  });
+
+  test("an Initial is new work: it goes to the new table at once, and the rest of its handshake after it", () => {
+    bench.plane.commit("direct", []);
+    start({}, [1, 2]);
+    const ports = Array.from({ length: 60 }, (_, i) => 4000 + i);
+    const known = ports.map((port) => send(port, short(idOf(9))));
+    start({}, [3, 4]);
+    const made = [8, 7, 6, 5, 4, 3, 2, 1];
+    const fresh = ports.map((port) => port + 1000);
+    const first = fresh.map((port) => send(port, long(INITIAL, made)));
+    for (const backend of first) expect(backend).toBeOneOf([3, 4]);
+    expect(fresh.map((port) => send(port, long(INITIAL, made)))).toEqual(first);
+    expect(fresh.map((port) => send(port, long(1, made)))).toEqual(first);
+    // What is no Initial was there before.
+    expect(ports.map((port) => send(port, short(idOf(9))))).toEqual(known);
+  });
+});
