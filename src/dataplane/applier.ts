@@ -107,8 +107,12 @@ class XdpApplier implements Applier<PlaneService> {
         await this.#abort(fresh, staged);
         return blame(next, (service) => devices.get(service.name)!.flatMap((d) => attached.refused.get(d) ?? []));
       }
-      // A method that has no service left says nothing of the lists.
-      if (next.length > 0) staged = await plane.guard.stage(next[0]!.lists, next.some(hasLimits));
+      const guarded = await this.#stageGuard(next);
+      if (Array.isArray(guarded)) {
+        await this.#abort(fresh, staged);
+        return guarded;
+      }
+      staged = guarded;
       await this.#vips.widen(this.#vipChanges(next, facts));
       return { commit: () => this.#commit(next, devices, staged), abort: () => this.#abort(fresh, staged) };
     } catch (thrown) {
@@ -116,6 +120,20 @@ class XdpApplier implements Applier<PlaneService> {
       const problem = toProblem(thrown, "kernel");
       // Named by its services: whoever starts leaves those out, and others are none the worse.
       return next.length === 0 || problem.path.length > 0 ? [problem] : blame(next, () => [problem]);
+    }
+  }
+
+  /** Stages lists and the guard's program; what refuses them is told of the services that need them. */
+  async #stageGuard(next: readonly PlaneService[]): Promise<StagedLists | null | Problem[]> {
+    // A method that has no service left says nothing of the lists.
+    const [first] = next;
+    if (!first) return null;
+    try {
+      return await this.#plane.guard.stage(first.lists, next.some(hasLimits));
+    } catch (thrown) {
+      const problem = toProblem(thrown, "kernel");
+      if (problem.path.length > 0) return [problem];
+      return blame(first.lists ? next : next.filter(hasLimits), () => [problem]);
     }
   }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Applier } from "../core/method.ts";
 import { SluiceError } from "../core/problem.ts";
@@ -8,6 +8,7 @@ import { BpfObject } from "../system/libbpf.ts";
 import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { createXdpApplier } from "./applier.ts";
 import { compileProgram, objectPath } from "./build.ts";
+import { pinsOf } from "./pins.ts";
 import type { PlaneService } from "./plane-service.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { TestNetwork, xdpMissing } from "./testing/network.ts";
@@ -95,8 +96,8 @@ describe.skipIf(missing !== null)("what goes wrong around one service", () => {
       await eventually("it is held", () => troubles("two").some((text) => held.test(text)));
       expect([troubles("one"), await serves(one)]).toEqual([[], true]);
       runSync(["ip", "link", "set", "dev", "eth1", "xdpdrv", "off"]);
-      await eventually("it serves again", () => serves(two));
       await eventually("nothing is wrong", () => troubles("two").length === 0);
+      await eventually("it serves again", () => serves(two));
       expect(said).toContain("service two: interface eth1 is not there");
       expect(said).toContain("service two: no longer: interface eth1 is not there");
     });
@@ -130,6 +131,21 @@ describe.skipIf(missing !== null)("what goes wrong around one service", () => {
       ]);
       expect(await serves(sides[0])).toBe(true);
       expect(director.sh("ip address show dev eth2")).not.toContain("125.12.14.77");
+    });
+  }, 30_000);
+
+  test("where the guard's program is refused, only the services that ask for limits are told", async () => {
+    await director.within(async () => {
+      const pin = `${pinsOf(doors.bpfDir).maps}/limits`;
+      const words = ["type", "array", "key", "4", "value", "4", "entries", "1", "name", "other"];
+      expect(runSync(["bpftool", "map", "create", pin, ...words]).code).toBe(0);
+      const [one, two] = sides.map(serviceOf) as [PlaneService, PlaneService];
+      const problems = await applier.prepare([one, { ...two, limits: { connections: 5, prove: false } }]);
+      unlinkSync(pin);
+      expect(Array.isArray(problems) && problems.map(({ code, path }) => [code, ...path])).toEqual([
+        ["SLUICE_BPF_LOAD", "services", "two"],
+      ]);
+      expect([await serves(sides[0]), await serves(sides[1])]).toEqual([true, true]);
     });
   }, 30_000);
 
