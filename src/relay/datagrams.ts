@@ -113,7 +113,11 @@ export class Datagrams {
 
   /** False when it could not be sent. */
   reply(data: Buffer, port: number, address: string): boolean {
-    return (this.sender ?? this.socket)!.send(data, port, address);
+    try {
+      return (this.sender ?? this.socket)!.send(data, port, address);
+    } catch {
+      return false; // too large for this family of addresses
+    }
   }
 
   ended(session: Session): void {

@@ -6,8 +6,12 @@ import { Cell } from "./service-state.ts";
 import type { Among } from "./tagged.ts";
 import { Timed } from "./wheel.ts";
 
-/** Datagrams that a session keeps until its backend has answered, to send them to another should it be gone. */
-const HELD = 4;
+/** What a session keeps until its backend has answered, to send it to another should that be gone; bytes. */
+const HELD = 8 * 1024;
+/** What may come while its socket is being made, a moment; bytes. */
+const OPENING = 256 * 1024;
+/** The kernel's words for a backend that is not there; all others are this host's own trouble. */
+const GONE: ReadonlySet<string> = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN"]);
 
 /**
  * A client's datagrams and the backend they go to, over a socket of their own. A session begins with a datagram and ends
@@ -26,6 +30,7 @@ export class Session extends Timed {
   /** Grows with each backend: what an earlier one still says is not heard. */
   private turn = 0;
   private held: Buffer[] = [];
+  private heldBytes = 0;
   private answered = false;
   private readonly tried = new Set<number>();
   private over = false;
@@ -45,9 +50,17 @@ export class Session extends Timed {
     service.cells.add(-1, Cell.bytesIn, data.length);
     wheel.set(this, rules.idle);
     if (this.answered) this.datagrams.proven(this);
-    else if (this.held.length < HELD) this.held.push(data);
+    else this.hold(data);
     if (this.backend < 0) this.choose();
     else if (this.link !== null) this.send(data);
+  }
+
+  private hold(data: Buffer): void {
+    const opening = this.link === null;
+    if (this.heldBytes + data.length <= (opening ? OPENING : HELD)) {
+      this.held.push(data);
+      this.heldBytes += data.length;
+    } else if (opening) this.datagrams.service.cells.add(-1, Cell.errors, 1);
   }
 
   private send(data: Buffer): void {
@@ -59,7 +72,7 @@ export class Session extends Timed {
   /** Picks a backend that was not tried and sends it what is held; without one the session is over. */
   private choose(): void {
     const { service } = this.datagrams;
-    this.among ??= service.amongFor(null, service.placeOf(this.address));
+    this.among = service.amongFor(null, service.placeOf(this.address));
     const { balancer, gate } = this.among;
     const backend = gate.pick(balancer, this.hash, this.tried);
     const target = backend < 0 ? undefined : balancer.backend(backend);
@@ -81,10 +94,10 @@ export class Session extends Timed {
     const port = target.port ?? service.service.listen[0]!.port;
     connectUdp(target.address, port, {
       data: (data) => this.turn === turn && this.answer(data),
-      failed: (why) => this.turn === turn && this.failed(why),
+      failed: (why) => this.turn === turn && this.troubled(why),
     }).then(
       (link) => this.opened(link, turn),
-      (error) => this.turn === turn && this.failed(String(error?.code ?? error)),
+      (error) => this.turn === turn && this.unopened(String(error?.code ?? error)),
     );
   }
 
@@ -95,6 +108,7 @@ export class Session extends Timed {
     }
     this.link = link;
     for (const data of this.held) this.send(data);
+    while (this.heldBytes > HELD) this.heldBytes -= this.held.pop()!.length;
   }
 
   private answer(data: Buffer): void {
@@ -109,6 +123,23 @@ export class Session extends Timed {
       service.cells.add(this.backend, Cell.bytesOut, data.length);
     } else service.cells.add(-1, Cell.errors, 1);
     if (rules.oneShot) this.end();
+  }
+
+  /** A datagram could not go on; what is not the backend's word costs that datagram alone. */
+  private troubled(why: string): void {
+    if (GONE.has(why)) this.failed(why);
+    // One that is too large was counted when it was not taken.
+    else if (why !== "EMSGSIZE") this.datagrams.service.cells.add(-1, Cell.errors, 1);
+  }
+
+  /** No socket could be made: there is no way to the backend, or no descriptor left. */
+  private unopened(why: string): void {
+    if (GONE.has(why)) {
+      this.failed(why);
+      return;
+    }
+    this.datagrams.refused("SLUICE_HTTP_CONNECTION_LIMIT", this.address);
+    this.end();
   }
 
   /** The backend's host says that nobody is there: what it cannot have had goes to another. */

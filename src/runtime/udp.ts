@@ -60,7 +60,7 @@ export const bindUdp = (address: string, port: number, onDatagram: OnDatagram): 
 
 /** A UDP socket of one peer: nothing from others reaches it. */
 export interface UdpLink {
-  /** False when the kernel's buffer is full: the datagram is dropped, as UDP may. */
+  /** False when the kernel does not take it, or not now: the datagram is dropped, as UDP may. Never throws. */
   send(data: Uint8Array): boolean;
   close(): void;
 }
@@ -82,7 +82,16 @@ export async function connectUdp(address: string, port: number, handlers: LinkHa
       error: (error: unknown) => handlers.failed((error as { code?: string } | null)?.code ?? "error"),
     },
   } as Bun.udp.ConnectSocketOptions<"buffer">);
-  return { send: (data) => bun.send(data), close: () => bun.close() };
+  return {
+    send(data) {
+      try {
+        return bun.send(data);
+      } catch {
+        return false; // too large for the way, mostly: EMSGSIZE, which `failed` is told too
+      }
+    },
+    close: () => bun.close(),
+  };
 }
 
 /** F_DUPFD_CLOEXEC (linux/fcntl.h). */

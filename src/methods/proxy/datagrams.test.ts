@@ -25,7 +25,7 @@ async function echo(name: string, port = 0) {
   const socket = await bindUdp("127.0.0.1", port, (self, data, source, address) => {
     backend.got.push(data.toString());
     from.add(source);
-    if (!backend.silent) self.send(Buffer.from(`${name}:${data}`), source, address);
+    if (!backend.silent && data.length < 65_500) self.send(Buffer.from(`${name}:${data}`), source, address);
   });
   backend.port = socket.port;
   let open = true;
@@ -162,6 +162,21 @@ test("sessions are bounded, in all and by client address", async () => {
   (await aClient(each)).send("1");
   await until(() => each.count("-1/errors") === 1, "the refusal by address");
   expect(each.logs.at(-1)).toContain("SLUICE_HTTP_CLIENT_LIMIT");
+});
+
+test("datagrams of any size and in bursts arrive whole and once; one that cannot go on costs nobody else", async () => {
+  const a = await echo("A");
+  const served = await serve([aBackend(0, a.port)]);
+  const client = await aClient(served);
+  for (let i = 0; i < 20; i++) client.send(`${i}`);
+  await until(() => client.answers.length === 20, "all answers of a burst");
+  expect([...a.got].sort()).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`).sort());
+  expect(await client.ask("x".repeat(60_000))).toBe(`A:${"x".repeat(60_000)}`);
+  // The largest but one; an echo with its name in front would find no room, so none comes.
+  client.send("y".repeat(65_506));
+  await until(() => a.got.at(-1)!.length === 65_506, "the largest datagram");
+  expect(await client.ask("2")).toBe("A:2");
+  expect(served.count("-1/active")).toBe(1);
 });
 
 test("source-hash keeps a client at its backend over its sessions", async () => {
