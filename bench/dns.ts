@@ -1,18 +1,33 @@
-/** The name server's answers over UDP from user space against gdnsd, Knot and NSD: one worker each, the same zone. */
+/** The name server's answers over UDP, from its workers and from XDP, against gdnsd, Knot and NSD: the same zone. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { xdpMissing } from "../src/dataplane/testing/network.ts";
+import { netnsMissing } from "../src/system/netns-testing.ts";
 import { type BenchOptions, defineBench, type Row } from "./lib.ts";
 import { type DnsSample, dnsperf } from "./support/dnsperf.ts";
 import { startNameServers, ZONE } from "./support/name-servers.ts";
 import { inTurn } from "./support/rounds.ts";
 import type { Server } from "./support/servers.ts";
+import { cable, loopback, type Stand } from "./support/stand.ts";
 
-/** How many names there are, and how many of ten queries ask for one that is not there. */
-const cases: Record<string, { names: number; missing: number }> = {
+interface Case {
+  names: number;
+  /** How many of ten queries ask for a name that is not there. */
+  missing: number;
+  /** Of dnsperf. */
+  options?: readonly string[];
+}
+
+/** Family 1, 24 bits, scope 0, 192.0.2 (RFC 7871 6). */
+const SUBNET = "8:00011800c00002";
+
+const cases: Record<string, Case> = {
   "1-name": { names: 1, missing: 0 },
   "1000-names": { names: 1000, missing: 0 },
   "nxdomain-10": { names: 1000, missing: 1 },
+  ecs: { names: 1000, missing: 0, options: ["-e", "-E", SUBNET] },
+  "100000-names": { names: 100_000, missing: 0 },
 };
 
 const columns = [
@@ -34,7 +49,8 @@ function queries(names: number, missing: number): string {
   return `${lines.join("\n")}\n`;
 }
 
-async function run(progress: (line: string) => void, { only, seconds }: BenchOptions) {
+/** All cases at one stand. */
+async function runAt(stand: Stand, progress: (line: string) => void, { only, seconds }: BenchOptions) {
   const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
   const rows: Row[] = [];
   let versions: Record<string, string> = {};
@@ -44,33 +60,53 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
   };
   try {
     let serving = 0;
-    for (const [name, { names, missing }] of Object.entries(cases)) {
-      if (only.length > 0 && !only.includes(name)) continue;
+    for (const [name, { names, missing, options }] of Object.entries(cases)) {
+      if (only.length > 0 && !only.includes(`${name}/${stand.path}`)) continue;
       if (serving !== names) {
         await stop();
-        progress(`${names} names: starting the servers`);
+        progress(`${names} names, ${stand.path}: starting the servers`);
         servers = await startNameServers(
+          stand,
           folder,
           Array.from({ length: names }, (_, i) => nameOf(i)),
         );
         serving = names;
         versions = Object.fromEntries(servers.slice(1).map((server) => [server.name, server.version]));
       }
-      progress(name);
+      progress(`${name}/${stand.path}`);
       const file = join(folder, `${name}.queries`);
       await Bun.write(file, queries(names, missing));
-      const measure = (server: Server, warmUp: boolean) => dnsperf(server, file, warmUp ? 1 : seconds);
-      rows.push(...(await inTurn(`${name}/user`, servers, measure, columns)));
+      const measure = (server: Server, warmUp: boolean) => dnsperf(stand, server, file, warmUp ? 1 : seconds, options);
+      rows.push(...(await inTurn(`${name}/${stand.path}`, servers, measure, columns)));
     }
     return { rows, versions };
   } finally {
     await stop();
+    stand.close();
     rmSync(folder, { recursive: true });
   }
 }
 
+const wanted = (only: readonly string[], path: string): boolean =>
+  only.length === 0 || only.some((name) => name.endsWith(`/${path}`));
+
 export default defineBench({
-  summary: "the name server over UDP against gdnsd, Knot and NSD: CPU per query, rate, loss, latency",
-  cases: Object.keys(cases),
-  run,
+  summary: "the name server over UDP, by workers and from XDP, against gdnsd, Knot and NSD: CPU per query, rate, loss",
+  cases: Object.keys(cases).flatMap((name) => [`${name}/user`, `${name}/xdp`]),
+  async run(progress, options) {
+    const missing = netnsMissing() ?? xdpMissing();
+    const rows: Row[] = [];
+    let versions: Record<string, string> = {};
+    if (missing !== null) progress(`no rows from XDP: ${missing}`);
+    for (const [path, stand] of [
+      ["user", loopback],
+      ["xdp", cable],
+    ] as const) {
+      if (!wanted(options.only, path) || (path === "xdp" && missing !== null)) continue;
+      const done = await runAt(stand(), progress, options);
+      rows.push(...done.rows);
+      versions = done.versions;
+    }
+    return { rows, versions };
+  },
 });

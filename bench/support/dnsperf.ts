@@ -1,6 +1,7 @@
 import { peer } from "../../src/lab/peers.ts";
 import { LOAD_CORE, machineCpu, runPinned } from "./pinned.ts";
 import type { Server } from "./servers.ts";
+import type { Stand } from "./stand.ts";
 
 /** What one round of queries showed. */
 export interface DnsSample {
@@ -30,12 +31,22 @@ export function readDnsperf(report: string): { completed: number; qps: number; l
   };
 }
 
-/** One round of dnsperf: 100 queries under way from 10 sockets. `codes`: the RCODEs that must come, with their share. */
-export async function dnsperf(server: Server, queries: string, seconds: number): Promise<DnsSample> {
+/**
+ * One round of dnsperf: 100 queries under way from 10 sockets. `options`: more of its own. CPU is read before and after
+ * the whole round, which includes the load's start.
+ */
+export async function dnsperf(
+  stand: Stand,
+  server: Server,
+  queries: string,
+  seconds: number,
+  options: readonly string[] = [],
+): Promise<DnsSample> {
   const { program, env } = await peer("dnsperf");
-  const load = ["-d", queries, "-l", String(seconds), "-c", "10", "-T", "1", "-q", "100"];
+  const load = ["-d", queries, "-l", String(seconds), "-c", "10", "-T", "1", "-q", "100", ...options];
+  const command = stand.atLoad(program, "-s", stand.address, "-p", String(server.port), ...load);
   const before = [server.cpu(), machineCpu()] as const;
-  const report = await runPinned(LOAD_CORE, [program, "-s", "127.0.0.1", "-p", String(server.port), ...load], env);
+  const report = await runPinned(LOAD_CORE, command, env);
   const { completed, qps, lostPercent, meanMs } = readDnsperf(report);
   const codes = /Response codes:\s+(.*)/.exec(report)?.[1] ?? "";
   if (/SERVFAIL|REFUSED|FORMERR|NOTIMP/.test(codes)) throw new Error(`${server.name} answers ${codes}`);

@@ -62,12 +62,22 @@ function isWorker(pid: number): boolean {
 
 let instances = 0;
 
-/** Sluice with one worker, with this configuration (services, settings) on a port. */
-export async function startSluice(folder: string, port: number, config: object): Promise<Server> {
+/** Octets of a configuration that is still written out; what is longer is given as code. */
+const MOST_WRITTEN = 1 << 20;
+
+/** Sluice with one worker, with this configuration (services, settings) on a port. `at`: what stands before its command. */
+export async function startSluice(
+  folder: string,
+  port: number,
+  config: object,
+  at: (...command: string[]) => string[] = (...command) => command,
+): Promise<Server> {
   const instance = `bench-${process.pid}-${++instances}`;
-  const file = join(folder, `${instance}.yaml`);
-  await Bun.write(file, JSON.stringify({ version: 1, workers: 1, log: { level: "error" }, ...config }));
-  const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
+  const text = JSON.stringify({ version: 1, workers: 1, log: { level: "error" }, ...config });
+  const long = text.length > MOST_WRITTEN;
+  const file = join(folder, `${instance}.${long ? "config.ts" : "yaml"}`);
+  await Bun.write(file, long ? `export default ${text};` : text);
+  const program = startPinned(SERVER_CORE, at(sluiceCommand, "run", "-c", file, "--instance", instance));
   for (let i = 0; i < 400 && !program.said().includes("sluice: serving"); i++) await Bun.sleep(50);
   if (!program.said().includes("sluice: serving")) throw new Error(`the daemon does not serve: ${program.said()}`);
   return toServer({ name: "sluice", version: "", port, program, serves: isWorker });

@@ -182,8 +182,20 @@ static __always_inline int find_answer(const struct question *q, const struct dn
 /* The verdict, or why the packet passes, as a counter with PASSED set; nothing was changed then. */
 #define PASSED 0x100
 
+/* Some drivers (veth) leave hardly any room behind a frame, all leave some before it: headers and question move forward. */
+static __always_inline int grow_front(struct xdp_md *ctx, const struct question *q, struct dns_scratch *scratch, int grow)
+{
+	__u32 head = q->dns + DNS_HEADER, question = q->name + 4;
+
+	if (head < 1 || head > sizeof(scratch->head) || question < 1 || question > DNS_MESSAGE_MOST)
+		return 0;
+	return !bpf_xdp_adjust_head(ctx, -grow) && !bpf_xdp_load_bytes(ctx, grow, scratch->head, head) &&
+	       !bpf_xdp_store_bytes(ctx, 0, scratch->head, head) &&
+	       !bpf_xdp_store_bytes(ctx, head, scratch->raw, question);
+}
+
 static __always_inline int give(struct xdp_md *ctx, const struct question *q, const struct found *found,
-				const struct dns_control *control, __u32 random)
+				struct dns_scratch *scratch, const struct dns_control *control, __u32 random)
 {
 	const struct dns_ready *ready = 0;
 	struct body body = {};
@@ -205,7 +217,8 @@ static __always_inline int give(struct xdp_md *ctx, const struct question *q, co
 	int grow = (int)(q->name + 4 + body.bytes + (q->edns ? OPT_BYTES : 0)) - (int)q->message;
 	/* Behind a short packet the wire has padding; it goes too. */
 	int padding = (int)frame_bytes(ctx) - (int)(q->dns + DNS_HEADER + q->message);
-	if (bpf_xdp_adjust_tail(ctx, grow - padding))
+	grow -= padding;
+	if (bpf_xdp_adjust_tail(ctx, grow) && (grow < 0 || !grow_front(ctx, q, scratch, grow)))
 		return PASSED | DNS_COUNT_SIZE;
 	if (!write_reply(ctx, q, &body, control) || (ready && !write_pointers(ctx, q, ready, found->apex)))
 		return XDP_ABORTED;
@@ -235,7 +248,7 @@ static __always_inline int answer(struct xdp_md *ctx, int fixed)
 	if (why < 0)
 		why = find_answer(&q, scratch, &found);
 	if (why < 0) {
-		int verdict = give(ctx, &q, &found, control, fixed ? control->fixed : bpf_get_prandom_u32());
+		int verdict = give(ctx, &q, &found, scratch, control, fixed ? control->fixed : bpf_get_prandom_u32());
 		if (!(verdict & PASSED))
 			return verdict;
 		why = verdict & ~PASSED;

@@ -8,6 +8,7 @@
 struct dns_scratch {
 	__u8 raw[DNS_MESSAGE_MOST + 8];
 	__u64 name[2 * DNS_WORDS + 2];
+	__u8 head[128]; /* of the frame, while it moves */
 };
 
 struct dns_page {

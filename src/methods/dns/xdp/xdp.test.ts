@@ -2,10 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { udpSocket } from "bun";
 import packet from "dns-packet";
-import { ensureBuilt } from "../../../dataplane/build.ts";
+import { ensureBuilt, objectPath } from "../../../dataplane/build.ts";
 import { xdpMissing } from "../../../dataplane/testing/network.ts";
-import { netnsMissing } from "../../../system/netns-testing.ts";
+import { linkXdp } from "../../../system/libbpf.ts";
+import { closeFd, ifindexOf, parseMac } from "../../../system/net.ts";
+import { createTestNetns, netnsMissing, wire } from "../../../system/netns-testing.ts";
 import { compile } from "../compile.ts";
 import { aBackend, aService, aSnapshot, ask } from "../testing.ts";
 import { bothWays, compareMany } from "./compare.ts";
@@ -229,6 +232,46 @@ test.skipIf(missing !== null)("in a signed zone clients that take signatures are
   ways.close();
   rmSync(keys, { recursive: true });
 });
+
+test.skipIf(missing !== null)(
+  "on a veth, where a frame has no room behind it, answers grow towards its front",
+  async () => {
+    ensureBuilt();
+    const [server, client] = [createTestNetns("dns"), createTestNetns("asks")];
+    const ways = await bothWays(services, snapshots, settings);
+    wire(server, "eth0", "192.0.2.53/24", client, "eth0", "192.0.2.9/24");
+    client.sh(`ethtool -K eth0 tx off >/dev/null; ip link set dev eth0 xdpdrv obj ${objectPath("pass")} sec xdp`);
+    const link = server.inside(() => {
+      const index = ifindexOf("eth0");
+      const [row] = JSON.parse(server.sh("ip -json link show dev eth0")) as { address: string }[];
+      ways.program.watch(index, parseMac(row!.address)!);
+      return linkXdp(ways.program.fd("dns_fixed"), index, "native");
+    });
+    expect(link).toBeGreaterThan(0);
+    const answers: Buffer[] = [];
+    const socket = await client.inside(() =>
+      udpSocket({
+        connect: { hostname: "192.0.2.53", port: 53 },
+        socket: { data: (_s, data) => void answers.push(data) },
+      }),
+    );
+    ways.program.fixed = 99;
+    ways.program.beat();
+    for (const edns of [undefined, 1232]) {
+      const query = ask({ name: "weights.example.com", ...(edns ? { edns } : {}) });
+      // A first packet may be lost to address resolution.
+      for (let i = 0; i < 100 && answers.length === 0; i++) {
+        socket.send(query);
+        await new Promise((done) => setTimeout(done, 50));
+      }
+      expect(Buffer.from(answers.splice(0)[0]!)).toEqual(Buffer.from(ways.worker(query, 99)));
+    }
+    socket.close();
+    closeFd(link);
+    ways.close();
+    for (const one of [server, client]) one.remove();
+  },
+);
 
 /** The same question for another type. */
 function typed(query: Buffer, type: number): Buffer {
