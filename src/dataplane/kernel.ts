@@ -50,7 +50,7 @@ export class Kernel {
     // Asked without a daemon, and dear to verify.
     this.#object.skip("explain");
     this.#object.load();
-    this.memory = mapPlane((name) => this.#object.mapFd(name));
+    this.memory = mapPlane((name) => this.#object.mapFd(name), this.pins.maps);
     setWord(this.memory.control_words, 0, control.flowMask, Limit.FLOW_BUCKETS - 1);
     // The checker of an earlier daemon died with it.
     this.setFlag(ControlFlag.CONTROL_CHECKS, false);

@@ -1,5 +1,6 @@
 import { mapDescriptor } from "../system/net.ts";
 import * as layout from "./generated/layout.ts";
+import { Tables } from "./tables.ts";
 
 const { Limit } = layout;
 
@@ -18,7 +19,6 @@ const shapes = {
   control_words: [layout.control.size, 1],
   arrivals: [layout.arrival.size, 2 * Limit.ARRIVALS],
   services: [layout.service.size, Limit.MAX_SERVICES],
-  tables: [layout.table.size, 2 * Limit.MAX_SERVICES],
   turns: [layout.turns.size, 2 * Limit.MAX_SERVICES],
   loads: [layout.load.size, Limit.MAX_BACKENDS],
   near_services: [layout.placeServices.size, 2 * Limit.MAX_SERVICES],
@@ -31,7 +31,7 @@ const shapes = {
 } as const satisfies Record<string, readonly [size: number, count: number]>;
 
 export type MappedName = keyof typeof shapes;
-export type PlaneMemory = Record<MappedName, MappedArray>;
+export type PlaneMemory = Record<MappedName, MappedArray> & { tables: Tables };
 
 /** Maps a mappable array map. Throws SluiceError. */
 export function mapArray(fd: number, size: number, count: number): MappedArray {
@@ -47,13 +47,16 @@ export function mapArray(fd: number, size: number, count: number): MappedArray {
   };
 }
 
-/** Maps every mappable map of the plane; `fdOf` tells a map's descriptor. Throws SluiceError. */
-export function mapPlane(fdOf: (name: MappedName) => number): PlaneMemory {
+/** Maps every mappable map of the plane; `fdOf` tells a map's descriptor, `pins` the folder of pinned ones. Throws SluiceError. */
+export function mapPlane(fdOf: (name: MappedName | "tables") => number, pins: string): PlaneMemory {
   const entries = Object.entries(shapes).map(([name, [size, count]]) => [
     name,
     mapArray(fdOf(name as MappedName), size, count),
   ]);
-  return Object.fromEntries(entries) as PlaneMemory;
+  return {
+    ...(Object.fromEntries(entries) as Record<MappedName, MappedArray>),
+    tables: new Tables(fdOf("tables"), pins),
+  };
 }
 
 /** A u32 field of an element. */

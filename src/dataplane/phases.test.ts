@@ -64,7 +64,7 @@ describe("a slot", () => {
   test("gives what belonged to a backend that was forced out to its current one", () => {
     const slots = one();
     to(slots, 2, 10);
-    expect(phases.forceOut(slots, (local) => local === 1)).toBe(1);
+    expect(phases.forceOut(slots, new Set([1]))).toBe(1);
     expect(seen(slots)).toEqual({ current: 2, base: 2, phase: phases.SPARSE });
   });
 

@@ -66,11 +66,12 @@ export function change(slots: Slots, next: Uint16Array): number {
 }
 
 /** Backends forced out: what belonged to them without an entry goes to current, and the slot only keeps its entries. */
-export function forceOut(slots: Slots, gone: (local: number) => boolean): number {
+export function forceOut(slots: Slots, gone: ReadonlySet<number>): number {
   let moved = 0;
+  if (gone.size === 0) return moved;
   for (let i = 0; i < slots.words.length; i++) {
     const word = slots.words[i]!;
-    if (phaseOf(word) === SETTLED || !gone(baseOf(word)) || baseOf(word) === currentOf(word)) continue;
+    if (phaseOf(word) === SETTLED || !gone.has(baseOf(word)) || baseOf(word) === currentOf(word)) continue;
     slots.words[i] = toWord(currentOf(word), currentOf(word), SPARSE);
     slots.closed[i] = Number.NaN;
     moved++;
@@ -127,9 +128,10 @@ export function reopen(slots: Slots): void {
 
 /** How many slots a change has opened that have not settled yet. */
 export function unsettled(slots: Slots): number {
-  let count = 0;
-  for (const word of slots.words) if (phaseOf(word) !== SETTLED) count++;
-  return count;
+  const { words } = slots;
+  let open = 0;
+  for (let i = 0; i < words.length; i++) if (phaseOf(words[i]!) !== SETTLED) open++;
+  return open;
 }
 
 /** Is this backend current or base of any slot? */

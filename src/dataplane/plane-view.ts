@@ -16,15 +16,18 @@ export interface ViewedService {
   active: number;
 }
 
-const names = ["services", "backends", "tables", "flows"] as const;
+const names = ["services", "backends", "flows"] as const;
 const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 /** A reader of what an instance has pinned; changes nothing and needs no daemon. */
 export class PlaneView {
   readonly #maps: Record<(typeof names)[number], number>;
 
-  private constructor(maps: Record<(typeof names)[number], number>) {
+  readonly #folder: string;
+
+  private constructor(maps: Record<(typeof names)[number], number>, folder: string) {
     this.#maps = maps;
+    this.#folder = folder;
   }
 
   /** Null when this instance has no director's maps in the kernel. */
@@ -32,7 +35,7 @@ export class PlaneView {
     const { maps } = pinsOf(bpfDir);
     if (!existsSync(join(maps, "services"))) return null;
     const opened = names.map((name) => [name, openPinned(join(maps, name)) ?? -1]);
-    return new PlaneView(Object.fromEntries(opened) as Record<(typeof names)[number], number>);
+    return new PlaneView(Object.fromEntries(opened) as Record<(typeof names)[number], number>, maps);
   }
 
   /** One element of a map. */
@@ -68,7 +71,12 @@ export class PlaneView {
 
   /** The words of a service's table in force: plane's numbers of its backends by its own, 0 state: none. */
   backendsOf({ number, active }: ViewedService): Map<number, { number: number; state: number }> {
-    const at = this.element("tables", 2 * number + active, table.size);
+    const bytes = new Uint8Array(Math.ceil(table.size / 8) * 8);
+    const chunk = openPinned(join(this.#folder, `tables_${Math.floor(number / Limit.CHUNK_SERVICES)}`));
+    if (chunk === null) return new Map();
+    lookupElement(chunk, word(2 * (number % Limit.CHUNK_SERVICES) + active), bytes);
+    closeFd(chunk);
+    const at = new DataView(bytes.buffer);
     const found = new Map<number, { number: number; state: number }>();
     for (let local = 0; local < Limit.MAX_LOCAL; local++) {
       const value = at.getUint32(table.backends + 4 * local, true);

@@ -157,6 +157,7 @@ export class Plane {
     let state = this.services.get(key);
     if (!state) {
       const number = this.#serviceNumbers.take();
+      this.memory.tables.make(number);
       state = new ServiceState(this.memory, number, forward, config.name, slotsOf(config));
       state.announce(config);
       this.services.set(key, state);

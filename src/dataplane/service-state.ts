@@ -80,14 +80,13 @@ export class ServiceState {
 
   /** Takes up a service that an earlier daemon left: numbering and phases from the maps, every window opened now. */
   adopt(now: number): void {
-    const base = this.#tableBase();
-    const { words } = this.#memory.tables;
-    this.slots.words.set(words.subarray(base + table.slots / 4, base + table.slots / 4 + this.slots.words.length));
+    const words = this.#memory.tables.words(2 * this.number + getWord(this.#memory.services, this.number, at.active));
+    this.slots.words.set(words.subarray(table.slots / 4, table.slots / 4 + this.slots.words.length));
     this.slots.opened.fill(now);
     this.slots.closed.fill(now);
     this.#fresh = false;
     for (let local = 0; local < Limit.MAX_LOCAL; local++) {
-      const word = words[base + table.backends / 4 + local]!;
+      const word = words[table.backends / 4 + local]!;
       const state = word >>> State.STATE_SHIFT;
       if (state === State.STATE_EMPTY) continue;
       const number = word & State.STATE_NUMBER_MASK;
@@ -166,7 +165,7 @@ export class ServiceState {
       else phases.change(this.slots, next);
       this.#fresh = false;
     }
-    phases.forceOut(this.slots, (local) => this.locals.get(local)?.state === State.STATE_GONE);
+    phases.forceOut(this.slots, this.#gone());
   }
 
   /** Turns and weights of new flows; they wait for no slot, since they move nothing that is there. */
@@ -210,7 +209,15 @@ export class ServiceState {
     const filler = definition.faces.includes("slots") ? definition : overflow;
     const options = filler === overflow ? overflowOptions : config.scheduler.options;
     this.#create(filler, chosen, weights, { ...config, scheduler: { name: filler.name, options } }, now).slots!(out);
-    return out.map((index) => chosen[index]!.local);
+    const locals = Uint16Array.from(chosen, ({ local }) => local);
+    for (let i = 0; i < out.length; i++) out[i] = locals[out[i]!]!;
+    return out;
+  }
+
+  /** Local numbers of those that were forced out. */
+  #gone(): Set<number> {
+    const gone = [...this.locals.values()].filter(({ state }) => state === State.STATE_GONE);
+    return new Set(gone.map(({ local }) => local));
   }
 
   /** Backends that have been down for longer than the grace: their flows go on to others. True when there was one. */
@@ -226,7 +233,7 @@ export class ServiceState {
       one.state = State.STATE_GONE;
       moved = true;
     }
-    if (moved) phases.forceOut(this.slots, (local) => this.locals.get(local)?.state === State.STATE_GONE);
+    if (moved) phases.forceOut(this.slots, this.#gone());
     return moved;
   }
 
@@ -248,14 +255,13 @@ export class ServiceState {
   /** Fills the copy of the table that nobody reads. The caller has waited for a barrier since the last `flip`. */
   fill(): void {
     const copy = 1 - getWord(this.#memory.services, this.number, at.active);
-    const base = ((2 * this.number + copy) * table.size) / 4;
-    const { words } = this.#memory.tables;
-    words.fill(0, base + table.backends / 4, base + table.slots / 4);
+    const words = this.#memory.tables.words(2 * this.number + copy);
+    words.fill(0, table.backends / 4, table.slots / 4);
     for (const one of this.locals.values())
-      words[base + table.backends / 4 + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
-    words.set(this.#round ? phases.consulted(this.slots) : this.slots.words, base + table.slots / 4);
+      words[table.backends / 4 + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
+    words.set(this.#round ? phases.consulted(this.slots) : this.slots.words, table.slots / 4);
     if (this.#round) writeRound(this.#memory, this.number, copy, this.#round, this.locals.values());
-    words[base + table.generation / 4]! += 1;
+    words[table.generation / 4]! += 1;
   }
 
   /** Puts the filled copy in force, and the words that stand beside it. */
@@ -291,10 +297,6 @@ export class ServiceState {
 
   erase(): void {
     this.#set32(at.used, Used.USED_NOT);
-  }
-
-  #tableBase(): number {
-    return ((2 * this.number + getWord(this.#memory.services, this.number, at.active)) * table.size) / 4;
   }
 
   #set32(offset: number, value: number): void {

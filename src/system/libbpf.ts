@@ -17,8 +17,8 @@ const library = () =>
     bpf_map__set_pin_path: { args: [T.ptr, T.ptr], returns: i32 },
     bpf_program__set_autoload: { args: [T.ptr, T.bool], returns: i32 },
     bpf_program__fd: { args: [T.ptr], returns: i32 },
-    bpf_map_create: { args: [u32, T.ptr, u32, u32, u32, T.ptr], returns: i32 },
     bpf_map_update_batch: { args: [i32, T.ptr, T.ptr, T.ptr, T.ptr], returns: i32 },
+    bpf_map_create: { args: [u32, T.ptr, u32, u32, u32, T.ptr], returns: i32 },
     bpf_map_update_elem: { args: [i32, T.ptr, T.ptr, u64], returns: i32 },
     bpf_map_lookup_elem: { args: [i32, T.ptr, T.ptr], returns: i32 },
     bpf_map_delete_elem: { args: [i32, T.ptr], returns: i32 },
@@ -174,16 +174,25 @@ export function deleteElement(map: number, key: Uint8Array): boolean {
 const LPM_TRIE = 11;
 const NO_PREALLOC = 1;
 
-/** A new trie of prefixes; its descriptor. Throws SluiceError. */
-export function createTrie(name: string, keySize: number, valueSize: number, entries: number): number {
+function createMap(type: number, name: string, key: number, value: number, entries: number, flags: number): number {
   // struct bpf_map_create_opts: its size, four words of BTF, inner map, flags.
   const options = new Uint8Array(56);
   const view = new DataView(options.buffer);
   view.setBigUint64(0, BigInt(options.length), true);
-  view.setUint32(28, NO_PREALLOC, true);
-  const fd = bpf().bpf_map_create(LPM_TRIE, ptr(cstring(name)), keySize, valueSize, entries, ptr(options));
-  return check(fd, `map ${name}`);
+  view.setUint32(28, flags, true);
+  return check(bpf().bpf_map_create(type, ptr(cstring(name)), key, value, entries, ptr(options)), `map ${name}`);
 }
+
+/** A new trie of prefixes; its descriptor. Throws SluiceError. */
+export const createTrie = (name: string, keySize: number, valueSize: number, entries: number): number =>
+  createMap(LPM_TRIE, name, keySize, valueSize, entries, NO_PREALLOC);
+
+const ARRAY = 2;
+const MMAPABLE = 1 << 10;
+
+/** A new array that can be mapped; its descriptor. Throws SluiceError. */
+export const createArray = (name: string, valueSize: number, entries: number): number =>
+  createMap(ARRAY, name, 4, valueSize, entries, MMAPABLE);
 
 /** Writes many elements by one call; false when not all of them could be written. */
 export function updateBatch(map: number, keys: Uint8Array, values: Uint8Array, count: number): boolean {

@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, "../..");
 /** What stands between a bare kernel and the host's files. */
 const FIRST_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 const MEMORY_MIB = 2048;
-const PATIENCE_S = 540;
+const PATIENCE_S = 900;
 
 interface Kernel {
   image: string;
@@ -76,13 +76,20 @@ const machine = (kernel: Kernel, folder: string, firmware: string): string[] => 
   ...["-device", "virtio-9p-pci,fsdev=host,mount_tag=host"],
 ];
 
-/** Boots, runs these tests, and says what their report says (JUnit; empty when none came). What is said there goes to stdout. */
-export async function runInGuest(paths: readonly string[]): Promise<string> {
+/** Boots, runs these tests, and says what their report says (JUnit; empty when none came). What is said there goes to stdout. `bench`: then measures beside IPVS. */
+export async function runInGuest(paths: readonly string[], bench: boolean): Promise<string> {
   const kernel = await unpackKernel();
   const qemu = await peer("qemu");
   await peer("ipvsadm");
   const folder = mkdtempSync(join(tmpdir(), "sluice-guest-"));
-  const words = [join(import.meta.dirname, "inside.sh"), root, kernel.modules, kernel.busybox, ...paths];
+  const words = [
+    join(import.meta.dirname, "inside.sh"),
+    root,
+    kernel.modules,
+    kernel.busybox,
+    bench ? "ipvs" : "no",
+    ...paths,
+  ];
   writeFileSync(join(folder, "first.cpio"), firstFiles(kernel, `sh ${words.map((word) => `'${word}'`).join(" ")}`));
   try {
     const args = machine(kernel, folder, join(qemu.folder, "usr/share"));

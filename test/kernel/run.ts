@@ -17,7 +17,7 @@ const paths = [
 
 ensureBuilt();
 const given = process.argv.slice(2);
-const results = readJunit(await runInGuest(given.length > 0 ? given : paths));
+const results = readJunit(await runInGuest(given.length > 0 ? given : paths, given.length === 0));
 const count = (result: string): number => results.filter((one) => one.result === result).length;
 for (const { name, file, result } of results) if (result !== "passed") console.log(`${result}: ${file}: ${name}`);
 const failed = count("failed") || (results.length === 0 ? 1 : 0);

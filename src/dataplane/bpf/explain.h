@@ -73,7 +73,7 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 		return 0;
 	p.service = owner;
 	__u32 number = p.service * 2 + (service->active & 1);
-	struct table *table = bpf_map_lookup_elem(&tables, &number);
+	struct table *table = find_table(number);
 	__u64 hash = flow_hash(service, &p);
 	__u32 slot = (hash >> 32) * service->slots >> 32;
 	asm volatile("" : "+r"(slot));

@@ -4,18 +4,21 @@
 #pragma once
 
 enum sluice_limit {
-	/* services; two tables of 80 KiB each: 20 MiB in all. Enough for one director of this version. */
-	MAX_SERVICES = 128,
-	/* backends of one service, by its own numbering; 16 KiB of each table. */
-	MAX_LOCAL = 4096,
+	/* services; two tables of 72 KiB each, made when they are needed. */
+	MAX_SERVICES = 1024,
+	/* services whose tables are made together: 2.3 MiB. */
+	CHUNK_SERVICES = 16,
+	CHUNKS = 64,
+	/* backends of one service, by its own numbering; 8 KiB of each table. */
+	MAX_LOCAL = 2048,
 	/* slots of one service; the default 16,381 is the largest prime below. */
 	MAX_SLOTS = 16384,
-	/* backends of all services, numbered over the plane; 64 B each: 1 MiB. */
-	MAX_BACKENDS = 16384,
+	/* backends of all services, numbered over the plane; 64 B each: 8 MiB. */
+	MAX_BACKENDS = 131072,
 	/* next hops; 32 B each. One per gateway or on-link host, and a spare for each while it changes. */
 	MAX_HOPS = 16384,
-	/* entries of one copy of the arrival table (VIPs, ways back, known addresses); 64 B each, two copies: 2 MiB. */
-	ARRIVALS = 16384,
+	/* entries of one copy of the arrival table (VIPs, ways back, known addresses); 64 B each, two copies: 8 MiB. */
+	ARRIVALS = 65536,
 	/* entries looked at before a lookup gives up; control picks a seed under which every key lies within. */
 	ARRIVAL_PROBES = 8,
 	/* ranges of ports of one address and protocol: each is one more lookup, for packets that no single port has. */

@@ -6,10 +6,25 @@
 #include "array.h"
 #include "types.h"
 
+/* Tables of CHUNK_SERVICES services each. A chunk is put in its place once and stays there. */
+struct table_chunk {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * CHUNK_SERVICES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct table);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, CHUNKS);
+	__type(key, __u32);
+	__array(values, struct table_chunk);
+} tables SEC(".maps");
+
 ARRAY(control_words, struct control, 1, BPF_F_MMAPABLE);
 ARRAY(arrivals, struct arrival, 2 * ARRIVALS, BPF_F_MMAPABLE);
 ARRAY(services, struct service, MAX_SERVICES, BPF_F_MMAPABLE);
-ARRAY(tables, struct table, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(turns, struct turns, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(loads, struct load, MAX_BACKENDS, BPF_F_MMAPABLE);
 ARRAY(near_services, struct place_services, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
@@ -51,3 +66,12 @@ struct {
 	__type(key, struct region_key);
 	__type(value, __u32);
 } regions SEC(".maps");
+
+/* Table number 2 * service + copy. */
+static __always_inline struct table *find_table(__u32 number)
+{
+	__u32 chunk = number / (2 * CHUNK_SERVICES), index = number % (2 * CHUNK_SERVICES);
+	void *tables_of = bpf_map_lookup_elem(&tables, &chunk);
+
+	return tables_of ? bpf_map_lookup_elem(tables_of, &index) : 0;
+}

@@ -327,7 +327,7 @@ __noinline __u32 open_slot(struct service *service, struct table *table, const s
 static __always_inline int pick(struct service *service, struct packet *p)
 {
 	__u32 number = p->service * 2 + (service->active & 1);
-	struct table *table = bpf_map_lookup_elem(&tables, &number);
+	struct table *table = find_table(number);
 
 	if (!table)
 		return DROPPED(DROP_NO_BACKEND);

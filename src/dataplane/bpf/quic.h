@@ -57,7 +57,7 @@ static __noinline int named_backend(struct xdp_md *ctx, struct packet *p, __u32 
 	if (!named)
 		return -1;
 	__u32 copy = p->service * 2 + (active & 1), local = named->local;
-	struct table *table = bpf_map_lookup_elem(&tables, &copy);
+	struct table *table = find_table(copy);
 	if (!table)
 		return -1;
 	asm volatile("" : "+r"(local));

@@ -38,7 +38,7 @@ __noinline int uncount(__u32 number, __u32 local)
 	if (!service || !service->used)
 		return 0;
 	__u32 copy = number * 2 + (service->active & 1);
-	struct table *table = bpf_map_lookup_elem(&tables, &copy);
+	struct table *table = find_table(copy);
 	struct load *load = table ? load_of(table, local) : 0;
 	if (load)
 		__sync_fetch_and_add(&load->open, -1);
@@ -67,7 +67,7 @@ struct comparison {
 
 static long compare_backend(__u32 step, struct comparison *c)
 {
-	struct table *table = bpf_map_lookup_elem(&tables, &c->copy);
+	struct table *table = find_table(c->copy);
 	__u32 local = c->start + step;
 
 	if (local >= c->top)
@@ -106,7 +106,7 @@ __noinline __u32 choose_new(__u32 number, __u32 peek)
 		return SLOT_NONE;
 	__u32 copy = number * 2 + (service->active & 1);
 	struct turns *turns_of = bpf_map_lookup_elem(&turns, &copy);
-	struct table *table = bpf_map_lookup_elem(&tables, &copy);
+	struct table *table = find_table(copy);
 	if (!turns_of || !table || !turns_of->count)
 		return SLOT_NONE;
 	__u32 at = peek ? turns_of->cursor : __sync_fetch_and_add(&turns_of->cursor, 1);

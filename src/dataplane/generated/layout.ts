@@ -52,10 +52,10 @@ export const service = {
 } as const;
 
 export const table = {
-  size: 81984,
+  size: 73792,
   generation: 0,
   backends: 64,
-  slots: 16448,
+  slots: 8256,
 } as const;
 
 export const backend = {
@@ -267,12 +267,14 @@ export const placeServices = {
 } as const;
 
 export const Limit = {
-  MAX_SERVICES: 128,
-  MAX_LOCAL: 4096,
+  MAX_SERVICES: 1024,
+  CHUNK_SERVICES: 16,
+  CHUNKS: 64,
+  MAX_LOCAL: 2048,
   MAX_SLOTS: 16384,
-  MAX_BACKENDS: 16384,
+  MAX_BACKENDS: 131072,
   MAX_HOPS: 16384,
-  ARRIVALS: 16384,
+  ARRIVALS: 65536,
   ARRIVAL_PROBES: 8,
   RANGES: 16,
   FLOW_BUCKETS: 65536,

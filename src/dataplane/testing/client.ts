@@ -13,7 +13,8 @@ interface Line {
 }
 
 const lines: Line[] = [];
-const timeout = 2500;
+/** ms; an emulated machine needs more. */
+const timeout = Number(process.env.SLUICE_TEST_PATIENCE ?? 2500);
 
 interface Source {
   address: string;
