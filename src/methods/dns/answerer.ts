@@ -6,6 +6,7 @@ import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts"
 import { checkTsig, TsigError, type TsigKey, type TsigSession } from "../../protocols/dns/tsig.ts";
 import { ANY_TTL, anyRdata, Chain } from "./chain.ts";
 import type { Client } from "./client.ts";
+import { SealedAnswers } from "./dnssec/sealed-answers.ts";
 import type { Decision, Guard } from "./guard.ts";
 import type { Node } from "./node.ts";
 import type { DnsSettings } from "./options.ts";
@@ -44,6 +45,7 @@ export class Answerer {
   private readonly guard: Guard;
   private readonly transfers: Transfers;
   private readonly keys: readonly TsigKey[];
+  private readonly kept: SealedAnswers;
   /** Signs the answer under way; null: the query was not signed. */
   private session: TsigSession | null = null;
   /** What follows when `answer` gives `TRANSFER`. */
@@ -53,6 +55,7 @@ export class Answerer {
   constructor(site: Site, client: Client, tally: Tally, guard: Guard, settings: DnsSettings) {
     this.transfers = new Transfers(site, settings);
     this.keys = tsigKeys(settings);
+    this.kept = new SealedAnswers(settings.dnssec?.cache ?? 0);
     this.guard = guard;
     this.site = site;
     this.client = client;
@@ -151,13 +154,13 @@ export class Answerer {
     }
     const node = this.site.exact(query);
     if (node !== undefined && node.zone.signing !== null && query.dnssecOk)
-      return this.sealed(node, query, transport, out);
+      return this.sealed(node, true, query, transport, out);
     if (node !== undefined) return this.atNode(node, query, transport, out);
     const encloser = this.site.encloser(query);
     if (encloser === undefined) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
     const followed = encloser.cut !== null || encloser.records?.has(Type.DNAME);
     if (encloser.zone.signing !== null && query.dnssecOk)
-      return this.sealed(followed ? encloser : encloser.wildcard, query, transport, out);
+      return this.sealed(followed ? encloser : encloser.wildcard, false, query, transport, out);
     if (followed) return this.follow(query, transport, out);
     if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, transport, out);
     const { zone } = encloser;
@@ -204,15 +207,27 @@ export class Answerer {
     return length;
   }
 
-  /** Out of a signed zone, for a client that takes signatures. `node`: where the name is; null: nowhere. */
-  private sealed(node: Node | null, query: Query, transport: Transport, out: Uint8Array): number {
+  /** Out of a signed zone, for a client that takes signatures. `node`: where the name is; null: nowhere. `exact`: it is there. */
+  private sealed(node: Node | null, exact: boolean, query: Query, transport: Transport, out: Uint8Array): number {
     query.scope = 0;
     const { type } = query;
     if (node === null) this.tally(NXDOMAIN);
     else if (node.service === null) this.tally(ZONE);
     // The service counts its addresses' questions itself, where it is met in the chain.
     else if (type !== Type.A && type !== Type.AAAA) node.service.cells.add(-1, REQUESTS, 1);
-    return this.chained(query, transport, out);
+    if (!exact) return this.chained(query, transport, out);
+    const { site, kept } = this;
+    const now = Math.floor(Date.now() / 1000);
+    const key = SealedAnswers.keyOf(query);
+    let length = kept.write(key, query, transport, out, site.version, now);
+    if (length === 0) {
+      length = this.chained(query, transport, out);
+      const { bodyEnd, lacking } = this.chain;
+      if (bodyEnd > 0) kept.take(key, query, out, bodyEnd, lacking, site.version, now);
+    }
+    const empty = out[6] === 0 && out[7] === 0 && (out[3]! & 15) === Rcode.NOERROR;
+    if (empty && (type === Type.A || type === Type.AAAA)) node?.service?.cells.add(-1, REQUESTS, 1);
+    return length;
   }
 
   private fixed(node: Node, query: Query, transport: Transport, out: Uint8Array): number {

@@ -41,12 +41,18 @@ export class Chain {
   private readonly writer = new MessageWriter();
   private readonly seal = new Seal();
   private proven = false;
+  private once = false;
   /** Records of a service that are not for the answer section. */
   private readonly scratch = new Uint8Array(65536);
 
   constructor(site: Site) {
     this.site = site;
   }
+
+  /** Where the body of the last answer ends; 0: it hangs on turns or clients, and is good for once. */
+  bodyEnd = 0;
+  /** Whose lack of addresses the last answer tells of. */
+  lacking: ServiceAnswers | null = null;
 
   /** Was the last answer withheld because too many signatures were asked for? */
   get spent(): boolean {
@@ -55,9 +61,18 @@ export class Chain {
 
   /** Writes the answer to a question. `proven`: the client's address is known to be its own. Returns its length. */
   answer(query: Query, transport: Transport, out: Uint8Array, client: Client, proven: boolean): number {
+    const length = this.compose(query, transport, out, client, proven);
+    if (this.once || this.seal.spent) this.bodyEnd = 0;
+    else this.bodyEnd = this.writer.length;
+    return length;
+  }
+
+  private compose(query: Query, transport: Transport, out: Uint8Array, client: Client, proven: boolean): number {
     const { writer } = this;
     writer.begin(out, query, transport);
     this.proven = proven;
+    this.once = false;
+    this.lacking = null;
     this.seal.begin(query, writer, proven);
     let name = query.name();
     const met: Uint8Array[] = [];
@@ -107,10 +122,13 @@ export class Chain {
     if (node.service !== null && (type === Type.A || type === Type.AAAA)) {
       const service = client.answersOf(node.service);
       service.refresh();
+      this.once ||= node.service.byPlace !== null || this.lacking !== null;
+      this.lacking = service;
       if (service.sizeOf(type === Type.AAAA) > 0) return this.steered(service, node.zone, name, type, client, origin);
       if (service.rule === "servfail") {
         service.counted(-1);
         service.cells.add(-1, counterIndex.errors, 1);
+        this.once = true;
         return writer.finish(Rcode.SERVFAIL, false);
       }
     }
@@ -139,6 +157,7 @@ export class Chain {
     if (found.kind !== "node") return null;
     const { node } = found;
     const service = node.service === null ? null : client.answersOf(node.service);
+    this.once ||= service !== null;
     if (service === null) {
       const [v4, v6] = [node.rrset(Type.A), node.rrset(Type.AAAA)];
       const octets = (set: Rrset | undefined): Uint8Array[] => (set?.rdata ?? []).map(([part]) => part as Uint8Array);
@@ -183,6 +202,7 @@ export class Chain {
     origin: Origin,
   ): number {
     const { writer } = this;
+    this.once = true;
     const v6 = type === Type.AAAA;
     if (service.sizeOf(v6) > writer.room) return this.giveUp(Rcode.NOERROR);
     const size = v6 ? 28 : 16;

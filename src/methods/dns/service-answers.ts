@@ -55,6 +55,8 @@ export class ServiceAnswers implements Orders {
   v4 = nothing;
   v6 = nothing;
   rule: CompiledDns["rule"] = "servfail";
+  /** Grows with every change of what is answered. */
+  version = 0;
   /** TTL of the addresses as they are answered now, seconds. */
   servedTtl = 0;
 
@@ -99,6 +101,7 @@ export class ServiceAnswers implements Orders {
     this.v6 = compiled.v6.length === 0 ? nothing : new AddressSet(compiled.v6, ttl, most, this.v6.turns);
     this.rule = compiled.rule;
     this.servedTtl = ttl;
+    this.version++;
   }
 
   /** Writes the whole answer to an A (or, with `v6`, AAAA) query; the set must not be empty. Returns its length. */

@@ -24,6 +24,8 @@ export interface SiteService {
 /** Every name that is answered, found by the queried name's octets. Names do not change with health. */
 export class Site {
   readonly zones: Zone[];
+  /** Grows with every change of what its zones say by themselves. */
+  version = 0;
   private readonly nodes = new NameTable<Node>();
   private readonly apexes = new NameTable<Zone>();
   private readonly nodata = new Map<Zone, Map<number, Template>>();
@@ -136,6 +138,7 @@ export class Site {
    */
   renumber(serial: number): void {
     this.nodata.clear();
+    this.version++;
     for (const zone of this.zones) zone.renumber(serial);
     for (const node of this.nodes.all)
       if (node.service !== null) node.nodata = this.nodataFor(node.zone, node.service.ttl);
@@ -149,6 +152,7 @@ export class Site {
 
   /** Other keys: of which zones, and what is to be signed with them. */
   sign({ zones }: DnsSecrets, room: SigningRoom): void {
+    this.version++;
     for (const secrets of zones) {
       const zone = this.apexes.get(nameToWire(secrets.zone)!);
       if (zone === undefined) continue;

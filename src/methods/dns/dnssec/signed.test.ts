@@ -240,6 +240,25 @@ describe("steered sets", () => {
     expect(server.room!.made).toBe(made);
   });
 
+  test("what is kept of answers follows health, keys and serial, and is the same octets", () => {
+    const aaaa = ask({ name: "shop.example.com", type: "AAAA", edns: 1232, dnssecOk: true });
+    const first = Buffer.from(server.raw(aaaa));
+    expect(Buffer.from(server.raw(aaaa))).toEqual(first);
+    expect(server.doors.counts.get("shop/-1/requests")).toBe(2);
+    server.change(aSnapshot("shop", [...backends, aBackend(9, "2001:db8::9")], 50));
+    expect(sealOf(parseMessage(server.raw(aaaa)))).toEqual({ good: [AAAA], bare: [] });
+    server.change(aSnapshot("shop", backends, 51));
+    expect(sealOf(parseMessage(server.raw(aaaa)))).toEqual({ good: [SOA, NSEC], bare: [] });
+    server.site.renumber(99);
+    expect(Buffer.from(server.raw(aaaa)).equals(first)).toBe(false);
+    expect(sealOf(parseMessage(server.raw(aaaa)))).toEqual({ good: [SOA, NSEC], bare: [] });
+    // Another case, a smaller client: the same answer, or none of it.
+    const upper = server.raw(ask({ name: "SHOP.example.com", type: "AAAA", edns: 1232, dnssecOk: true }));
+    expect(sealOf(parseMessage(upper)).good).toEqual([SOA, NSEC]);
+    const bare = server.raw(ask({ name: "shop.example.com", type: "AAAA", dnssecOk: true }));
+    expect(parseMessage(bare).authority.map((s) => s.type)).toEqual([SOA]);
+  });
+
   test("signatures are renewed before they end, without a break", () => {
     const signature = (): string =>
       Buffer.from(tell({ name: "mail.example.com" }).answers.find((s) => s.type === RRSIG)!.rdata[0]!).toString("hex");

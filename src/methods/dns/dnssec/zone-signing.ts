@@ -4,8 +4,9 @@ import { canonicalSet } from "../../../protocols/dns/dnssec/canonical.ts";
 import { type SignedSet, signSet } from "../../../protocols/dns/dnssec/rrsig.ts";
 import { Type } from "../../../protocols/dns/numbers.ts";
 import type { Rrset } from "../static-zone.ts";
+import { BoundedCache } from "./bounded-cache.ts";
 import type { ZoneSecrets } from "./secrets.ts";
-import { SignatureBudget, SignatureCache } from "./signature-cache.ts";
+import { SignatureBudget } from "./signature-budget.ts";
 import { RENEWAL, SKEW } from "./terms.ts";
 
 /**
@@ -14,13 +15,20 @@ import { RENEWAL, SKEW } from "./terms.ts";
  */
 export type Origin = "own" | "made";
 
+/** One signature, and when it is to be made anew (seconds since 1970). `tag`: of the key that made it. */
+interface Cached {
+  rrsig: Uint8Array;
+  tag: number;
+  renewAt: number;
+}
+
 /** What all zones of a worker share. */
 export class SigningRoom {
   /** Seconds. */
   readonly validity: number;
   /** Seconds since 1970. */
   readonly clock: () => number;
-  readonly caches: Readonly<Record<Origin, SignatureCache>>;
+  readonly caches: Readonly<Record<Origin, BoundedCache<Cached>>>;
   /** Over UDP, where the client may be forged; of clients that are proven (TCP, cookie); of names that exist. */
   readonly budgets: { forged: SignatureBudget; proven: SignatureBudget; own: SignatureBudget };
   /** Signatures made. */
@@ -33,7 +41,7 @@ export class SigningRoom {
   ) {
     this.validity = validity;
     this.clock = clock;
-    this.caches = { own: new SignatureCache(cache), made: new SignatureCache(cache) };
+    this.caches = { own: new BoundedCache(cache), made: new BoundedCache(cache) };
     const budget = (): SignatureBudget => new SignatureBudget(signatures, now);
     this.budgets = { forged: budget(), proven: budget(), own: new SignatureBudget(signatures * 4, now) };
   }
