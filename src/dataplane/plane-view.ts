@@ -69,21 +69,33 @@ export class PlaneView {
     return backendName({ address, port: port || null });
   }
 
-  /** The words of a service's table in force: plane's numbers of its backends by its own, 0 state: none. */
-  backendsOf({ number, active }: ViewedService): Map<number, { number: number; state: number }> {
-    const bytes = new Uint8Array(Math.ceil(table.size / 8) * 8);
+  /** A service's table in force; null when its chunk is not pinned. */
+  #table({ number, active }: ViewedService): DataView | null {
     const chunk = openPinned(join(this.#folder, `tables_${Math.floor(number / Limit.CHUNK_SERVICES)}`));
-    if (chunk === null) return new Map();
+    if (chunk === null) return null;
+    const bytes = new Uint8Array(Math.ceil(table.size / 8) * 8);
     lookupElement(chunk, word(2 * (number % Limit.CHUNK_SERVICES) + active), bytes);
     closeFd(chunk);
-    const at = new DataView(bytes.buffer);
+    return new DataView(bytes.buffer);
+  }
+
+  /** The words of a service's table in force: plane's numbers of its backends by its own, 0 state: none. */
+  backendsOf(viewed: ViewedService): Map<number, { number: number; state: number }> {
     const found = new Map<number, { number: number; state: number }>();
-    for (let local = 0; local < Limit.MAX_LOCAL; local++) {
+    const at = this.#table(viewed);
+    for (let local = 0; at && local < Limit.MAX_LOCAL; local++) {
       const value = at.getUint32(table.backends + 4 * local, true);
       const state = value >>> State.STATE_SHIFT;
       if (state !== State.STATE_EMPTY) found.set(local, { number: value & State.STATE_NUMBER_MASK, state });
     }
     return found;
+  }
+
+  /** Its slots, likewise: words as in `phases.ts`. */
+  slotsOf(viewed: ViewedService): Uint32Array {
+    const at = this.#table(viewed);
+    const slots = this.element("services", viewed.number, service.size).getUint32(service.slots, true);
+    return at ? new Uint32Array(at.buffer, table.slots, slots) : new Uint32Array();
   }
 
   close(): void {

@@ -9,6 +9,22 @@ import { createHostChanges } from "../../system/host-changes.ts";
 import { createHostFacts } from "../../system/host-facts.ts";
 import type { PlaneService } from "../plane-service.ts";
 
+/** Doors onto a BPF folder and a run folder that somebody else has made. */
+export function doorsAt(bpfDir: string, runDir: string): Doors {
+  const host = createHostChanges(runDir);
+  return {
+    instance: "test",
+    runDir,
+    bpfDir,
+    facts: createHostFacts("test"),
+    schedulers: (name) => schedulers.find((one) => one.name === name)!,
+    change: (changes) => host.change(changes, "test"),
+    undo: (changes) => host.undo(changes, "test"),
+    log: () => {},
+    standby: false,
+  };
+}
+
 /** Doors for a test: a BPF file system, a journal and a run folder of its own; `close` removes all. */
 export function testDoors(
   options: { standby?: boolean; log?: (message: string) => void } = {},
@@ -17,15 +33,8 @@ export function testDoors(
   const mounted = runSync(["mount", "-t", "bpf", "bpf", root]);
   if (mounted.code !== 0) throw new Error(mounted.stderr);
   const runDir = mkdtempSync(join(tmpdir(), "sluice-run-"));
-  const host = createHostChanges(runDir);
   return {
-    instance: "test",
-    runDir,
-    bpfDir: join(root, "plane"),
-    facts: createHostFacts("test"),
-    schedulers: (name) => schedulers.find((one) => one.name === name)!,
-    change: (changes) => host.change(changes, "test"),
-    undo: (changes) => host.undo(changes, "test"),
+    ...doorsAt(join(root, "plane"), runDir),
     log: (_level, message) => options.log?.(message),
     standby: options.standby ?? false,
     close() {

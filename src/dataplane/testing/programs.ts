@@ -43,6 +43,22 @@ export class Programs {
       });
   }
 
+  /** A director on a host, with what is pinned in these folders; it is told services, and says what it minds. */
+  async director(host: TestNetns, bpfDir: string, runDir: string) {
+    let answer: (list: string[]) => void = () => {};
+    const { child } = await this.#start(host, "director", [bpfDir, runDir], (m) => answer(m as string[]));
+    const apply = (services: object[]): Promise<string[]> =>
+      new Promise((resolve) => {
+        answer = resolve;
+        child.send(services);
+      });
+    const kill = async (): Promise<void> => {
+      child.kill("SIGKILL");
+      await child.exited;
+    };
+    return { apply, kill };
+  }
+
   #start(host: TestNetns, name: string, args: string[], heard: (message: unknown) => void) {
     return new Promise<{ child: Child<unknown> }>((resolve, reject) => {
       void host.within(() => {

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { eventually, netnsMissing, type TestNetns } from "../system/netns-testing.ts";
+import { phaseOf, SETTLED, SPARSE, WINDOW } from "./phases.ts";
+import { PlaneView } from "./plane-view.ts";
+import { testBackend, testDoors, testService } from "./testing/doors.ts";
+import { TestNetwork, xdpMissing } from "./testing/network.ts";
+import { type Client, Programs } from "./testing/programs.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: a killed director: ${missing}`);
+const VIP = "125.12.12.77";
+const IDLE = 3000;
+
+describe.skipIf(missing !== null)("a director that is killed", () => {
+  const net = new TestNetwork();
+  const programs = new Programs();
+  let host: TestNetns;
+  let client: Client;
+  let doors: ReturnType<typeof testDoors>;
+  let director: Awaited<ReturnType<Programs["director"]>>;
+  /** Who each connection is with. */
+  let known: string[] = [];
+
+  beforeAll(async () => {
+    doors = testDoors();
+    const lan = net.switch("lan");
+    host = net.host("director");
+    net.plug(host, lan, "eth0", "125.12.12.12/24");
+    net.plug(net.host("client"), lan, "eth0", "125.12.12.100/24");
+    for (const id of [1, 2, 3]) {
+      net.plug(net.host(`rs${id}`), lan, "eth0", `125.12.12.${20 + id}/24`);
+      net.holdVip(net.host(`rs${id}`), VIP);
+      await programs.server(net.host(`rs${id}`), `rs${id}`, VIP, 80);
+    }
+    client = await programs.client(net.host("client"));
+    await start();
+  }, 60_000);
+  afterAll(async () => {
+    await programs.stop();
+    net.remove();
+    doors?.close();
+  });
+
+  const start = async (): Promise<void> => {
+    director = await programs.director(host, doors.bpfDir, doors.runDir);
+  };
+  const apply = async (ids: number[]): Promise<void> => {
+    const backends = ids.map((id) => testBackend(id, `125.12.12.${20 + id}`, null));
+    const service = testService("web", [{ address: VIP, port: 80, protocol: "tcp" }], backends);
+    expect(await director.apply([{ ...service, idle: { tcp: IDLE, udp: IDLE } }])).toEqual([]);
+  };
+  const open = async (count: number): Promise<string[]> => {
+    expect(new Set(await client({ do: "open", address: VIP, port: 80, count }))).toEqual(new Set(["open"]));
+    const all = await names();
+    expect(all.slice(0, known.length)).toEqual(known);
+    const made = all.slice(known.length);
+    known = all;
+    return made;
+  };
+  const names = async (): Promise<string[]> =>
+    (await client({ do: "ask", size: 100 })).map((text) => text.split(" ")[0]!);
+  /** How many slots the kernel's table in force has in each phase, and how many backends. */
+  const inForce = () => {
+    const view = PlaneView.open(doors.bpfDir)!;
+    const [service] = view.services();
+    const words = view.slotsOf(service!);
+    const count = (phase: number): number => words.filter((word) => phaseOf(word) === phase).length;
+    const backends = view.backendsOf(service!).size;
+    view.close();
+    return { settled: count(SETTLED), window: count(WINDOW), sparse: count(SPARSE), backends };
+  };
+  /** Dead: old connections go on, new ones reach those in force. Alive again: all is as it was, and nobody has drained. */
+  async function killed(ids: number[]): Promise<void> {
+    const before = inForce();
+    await director.kill();
+    expect(await names()).toEqual(known);
+    const reached = new Set(await open(30));
+    expect(reached).toEqual(new Set(ids.map((id) => `rs${id}`)));
+    expect(inForce()).toEqual(before);
+    await start();
+    expect(inForce()).toEqual(before);
+    await apply(ids);
+    expect(inForce().backends).toBe(before.backends);
+    expect(await names()).toEqual(known);
+  }
+
+  test("settled, in a window and sparse: no connection breaks, and the next one takes up what it finds", async () => {
+    await apply([1, 2]);
+    expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs2"]));
+    expect(inForce()).toMatchObject({ window: 0, sparse: 0, backends: 2 });
+    await killed([1, 2]);
+
+    await apply([1, 3]);
+    expect(inForce()).toMatchObject({ sparse: 0, backends: 3 });
+    expect(inForce().window).toBeGreaterThan(0);
+    await killed([1, 3]);
+
+    // They speak all the time, so their cells outlive the windows.
+    const sparse = await eventually(async () => {
+      expect(await names()).toEqual(known);
+      const { window, sparse } = inForce();
+      return window === 0 && sparse > 0;
+    }, 60_000);
+    expect(sparse).toBe(true);
+    expect(inForce().backends).toBe(3);
+    await killed([1, 3]);
+  }, 120_000);
+});
