@@ -35,7 +35,12 @@ export function judgeScheduler(service: Service, method: Method, catalog: Catalo
   const valid = fittingSchedulers(method, catalog, reports);
   if (!seesLoad(scheduler, method.traits, reports)) {
     const message = `${scheduler.name} goes by the load of backends, which ${method.name} does not see and no backend reports.`;
-    return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["scheduler"], message, { valid })];
+    return [
+      configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["scheduler"], message, {
+        valid,
+        ...(hasFace(scheduler, method.traits) ? { hint: "Or let backends report their load: see `agent`." } : {}),
+      }),
+    ];
   }
   if (hasFace(scheduler, method.traits)) return [];
   const closest = closestWord(scheduler.name, valid);
