@@ -92,7 +92,8 @@ async function measure(scene: string, control: number, port: number, seconds: nu
 /** All that is measured, children of this process, runs before what else the machine does: else latencies are of its queue. */
 function takePrecedence(progress: (line: string) => void): void {
   const { exitCode } = Bun.spawnSync(["chrt", "--rr", "--pid", "1", String(process.pid)], { stderr: "ignore" });
-  if (exitCode !== 0) progress("without the right to a real-time priority: measure on a machine that does nothing else");
+  if (exitCode !== 0)
+    progress("without the right to a real-time priority: measure on a machine that does nothing else");
 }
 
 function rowsOf(scene: string, name: string, measured: ReadonlyMap<string, Latencies[]>, peers: string[]): Row[] {
