@@ -30,6 +30,7 @@ struct packet {
 	__u8 ipv6;
 	__u8 ttl;
 	__u8 tos; /* class of service and congestion bits */
+	__u8 of_service; /* 1: `service` holds */
 	__u32 ifindex; /* where it came in */
 	__u32 hash; /* of the flow, for whoever spreads it further */
 	__u32 frame; /* bytes without a tag, Ethernet header included */
@@ -37,7 +38,6 @@ struct packet {
 	__u32 service; /* number, of a VIP's packet or a reply */
 	__u32 slot;
 	__u32 backend; /* number + 1, once it is known */
-	__u32 of_service; /* 1: `service` holds */
 };
 
 /* Tells a tag of zeros from none. */
