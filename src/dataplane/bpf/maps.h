@@ -11,8 +11,9 @@ struct table_chunk {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * CHUNK_SERVICES);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct table);
+	/* by size: an object that never looks into a table lacks an inner map's types in its BTF */
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct table));
 };
 
 struct {
