@@ -123,7 +123,7 @@ const questions: [question: string, found: RegExp][] = [
 ];
 
 async function untilSaid(text: RegExp): Promise<void> {
-  for (let i = 0; i < 200 && !text.test(JSON.stringify(daemon!.status().methods)); i++) await Bun.sleep(100);
+  for (let i = 0; i < 200 && !text.test(JSON.stringify(daemon!.status().methods)); i++) await Bun.sleep(300);
   expect(JSON.stringify(daemon!.status().methods)).toMatch(text);
 }
 
@@ -148,7 +148,7 @@ test.skipIf(!delv)(
     expect(await drained()).toMatch(/fully validated/);
     expect(await drained()).not.toContain("192.0.2.2");
 
-    const some = questions.map(([question]) => question).filter((_, i) => i % 4 === 0 || i > 22);
+    const some = ["shop.example.com A", "nobody.example.com A", "example.com DNSKEY", "inner.example.com DS"];
     const old = /ZSK (\d+) active/.exec(JSON.stringify(daemon.status().methods))![1]!;
     expect(dnssec("roll-zsk", "example.com").stdout).toContain("is published");
     await untilSaid(new RegExp(`ZSK ${old} retired`));

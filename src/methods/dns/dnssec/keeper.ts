@@ -32,6 +32,9 @@ export function keyTimes(services: readonly Service<DnsOptions>[], settings: Dns
   return { dnskeyTtl, propagation, parentTtl, zoneTtl, zskLifetime: zskLifetime ?? null };
 }
 
+/** Most keys that `sluice status` shows. */
+const MOST_LINES = 40;
+
 /** What was made of a zone's keys, until the keys or the time ask for another. */
 interface Made {
   keys: string;
@@ -86,7 +89,8 @@ export class Keeper implements SecretKeeper {
   }
 
   describe(): string[] {
-    return this.#lines;
+    const more = this.#lines.length - MOST_LINES;
+    return more > 0 ? [...this.#lines.slice(0, MOST_LINES), `and ${more} more: sluice dnssec status`] : this.#lines;
   }
 
   #zone(zone: string, folder: string, times: KeyTimes, validity: number, say: (text: string) => void): ZoneSecrets {
