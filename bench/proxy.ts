@@ -1,18 +1,18 @@
-/** The HTTP proxy against nginx and HAProxy: one worker each on one core, the same backend, in turn. */
+/** The HTTP proxy against nginx, HAProxy and proxies for Node: one worker each on one core, the same backend, in turn. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BenchOptions, defineBench, type Row, row } from "./lib.ts";
-import { idleMemory } from "./support/idle.ts";
-import { FILES, freePort } from "./support/pinned.ts";
+import { type BenchOptions, defineBench, type Row } from "./lib.ts";
+import { IDLE, idleRow } from "./support/idle.ts";
+import { nodeProxies, startNodeProxy } from "./support/node-proxies.ts";
+import { freePort } from "./support/pinned.ts";
 import { inTurn } from "./support/rounds.ts";
 import { type Server, startBackend, startHaproxy, startNginx, startSluice } from "./support/servers.ts";
-import { type Load, type Sample, wrk } from "./support/wrk.ts";
+import { type Load, type Sample, WARM_UP, wrk } from "./support/wrk.ts";
 
-/** Connections that every server here can hold: half of the open files that the host allows, and some room. */
-const IDLE = Math.min(10_000, Math.floor(FILES / 2) - 500);
-
-const POST = `wrk.method = "POST"; wrk.body = string.rep("x", 16384); wrk.headers["Content-Type"] = "text/plain"`;
+const MIB = 1024 * 1024;
+const post = (size: number): string =>
+  `wrk.method = "POST"; wrk.body = string.rep("x", ${size}); wrk.headers["Content-Type"] = "text/plain"`;
 
 /** Each case, its load, and whether the work of the kernel beside the process counts (large bodies). */
 function cases(folder: string): Record<string, Omit<Load, "seconds"> & { machine?: boolean }> {
@@ -21,7 +21,9 @@ function cases(folder: string): Record<string, Omit<Load, "seconds"> & { machine
     "get-1000": { path: "/64", connections: 1000 },
     "get-16k": { path: "/16k", connections: 64, machine: true },
     "get-1m": { path: "/1m", connections: 16, machine: true },
-    "post-16k": { path: "/post", connections: 64, more: ["-s", join(folder, "post.lua")], machine: true },
+    "get-16m": { path: "/16m", connections: 8, machine: true },
+    "post-16k": { path: "/post", connections: 64, more: ["-s", join(folder, "16k.lua")], machine: true },
+    "post-1m": { path: "/post", connections: 16, more: ["-s", join(folder, "1m.lua")], machine: true },
     "connection-per-request": { path: "/64", connections: 64, more: ["-H", "Connection: close"] },
   };
 }
@@ -31,10 +33,11 @@ const common = [
   { unit: "rps", better: "higher", of: (s: Sample) => s.rps },
   { unit: "p50-ms", better: "lower", of: (s: Sample) => s.p50 },
   { unit: "p99-ms", better: "lower", of: (s: Sample) => s.p99 },
+  { unit: "memory-mib", better: "lower", of: (s: Sample) => s.memory / MIB },
 ] as const;
 const machine = { unit: "machine-cpu-us", better: "lower", of: (s: Sample) => s.machineUs } as const;
 
-/** All three do the same work: keep connections on both sides, and add X-Forwarded-For. */
+/** All do the same work: keep connections on both sides, and add X-Forwarded-For. */
 async function startAll(folder: string, backend: Server): Promise<Server[]> {
   const port = freePort();
   const target = `127.0.0.1:${backend.port}`;
@@ -44,7 +47,8 @@ async function startAll(folder: string, backend: Server): Promise<Server[]> {
     }),
     await startNginx(
       folder,
-      (own) => `client_max_body_size 0; client_body_buffer_size 64k;
+      (own) => `client_max_body_size 0; client_body_buffer_size 64k; proxy_request_buffering off;
+proxy_max_temp_file_size 0;
 upstream backend { server ${target}; keepalive 256; keepalive_requests 1000000000; }
 server { listen 127.0.0.1:${own} backlog=4096; location / { proxy_pass http://backend; proxy_http_version 1.1;
 proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; } }`,
@@ -60,6 +64,7 @@ backend out
   http-reuse always
   server backend ${target}`,
     ),
+    ...(await Promise.all(nodeProxies.map((name) => startNodeProxy(name, target)))),
   ];
 }
 const sluiceOptions = { scheduler: "round-robin", proxy: { limits: { requests: 1_000_000_000 } } };
@@ -72,7 +77,8 @@ async function run(
   const started: Server[] = [];
   const rows: Row[] = [];
   try {
-    await Bun.write(join(folder, "post.lua"), POST);
+    await Bun.write(join(folder, "16k.lua"), post(16 * 1024));
+    await Bun.write(join(folder, "1m.lua"), post(1024 * 1024));
     const backend = await startBackend(folder);
     started.push(backend);
     const servers = await startAll(folder, backend);
@@ -80,7 +86,8 @@ async function run(
     for (const [name, load] of Object.entries(cases(folder))) {
       if (only.length > 0 && !only.includes(name)) continue;
       progress(`${name}: ${load.connections} connections`);
-      const measure = (server: Server, warmUp: boolean) => wrk(server, { ...load, seconds: warmUp ? 1 : seconds });
+      const measure = (server: Server, warmUp: boolean) =>
+        wrk(server, { ...load, seconds: warmUp ? WARM_UP : seconds });
       rows.push(...(await inTurn(`${name}/proxy`, servers, measure, load.machine ? [...common, machine] : common)));
     }
     if (only.length === 0 || only.includes("idle")) {
@@ -88,10 +95,7 @@ async function run(
       // Fresh ones: those above keep memory of their load.
       const fresh = await startAll(folder, backend);
       started.push(...fresh);
-      const bytes: Record<string, number> = {};
-      for (const server of fresh) bytes[server.name] = await idleMemory(server, IDLE, "/64");
-      const { sluice, ...peers } = bytes;
-      rows.push(row(`idle-${IDLE}/proxy/bytes`, "B", "lower", sluice!, peers));
+      rows.push(await idleRow("proxy", fresh, "/64"));
     }
     const versions = Object.fromEntries(servers.slice(1).map(({ name, version }) => [name, version]));
     return { rows, versions };

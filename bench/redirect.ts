@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BenchOptions, defineBench, type Row } from "./lib.ts";
+import { IDLE, idleRow } from "./support/idle.ts";
 import { freePort } from "./support/pinned.ts";
 import { inTurn } from "./support/rounds.ts";
 import { type Server, startHaproxy, startNginx, startSluice } from "./support/servers.ts";
-import { type Load, type Sample, wrk } from "./support/wrk.ts";
+import { type Load, type Sample, WARM_UP, wrk } from "./support/wrk.ts";
 
 const cases: Record<string, Omit<Load, "seconds">> = {
   "get-64": { path: "/pub/file.iso?a=b", connections: 64 },
@@ -19,6 +20,7 @@ const columns = [
   { unit: "rps", better: "higher", of: (s: Sample) => s.rps },
   { unit: "p50-ms", better: "lower", of: (s: Sample) => s.p50 },
   { unit: "p99-ms", better: "lower", of: (s: Sample) => s.p99 },
+  { unit: "memory-mib", better: "lower", of: (s: Sample) => s.memory / 1024 / 1024 },
 ] as const;
 
 /** Where all of them send clients: nothing listens there. */
@@ -60,10 +62,17 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
     for (const [name, load] of Object.entries(cases)) {
       if (only.length > 0 && !only.includes(name)) continue;
       progress(`${name}: ${load.connections} connections`);
-      const measure = (server: Server, warmUp: boolean) => wrk(server, { ...load, seconds: warmUp ? 1 : seconds });
+      const measure = (server: Server, warmUp: boolean) =>
+        wrk(server, { ...load, seconds: warmUp ? WARM_UP : seconds });
       rows.push(...(await inTurn(`${name}/redirect`, servers, measure, columns)));
     }
-    const versions = Object.fromEntries(servers.slice(1).map(({ name, version }) => [name, version]));
+    if (only.length === 0 || only.includes("idle")) {
+      progress(`idle-${IDLE}: memory per idle connection, after one request on each`);
+      const fresh = await startAll(folder);
+      servers.push(...fresh);
+      rows.push(await idleRow("redirect", fresh, "/pub/file.iso"));
+    }
+    const versions = Object.fromEntries(servers.slice(1, 3).map(({ name, version }) => [name, version]));
     return { rows, versions };
   } finally {
     for (const server of servers) await server.stop();
@@ -73,6 +82,6 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
 
 export default defineBench({
   summary: "the HTTP redirector against nginx and HAProxy",
-  cases: Object.keys(cases),
+  cases: [...Object.keys(cases), "idle"],
   run,
 });

@@ -1,9 +1,21 @@
 import { join } from "node:path";
-import { LOAD_CORE, startPinned } from "./pinned.ts";
+import { type Row, row } from "../lib.ts";
+import { FILES, LOAD_CORE, startPinned } from "./pinned.ts";
 import type { Server } from "./servers.ts";
 
+/** Connections that every server here can hold: half of the open files that the host allows, and some room. */
+export const IDLE = Math.min(10_000, Math.floor(FILES / 2) - 500);
+
+/** Memory per idle connection of each; the first is Sluice. They must be fresh: load leaves memory behind. */
+export async function idleRow(path: string, servers: readonly Server[], target: string): Promise<Row> {
+  const bytes: Record<string, number> = {};
+  for (const server of servers) bytes[server.name] = await idleMemory(server, IDLE, target);
+  const { sluice, ...peers } = bytes;
+  return row(`idle-${IDLE}/${path}/bytes`, "B", "lower", sluice!, peers);
+}
+
 /** Memory that a server holds for each of `count` idle connections after one request on each, kernel's apart; bytes. */
-export async function idleMemory(server: Server, count: number, path: string): Promise<number> {
+async function idleMemory(server: Server, count: number, path: string): Promise<number> {
   const before = server.memory();
   const program = join(import.meta.dirname, "hold.ts");
   const holder = startPinned(LOAD_CORE, [process.execPath, program, String(server.port), String(count), path]);

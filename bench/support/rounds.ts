@@ -45,4 +45,5 @@ const unitNames: Record<string, string> = {
   "p99-ms": "ms",
   "mean-ms": "ms",
   "lost-percent": "%",
+  "memory-mib": "MiB",
 };

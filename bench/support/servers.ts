@@ -132,18 +132,20 @@ ${proxy(port)}
 export const SMALL = 64;
 const KIB = 1024;
 
-/** The backend of all: an nginx beside the load. `/64`, `/16k`, `/1m`: that many bytes; `/post` takes any body. */
-export async function startBackend(folder: string): Promise<Server> {
+/** The backend of all: an nginx beside the load. `/64`, `/16k`, `/1m`, `/16m`: that many bytes; `/post` takes any body. */
+export async function startBackend(folder: string, address = "127.0.0.1"): Promise<Server> {
   for (const [name, size] of [
     ["16k", 16 * KIB],
     ["1m", KIB * KIB],
+    ["16m", 16 * KIB * KIB],
   ] as const)
     await Bun.write(join(folder, "www", name), Buffer.alloc(size, 120));
   return startNginx(
     folder,
     (port) => `sendfile on; client_max_body_size 0; client_body_buffer_size 64k; open_file_cache max=16;
-server { listen 127.0.0.1:${port} backlog=4096; root ${folder}/www;
-location = /64 { return 200 "${"x".repeat(SMALL)}"; } location = /post { return 200 "ok"; } }`,
+server { listen ${address}:${port} backlog=4096; root ${folder}/www;
+location = /64 { return 200 "${"x".repeat(SMALL)}"; } location = /post { return 200 "ok"; }
+location /route/ { return 200 "${"x".repeat(SMALL)}"; } }`,
     LOAD_CORE,
   );
 }

@@ -14,6 +14,8 @@ export interface Sample {
   rps: number;
   p50: number;
   p99: number;
+  /** Memory of the serving processes right after the load, bytes. */
+  memory: number;
 }
 
 const units: Record<string, number> = { us: 0.001, ms: 1, s: 1000, m: 60_000 };
@@ -33,6 +35,9 @@ export function readWrk(report: string): Pick<Sample, "requests" | "rps" | "p50"
   const rps = Number(/^Requests\/sec:\s+([\d.]+)/m.exec(report)?.[1]);
   return { requests, rps, p50: percentile(report, 50), p99: percentile(report, 99) };
 }
+
+/** How long a server is loaded before it is measured, s: what it compiles and learns is behind it then. */
+export const WARM_UP = 3;
 
 export interface Load {
   path: string;
@@ -55,6 +60,7 @@ export async function wrk(server: Server, { path, connections, seconds, more = [
     cpuUs: per(server.cpu(), 0),
     otherUs: per(server.otherCpu(), 1),
     machineUs: per(machineCpu(), 2),
+    memory: server.memory(),
   };
 }
 

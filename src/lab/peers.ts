@@ -48,7 +48,7 @@ export interface Peer {
   version: string;
 }
 
-const cacheFolder = (): string =>
+export const cacheFolder = (): string =>
   join(process.env.SLUICE_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "sluice"), "peers");
 
 /**
