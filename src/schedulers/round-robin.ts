@@ -3,7 +3,8 @@ import { formerIndices } from "./carry.ts";
 import { noOptions } from "./options.ts";
 import { fillRound } from "./round.ts";
 
-class RoundRobin implements Scheduler {
+/** Turns in order, whatever the weights. */
+export class RoundRobin implements Scheduler {
   readonly set: EligibleSet;
   /** The index whose turn is next. */
   cursor: number;

@@ -9,10 +9,13 @@ import {
 import { noOptions } from "./options.ts";
 import { Ranking } from "./rank.ts";
 import { fillRound } from "./round.ts";
+import { RoundRobin } from "./round-robin.ts";
 import { SmoothCredit } from "./smooth.ts";
 
+/** Smooth weighted turns; where all weights are equal that is a walk round, at the same cost for any number. */
 class WeightedRoundRobin implements Scheduler {
   readonly credit: SmoothCredit;
+  readonly #even: RoundRobin | null;
   readonly #ranking: Ranking;
 
   constructor(set: EligibleSet, env: SchedulerEnv, previous?: Scheduler) {
@@ -22,9 +25,16 @@ class WeightedRoundRobin implements Scheduler {
       previous instanceof WeightedRoundRobin ? previous.credit : undefined,
     );
     this.#ranking = new Ranking(set.ids.length);
+    const even = set.weights.every((weight) => weight === set.weights[0]);
+    const before = previous instanceof WeightedRoundRobin ? (previous.#even ?? undefined) : undefined;
+    this.#even = even ? new RoundRobin(set, env, before) : null;
   }
 
-  pick(_key: number, tried: Tried): number {
+  pick(key: number, tried: Tried): number {
+    return this.#even === null ? this.#scan(tried) : this.#even.pick(key, tried);
+  }
+
+  #scan(tried: Tried): number {
     const credit = this.credit;
     credit.begin();
     const size = credit.set.ids.length;
@@ -33,8 +43,8 @@ class WeightedRoundRobin implements Scheduler {
   }
 
   /** The first place takes its turn; the others stand by what they are owed. */
-  order(key: number, out: Uint16Array): number {
-    const first = this.pick(key, nothingTried);
+  order(_key: number, out: Uint16Array): number {
+    const first = this.#scan(nothingTried);
     if (first < 0) return 0;
     const scores = this.#ranking.scores;
     for (let index = 0; index < scores.length; index++) scores[index] = -this.credit.credit[index]!;
