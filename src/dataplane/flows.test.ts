@@ -188,6 +188,45 @@ describe.skipIf(missing !== null)("flows over changes", () => {
     for (const flow of w.flows) if (flow.backend !== 1) expect(w.send(flow, ACK, flow.isn + 1)).toBe(flow.backend);
   });
 
+  test("a change of weights alone moves a quarter of the slots at a time, and arrives", () => {
+    const w = world();
+    const weighted = (weights: readonly number[]) => {
+      const service = serviceOf(new Map([1, 2, 3].map((id) => [id, "up"])));
+      const backends = service.backends.map((backend, i) => ({ ...backend, weight: weights[i]! }));
+      return { ...service, backends };
+    };
+    bench.commit("direct", weighted([100, 100, 100]));
+    const state = bench.plane.mustHave("direct", "web");
+    const shares = (): number[] => {
+      const counts = [1, 2, 3].map((id) => {
+        const local = [...state.locals.values()].find((one) => one.id === id)!.local;
+        return state.slots.words.filter((word) => (word & 0x3fff) === local).length;
+      });
+      return counts.map((count) => count / state.slots.words.length);
+    };
+    for (let i = 0; i < 40; i++) w.open();
+    const quiet = (): void => {
+      for (const flow of w.flows.splice(0)) w.send(flow, RST, flow.isn + flow.sent);
+    };
+    bench.commit("direct", weighted([1, 1, 100]));
+    w.everybody();
+    expect(unsettled(state.slots) / state.slots.words.length).toBeLessThanOrEqual(0.25);
+    expect(shares()[2]!).toBeGreaterThan(0.4);
+    expect(shares()[2]!).toBeLessThan(0.6);
+    quiet();
+    bench.plane.commit("direct", []);
+    bench.commit("direct", weighted([100, 100, 100]));
+    const fresh = bench.plane.mustHave("direct", "web");
+    bench.commit("direct", weighted([1, 1, 100]));
+    let rounds = 0;
+    for (; (fresh.waiting || unsettled(fresh.slots) > 0) && rounds < 20; rounds++)
+      bench.plane.settleRound(now() + 3_600_000);
+    expect(rounds).toBeGreaterThan(1);
+    const local = [...fresh.locals.values()].find((one) => one.id === 3)!.local;
+    const share = fresh.slots.words.filter((word) => (word & 0x3fff) === local).length / fresh.slots.words.length;
+    expect(share).toBeGreaterThan(0.95);
+  });
+
   test("a FIN closes a flow, and the port's next connection is a new one", () => {
     const w = world();
     for (let i = 0; i < 40; i++) w.open();

@@ -134,6 +134,15 @@ export function unsettled(slots: Slots): number {
   return open;
 }
 
+/** How many would be, once every slot had its backend of `next`. */
+export function unsettledAfter(slots: Slots, next: Uint16Array): number {
+  let count = 0;
+  slots.words.forEach((word, i) => {
+    if (phaseOf(word) !== SETTLED || currentOf(word) !== next[i]) count++;
+  });
+  return count;
+}
+
 /** Is this backend current or base of any slot? */
 export function named(slots: Slots): Set<number> {
   const found = new Set<number>();

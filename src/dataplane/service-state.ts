@@ -17,9 +17,7 @@ import {
 } from "./plane-service.ts";
 import { ticksNow, toLife } from "./ticks.ts";
 import { flowsOf, forgetRounds, type Round, roundOf, writeRound } from "./turns.ts";
-
-/** While more of a service's slots than this are unsettled, changes that only move weights wait. */
-const WEIGHTS_WAIT = 0.25;
+import { WEIGHTS_WAIT, weightStep } from "./weight-step.ts";
 
 const overflow = maglev as SchedulerDefinition;
 const overflowOptions = overflow.options.parse({});
@@ -40,7 +38,8 @@ export class ServiceState {
   #round: Round | null = null;
   /** Eligible locals of the slots in force, as text: tells a change of the set from one of weights. */
   #set = "";
-  #weights = "";
+  /** Weights of the slots in force, by local number. */
+  #weights = new Map<number, number>();
   /** Flows given to backends that have gone since. */
   formerFlows = 0;
   /** A change of weights that waits for slots to settle. */
@@ -151,21 +150,30 @@ export class ServiceState {
     const chosen = config.eligible.flatMap((id) => byId.get(id) ?? []);
     const weightOf = new Map(config.backends.map((backend) => [backend.id, Math.max(1, backend.weight)]));
     const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()}`;
-    const heeded = chosen.map((one) => weightOf.get(one.id!)!);
-    const weights = heeded.join();
-    const changed = set !== this.#set || weights !== this.#weights || this.#fresh;
-    const open = this.#fresh ? 0 : phases.unsettled(this.slots) / this.slots.words.length;
-    this.waiting = changed && set === this.#set && open > WEIGHTS_WAIT;
-    if (changed) this.#newRound(config, definition, chosen, heeded, now);
-    if (changed && !this.waiting) {
+    const wanted = chosen.map((one) => weightOf.get(one.id!)!);
+    const before = chosen.map((one) => this.#weights.get(one.local) ?? 0);
+    const sameSet = set === this.#set && !this.#fresh;
+    if (sameSet && wanted.join() === before.join()) this.waiting = false;
+    else {
+      this.#newRound(config, definition, chosen, wanted, now);
+      const tableOf = (weights: readonly number[]) => this.#table(chosen, weights, config, definition, now);
+      const shareOf = (weights: readonly number[]): number =>
+        phases.unsettledAfter(this.slots, tableOf(weights)) / this.slots.words.length;
+      // Weights alone go by bounded steps, each when those before have settled; who comes or goes does so at once.
+      const full = phases.unsettled(this.slots) / this.slots.words.length > WEIGHTS_WAIT;
+      const step = !sameSet ? wanted : full ? null : weightStep(before, wanted, shareOf);
+      this.waiting = step?.join() !== wanted.join();
+      if (step) this.#reassign(tableOf(step), chosen, step);
       this.#set = set;
-      this.#weights = weights;
-      const next = this.#table(chosen, heeded, config, definition, now);
-      if (this.#fresh) phases.assign(this.slots, next);
-      else phases.change(this.slots, next);
-      this.#fresh = false;
     }
     phases.forceOut(this.slots, this.#gone());
+  }
+
+  #reassign(next: Uint16Array, chosen: readonly LocalBackend[], weights: readonly number[]): void {
+    this.#weights = new Map(chosen.map(({ local }, i) => [local, weights[i]!]));
+    if (this.#fresh) phases.assign(this.slots, next);
+    else phases.change(this.slots, next);
+    this.#fresh = false;
   }
 
   /** Turns and weights of new flows; they wait for no slot, since they move nothing that is there. */
@@ -173,7 +181,7 @@ export class ServiceState {
     config: PlaneService,
     definition: SchedulerDefinition,
     chosen: LocalBackend[],
-    weights: number[],
+    weights: readonly number[],
     now: number,
   ): void {
     const remembered = this.remembers;
@@ -187,7 +195,7 @@ export class ServiceState {
   #create(
     definition: SchedulerDefinition,
     chosen: LocalBackend[],
-    weights: number[],
+    weights: readonly number[],
     config: PlaneService,
     now: number,
   ): Scheduler {
@@ -199,7 +207,7 @@ export class ServiceState {
   /** Who has which slot. Where every flow is remembered, slots are for those that find no room: Maglev's. */
   #table(
     chosen: LocalBackend[],
-    weights: number[],
+    weights: readonly number[],
     config: PlaneService,
     definition: SchedulerDefinition,
     now: number,
