@@ -10,7 +10,8 @@
 enum fragment_part { WHOLE = 0, FIRST = 1, LATER = 2 };
 
 /* The flow as the client sees it: source is the client, target the VIP. For an ICMP error it is the inner packet's flow,
- * turned round, so that the error finds the backend of the flow it is about. */
+ * turned round, so that the error finds the backend of the flow it is about. 88 bytes: with more, the deepest chain of
+ * calls would need more stack than kernel 6.1 allows (512 bytes, each frame rounded up to 32). */
 struct packet {
 	struct address source;
 	struct address target;
