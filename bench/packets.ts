@@ -26,6 +26,8 @@ interface Case {
   /** Every slot is in a window, and the flows are written down. */
   open?: boolean;
   ipv6?: boolean;
+  /** As many services on ports of one VIP, all in use: each has slots of its own to be fetched. */
+  services?: number;
 }
 
 const cases: Case[] = [
@@ -36,6 +38,8 @@ const cases: Case[] = [
   { name: "ipv6-1k-flows", flows: 1000, backends: 10, ipv6: true },
   { name: "ipv6-1M-flows", flows: 1_000_000, backends: 10, ipv6: true },
   { name: "1000-backends", flows: 1_000_000, backends: 1000 },
+  { name: "1000-services-1k-flows", flows: 1000, backends: 10, services: 1000 },
+  { name: "1000-services-1M-flows", flows: 1_000_000, backends: 10, services: 1000 },
   { name: "all-open-1k-flows", flows: 1000, backends: 10, open: true },
   { name: "all-open-100k-flows", flows: 100_000, backends: 10, open: true },
 ];
@@ -49,6 +53,14 @@ const serviceOf = (backends: number, from = 0, ipv6 = false) =>
     [{ address: ipv6 ? VIP6 : VIP, port: 80, protocol: "tcp" as const }],
     Array.from({ length: backends }, (_, i) => testBackend(from + i + 1, realOf(from + i, ipv6), 80)),
   );
+
+/** On ports from 80 on, over the same backends. */
+const servicesOf = (count: number, backends: number) =>
+  Array.from({ length: count }, (_, i) => ({
+    ...serviceOf(backends),
+    name: `web-${i}`,
+    vips: [{ address: VIP, port: 80 + i, protocol: "tcp" as const }],
+  }));
 
 const least = (values: readonly number[]): number => Math.min(...values);
 
@@ -74,7 +86,9 @@ export function compare(rig: Rig, load: Load, seconds: number): { own: number; b
 }
 
 async function measure(method: ForwardName, one: Case, seconds: number): Promise<{ own: number; bare: number }> {
-  const rig = await Rig.create(method, serviceOf(one.backends, 0, one.ipv6));
+  const { services = 1 } = one;
+  const wanted = services > 1 ? servicesOf(services, one.backends) : serviceOf(one.backends, 0, one.ipv6);
+  const rig = await Rig.create(method, wanted);
   try {
     if (one.open) {
       // Other backends for every slot; those of before drain.
@@ -83,7 +97,7 @@ async function measure(method: ForwardName, one: Case, seconds: number): Promise
       if (phases.unsettled(slots) < slots.words.length) throw new Error("some slots have not opened");
     }
     const [source, target] = one.ipv6 ? [CLIENTS6, VIP6] : [CLIENTS, VIP];
-    return compare(rig, { source, target, port: 80, flows: one.flows }, seconds);
+    return compare(rig, { source, target, port: 80, flows: one.flows, services }, seconds);
   } finally {
     rig.close();
   }

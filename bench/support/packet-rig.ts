@@ -76,7 +76,7 @@ export class Rig {
   }
 
   /** The director has its program attached; nothing runs yet. */
-  static async create(forward: ForwardName, service: PlaneService): Promise<Rig> {
+  static async create(forward: ForwardName, service: PlaneService | readonly PlaneService[]): Promise<Rig> {
     const bench = await Bench.create(forward, service);
     const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
     compileProgram(join(import.meta.dirname, "generator.bpf.c"), join(folder, "generator.o"));

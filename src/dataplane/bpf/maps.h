@@ -6,7 +6,8 @@
 #include "array.h"
 #include "types.h"
 
-/* Tables of CHUNK_SERVICES services each. A chunk is put in its place once and stays there. */
+/* Tables of CHUNK_SERVICES services each. A chunk is put in its place once and stays there. Sizes, no types:
+ * kernel 6.1 takes only a chunk that knows its types as this pattern does, and control makes them of sizes. */
 struct table_chunk {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * CHUNK_SERVICES);
