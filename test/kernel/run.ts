@@ -12,6 +12,10 @@ const paths = [
   "src/methods/tunnel/packets.test.ts",
   "src/dataplane/attach.test.ts",
   "src/dataplane/explain.test.ts",
+  "src/dataplane/near.test.ts",
+  "src/dataplane/quic.test.ts",
+  "src/dataplane/ranges.test.ts",
+  "src/dataplane/remember.test.ts",
   "test/kernel",
 ];
 

@@ -87,11 +87,23 @@ static long compare_backend(__u32 step, struct comparison *c)
 	return 0;
 }
 
-/* Fewest open flows for its weight. `turn`: who wins among equals; the others are looked at from there on. */
-static __always_inline __u32 least_loaded(__u32 copy, __u32 turn, __u32 top)
+/* Fewest open flows for its weight. `turn`: who wins among equals; the others are looked at from there on. The comparison
+ * starts with what the turn's backend has, read from its load: kernel 6.1 verifies the callback of bpf_loop once, with what it
+ * starts with, and cuts away as dead what a constant of the start rules out. */
+static __always_inline __u32 least_loaded(const struct table *table, __u32 copy, __u32 turn, __u32 top)
 {
-	struct comparison c = { .copy = copy, .start = turn < top ? turn : 0, .top = top, .best = turn };
+	const struct load *first = load_of(table, turn);
 
+	if (!first)
+		return turn;
+	struct comparison c = {
+		.copy = copy,
+		.start = turn < top ? turn : 0,
+		.top = top,
+		.best = turn,
+		.open = first->open,
+		.weight = state_of(table, turn) == STATE_UP ? first->weight : 0,
+	};
 	bpf_loop(top > COMPARED ? COMPARED : top, compare_backend, &c, 0);
 	return c.best;
 }
@@ -116,7 +128,7 @@ __noinline __u32 choose_new(__u32 number, __u32 peek)
 		return SLOT_NONE;
 	__u32 local = turns_of->turn[at];
 	if (service->choice == CHOICE_LEAST)
-		local = least_loaded(copy, local, turns_of->top);
+		local = least_loaded(table, copy, local, turns_of->top);
 	/* Only while a table is changed may it name one that is up no more. */
 	return state_of(table, local) == STATE_UP ? local : SLOT_NONE;
 }
