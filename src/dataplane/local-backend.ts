@@ -1,5 +1,6 @@
 import { fromBytes16, toBytes16 } from "../core/address.ts";
 import type { BackendState } from "../core/backend.ts";
+import { clearHostBits, type Prefix } from "../geo/prefix.ts";
 import { backend as at, State } from "./generated/layout.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord, swap16 } from "./memory.ts";
 import type { Route } from "./routes.ts";
@@ -59,6 +60,21 @@ export function writeRoute(memory: PlaneMemory, number: number, route: Route, ho
 /** One word, read once for each packet: a living entry may change it. `port` 0: bare IP in IP. */
 export function writeGue(memory: PlaneMemory, number: number, port: number): void {
   setWord(memory.backends, number, at.guePort, swap16(port));
+}
+
+/** One word likewise. `network`: IPv4, as `parsePrefix` reads it; undefined: the outer source is the way's own address. */
+export function writeOuterNetwork(memory: PlaneMemory, number: number, network?: Prefix): void {
+  const word = new Uint8Array(8);
+  if (network) {
+    word.set(network.bytes);
+    const mask = clearHostBits(Uint8Array.of(255, 255, 255, 255), network.length);
+    word.set(
+      mask.map((octet) => octet ^ 0xff),
+      4,
+    );
+  }
+  const words = new BigUint64Array(memory.backends.bytes.buffer);
+  words[(number * memory.backends.size + at.outerNetwork) / 8] = new DataView(word.buffer).getBigUint64(0, true);
 }
 
 export const hopOf = (memory: PlaneMemory, number: number): number => getWord(memory.backends, number, at.nextHop);

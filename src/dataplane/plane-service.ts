@@ -45,6 +45,8 @@ export interface PlaneService {
   devices?: readonly string[];
   /** UDP port of GUE that tunnels go to; absent: bare IP in IP. */
   guePort?: number;
+  /** IPv4 network that outer sources of tunnels come from; absent: the director's own address towards the backend. */
+  outerSource?: string;
   /** How much sources may send to it. */
   limits?: Limits;
   /** Who may send to all services: the same in each. */

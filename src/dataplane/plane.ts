@@ -1,5 +1,6 @@
 import { SluiceError } from "../core/problem.ts";
 import type { SchedulerDefinition } from "../core/scheduler.ts";
+import { parsePrefix } from "../geo/prefix.ts";
 import { now } from "../runtime/clock.ts";
 import { kernelBarrier } from "../system/net.ts";
 import { flipArrivals, readVips, stageArrivals } from "./arrivals.ts";
@@ -9,7 +10,7 @@ import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
 import { Guard, type StagedLists } from "./guard/guard.ts";
 import { Kernel, pinned } from "./kernel.ts";
-import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue } from "./local-backend.ts";
+import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue, writeOuterNetwork } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
@@ -164,7 +165,11 @@ export class Plane {
     }
     const take = (one: LocalBackend): number => this.#number(state, one);
     state.update(config, this.schedulers(config.scheduler.name), take, now(), this.quiet.has(forward));
-    for (const one of state.locals.values()) writeGue(this.memory, one.number, config.guePort ?? 0);
+    const network = config.outerSource === undefined ? undefined : parsePrefix(config.outerSource)!;
+    for (const { number } of state.locals.values()) {
+      writeGue(this.memory, number, config.guePort ?? 0);
+      writeOuterNetwork(this.memory, number, network);
+    }
     return state;
   }
 

@@ -41,7 +41,7 @@ describe.skipIf(missing !== null)("tunnel", () => {
       const own = testDoors();
       decaps.push(own);
       await host.within(() =>
-        attachDecap({ device: "eth0", bpfDir: own.bpfDir, vips: [VIP], sources: ["125.12.12.12"] }),
+        attachDecap({ device: "eth0", bpfDir: own.bpfDir, vips: [VIP], sources: ["125.12.12.12", "172.16.0.0/16"] }),
       );
       await programs.server(host, name, VIP, 80);
     }
@@ -95,6 +95,18 @@ describe.skipIf(missing !== null)("tunnel", () => {
       await applier.joinChecker!(checker.pid);
       const target = applier.probe!("web", 2)!;
       expect(await checker({ do: "probe", ...target })).toEqual([`rs2 125.12.12.12:${target.source.port} 1`]);
+      // Outer sources of a network: rs2 takes them, and answers checks and clients as before.
+      const varied = await applier.prepare([{ ...service([2]), outerSource: "172.16.0.0/16" }]);
+      if (Array.isArray(varied)) throw new Error(JSON.stringify(varied));
+      await varied.commit();
+      const taken = decapCounts(decaps[1]!.bpfDir)!;
+      const third = await client({ do: "ask", size: 200_000 });
+      expect(third.map((answer) => answer.slice(0, 3))).toEqual(first.map((answer) => answer.slice(0, 3)));
+      expect(await client(datagram)).toEqual([expect.stringMatching(/^rs[12] 1472$/)]);
+      expect(await checker({ do: "probe", ...target })).toEqual([`rs2 125.12.12.12:${target.source.port} 1`]);
+      const after = decapCounts(decaps[1]!.bpfDir)!;
+      expect(after.packets - taken.packets).toBeGreaterThan(10);
+      expect(after.refused).toBe(taken.refused);
       await applier.remove();
       await net.host("rs1").within(() => detachDecap({ bpfDir: decaps[0]!.bpfDir }));
       expect(net.host("rs1").sh("ip link show dev eth0")).not.toContain("xdp");

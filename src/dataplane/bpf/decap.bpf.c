@@ -12,13 +12,14 @@
 ARRAY(decap_settings, struct decap_config, 1, 0);
 PERCPU(decap_counts, struct decap_count, 1);
 
-/* Senders whose tunnels are taken. */
+/* Networks of senders whose tunnels are taken: a director may take a source of its own for each flow. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, DECAP_SOURCES);
-	__type(key, struct address);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct list_key);
 	__type(value, __u32);
-} decap_sources SEC(".maps");
+} decap_networks SEC(".maps");
 
 /* VIPs that this host serves: only they may be inside. */
 struct {
@@ -71,6 +72,14 @@ static __always_inline int read_outer(void *data, void *end, struct tunnel *t)
 	return t->protocol != 0;
 }
 
+static __always_inline int listened_to(const struct address *sender)
+{
+	struct list_key key = { .bits = 128 };
+
+	__builtin_memcpy(key.address, sender, sizeof(key.address));
+	return bpf_map_lookup_elem(&decap_networks, &key) != 0;
+}
+
 /* Is the packet inside for a VIP of ours, from somebody we listen to? */
 static __always_inline int allowed(const struct decap_config *config, void *inner, void *end, const struct tunnel *t)
 {
@@ -87,7 +96,7 @@ static __always_inline int allowed(const struct decap_config *config, void *inne
 			return 0;
 		target = address6(&ip->daddr);
 	}
-	if (!config->any_source && !bpf_map_lookup_elem(&decap_sources, &t->sender))
+	if (!config->any_source && !listened_to(&t->sender))
 		return 0;
 	return bpf_map_lookup_elem(&decap_vips, &target) != 0;
 }

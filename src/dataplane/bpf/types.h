@@ -82,7 +82,10 @@ struct backend {
 	__u32 local; /* its number in its service */
 	__u16 gue_port; /* tunnel: UDP port of GUE, network order; 0: bare IP in IP */
 	__u16 spare0;
-	__u32 spare[3];
+	__u32 spare;
+	/* tunnel, IPv4 outside: source network | mask of its host bits << 32, network order; 0: `source` is the one address. One
+	 * word: never half of a changed network. */
+	__u64 outer_network;
 };
 
 /* Immutable while a backend names it. ifindex 0: not resolved. */

@@ -69,6 +69,7 @@ export const backend = {
   used: 43,
   local: 44,
   guePort: 48,
+  outerNetwork: 56,
 } as const;
 
 export const nextHop = {

@@ -17,6 +17,15 @@ static __always_inline void write_gue(struct udphdr *udp, const struct packet *p
 	udp->check = 0;
 }
 
+/* The one address, or one of a network: whoever spreads by addresses alone, as receive queues do with bare IP in IP, tells
+ * flows apart. */
+static __always_inline __be32 outer_source4(const struct packet *p, const struct backend *backend)
+{
+	__u64 network = *(const volatile __u64 *)&backend->outer_network;
+
+	return network ? (__u32)network | (p->hash & network >> 32) : address4(&backend->source);
+}
+
 static __always_inline void write_outer4(void *at, const struct packet *p, const struct backend *backend, __u32 length,
 					 __u16 gue)
 {
@@ -32,7 +41,7 @@ static __always_inline void write_outer4(void *at, const struct packet *p, const
 	outer->frag_off = p->dont_fragment ? bpf_htons(IP_DF) : 0;
 	outer->ttl = OUTER_TTL;
 	outer->protocol = gue ? IPPROTO_UDP : p->ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
-	outer->saddr = address4(&backend->source);
+	outer->saddr = outer_source4(p, backend);
 	outer->daddr = address4(&backend->address);
 	outer->check = checksum_header(outer);
 }

@@ -4,6 +4,18 @@ import { Limit } from "../../dataplane/generated/layout.ts";
 import { planeOptions } from "../../dataplane/plane-options.ts";
 import { compilePlane, type PlaneService } from "../../dataplane/plane-service.ts";
 import { realServerMethod } from "../../dataplane/real-server-method.ts";
+import { parsePrefix } from "../../geo/prefix.ts";
+
+/** Leading bits of the widest network: there are no more hosts in it than a hash has use for. */
+const WIDEST = 8;
+
+/** Multicast and reserved addresses, loopback and 0.0.0.0/8 are nobody's source (RFC 1122, 3.2.1.3). */
+function isSourceNetwork(text: string): boolean {
+  const prefix = parsePrefix(text);
+  if (prefix === null || prefix.bytes.length !== 4 || prefix.length < WIDEST) return false;
+  const first = prefix.bytes[0]!;
+  return first !== 0 && first !== 127 && first < 224;
+}
 
 const options = planeOptions.extend({
   encapsulation: z
@@ -11,6 +23,16 @@ const options = planeOptions.extend({
     .default("ipip")
     .describe(
       "What is put around packets: an IP header, or an IP and a UDP header whose source port spreads flows over queues.",
+    ),
+  source: z
+    .string()
+    .refine(
+      isSourceNetwork,
+      `must be an IPv4 network of unicast addresses such as 172.16.0.0/16, /${WIDEST} or longer, without host bits`,
+    )
+    .optional()
+    .describe(
+      "Network that outer IPv4 sources come from, another address for each flow. Absent: the director's own address.",
     ),
 });
 
@@ -25,6 +47,7 @@ export const tunnel: Method<z.infer<typeof options>, PlaneService> = {
   compile: (service, snapshot, revision) => ({
     ...compilePlane(service, snapshot, revision),
     ...(service.options.encapsulation === "gue" ? { guePort: Limit.GUE_PORT } : {}),
+    ...(service.options.source === undefined ? {} : { outerSource: service.options.source }),
   }),
 };
 export default tunnel;
