@@ -11,7 +11,10 @@ export interface InheritedSocket extends Listener {
   fd: number;
 }
 
-/** One memory for all workers of an instance: `rows` rows of `rowCells` cells, one row a worker. */
+/**
+ * One memory for all workers of an instance: `rows` rows of `rowCells` cells, one row a worker, row 0 the dead's. The
+ * last cell of row 0 is the highest row in use.
+ */
 export interface CounterMemory {
   rows: number;
   rowCells: number;

@@ -8,7 +8,7 @@ const CELLS = cellsOf(3) + cellsOf(2);
 
 test("a cell lies where the contract says", () => {
   const view = new Float64Array(CELLS);
-  const own = serviceCells(range, view, [view]);
+  const own = serviceCells(range, view, [view], new Float64Array([1]));
   own.add(1, requests, 5);
   own.add(-1, active, 1);
   own.add(2, requests, 1); // no cell: not counted anywhere
@@ -19,7 +19,7 @@ test("a cell lies where the contract says", () => {
 
 test("active is summed over all workers and never negative", () => {
   const views = [new Float64Array(CELLS), new Float64Array(CELLS)];
-  const workers = views.map((view) => serviceCells(range, view, views));
+  const workers = views.map((view) => serviceCells(range, view, views, new Float64Array([2])));
   workers[0]!.add(1, active, 3);
   workers[1]!.add(1, active, 4);
   expect(workers[0]!.activeEverywhere(1)).toBe(7);

@@ -7,13 +7,18 @@ const ACTIVE = counterIndex.active;
 /** How many cells a range takes. */
 export const cellsOf = (backends: number): number => (backends + 1) * WIDTH;
 
+/** The last cell of row 0: the highest row that a living worker writes. Rows beyond it have no gauges. */
+export const rowsInUse = (cells: Float64Array, rowCells: number): Float64Array => cells.subarray(rowCells - 1, rowCells);
+
 class MappedCells implements ServiceCells {
   readonly #own: Float64Array;
   readonly #all: readonly Float64Array[];
+  readonly #inUse: Float64Array;
   readonly #base: number;
   readonly #backends: number;
 
-  constructor(range: CellRange, own: Float64Array, all: readonly Float64Array[]) {
+  constructor(range: CellRange, own: Float64Array, all: readonly Float64Array[], inUse: Float64Array) {
+    this.#inUse = inUse;
     this.#own = own;
     this.#all = all;
     this.#base = range.base;
@@ -29,8 +34,10 @@ class MappedCells implements ServiceCells {
   activeEverywhere(backend: number): number {
     if (backend >= this.#backends) return 0;
     const cell = this.#base + (backend + 1) * WIDTH + ACTIVE;
+    // A row that nobody uses would cost a miss of the cache for each backend that is looked at.
+    const rows = this.#inUse[0]!;
     let sum = 0;
-    for (let i = 0; i < this.#all.length; i++) sum += this.#all[i]![cell]!;
+    for (let i = 0; i < rows; i++) sum += this.#all[i]![cell]!;
     return Math.max(sum, 0);
   }
 }
@@ -38,10 +45,15 @@ class MappedCells implements ServiceCells {
 /**
  * One service's cells in one worker.
  * @param own the memory that this worker alone writes
- * @param all the memories of all workers with the same layout, own included; read at each call, so it may grow
+ * @param all the memories of all workers with the same layout, own included
+ * @param inUse one cell, read at each call: how many of them, from the first, have a worker
  */
-export const serviceCells = (range: CellRange, own: Float64Array, all: readonly Float64Array[]): ServiceCells =>
-  new MappedCells(range, own, all);
+export const serviceCells = (
+  range: CellRange,
+  own: Float64Array,
+  all: readonly Float64Array[],
+  inUse: Float64Array,
+): ServiceCells => new MappedCells(range, own, all, inUse);
 
 /** Counts where a method cannot know any. */
 export const unknownCounts = (): Counts => toCounts(new Float64Array(WIDTH), []);

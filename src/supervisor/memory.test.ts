@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { counterIndex, counterNames } from "../core/counters.ts";
-import { serviceCells } from "../observe/cells.ts";
+import { rowsInUse, serviceCells } from "../observe/cells.ts";
 import { mapSharedMemory } from "../runtime/memory.ts";
 import { CounterMemory } from "./memory.ts";
 
@@ -9,7 +9,7 @@ function worker(memory: CounterMemory, row: number, service: string, highest: nu
   const { rows, rowCells } = memory.describe(row);
   const { cells } = mapSharedMemory(memory.fd, rows * rowCells);
   const all = Array.from({ length: rows }, (_, i) => cells.subarray(i * rowCells, (i + 1) * rowCells));
-  return serviceCells(memory.range(service, highest), all[row]!, all.slice(1));
+  return serviceCells(memory.range(service, highest), all[row]!, all.slice(1), rowsInUse(cells, rowCells));
 }
 
 test("counts are summed over workers, living and dead; gauges die with their worker", () => {
@@ -27,6 +27,25 @@ test("counts are summed over workers, living and dead; gauges die with their wor
   expect(memory.counts("web", 2, ["requests", "active"])).toMatchObject({ requests: 12, active: 2 });
   expect(memory.takeRow()).toBe(one);
   expect(b.activeEverywhere(2)).toBe(2);
+});
+
+test("only rows up to the highest living worker are read for gauges", () => {
+  const memory = new CounterMemory("test", 4);
+  const [one, two, three] = [memory.takeRow(), memory.takeRow(), memory.takeRow()];
+  const { cells } = mapSharedMemory(memory.fd, memory.describe(one).rows * memory.describe(one).rowCells);
+  const inUse = rowsInUse(cells, memory.describe(one).rowCells);
+  expect(inUse[0]).toBe(3);
+  const a = worker(memory, one, "web", 3);
+  worker(memory, three, "web", 3).add(1, counterIndex.active, 4);
+  expect(a.activeEverywhere(1)).toBe(4);
+  memory.retireRow(two);
+  expect(inUse[0]).toBe(3);
+  expect(a.activeEverywhere(1)).toBe(4);
+  memory.retireRow(three);
+  expect(inUse[0]).toBe(1);
+  expect(a.activeEverywhere(1)).toBe(0);
+  expect(memory.takeRow()).toBe(two);
+  expect(inUse[0]).toBe(2);
 });
 
 test("a service that outgrows its range keeps what it has counted", () => {

@@ -7,7 +7,7 @@ import {
   counters,
 } from "../core/counters.ts";
 import type { CounterMemory as Described } from "../core/worker-protocol.ts";
-import { cellsOf, toCounts } from "../observe/cells.ts";
+import { cellsOf, rowsInUse, toCounts } from "../observe/cells.ts";
 import { createSharedMemory, type SharedMemory } from "../runtime/memory.ts";
 
 /** Cells of a row: room for 200,000 backends. Pages that nobody writes cost nothing. */
@@ -22,7 +22,9 @@ const LEAST_BACKENDS = 16;
 export class CounterMemory {
   readonly #memory: SharedMemory;
   readonly #rows: number;
-  readonly #free: number[];
+  readonly #taken = new Set<number>();
+  /** One cell: how many rows a reader of gauges has to look at. */
+  readonly #inUse: Float64Array;
   readonly #ranges = new Map<string, CellRange>();
   #used = 0;
 
@@ -30,16 +32,20 @@ export class CounterMemory {
   constructor(name: string, rows: number) {
     this.#rows = rows + 1;
     this.#memory = createSharedMemory(`sluice-${name}`, this.#rows * ROW_CELLS);
-    this.#free = Array.from({ length: rows }, (_, i) => rows - i);
+    this.#inUse = rowsInUse(this.#memory.cells, ROW_CELLS);
   }
 
   get fd(): number {
     return this.#memory.fd;
   }
 
+  /** The lowest that is free, so that few rows are to be read. */
   takeRow(): number {
-    const row = this.#free.pop();
-    if (row === undefined) throw new Error("more workers alive than the counter memory has rows");
+    let row = 1;
+    while (this.#taken.has(row)) row++;
+    if (row >= this.#rows) throw new Error("more workers alive than the counter memory has rows");
+    this.#taken.add(row);
+    this.#inUse[0] = Math.max(...this.#taken);
     return row;
   }
 
@@ -51,7 +57,8 @@ export class CounterMemory {
       if (counters[counterNames[cell % counterNames.length]!].kind === "counter") cells[cell]! += cells[from + cell]!;
       cells[from + cell] = 0;
     }
-    this.#free.push(row);
+    this.#taken.delete(row);
+    this.#inUse[0] = Math.max(0, ...this.#taken);
   }
 
   /** Adds to the counts of the dead: what was counted outside the workers. */
@@ -67,7 +74,7 @@ export class CounterMemory {
     if (held && highestId < held.backends) return held;
     const backends = Math.max(LEAST_BACKENDS, (highestId + 1) * 2);
     const range = { service, base: this.#used, backends };
-    if (this.#used + cellsOf(backends) > ROW_CELLS) throw new Error("the counter memory is full");
+    if (this.#used + cellsOf(backends) >= ROW_CELLS) throw new Error("the counter memory is full");
     this.#used += cellsOf(backends);
     if (held) this.#carry(held, range);
     this.#ranges.set(service, range);

@@ -2,7 +2,7 @@ import type { Catalog } from "../catalog.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../core/method.ts";
 import type { Assignment, FromWorker } from "../core/worker-protocol.ts";
 import { COUNTER_FD } from "../core/worker-protocol.ts";
-import { serviceCells } from "../observe/cells.ts";
+import { rowsInUse, serviceCells } from "../observe/cells.ts";
 import { createLog } from "../observe/log.ts";
 import { now } from "../runtime/clock.ts";
 import { mapSharedMemory } from "../runtime/memory.ts";
@@ -29,8 +29,10 @@ export function openDoors(
   const rows = Array.from({ length: memory.rows }, (_, row) =>
     cells.subarray(row * memory.rowCells, (row + 1) * memory.rowCells),
   );
+  const [own, living] = [rows[memory.row]!, rows.slice(1)];
+  const inUse = rowsInUse(cells, memory.rowCells);
   const counting = new Map<string, ServiceCells>(
-    assignment.cells.map((range) => [range.service, serviceCells(range, rows[memory.row]!, rows.slice(1))]),
+    assignment.cells.map((range) => [range.service, serviceCells(range, own, living, inUse)]),
   );
   const balancers = new Map<string, Balancer>();
   const snapshots = new Map(assignment.snapshots.map((snapshot) => [snapshot.service, snapshot]));
