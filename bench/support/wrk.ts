@@ -53,7 +53,13 @@ export async function wrk(server: Server, { path, connections, seconds, more = [
   const url = `http://127.0.0.1:${server.port}${path}`;
   const command = [program, "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "--latency", ...more, url];
   const before = [server.cpu(), server.otherCpu(), machineCpu()] as const;
-  const report = readWrk(await runPinned(LOAD_CORE, command, env));
+  const said = await runPinned(LOAD_CORE, command, env);
+  let report: ReturnType<typeof readWrk>;
+  try {
+    report = readWrk(said);
+  } catch (error) {
+    throw new Error(`${server.name} at ${path}: ${(error as Error).message}`);
+  }
   const per = (used: number, at: 0 | 1 | 2): number => (used - before[at]) / report.requests;
   return {
     ...report,

@@ -8,7 +8,8 @@ const ACTIVE = counterIndex.active;
 export const cellsOf = (backends: number): number => (backends + 1) * WIDTH;
 
 /** The last cell of row 0: the highest row that a living worker writes. Rows beyond it have no gauges. */
-export const rowsInUse = (cells: Float64Array, rowCells: number): Float64Array => cells.subarray(rowCells - 1, rowCells);
+export const rowsInUse = (cells: Float64Array, rowCells: number): Float64Array =>
+  cells.subarray(rowCells - 1, rowCells);
 
 class MappedCells implements ServiceCells {
   readonly #own: Float64Array;

@@ -6,67 +6,82 @@ import {
   type SchedulerEnv,
   type Tried,
 } from "../core/scheduler.ts";
+import { coprimeStep } from "./maglev-table.ts";
 import { noOptions } from "./options.ts";
 import { Ranking } from "./rank.ts";
 import { fillRound } from "./round.ts";
 import { SmoothCredit } from "./smooth.ts";
 
+/** Of more backends than these only so many are looked at for each choice. */
+const LOOKS = 64;
+/** Among them so many whose turn is next: when traffic is thin one of them has no work. */
+const TURNS = 8;
+/** The others stand so far from each other, as a part of all: never a row of neighbours, whose weights may be alike. */
+const STRIDE = (Math.sqrt(5) - 1) / 2;
+
 /**
  * Least work under way per weight. Equal ones (all of them, when traffic is thin) take smooth weighted turns, so that
- * weights hold with and without load. Where all weights are equal the turns are a walk round, and the first one without
- * work ends the search: with many backends few are looked at.
+ * weights hold with and without load. Whoever has more work than others at its turn loses the turn. Of very many
+ * backends the first one without work ends the search; where all have work, the least of some stands for the least of all.
  */
 class LeastConnections implements Scheduler {
   readonly credit: SmoothCredit;
   readonly #load: (index: number) => number;
   readonly #ranking: Ranking;
-  readonly #even: boolean;
-  /** Where the walk goes on. */
-  #next: number;
+  readonly #stride: number;
+  #at = 0;
 
   constructor(set: EligibleSet, env: SchedulerEnv, previous?: Scheduler) {
-    const before = previous instanceof LeastConnections ? previous : undefined;
-    this.credit = new SmoothCredit(set, env.random, before?.credit);
+    this.credit = new SmoothCredit(set, env.random, previous instanceof LeastConnections ? previous.credit : undefined);
     this.#load = (index) => env.load(index);
     this.#ranking = new Ranking(set.ids.length);
-    this.#even = set.weights.every((weight) => weight === set.weights[0]);
-    const turn = before?.credit.set.ids[before.#next];
-    const at = turn === undefined ? -1 : set.ids.findIndex((id) => id >= turn);
-    this.#next = before === undefined ? Math.floor(env.random() * set.ids.length) : Math.max(0, at);
+    this.#stride = coprimeStep(Math.round(set.ids.length * STRIDE), set.ids.length);
   }
 
   pick(_key: number, tried: Tried): number {
-    return this.#even ? this.#walk(tried) : this.#scan(tried);
+    return tried.size === 0 && this.credit.set.ids.length > LOOKS ? this.#look() : this.#scan(tried);
   }
 
-  #walk(tried: Tried): number {
-    const size = this.credit.set.ids.length;
+  #look(): number {
+    const { credit } = this;
+    const { weights } = credit.set;
     let best = -1;
     let least = Number.POSITIVE_INFINITY;
-    for (let step = 0, index = this.#next; step < size && least > 0; step++, index++) {
-      if (index >= size) index -= size;
-      if (tried.size > 0 && tried.has(index)) continue;
-      const load = this.#load(index);
-      if (load < least) [best, least] = [index, load];
+    credit.earn();
+    for (let looks = 0; looks < LOOKS && least > 0; looks++) {
+      const index = looks < TURNS ? credit.first() : this.#elsewhere();
+      const cost = this.#load(index) / weights[index]!;
+      if (looks < TURNS) credit.pay();
+      if (cost < least) [best, least] = [index, cost];
     }
-    if (best >= 0) this.#next = best + 1 < size ? best + 1 : 0;
     return best;
   }
 
+  #elsewhere(): number {
+    const size = this.credit.set.ids.length;
+    this.#at += this.#stride;
+    if (this.#at >= size) this.#at -= size;
+    return this.#at;
+  }
+
   #scan(tried: Tried): number {
-    const { set } = this.credit;
+    const { credit } = this;
+    const { weights } = credit.set;
     const costs = this.#ranking.scores;
     let least = Number.POSITIVE_INFINITY;
     for (let index = 0; index < costs.length; index++) {
       const skipped = tried.size > 0 && tried.has(index);
-      const cost = skipped ? Number.NaN : this.#load(index) / set.weights[index]!;
+      const cost = skipped ? Number.POSITIVE_INFINITY : this.#load(index) / weights[index]!;
       costs[index] = cost;
       if (cost < least) least = cost;
     }
-    this.credit.begin();
-    // NaN, the mark of one that was tried, equals nothing.
-    for (let index = 0; index < costs.length; index++) if (costs[index] === least) this.credit.offer(index);
-    return this.credit.settle();
+    if (least === Number.POSITIVE_INFINITY) return -1;
+    credit.earn();
+    for (;;) {
+      const index = credit.first();
+      credit.pay();
+      if (costs[index] === least) return index;
+    }
   }
 
   order(_key: number, out: Uint16Array): number {

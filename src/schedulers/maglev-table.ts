@@ -68,7 +68,7 @@ function sortedByName(names: readonly string[]): Uint16Array {
 }
 
 /** A step that visits every slot: 1..slots-1 for a prime table, the next coprime one otherwise. */
-function coprimeStep(hash: number, slots: number): number {
+export function coprimeStep(hash: number, slots: number): number {
   let step = slots > 1 ? (hash % (slots - 1)) + 1 : 1;
   while (gcd(step, slots) !== 1) step = (step % slots) + 1;
   return step;

@@ -9,13 +9,11 @@ import {
 import { noOptions } from "./options.ts";
 import { Ranking } from "./rank.ts";
 import { fillRound } from "./round.ts";
-import { RoundRobin } from "./round-robin.ts";
 import { SmoothCredit } from "./smooth.ts";
 
-/** Smooth weighted turns; where all weights are equal that is a walk round, at the same cost for any number. */
+/** Smooth weighted turns. */
 class WeightedRoundRobin implements Scheduler {
   readonly credit: SmoothCredit;
-  readonly #even: RoundRobin | null;
   readonly #ranking: Ranking;
 
   constructor(set: EligibleSet, env: SchedulerEnv, previous?: Scheduler) {
@@ -25,29 +23,26 @@ class WeightedRoundRobin implements Scheduler {
       previous instanceof WeightedRoundRobin ? previous.credit : undefined,
     );
     this.#ranking = new Ranking(set.ids.length);
-    const even = set.weights.every((weight) => weight === set.weights[0]);
-    const before = previous instanceof WeightedRoundRobin ? (previous.#even ?? undefined) : undefined;
-    this.#even = even ? new RoundRobin(set, env, before) : null;
   }
 
-  pick(key: number, tried: Tried): number {
-    return this.#even === null ? this.#scan(tried) : this.#even.pick(key, tried);
-  }
-
-  #scan(tried: Tried): number {
-    const credit = this.credit;
-    credit.begin();
-    const size = credit.set.ids.length;
-    for (let index = 0; index < size; index++) if (tried.size === 0 || !tried.has(index)) credit.offer(index);
-    return credit.settle();
+  /** One that was tried, and failed, loses its turn. */
+  pick(_key: number, tried: Tried): number {
+    const { credit } = this;
+    if (tried.size > 0 && !anyUntried(credit.set.ids.length, tried)) return -1;
+    credit.earn();
+    for (let index = credit.first(); index >= 0; index = credit.first()) {
+      credit.pay();
+      if (tried.size === 0 || !tried.has(index)) return index;
+    }
+    return -1;
   }
 
   /** The first place takes its turn; the others stand by what they are owed. */
-  order(_key: number, out: Uint16Array): number {
-    const first = this.#scan(nothingTried);
+  order(key: number, out: Uint16Array): number {
+    const first = this.pick(key, nothingTried);
     if (first < 0) return 0;
     const scores = this.#ranking.scores;
-    for (let index = 0; index < scores.length; index++) scores[index] = -this.credit.credit[index]!;
+    for (let index = 0; index < scores.length; index++) scores[index] = -this.credit.of(index);
     scores[first] = Number.NEGATIVE_INFINITY;
     return this.#ranking.take(out);
   }
@@ -55,6 +50,11 @@ class WeightedRoundRobin implements Scheduler {
   turns(out: Uint16Array): number {
     return fillRound(this.credit.set.weights, out);
   }
+}
+
+function anyUntried(size: number, tried: Tried): boolean {
+  for (let index = 0; index < size; index++) if (!tried.has(index)) return true;
+  return false;
 }
 
 export default defineScheduler({
