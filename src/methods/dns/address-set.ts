@@ -28,8 +28,8 @@ export class AddressSet {
   private readonly size: number;
   /** The records, then the cards: `count` record numbers each. */
   private readonly block: Uint8Array;
-  /** Backend id per record: the first that has the address. */
-  private readonly ids: Uint16Array;
+  /** Backend id per record: the first that has the address; -1 for an address without one. */
+  private readonly ids: Int32Array;
   /** Backend id to record number, -1 for ids of no concern. */
   private readonly place: Int16Array;
   private cards = 0;
@@ -46,9 +46,9 @@ export class AddressSet {
     const records = distinct.map((t) => addressRecord(t.address, ttl));
     this.count = Math.min(records.length, most);
     this.size = records[0]?.length ?? 0;
-    this.ids = Uint16Array.from(distinct, (t) => t.id);
+    this.ids = Int32Array.from(distinct, (t) => t.id);
     this.place = new Int16Array(targets.reduce((highest, t) => Math.max(highest, t.id), -1) + 1).fill(-1);
-    for (const t of targets) this.place[t.id] = unique.get(t.address)!;
+    for (const t of targets) if (t.id >= 0) this.place[t.id] = unique.get(t.address)!;
     // Of two backends with one address each must be counted for itself: a card knows the record only.
     const dealt = distinct.length === targets.length && distinct.length <= MOST_DEALT && this.count > 0;
     this.room = dealt ? Math.max(1, Math.min(MOST_CARDS, Math.floor(MOST_DECK / this.count))) : 0;

@@ -122,7 +122,7 @@ export class Chain {
     if (node.service !== null && (type === Type.A || type === Type.AAAA)) {
       const service = client.answersOf(node.service);
       service.refresh();
-      this.once ||= node.service.byPlace !== null || this.lacking !== null;
+      this.once ||= node.service.steering !== null || this.lacking !== null;
       this.lacking = service;
       if (service.sizeOf(type === Type.AAAA) > 0) return this.steered(service, node.zone, name, type, client, origin);
       if (service.rule === "servfail") {

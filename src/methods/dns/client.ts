@@ -41,20 +41,29 @@ export class Client {
     return true;
   }
 
-  /** The answers of a service to this client: those of its place when the service goes by places. */
+  /** The answers of a service to this client: those of the group that it is steered to, where there are groups. */
   answersOf(service: ServiceAnswers): ServiceAnswers {
-    if (service.byPlace === null || this.places === null) return service;
+    return service.steering === null ? service : service.steering.answers(this, service.network);
+  }
+
+  /** The number of the place that the client is in; -1: in none. */
+  place(): number {
+    if (this.places === null) return -1;
     this.resolve();
     const { value, scope } = this.places.find(this.address, 0, this.size);
     this.widen(scope);
-    return value < 0 ? service : service.byPlace[value]!;
+    return value;
   }
 
   /** u32 that stands for the client's network; 0 for a service that does not go by it. */
   keyFor(service: ServiceAnswers): number {
-    if (!service.needsKey) return 0;
+    return service.needsKey ? this.key(service.network) : 0;
+  }
+
+  /** u32 that stands for the client's network of so many bits. */
+  key(network: { ipv4: number; ipv6: number }): number {
     this.resolve();
-    const bits = this.size === 4 ? service.network.ipv4 : service.network.ipv6;
+    const bits = this.size === 4 ? network.ipv4 : network.ipv6;
     this.widen(bits);
     for (let i = 0; i < this.size; i++) {
       const kept = Math.min(8, Math.max(0, bits - i * 8));

@@ -3,7 +3,7 @@ import type { Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
 import { type DnsOptions, MOST_ADDRESSES } from "./options.ts";
 
-/** An address that may be answered, and the backend behind it. */
+/** An address that may be answered, and the backend behind it; -1: there is none. */
 export interface Target {
   id: number;
   address: string;
@@ -16,8 +16,11 @@ export interface CompiledDns {
   ttl: number;
   /** Most addresses in one answer. */
   most: number;
-  /** `steered`: in the scheduler's order; `rotated`: nobody is eligible, all stand in turn; else no address at all. */
-  rule: "steered" | "rotated" | "nodata" | "servfail";
+  /**
+   * `steered`: in the scheduler's order. Else nobody is eligible: `rotated`, all that only checks keep out stand in turn;
+   * `fallback`, other addresses do; or no address at all.
+   */
+  rule: "steered" | "rotated" | "fallback" | "nodata" | "servfail";
   v4: Target[];
   v6: Target[];
 }
@@ -49,28 +52,29 @@ function ttlOf({ ttl }: DnsOptions, { outlook }: Snapshot): number {
   return outlook.steady ? Math.min(ttl.max, Math.max(ttl.min, Math.floor(outlook.soonest / 1000))) : ttl.min;
 }
 
+/** Who is answered, and by which rule. */
+function targetsOf(
+  { options: { empty } }: Service<DnsOptions>,
+  snapshot: Snapshot,
+): Pick<CompiledDns, "rule"> & { targets: Target[] } {
+  const { backends, eligible } = snapshot;
+  if (eligible.length === 0 && typeof empty === "object")
+    return { rule: "fallback", targets: empty.fallback.map((address) => ({ id: -1, address })) };
+  const byId = new Map(backends.map((b) => [b.id, b.address]));
+  const all = eligible.length > 0 ? eligible : empty === "all" ? asIfUp(backends) : [];
+  const targets = all.flatMap((id) => (byId.has(id) ? [{ id, address: byId.get(id)! }] : []));
+  if (eligible.length > 0) return { rule: "steered", targets };
+  return { rule: targets.length > 0 ? "rotated" : empty === "nodata" ? "nodata" : "servfail", targets };
+}
+
 /** Pure: the same service and snapshot give the same result. */
 export function compile(service: Service<DnsOptions>, snapshot: Snapshot): CompiledDns {
-  const { answers, empty } = service.options;
-  const all = snapshot.eligible.length > 0 ? [...snapshot.eligible] : empty === "all" ? asIfUp(snapshot.backends) : [];
-  const byId = new Map(snapshot.backends.map((b) => [b.id, b]));
-  const targets = all.flatMap((id) => {
-    const backend = byId.get(id);
-    return backend ? [{ id, address: backend.address }] : [];
-  });
-  const rule =
-    snapshot.eligible.length > 0
-      ? "steered"
-      : targets.length > 0
-        ? "rotated"
-        : empty === "nodata"
-          ? "nodata"
-          : "servfail";
+  const { rule, targets } = targetsOf(service, snapshot);
   return {
     service: service.name,
     names: service.names,
     ttl: ttlOf(service.options, snapshot),
-    most: answers ?? MOST_ADDRESSES,
+    most: service.options.answers ?? MOST_ADDRESSES,
     rule,
     v4: targets.filter((t) => !t.address.includes(":")),
     v6: targets.filter((t) => t.address.includes(":")),

@@ -33,14 +33,56 @@ test("an alias, a place that has nobody, each backend, the time to live", () => 
     "www.example.com is an alias of shop.example.com, for 3600 s.",
     'shop.example.com is answered by the service "shop".',
     '198.51.100.7 is in "east" (by its first 24 bits); order: east, west.',
-    'Backends of the place "west" are answered.',
-    "192.0.2.10 down: of another place",
+    "Groups, nearest:",
+    '"east": 0 of 1 up, failed',
+    '"west": 2 of 2 up',
+    'Answered: "west".',
+    "192.0.2.10 down: of another group",
     "192.0.2.20 up, weight 2: answered",
     "192.0.2.21 up: tier 1, while a lower one has somebody",
-    "192.0.2.30 draining: of another place",
-    "2001:db8::1 up: of another place",
+    "192.0.2.30 draining: of another group",
+    "2001:db8::1 up: of another group",
     "1 of 1 address, in the order of weighted-round-robin.",
     "To be kept for 6 s: checks could change it in 6 s at the soonest.",
+  ]);
+});
+
+test("groups inside groups: which have failed, why, and how often each is answered", () => {
+  const steered = aService("shop", {
+    dns: {
+      steer: {
+        by: "failover",
+        groups: [
+          { tag: "east", upThreshold: 50 },
+          { tag: "west", by: "weighted", groups: [{ tag: "a", weight: 3 }, "b"] },
+        ],
+      },
+    },
+  });
+  const some = [
+    aBackend(0, "192.0.2.10", { tags: ["east"], state: "down" }),
+    aBackend(1, "192.0.2.11", { tags: ["east"], state: "down" }),
+    aBackend(2, "192.0.2.12", { tags: ["east"] }),
+    aBackend(3, "192.0.2.20", { tags: ["west", "a"] }),
+    aBackend(4, "192.0.2.21", { tags: ["west", "b"] }),
+  ];
+  const state = { services: [steered], snapshots: [aSnapshot("shop", some)], settings, geography, seed: 1 };
+  const said = explain(state, { name: "shop.example.com", from: "192.0.2.9" });
+  expect(said.ok && said.value.slice(2)).toEqual([
+    "  Groups, failover:",
+    '    "east": 1 of 3 up, 50 % needed, failed',
+    '    "west": 2 of 2 up; weighted:',
+    '      "a": 1 of 1 up',
+    '      "b": 1 of 1 up',
+    '  Answered, one at a time: "west/a" 75 %, "west/b" 25 %.',
+    "    192.0.2.10 down: of another group",
+    "    192.0.2.11 down: of another group",
+    "    192.0.2.12 up: of another group",
+    "    192.0.2.20 up, weight 1: answered",
+    "    192.0.2.21 up, weight 1: answered",
+    '  1 of 1 address of "west/a", in the order of weighted-round-robin.',
+    '  1 of 1 address of "west/b", in the order of weighted-round-robin.',
+    "  To be kept for 30 s: as configured.",
   ]);
 });
 

@@ -8,16 +8,22 @@ import { placesOf, placeTrie } from "../../geo/places.ts";
 import { addressBytes, parsePrefix, prefixText } from "../../geo/prefix.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
+import { Query } from "../../protocols/dns/query.ts";
 import { typeName, typeNumber } from "../../protocols/dns/record-types.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { Chain } from "./chain.ts";
-import { compile } from "./compile.ts";
+import { Client } from "./client.ts";
+import { type CompiledDns, compile } from "./compile.ts";
 import { createLive, type LiveService } from "./live-service.ts";
 import type { Node } from "./node.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
 import { Site } from "./site.ts";
 import { type Rrset, targetOf } from "./static-zone.ts";
+import { judgeNest, nestOf } from "./steering/judged.ts";
+import { goesBy } from "./steering/plan.ts";
+import type { Nest } from "./steering/schema.ts";
+import { reach, tellGroups, tellReached } from "./steering/tell.ts";
 
 const silent: ServiceCells = { add() {}, activeEverywhere: () => 0 };
 
@@ -153,75 +159,101 @@ class Explanation {
   }
 
   private service(name: string): void {
-    const service = this.state.services.find((s) => s.name === name) as Service<DnsOptions>;
-    const snapshot = this.state.snapshots.find((s) => s.service === name)!;
+    const { services, snapshots, seed } = this.state;
+    const service = services.find((s) => s.name === name) as Service<DnsOptions>;
+    const snapshot = snapshots.find((s) => s.service === name)!;
     const v6 = this.type === Type.AAAA;
-    const order = this.placeOrder(service);
-    const part = this.live.get(name)!.snapshotAt(order.place);
-    const compiled = compile(service, part.snapshot);
-    if (part.place !== null) this.say(`Backends of the place "${part.place}" are answered.`);
-    else if (order.place >= 0) this.say("No place in its order has an eligible backend: all are looked at.");
-    const chosen = new Set((v6 ? compiled.v6 : compiled.v4).map(({ id }) => id));
-    for (const backend of snapshot.backends) this.say(`  ${this.backend(backend, chosen, part, v6, compiled.rule)}`);
-    this.outcome(service, compiled, snapshot, chosen.size);
+    const nest = nestOf(service, snapshot, placesOf(this.state.geography));
+    const client = this.asClient();
+    if (nest !== null) this.groups(service, nest, snapshot);
+    const reached = reach(this.live.get(name)!.plan(), client, service.options.network, seed);
+    if (nest !== null) this.say(tellReached(reached));
+    const parts = reached.map(({ leaf }) => compile(service, leaf.snapshot));
+    const chosen = new Set(parts.flatMap((part) => (v6 ? part.v6 : part.v4).map(({ id }) => id)));
+    const inside = new Set(reached.flatMap(({ leaf }) => leaf.snapshot.backends.map(({ id }) => id)));
+    const eligible = new Set(reached.flatMap(({ leaf }) => leaf.snapshot.eligible));
+    for (const backend of snapshot.backends)
+      this.say(`  ${this.backend(backend, chosen, { inside, eligible }, v6, parts[0]!.rule)}`);
+    if (parts[0]!.rule === "fallback")
+      this.say(`  fallback: ${(v6 ? parts[0]!.v6 : parts[0]!.v4).map((t) => t.address).join(", ")}`);
+    for (const [i, part] of parts.entries())
+      this.many(service, part, reached.length > 1 ? reached[i]!.leaf.path : null);
+    this.kept(service, parts[0]!, snapshot);
   }
 
-  /** Which place the client is in, when the service goes by places. */
-  private placeOrder({ nearest }: Service<DnsOptions>): { place: number } {
-    if (!nearest) return { place: -1 };
+  private asClient(): Client | null {
+    if (this.client === null) return null;
+    const client = new Client(this.state.seed, placeTrie(this.state.geography), false);
+    client.begin(new Query(), this.client.text.split("/")[0]!);
+    return client;
+  }
+
+  /** The groups, and which place the client is in when that matters. */
+  private groups(service: Service<DnsOptions>, nest: Nest, snapshot: Snapshot): void {
+    if (service.nearest || goesBy(nest, "nearest")) this.place();
+    if (goesBy(nest, "hash") && this.client === null)
+      this.say("It goes by the client's network; no client was named (--from), so all groups are looked at.");
+    const judged = judgeNest(nest, snapshot, service.options.upThreshold, true);
+    this.say(`Groups, ${nest.by}:`);
+    for (const line of tellGroups(judged)) this.say(`  ${line}`);
+    if (!judged.good) this.say("All groups have failed: whoever is left in them is answered, without thresholds.");
+  }
+
+  /** Which place the client is in. */
+  private place(): void {
     const places = placesOf(this.state.geography);
     const trie = placeTrie(this.state.geography);
     if (this.client === null || trie === null) {
-      this.say("It goes by place; no client was named (--from), so all backends are looked at.");
-      return { place: -1 };
+      this.say("It goes by place; no client was named (--from), so it is taken to be in none.");
+      return;
     }
     const { bytes } = this.client;
     const { value, scope } = trie.find(bytes, 0, bytes.length);
-    if (value < 0) this.say(`${this.client.text} is in no place (by its first ${scope} bits).`);
-    else
-      this.say(
-        `${this.client.text} is in "${places[value]!.name}" (by its first ${scope} bits); order: ${places[value]!.order.join(", ")}.`,
-      );
-    return { place: value };
+    const bits = `(by its first ${scope} bits)`;
+    if (value < 0) this.say(`${this.client.text} is in no place ${bits}.`);
+    else {
+      const { name, order } = places[value]!;
+      this.say(`${this.client.text} is in "${name}" ${bits}; order: ${order.join(", ")}.`);
+    }
   }
 
   private backend(
     backend: Backend,
     chosen: ReadonlySet<number>,
-    part: { snapshot: Snapshot; place: string | null },
+    part: { inside: ReadonlySet<number>; eligible: ReadonlySet<number> },
     v6: boolean,
     rule: string,
   ): string {
     const name = `${backendName(backend)} ${backend.state}`;
     if (chosen.has(backend.id))
       return `${name}, weight ${backend.weight}: answered${rule === "rotated" ? " as if it were up" : ""}`;
-    if (part.place !== null && !backend.tags.includes(part.place)) return `${name}: of another place`;
+    if (!part.inside.has(backend.id)) return `${name}: of another group`;
     if (backend.state !== "up" && backend.state !== "unchecked") return `${name}: not answered`;
     if (backend.weight === 0) return `${name}: weight 0`;
-    if (!part.snapshot.eligible.includes(backend.id))
-      return `${name}: tier ${backend.tier}, while a lower one has somebody`;
+    if (!part.eligible.has(backend.id)) return `${name}: tier ${backend.tier}, while a lower one has somebody`;
     return backend.address.includes(":") === v6 ? `${name}: not answered` : `${name}: of the other kind of address`;
   }
 
-  private outcome(
-    service: Service<DnsOptions>,
-    compiled: ReturnType<typeof compile>,
-    snapshot: Snapshot,
-    count: number,
-  ): void {
-    const { options, scheduler } = service;
+  /** How many addresses, in which order. */
+  private many({ options, scheduler }: Service<DnsOptions>, part: CompiledDns, group: string | null): void {
+    const count = new Set((this.type === Type.AAAA ? part.v6 : part.v4).map(({ address }) => address)).size;
+    const of = group === null ? "" : ` of "${group}"`;
     if (count === 0) {
       const why =
-        compiled.rule === "steered"
-          ? "none of this kind of address is eligible"
+        part.rule === "steered" || part.rule === "fallback"
+          ? `none of this kind of address${part.rule === "steered" ? " is eligible" : " is a fallback"}`
           : `nobody is eligible, and empty is "${options.empty}"`;
-      this.say(compiled.rule === "servfail" ? `SERVFAIL: ${why}.` : `NODATA: ${why}.`);
+      this.say(part.rule === "servfail" ? `SERVFAIL: ${why}.` : `NODATA${of}: ${why}.`);
       return;
     }
-    const { ttl, outlook } = { ttl: options.ttl, outlook: snapshot.outlook };
     const many = Math.min(count, options.answers ?? count);
-    const by = compiled.rule === "rotated" ? "in turn" : `in the order of ${scheduler.name}`;
-    this.say(`${many} of ${count} address${count === 1 ? "" : "es"}, ${by}.`);
+    const by = part.rule === "steered" ? `in the order of ${scheduler.name}` : "in turn";
+    this.say(`${many} of ${count} address${count === 1 ? "" : "es"}${of}, ${by}.`);
+  }
+
+  /** For how long, where there is anything to keep. */
+  private kept({ options: { ttl } }: Service<DnsOptions>, part: CompiledDns, { outlook }: Snapshot): void {
+    if ((this.type === Type.AAAA ? part.v6 : part.v4).length === 0) return;
     const why =
       typeof ttl === "number"
         ? "as configured"
@@ -230,6 +262,6 @@ class Explanation {
           : outlook.steady
             ? `checks could change it in ${outlook.soonest / 1000} s at the soonest`
             : "the least allowed: a backend is on its way to another state";
-    this.say(`To be kept for ${compiled.ttl} s: ${why}.`);
+    this.say(`To be kept for ${part.ttl} s: ${why}.`);
   }
 }

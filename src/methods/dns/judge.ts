@@ -1,10 +1,11 @@
 import { configProblem, type Problem } from "../../core/problem.ts";
-import type { Service } from "../../core/service.ts";
+import type { Geography, Service } from "../../core/service.ts";
 import { recordOf } from "../../protocols/dns/master-file.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
+import { judgeSteer, judgeSteerPlaces } from "./steering/judge.ts";
 import { signedZones } from "./zones.ts";
 
 /** Names that DNS cannot carry; a star is only whole and only in front (RFC 4592 2.1.1). */
@@ -26,13 +27,20 @@ export function judge(service: Service<DnsOptions>): Problem[] {
       );
     }
   });
-  return problems;
+  return [...problems, ...judgeSteer(service)];
 }
 
 /** A name can be answered by one dns service only. Paths begin with the service's name. */
-export function judgeTogether(services: readonly Service<DnsOptions>[], settings?: unknown): Problem[] {
+export function judgeTogether(
+  services: readonly Service<DnsOptions>[],
+  settings?: unknown,
+  geography?: Geography,
+): Problem[] {
   const owners = new Map<string, string>();
   const problems: Problem[] = [];
+  if (geography !== undefined)
+    for (const service of services)
+      problems.push(...judgeSteerPlaces(service, geography).map((p) => ({ ...p, path: [service.name, ...p.path] })));
   for (const service of services) {
     service.names.forEach((name, i) => {
       const owner = owners.get(name);

@@ -1,14 +1,16 @@
 import type { Balancer, WorkerDoors } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import type { Service } from "../../core/service.ts";
-import { type Near, nearest } from "../../geo/nearest.ts";
+import type { Snapshot } from "../../core/snapshot.ts";
 import type { Place } from "../../geo/places.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { addressesIfUp, compile } from "./compile.ts";
 import { type DnsOptions, shortestTtl } from "./options.ts";
 import { type Maker, Pool } from "./pool.ts";
-import { type Current, ServiceAnswers } from "./service-answers.ts";
+import { type AnswersOf, type Current, ServiceAnswers } from "./service-answers.ts";
 import type { SiteService } from "./site.ts";
+import { type Leaf, type Plan, planOf } from "./steering/plan.ts";
+import { Steering } from "./steering/steering.ts";
 
 /** What all services of a worker share. */
 interface Shared {
@@ -23,26 +25,33 @@ export class LiveService implements SiteService {
   private readonly service: Service<DnsOptions>;
   private readonly shared: Shared;
   private readonly definition: SchedulerDefinition | undefined;
-  /** Made when the first question comes: of all backends, and of those of each place. */
+  /** Made when the first question comes. */
   private pool: Pool | null = null;
-  private readonly placePools = new Map<string, Pool>();
+  private readonly of: AnswersOf;
+  /** Groups of backends that have been answered, by their path. */
+  private readonly groups = new Map<string, GroupAnswers>();
 
   constructor(service: Service<DnsOptions>, shared: Shared) {
     this.service = service;
     this.shared = shared;
     this.definition = schedulers.find((s) => s.name === service.scheduler.name);
-    const { network } = service.options;
-    const of = {
+    this.of = {
       name: service.name,
       ttl: this.ttl,
-      network,
+      network: service.options.network,
       needs: this.definition?.needs ?? null,
       cells: shared.doors.cells(service.name),
       whenAllUp: () => addressesIfUp(this.balancer.snapshot),
     };
-    this.answers = new ServiceAnswers(of, () => this.current());
-    if (service.nearest && this.definition !== undefined && shared.places.length > 0)
-      this.answers.byPlace = shared.places.map((place) => new ServiceAnswers(of, () => this.nearest(place)));
+    this.answers = new ServiceAnswers(this.of, () => this.current());
+    const grouped = service.options.steer !== undefined || (service.nearest && shared.places.length > 0);
+    if (grouped && this.definition !== undefined)
+      this.answers.steering = new Steering(
+        () => this.plan(),
+        (leaf) => this.groupAnswers(leaf),
+        shared.seed,
+        Math.random(),
+      );
   }
 
   get names(): readonly string[] {
@@ -55,6 +64,12 @@ export class LiveService implements SiteService {
 
   changed(): void {
     this.answers.changed();
+    this.answers.steering?.changed();
+  }
+
+  /** What hangs on the client, and the backends that each may be answered with. */
+  plan(): Plan {
+    return planOf(this.service, this.balancer.snapshot, this.shared.places);
   }
 
   private get balancer(): Balancer {
@@ -76,19 +91,35 @@ export class LiveService implements SiteService {
     return { compiled: compile(this.service, snapshot), balancers: this.pool.follow(snapshot) };
   }
 
-  /** Those of a place; while it has nobody eligible those of the next one, in its order; at last all. */
-  private nearest(place: Place): Current {
-    const { place: name, snapshot } = this.snapshotAt(this.shared.places.indexOf(place));
-    if (name === null) return this.current();
-    const pool = this.placePools.get(name) ?? new Pool(this.maker(), null);
-    this.placePools.set(name, pool);
-    return { compiled: compile(this.service, snapshot), balancers: pool.follow(snapshot) };
+  /** Schedulers of a group stay over changes of its backends, and over times in which it is not answered. */
+  private groupAnswers(leaf: Leaf): ServiceAnswers {
+    if (leaf.path === "") return this.answers;
+    let group = this.groups.get(leaf.path);
+    if (group === undefined) {
+      const made: GroupAnswers = {
+        snapshot: leaf.snapshot,
+        pool: new Pool(this.maker(), null),
+        answers: new ServiceAnswers(this.of, () => ({
+          compiled: compile(this.service, made.snapshot),
+          balancers: made.pool.follow(made.snapshot),
+        })),
+      };
+      this.groups.set(leaf.path, made);
+      group = made;
+    }
+    if (group.snapshot !== leaf.snapshot) {
+      group.snapshot = leaf.snapshot;
+      group.answers.changed();
+    }
+    return group.answers;
   }
+}
 
-  /** The backends that clients of a place (by number; -1: of none) are answered with, and whose they are; null: all. */
-  snapshotAt(place: number): Near {
-    return nearest(this.balancer.snapshot, this.shared.places[place]);
-  }
+/** What a group of backends answers. */
+interface GroupAnswers {
+  snapshot: Snapshot;
+  pool: Pool;
+  answers: ServiceAnswers;
 }
 
 /** All services of a worker by name. */

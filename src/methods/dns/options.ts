@@ -8,6 +8,7 @@ import { mailboxToWire, nameToWire } from "../../protocols/dns/name.ts";
 import { MAX_TTL, SAFE_SIZE, Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
 import { type TsigAlgorithm, tsigAlgorithms } from "../../protocols/dns/tsig.ts";
+import { nest, upThreshold } from "./steering/schema.ts";
 import { zones } from "./zone-settings.ts";
 
 /**
@@ -274,9 +275,16 @@ export const options = z.strictObject({
     .describe("How long resolvers may keep an answer, and so the longest a dead backend is still sent clients."),
   answers: z.int().min(1).max(MOST_ADDRESSES).optional().describe("Most addresses in one answer. Default: all."),
   empty: z
-    .enum(["all", "nodata", "servfail"])
+    .union([
+      z.enum(["all", "nodata", "servfail"]),
+      z.strictObject({ fallback: z.array(address).min(1).max(64).describe("Addresses that nobody checks.") }),
+    ])
     .default("all")
-    .describe("What to answer when no backend is eligible. all: every one that only a failed check keeps out."),
+    .describe(
+      "What to answer when no backend is eligible. all: every one that only a failed check keeps out; fallback: these addresses.",
+    ),
+  steer: nest.optional(),
+  upThreshold: upThreshold.default(0),
   network: z
     .strictObject({ ipv4: z.int().min(1).max(32).default(24), ipv6: z.int().min(1).max(128).default(56) })
     .prefault({})

@@ -8,6 +8,7 @@ import { bodyLimit, bodyStart, finish, type Transport, writeTruncated } from "..
 import { AddressSet, type Orders } from "./address-set.ts";
 import type { CompiledDns } from "./compile.ts";
 import type { Rrset } from "./static-zone.ts";
+import type { Steering } from "./steering/steering.ts";
 
 /** What a service answers at this moment, and who orders it. */
 export interface Current {
@@ -46,8 +47,8 @@ export class ServiceAnswers implements Orders {
   readonly cells: ServiceCells;
   /** How many bits of a client's address stand for it, where `needsKey`. */
   readonly network: { ipv4: number; ipv6: number };
-  /** The answers for each place's clients; null: all get the same. */
-  byPlace: readonly ServiceAnswers[] | null = null;
+  /** Leads a question to the answers of one group of its backends; null: all get the same. */
+  steering: Steering | null = null;
   private readonly current: () => Current;
   private readonly whenAllUp: AnswersOf["whenAllUp"];
   private balancers: Current["balancers"] | null = null;
@@ -74,7 +75,6 @@ export class ServiceAnswers implements Orders {
   /** The service's snapshot is another one. */
   changed(): void {
     this.stale = true;
-    if (this.byPlace !== null) for (const answers of this.byPlace) answers.changed();
   }
 
   /** Its sets as they would be if all checks had passed, at this name: for transfers. */

@@ -7,7 +7,6 @@ import { ensureBuilt } from "../../../dataplane/build.ts";
 import { pinsOf } from "../../../dataplane/pins.ts";
 import { placesOf } from "../../../geo/places.ts";
 import { now, sleep } from "../../../runtime/clock.ts";
-import { compile } from "../compile.ts";
 import { createLive } from "../live-service.ts";
 import type { DnsOptions, DnsSettings } from "../options.ts";
 import { Site } from "../site.ts";
@@ -18,7 +17,7 @@ import { LiveSets } from "./live.ts";
 import { FIRST_COUNTER, Program } from "./program.ts";
 import { flagsOf, servedApart } from "./settings.ts";
 import { addCounts } from "./tallies.ts";
-import { layOut, setOf, type View } from "./view.ts";
+import { compileForAll, layOut, setOf, type View } from "./view.ts";
 
 const OWNER = "dns";
 /** ms between two signs of life; the program waits for ten of them. */
@@ -168,7 +167,7 @@ class DnsFastPath implements FastPath {
     const { service, drawable, ids, rooms } = active.view.services[number]!;
     // Backends that come or go make a new revision; until it is laid out the counters' places are the old ones.
     if (!drawable || snapshot.backends.length !== ids.length) return;
-    const compiled = compile(service, snapshot);
+    const compiled = compileForAll(service, snapshot);
     for (const v6 of [false, true]) {
       const room = v6 ? rooms.v6 : rooms.v4;
       const how = active.sets.show(number, v6, setOf(service, compiled, snapshot, v6), room);

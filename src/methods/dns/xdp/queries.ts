@@ -28,6 +28,18 @@ const cases: [Service<DnsOptions>, Snapshot["backends"]][] = [
   [aService("dead"), [aBackend(0, "192.0.2.1", down), aBackend(1, "192.0.2.2", down), aBackend(2, "192.0.2.3", down)]],
   [aService("gone", { dns: { empty: "nodata" } }), [aBackend(0, "192.0.2.1", down)]],
   [aService("failing", { dns: { empty: "servfail" } }), [aBackend(0, "192.0.2.1", down)]],
+  [
+    aService("groups", { dns: { steer: { by: "failover", groups: ["a", "b"] } } }),
+    [
+      aBackend(0, "192.0.2.1", { tags: ["a"], ...down }),
+      ...[2, 3].map((i) => aBackend(i, `192.0.2.${i}`, { tags: ["b"] })),
+    ],
+  ],
+  [
+    aService("drawn", { dns: { steer: { by: "weighted", groups: ["a", "b"] } } }),
+    [aBackend(0, "192.0.2.1", { tags: ["a"] }), aBackend(1, "192.0.2.2", { tags: ["b"] })],
+  ],
+  [aService("fallback", { dns: { empty: { fallback: ["192.0.2.200"] } } }), [aBackend(0, "192.0.2.1", down)]],
   [aService("sticky", { scheduler: { name: "source-hash", options: {} } }), [aBackend(0, "192.0.2.1")]],
   [aService("many"), Array.from({ length: 40 }, (_, i) => aBackend(i, `192.0.2.${i + 1}`))],
   [aService("crowd"), Array.from({ length: 300 }, (_, i) => aBackend(i, `10.0.${i >> 8}.${i & 255}`))],

@@ -8,6 +8,7 @@ import { type CompiledDns, compile } from "../compile.ts";
 import type { Node } from "../node.ts";
 import { type DnsOptions, MOST_ADDRESSES } from "../options.ts";
 import type { Site } from "../site.ts";
+import { goesByClient, planOf } from "../steering/plan.ts";
 import { DnsLimit, DnsNode, DnsSet, dnsKind, dnsNode, dnsSet } from "./layout.ts";
 import { blockSize, encodeBlock, encodeReady, type First, type Manner } from "./records.ts";
 import { Draft } from "./store.ts";
@@ -19,9 +20,18 @@ export type SetBytes = Uint8Array | "none" | "pass";
 const EVEN: Readonly<Record<string, boolean>> = { "weighted-round-robin": false, random: false, "round-robin": true };
 
 /** May a service's answers be drawn at random, the same for all clients? */
-export function drawable({ scheduler, nearest }: Service<DnsOptions>, byPlace: boolean): boolean {
+export function drawable(service: Service<DnsOptions>, byPlace: boolean): boolean {
+  const { scheduler, nearest } = service;
   const needs = schedulers.find(({ name }) => name === scheduler.name)?.needs;
-  return scheduler.name in EVEN && needs?.key !== true && needs?.load === undefined && !(nearest && byPlace);
+  const free = needs?.key !== true && needs?.load === undefined;
+  return scheduler.name in EVEN && free && !(nearest && byPlace) && !goesByClient(service);
+}
+
+/** What everybody is answered now; null while that hangs on more than the snapshot, so that the workers answer. */
+export function compileForAll(service: Service<DnsOptions>, snapshot: Snapshot): CompiledDns | null {
+  const plan = planOf(service, snapshot, []);
+  const compiled = plan.kind === "leaf" ? compile(service, plan.snapshot) : null;
+  return compiled?.rule === "fallback" ? null : compiled;
 }
 
 /** What is answered to one kind of question: who may stand first, and how the others follow. */
@@ -47,8 +57,13 @@ export function drawOf(service: Service<DnsOptions>, compiled: CompiledDns, snap
 }
 
 /** What a service answers to one kind of question now. */
-export function setOf(service: Service<DnsOptions>, compiled: CompiledDns, snapshot: Snapshot, v6: boolean): SetBytes {
-  if (compiled.rule === "servfail") return "pass";
+export function setOf(
+  service: Service<DnsOptions>,
+  compiled: CompiledDns | null,
+  snapshot: Snapshot,
+  v6: boolean,
+): SetBytes {
+  if (compiled === null || compiled.rule === "servfail") return "pass";
   const { firsts, manner } = drawOf(service, compiled, snapshot, v6);
   const count = firsts.length;
   if (count === 0) return "none";
@@ -155,9 +170,9 @@ function addService(view: View, service: Service<DnsOptions>, snapshot: Snapshot
   view.counters += made.ids.length + 1;
   const at = (number * dnsSet.size) / 4;
   view.sets[at + dnsSet.counter / 4] = made.counter;
-  const compiled = can ? compile(service, snapshot) : null;
+  const compiled = can ? compileForAll(service, snapshot) : null;
   for (const v6 of [false, true]) {
-    const set = compiled === null ? "pass" : setOf(service, compiled, snapshot, v6);
+    const set = setOf(service, compiled, snapshot, v6);
     const room = v6 ? made.rooms.v6 : made.rooms.v4;
     view.sets[at + (v6 ? dnsSet.v6 : dnsSet.v4) / 4] =
       set === "none" ? DnsSet.DNS_SET_NONE : set === "pass" ? DnsSet.DNS_SET_PASS : view.draft.add(set, room);

@@ -85,6 +85,7 @@ describe.skipIf(missing !== null)("the program", () => {
       ["mail.example.com", "TYPE65"],
       ["gone.example.com", "A"],
       ["dead.example.com", "A"],
+      ["groups.example.com", "A"],
       ["nobody.example.com", "A"],
       ["a.b.c.d.nobody.example.com", "AAAA"],
       ["b.c.example.com", "A"],
@@ -101,6 +102,8 @@ describe.skipIf(missing !== null)("the program", () => {
   test("passes what is the workers'", () => {
     for (const [name, type] of [
       ["sticky.example.com", "A"],
+      ["drawn.example.com", "A"],
+      ["fallback.example.com", "A"],
       ["failing.example.com", "A"],
       ["www.example.com", "A"],
       ["x.old.example.com", "A"],

@@ -1,0 +1,104 @@
+import type { Service } from "../../../core/service.ts";
+import type { Snapshot } from "../../../core/snapshot.ts";
+import type { Place } from "../../../geo/places.ts";
+import type { DnsOptions } from "../options.ts";
+import { type Judged, judgeNest, nestOf } from "./judged.ts";
+import type { Group, Policy } from "./schema.ts";
+
+/** The backends of one group, whom the scheduler orders. `path` names it; empty: all of the service. */
+export interface Leaf {
+  kind: "leaf";
+  path: string;
+  snapshot: Snapshot;
+}
+
+/** One of several is drawn for each answer, or stands by the client's network. */
+export interface Draw {
+  kind: "weighted" | "hash";
+  paths: string[];
+  /** Above 0, in proportion. */
+  weights: number[];
+  parts: Plan[];
+}
+
+/** One for each place, in their order, and at last the one for clients of no place. */
+export interface ByPlace {
+  kind: "place";
+  parts: Plan[];
+}
+
+/** What is left to be decided when a question comes: everything that hangs on the snapshot alone is decided in it. */
+export type Plan = Leaf | Draw | ByPlace;
+
+/**
+ * The plan of a service for a snapshot. Pure. Groups that have failed are not in it. When all have, thresholds are
+ * forgotten: what is left of a site is better than nothing. When nobody is left in any group: all backends.
+ */
+export function planOf(service: Service<DnsOptions>, snapshot: Snapshot, places: readonly Place[]): Plan {
+  const all: Leaf = { kind: "leaf", path: "", snapshot };
+  const nest = nestOf(service, snapshot, places);
+  if (nest === null) return all;
+  const { upThreshold, steer } = service.options;
+  for (const strict of [true, false]) {
+    const judged = judgeNest(nest, snapshot, upThreshold, strict);
+    // With `nearest` alone, clients of no place are given all backends.
+    if (judged.good || (strict && steer === undefined))
+      return planOfGroup(judged, places, steer === undefined ? all : null);
+  }
+  return all;
+}
+
+function planOfGroup(group: Judged, places: readonly Place[], elsewhere: Leaf | null): Plan {
+  const { by, inside, path, snapshot } = group;
+  if (by === null) return { kind: "leaf", path, snapshot };
+  const good = inside.filter((one) => one.good);
+  const planned = (one: Judged): Plan => planOfGroup(one, places, null);
+  if (by === "failover") return planned(good[0]!);
+  if (by === "nearest") {
+    const rest = elsewhere ?? planned(good[0]!);
+    const plans = new Map(good.map((one) => [one, one === good[0] && elsewhere === null ? rest : planned(one)]));
+    const nearest = ({ order }: Place): Plan => {
+      for (const name of order) {
+        const found = good.find(({ tag }) => tag === name);
+        if (found) return plans.get(found)!;
+      }
+      return rest;
+    };
+    return { kind: "place", parts: [...places.map(nearest), rest] };
+  }
+  if (good.length === 1) return planned(good[0]!);
+  const weights = by === "load" ? roomOf(good) : good.map(({ weight }) => weight);
+  const kind = by === "hash" ? "hash" : "weighted";
+  return { kind, paths: good.map((one) => pathOf(one)), weights, parts: good.map(planned) };
+}
+
+/** What tells a group from its siblings: a group without a tag is known by what is in it. */
+const pathOf = ({ tag, path, inside }: Judged): string =>
+  tag === null ? `${path}(${inside.map(pathOf).join(" ")})` : path;
+
+/** Nobody is so loaded that nothing at all is sent: what a backend reports is old by then. */
+const LEAST_ROOM = 0.01;
+
+/** Weight times the part of its eligible backends' capacity that is free; where nothing is reported, as the others are. */
+function roomOf(groups: readonly Judged[]): number[] {
+  const loads = groups.map(loadOf);
+  const known = loads.filter((load) => load !== null);
+  const usual = known.length === 0 ? 0 : known.reduce((sum, load) => sum + load, 0) / known.length;
+  return groups.map(({ weight }, i) => weight * Math.max(LEAST_ROOM, 1 - (loads[i] ?? usual)));
+}
+
+/** Mean of what a group's eligible backends report, by weight; null when none does. */
+function loadOf({ snapshot: { backends, eligible } }: Judged): number | null {
+  const ids = new Set(eligible);
+  const some = backends.filter(({ id, load }) => load !== null && ids.has(id));
+  const total = some.reduce((sum, { weight }) => sum + weight, 0);
+  return total === 0 ? null : some.reduce((sum, { weight, load }) => sum + weight * load!, 0) / total;
+}
+
+/** Is a policy anywhere in these groups? */
+export const goesBy = ({ by, groups = [] }: { by?: Policy; groups?: Group[] }, policy: Policy): boolean =>
+  by === policy || groups.some((group) => goesBy(group, policy));
+
+/** Does anything in a service's groups hang on who asks? */
+export const goesByClient = ({ options: { steer } }: Service<DnsOptions>): boolean =>
+  steer !== undefined && (goesBy(steer, "nearest") || goesBy(steer, "hash"));
