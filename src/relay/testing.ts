@@ -256,11 +256,11 @@ const endHandlers = {
   },
 };
 
-/** A raw client of 127.0.0.1:port. */
-export function dial(port: number): End {
+/** A raw client of a port on loopback. */
+export function dial(port: number, address = "127.0.0.1"): End {
   const end = new End();
   connectTcp<End>(
-    { address: "127.0.0.1", port, timeout: 5000, data: end },
+    { address, port, timeout: 5000, data: end },
     { ...endHandlers, failed: (data) => void Object.assign(data, { closed: true }) },
   );
   return end;

@@ -59,6 +59,8 @@ export function judgeRequest(bytes: Buffer, head: RequestHead): number {
     if (verdict < 0) return verdict;
   }
   if (head.chunked && head.length >= 0) return Refused.LENGTH_AND_CODING;
+  // Without content there is nothing to wait for (RFC 9110 10.1.1), and some backends lose count of their answers.
+  if (head.expect && !head.chunked && head.length <= 0) dropExpectation(head);
   head.close = head.minor === 0 || (options & Option.CLOSE) !== 0;
   // An Upgrade beside a body is not offered on: the body's bytes could be read as the new protocol's.
   if (offer >= 0 && head.minor === 1 && (options & Option.UPGRADE) !== 0 && !head.chunked && head.length <= 0)
@@ -88,6 +90,12 @@ function readCoding(bytes: Buffer, from: number, to: number, head: RequestHead):
     !/^chunked|[ \t,]chunked[ \t]*,/i.test(bytes.toString("latin1", from, to))
     ? Refused.CODING_UNKNOWN
     : Refused.CODING;
+}
+
+function dropExpectation(head: RequestHead): void {
+  const { count, id, drop } = head.fields;
+  head.expect = false;
+  for (let k = 0; k < count; k++) if (id[k] === Field.EXPECT) drop[k] = 1;
 }
 
 /** The absolute target's authority rules over Host, but a Host field must be there and valid all the same. */

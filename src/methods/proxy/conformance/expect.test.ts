@@ -27,6 +27,10 @@ describe("Expect, 1xx, Upgrade, CONNECT", () => {
     expect(backend.connections[0]!.got).toContain("\r\nExpect: 100-continue\r\n");
     expect(await end.send("hello").has("ok")).toBe(`HTTP/1.1 100 Continue\r\n\r\n${OK}`);
   });
+  test("E.46 an expectation without content ends here", async () => {
+    for (const fields of ["Expect: 100-continue\r\n", "Expect: 100-continue\r\nContent-Length: 0\r\n"])
+      expect(await forwarded(get(fields))).not.toContain("Expect");
+  });
   test("E.46 another expectation: 417; of an HTTP/1.0 client: ignored and not sent on", async () => {
     expect(await refused(get("Expect: 200-ok\r\n"))).toEqual({ status: "417", seen: "" });
     expect(await forwarded("GET / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")).not.toContain("Expect");
