@@ -2,10 +2,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BenchOptions, defineBench, type Row } from "./lib.ts";
+import { schedulers } from "../src/schedulers/list.ts";
+import { type BenchOptions, defineBench, type Row, row } from "./lib.ts";
+import { pickCost } from "./support/pick.ts";
 import { freePort } from "./support/pinned.ts";
 import { inTurn } from "./support/rounds.ts";
-import { type Server, startBackend, startSluice } from "./support/servers.ts";
+import { type Server, startBackend, startHaproxy, startSluice } from "./support/servers.ts";
 import { type Sample, WARM_UP, wrk } from "./support/wrk.ts";
 
 const MANY = 1000;
@@ -51,7 +53,55 @@ const columns = [
   { unit: "memory-mib", better: "lower", of: (s: Sample) => s.memory / 1024 / 1024 },
 ] as const;
 
-async function start(folder: string, backend: Server, make: Make, size: number): Promise<Server & { path: string }> {
+/** The schedulers alone, without a request around them: equal weights, then weights of 1 to 5. */
+const picks = (): Row[] =>
+  schedulers.flatMap((definition) =>
+    [false, true].map((uneven) => {
+      const [many, few] = [pickCost(definition, MANY, uneven), pickCost(definition, FEW, uneven)];
+      return row(`${MANY}-${uneven ? "uneven" : "even"}/${definition.name}/ns`, "ns", "lower", many, { "with-2": few });
+    }),
+  );
+
+/** What HAProxy calls them. Other numbers of backends mean other numbers of sockets for everybody. */
+const haproxyNames: Record<string, string> = {
+  "backends-round-robin": "roundrobin",
+  "backends-least-connections": "leastconn",
+  "backends-p2c": "random(2)",
+};
+
+async function startPeers(folder: string, backend: Server, balance: string): Promise<Server[]> {
+  const made = [MANY, FEW].map(async (size) => ({
+    ...(await startHaproxy(
+      folder,
+      (own) => `  option forwardfor
+frontend in
+  bind 127.0.0.1:${own}
+  default_backend out
+backend out
+  balance ${balance}
+  http-reuse always
+${addresses(size, backend.port)
+  .map((address, i) => `  server b${i} ${address}`)
+  .join("\n")}`,
+    )),
+    name: `haproxy-${size}`,
+  }));
+  return Promise.all(made);
+}
+
+/** How many times more a request costs with many, for Sluice and for HAProxy. */
+function growth(name: string, costs: Row): Row[] {
+  const { sluice, peers } = costs;
+  const theirs = peers[`haproxy-${MANY}`]! / peers[`haproxy-${FEW}`]!;
+  return [row(`${name}/growth`, "times", "lower", sluice / peers[`with-${FEW}`]!, { haproxy: theirs })];
+}
+
+/** A ratio beside what Sluice itself costs with two; what HAProxy costs stands there to read. */
+const besideFew = (one: Row): Row => ({ ...one, ratio: one.sluice / one.peers[`with-${FEW}`]! });
+
+type Asked = Server & { path: string };
+
+async function start(folder: string, backend: Server, make: Make, size: number): Promise<Asked> {
   const port = freePort();
   const { service, path } = make(size, backend.port);
   const { proxy = {}, ...rest } = service as { proxy?: object };
@@ -68,19 +118,28 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
   try {
     const backend = await startBackend(folder, "0.0.0.0");
     started.push(backend);
+    if (only.length === 0 || only.includes("picks")) {
+      progress("picks: the schedulers alone");
+      rows.push(...picks());
+    }
     for (const [name, make] of Object.entries(cases)) {
       if (only.length > 0 && !only.includes(name)) continue;
       progress(name);
-      const servers = [await start(folder, backend, make, MANY), await start(folder, backend, make, FEW)];
+      const servers: Server[] = [await start(folder, backend, make, MANY), await start(folder, backend, make, FEW)];
       started.push(...servers);
+      const balance = haproxyNames[name];
+      const peers = balance === undefined ? [] : await startPeers(folder, backend, balance);
+      started.push(...peers);
       const measure = (server: Server, warmUp: boolean) =>
         wrk(server, {
-          path: (server as (typeof servers)[0]).path,
+          path: (server as Partial<Asked>).path ?? "/64",
           connections: 64,
           seconds: warmUp ? WARM_UP : seconds,
         });
-      rows.push(...(await inTurn(`${MANY}-${name}/proxy`, servers, measure, columns)));
-      for (const server of servers) await server.stop();
+      const measured = await inTurn(`${MANY}-${name}/proxy`, [...servers, ...peers], measure, columns);
+      rows.push(...measured.map((one) => besideFew(one)));
+      if (peers.length > 0) rows.push(...growth(`${MANY}-${name}/proxy`, measured[0]!));
+      for (const server of [...servers, ...peers]) await server.stop();
     }
     return { rows };
   } finally {
@@ -91,6 +150,6 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
 
 export default defineBench({
   summary: "cost of a request with a thousand backends or routes beside that with two",
-  cases: Object.keys(cases),
+  cases: ["picks", ...Object.keys(cases)],
   run,
 });

@@ -14,6 +14,8 @@ import { WeightLine } from "./weight-line.ts";
 const POOL = 16;
 /** Of those drawn, how many are new for each choice. */
 const PROBES = 3;
+/** So long what was found out about one stands, unless its load changes, ms. */
+const STANDS = 2;
 
 const options = z.strictObject({
   hot: z
@@ -42,7 +44,12 @@ class Prequal implements Scheduler {
   /** Indices; of few backends all. */
   readonly #pool: Int32Array;
   readonly #drawn: boolean;
+  /** By place in the pool: what is under way there, and that for its weight. */
+  readonly #active: Float64Array;
   readonly #loads: Float64Array;
+  /** And the time it would take, as it was found out at that moment. */
+  readonly #costs: Float64Array;
+  readonly #foundAt: Float64Array;
   readonly #sorted: Float64Array;
   #next = 0;
 
@@ -56,7 +63,10 @@ class Prequal implements Scheduler {
     this.#drawn = length > POOL;
     const size = Math.min(length, POOL);
     this.#pool = Int32Array.from({ length: size }, (_, i) => (this.#drawn ? this.#line.draw(env.random()) : i));
+    this.#active = new Float64Array(size);
     this.#loads = new Float64Array(size);
+    this.#costs = new Float64Array(size);
+    this.#foundAt = new Float64Array(size).fill(Number.NEGATIVE_INFINITY);
     this.#sorted = new Float64Array(size);
   }
 
@@ -80,7 +90,7 @@ class Prequal implements Scheduler {
       const load = this.#loads[place]!;
       const hot = load > threshold;
       if (hot && !bestHot) continue;
-      const cost = hot ? load : this.times.of(index, this.#env.load(index), now);
+      const cost = hot ? load : this.#time(place, now);
       if ((!bestHot || hot) && cost >= least) continue;
       best = index;
       bestHot = hot;
@@ -97,13 +107,24 @@ class Prequal implements Scheduler {
     this.times.ended(index, outcome, this.#env.now());
   }
 
+  #time(place: number, now: number): number {
+    if (now - this.#foundAt[place]! > STANDS) {
+      this.#costs[place] = this.times.of(this.#pool[place]!, this.#active[place]!, now);
+      this.#foundAt[place] = now;
+    }
+    return this.#costs[place]!;
+  }
+
   /** Reads the loads of the pool, per weight; returns the one above which a backend is hot. Sorts in place: few. */
   #look(): number {
     const sorted = this.#sorted;
     const size = sorted.length;
     for (let i = 0; i < size; i++) {
       const index = this.#pool[i]!;
-      const load = this.#env.load(index) / this.#set.weights[index]!;
+      const active = this.#env.load(index);
+      const load = active / this.#set.weights[index]!;
+      if (active !== this.#active[i]) this.#foundAt[i] = Number.NEGATIVE_INFINITY;
+      this.#active[i] = active;
       this.#loads[i] = load;
       let place = i;
       for (; place > 0 && sorted[place - 1]! > load; place--) sorted[place] = sorted[place - 1]!;
@@ -114,6 +135,7 @@ class Prequal implements Scheduler {
 
   /** Draws one more into the pool, for the one that has been there longest. */
   #probe(): void {
+    this.#foundAt[this.#next] = Number.NEGATIVE_INFINITY;
     this.#pool[this.#next] = this.#line.draw(this.#env.random());
     this.#next = (this.#next + 1) % POOL;
   }

@@ -19,6 +19,15 @@ const FIRST_ROOM = 64;
 const binOf = (load: number): number =>
   load < EXACT ? Math.floor(load) : Math.min(BINS - 1, EXACT + Math.floor(Math.log2(load / EXACT) * 4));
 
+const cellOf = (index: number, bin: number): number => (index * BINS + bin) * 2;
+
+/**
+ * Places in a backend's brief: when its oldest work under way began (Infinity: none is), the bin that was heard of last
+ * (-1: none ever), when that was, and its mean.
+ */
+const [OLDEST, NEWEST, SINCE, MEAN, BRIEF] = [0, 1, 2, 3, 4];
+const nothing = [Number.POSITIVE_INFINITY, -1, 0, 0];
+
 /** When the work under way at one backend began, and at which load: a ring, the oldest first. */
 class Begun {
   times = new Float64Array(FIRST_ROOM);
@@ -62,19 +71,19 @@ class Begun {
 export class ResponseTimes {
   readonly set: EligibleSet;
   readonly #begun: Begun[];
-  /** By backend and bin: mean time, and when it was last heard of. */
-  readonly #mean: Float64Array;
-  readonly #at: Float64Array;
-  /** By backend: the bin that was heard of last; -1: none ever. */
-  readonly #newest: Int8Array;
+  /** By backend, in one line of the cache, what most looks need: `OLDEST`, and the bin, time and mean of the newest. */
+  readonly #brief: Float64Array;
+  /** By backend and bin, side by side: mean time, and when it was last heard of. */
+  readonly #known: Float64Array;
 
   constructor(set: EligibleSet, before?: ResponseTimes) {
     const { length } = set.ids;
     this.set = set;
     this.#begun = Array.from({ length }, () => new Begun());
-    this.#mean = new Float64Array(length * BINS);
-    this.#at = new Float64Array(length * BINS).fill(Number.NEGATIVE_INFINITY);
-    this.#newest = new Int8Array(length).fill(-1);
+    this.#brief = Float64Array.from({ length: length * BRIEF }, (_, i) => nothing[i % BRIEF]!);
+    this.#known = Float64Array.from({ length: length * BINS * 2 }, (_, i) =>
+      i % 2 === 0 ? 0 : Number.NEGATIVE_INFINITY,
+    );
     if (before) this.#carry(before);
   }
 
@@ -83,45 +92,47 @@ export class ResponseTimes {
     formerIndices(this.set, before.set).forEach((old, i) => {
       if (old < 0) return;
       this.#begun[i] = before.#begun[old]!;
-      this.#mean.set(before.#mean.subarray(old * BINS, (old + 1) * BINS), i * BINS);
-      this.#at.set(before.#at.subarray(old * BINS, (old + 1) * BINS), i * BINS);
-      this.#newest[i] = before.#newest[old]!;
+      this.#brief.set(before.#brief.subarray(old * BRIEF, (old + 1) * BRIEF), i * BRIEF);
+      this.#known.set(before.#known.subarray(cellOf(old, 0), cellOf(old + 1, 0)), cellOf(i, 0));
     });
   }
 
   /** ms that a unit of work would take which came to this backend at this load; 0 when nothing is known. */
   of(index: number, load: number, now: number): number {
-    const newest = this.#newest[index]!;
-    const begun = this.#begun[index]!;
+    const brief = this.#brief;
+    const at = index * BRIEF;
+    const newest = brief[at + NEWEST]!;
     let known = 0;
     if (newest >= 0) {
-      const age = now - this.#at[index * BINS + newest]!;
-      known =
-        age < FRESH
-          ? this.#nearest(index, binOf(load), now)
-          : this.#mean[index * BINS + newest]! * Math.exp((FRESH - age) / FADE);
+      const age = now - brief[at + SINCE]!;
+      const bin = binOf(load);
+      known = brief[at + MEAN]!;
+      if (age >= FRESH) known *= Math.exp((FRESH - age) / FADE);
+      else if (bin !== newest) known = this.#nearest(index, bin, now);
     }
     // A backend that has stopped ending anything grows slower by the moment.
-    return begun.count === 0 ? known : Math.max(known, now - begun.times[begun.first]!);
+    return Math.max(known, now - brief[at + OLDEST]!);
   }
 
   /** The mean at the nearest load that was heard of lately; there is one. */
   #nearest(index: number, bin: number, now: number): number {
-    const from = index * BINS;
-    const fresh = (at: number): boolean => at >= 0 && at < BINS && now - this.#at[from + at]! < FRESH;
+    const known = this.#known;
+    const since = now - FRESH;
     for (let distance = 0; distance < BINS; distance++) {
-      const below = fresh(bin - distance);
-      const above = fresh(bin + distance);
-      if (above && (!below || this.#at[from + bin + distance]! > this.#at[from + bin - distance]!))
-        return this.#mean[from + bin + distance]!;
-      if (below) return this.#mean[from + bin - distance]!;
+      const [below, above] = [bin - distance, bin + distance];
+      const atBelow = below >= 0 ? known[cellOf(index, below) + 1]! : Number.NEGATIVE_INFINITY;
+      const atAbove = above < BINS ? known[cellOf(index, above) + 1]! : Number.NEGATIVE_INFINITY;
+      if (atAbove > since && (atBelow <= since || atAbove > atBelow)) return known[cellOf(index, above)]!;
+      if (atBelow > since) return known[cellOf(index, below)]!;
     }
     return 0;
   }
 
   /** `load`: what was under way there before. */
   began(index: number, load: number, now: number): void {
-    this.#begun[index]!.push(now, binOf(load));
+    const begun = this.#begun[index]!;
+    if (begun.count === 0) this.#brief[index * BRIEF + OLDEST] = now;
+    begun.push(now, binOf(load));
   }
 
   ended(index: number, outcome: Outcome, now: number): void {
@@ -131,13 +142,18 @@ export class ResponseTimes {
     const took = now - begun.times[begun.first]!;
     const bin = begun.bins[begun.first]!;
     begun.shift();
+    const brief = index * BRIEF;
+    this.#brief[brief + OLDEST] = begun.count === 0 ? Number.POSITIVE_INFINITY : begun.times[begun.first]!;
     // Who left says nothing of the backend.
     if (outcome === "aborted") return;
     const sample = outcome === "failed" ? Math.max(FAILED, took) : took;
-    const cell = index * BINS + bin;
-    const part = Math.max(1 - Math.exp((this.#at[cell]! - now) / DECAY), LEAST_PART);
-    this.#mean[cell]! += (sample - this.#mean[cell]!) * part;
-    this.#at[cell] = now;
-    this.#newest[index] = bin;
+    const known = this.#known;
+    const cell = cellOf(index, bin);
+    const part = Math.max(1 - Math.exp((known[cell + 1]! - now) / DECAY), LEAST_PART);
+    known[cell]! += (sample - known[cell]!) * part;
+    known[cell + 1] = now;
+    this.#brief[brief + NEWEST] = bin;
+    this.#brief[brief + SINCE] = now;
+    this.#brief[brief + MEAN] = known[cell]!;
   }
 }
