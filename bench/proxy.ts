@@ -23,7 +23,7 @@ function cases(folder: string): Record<string, Omit<Load, "seconds"> & { machine
     "get-1m": { path: "/1m", connections: 16, machine: true },
     "get-16m": { path: "/16m", connections: 8, machine: true },
     "post-16k": { path: "/post", connections: 64, more: ["-s", join(folder, "16k.lua")], machine: true },
-    "post-1m": { path: "/post", connections: 16, more: ["-s", join(folder, "1m.lua")], machine: true },
+    "post-1m": { path: "/post-whole", connections: 16, more: ["-s", join(folder, "1m.lua")], machine: true },
     "connection-per-request": { path: "/64", connections: 64, more: ["-H", "Connection: close"] },
   };
 }

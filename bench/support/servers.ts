@@ -132,7 +132,10 @@ ${proxy(port)}
 export const SMALL = 64;
 const KIB = 1024;
 
-/** The backend of all: an nginx beside the load. `/64`, `/16k`, `/1m`, `/16m`: that many bytes; `/post` takes any body. */
+/**
+ * The backend of all: an nginx beside the load. `/64`, `/16k`, `/1m`, `/16m`: that many bytes; `/post` takes any body and
+ * answers at once, `/post-whole` when it has read it (nginx as a proxy breaks off when the answer comes first).
+ */
 export async function startBackend(folder: string, address = "127.0.0.1"): Promise<Server> {
   for (const [name, size] of [
     ["16k", 16 * KIB],
@@ -143,7 +146,10 @@ export async function startBackend(folder: string, address = "127.0.0.1"): Promi
   return startNginx(
     folder,
     (port) => `sendfile on; client_max_body_size 0; client_body_buffer_size 64k; open_file_cache max=16;
+upstream itself { server 127.0.0.1:${port}; keepalive 64; keepalive_requests 1000000000; }
 server { listen ${address}:${port} backlog=4096; root ${folder}/www;
+location = /post-whole { client_body_buffer_size 2m; proxy_pass http://itself/post; proxy_pass_request_body off;
+proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Content-Length ""; }
 location = /64 { return 200 "${"x".repeat(SMALL)}"; } location = /post { return 200 "ok"; }
 location /route/ { return 200 "${"x".repeat(SMALL)}"; } }`,
     LOAD_CORE,

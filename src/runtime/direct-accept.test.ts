@@ -184,3 +184,27 @@ test("a handler that throws is told to `error`; a reset is a reset", async () =>
   await until(() => all.every(({ over }) => over === "reset"));
   expect(errors).toBe(3);
 });
+
+test("where connections live on, Bun accepts them; where they end at once again, they pass it by again", async () => {
+  let keep = true;
+  const server = serve("127.0.0.1", {
+    data(socket, chunk) {
+      socket.data.socket!.write(chunk, 0, chunk.length);
+      if (!keep) socket.data.socket!.close();
+    },
+  });
+  const burst = async (count: number): Promise<number> => {
+    const before = server.all.length;
+    const dialled = Array.from({ length: count }, () => dial(server, "word"));
+    Bun.sleepSync(20);
+    await until(() => dialled.every(({ got }) => got === "word"));
+    for (const { socket } of dialled) socket?.terminate();
+    return server.all.slice(before).filter(({ direct }) => direct).length;
+  };
+  for (let i = 0; i < 4; i++) await burst(30);
+  expect(await burst(30)).toBeLessThan(10);
+  keep = false;
+  let direct = 0;
+  for (let i = 0; i < 40 && direct <= 20; i++) direct = await burst(30);
+  expect(direct).toBeGreaterThan(20);
+});

@@ -15,6 +15,10 @@ import type { TcpHandlers, TcpSocket } from "./tcp.ts";
 const FIRST = 64 * 1024;
 /** Connections taken in one turn of the event loop: those that stand already want their turn too. */
 const BURST = 64;
+/** What a connection that passed Bun by gains, and one that Bun had to take over loses; the most, and the first, trust. */
+const [GAIN, LOSS, MOST_TRUST] = [8, 1, 64];
+/** Without trust one connection is tried for so many that Bun accepts. */
+const TRY_EVERY = 32;
 /** A connection that rests longer is watched for its end, ms; up to twice that. */
 const REST = 50;
 
@@ -25,10 +29,13 @@ const peerSize = new Uint32Array(1);
 /**
  * Takes what waits in a listener's queue by accept(2), and the first bytes of each by recv(2), whenever Bun has
  * accepted one: so a burst of connections with one short request each passes Bun's event loop by. The kernel shows a
- * connection only when its first bytes are there (TCP_DEFER_ACCEPT), or after a second.
+ * connection only when its first bytes are there (TCP_DEFER_ACCEPT), or after a second. Where connections live on, which
+ * costs more this way and not less, it lets them be, and tries one now and then.
  */
 export class DirectAccept<D> {
   private left = BURST;
+  private trust = MOST_TRUST;
+  private passed = 0;
   private readonly listener: number;
   private readonly handlers: TcpHandlers<D>;
   private readonly owner: { handlers: TcpHandlers<D>; bunHandlers: Bun.SocketHandler<D> };
@@ -46,12 +53,14 @@ export class DirectAccept<D> {
   /** Bun has accepted one connection: takes those behind it. */
   takeMore(): void {
     if (this.left === BURST) setImmediate(this.again);
+    if (this.trust === 0 && ++this.passed % TRY_EVERY !== 0) return;
     while (this.left > 0) {
       peerSize[0] = peer.length;
       const fd = libc.accept4(this.listener, ptr(peer), ptr(peerSize), SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) return;
       this.left--;
       this.begin(new DirectSocket(fd, peer, this.makeData(), this.owner));
+      if (this.trust === 0) return;
     }
   }
 
@@ -71,27 +80,35 @@ export class DirectAccept<D> {
     } catch (error) {
       handlers.error?.(socket, error as Error);
     }
+    const rests = size > 0 && size < FIRST && (direct.closed || handlers.rests?.(socket) === true);
+    this.trust = Math.max(0, Math.min(MOST_TRUST, this.trust + (rests ? GAIN : -LOSS)));
     if (direct.closed) return;
-    if (size > 0 && size < FIRST && handlers.rests?.(socket)) rest(direct);
+    if (rests) rest(direct);
     else direct.adopt();
   }
 }
 
 /** Those that rest since the last look, and those that have rested longer. */
-let fresh: DirectSocket<never>[] = [];
-let older: DirectSocket<never>[] = [];
+let fresh = new Set<DirectSocket<unknown>>();
+let older = new Set<DirectSocket<unknown>>();
 let looking: ReturnType<typeof setInterval> | null = null;
 
-function rest(socket: DirectSocket<never> | DirectSocket<unknown>): void {
-  fresh.push(socket as DirectSocket<never>);
+function rest<D>(socket: DirectSocket<D>): void {
+  fresh.add(socket as DirectSocket<unknown>);
+  socket.left = forget;
   looking ??= setInterval(look, REST);
+}
+
+/** What is over is held no longer: young garbage is cheap. */
+function forget(socket: DirectSocket<unknown>): void {
+  if (!fresh.delete(socket)) older.delete(socket);
 }
 
 function look(): void {
   for (const socket of older) socket.adopt();
   older = fresh;
-  fresh = [];
-  if (older.length > 0 || looking === null) return;
+  fresh = new Set();
+  if (older.size > 0 || looking === null) return;
   clearInterval(looking);
   looking = null;
 }

@@ -29,6 +29,8 @@ export class DirectSocket<D> {
   readonly remotePort: number;
   readonly fd: number;
   closed = false;
+  /** Called once when it closes itself, or when Bun takes it over. */
+  left: ((socket: DirectSocket<unknown>) => void) | null = null;
   private inner: TcpSocket<D> | null = null;
   private readonly owner: DirectOwner<D>;
   data: D;
@@ -87,6 +89,7 @@ export class DirectSocket<D> {
     }
     if (this.closed) return;
     this.closed = true;
+    this.left?.(this as DirectSocket<unknown>);
     libc.close(this.fd);
     this.owner.handlers.close?.(this as unknown as TcpSocket<D>);
   }
@@ -94,6 +97,8 @@ export class DirectSocket<D> {
   /** Hands the connection to Bun's event loop, once. @returns its socket there; null when it is closed. */
   adopt(): TcpSocket<D> | null {
     if (this.inner !== null || this.closed) return this.inner;
+    this.left?.(this as DirectSocket<unknown>);
+    this.left = null;
     const { bunHandlers, handlers } = this.owner;
     const open = (socket: Bun.Socket<D>): void => {
       this.inner = socket;
