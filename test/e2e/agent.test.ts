@@ -21,7 +21,7 @@ test("an agent's words reach every service of its backend, status, metrics and e
   const shared = {
     backends: [`127.0.0.1:${backend.port}`],
     check: "none",
-    agent: { port: (agent.address() as { port: number }).port, interval: "200ms", timeout: "2s" },
+    agent: { port: (agent.address() as { port: number }).port, interval: "200ms", timeout: "10s" },
   };
   const daemon = await startDaemon({
     version: 1,

@@ -83,7 +83,7 @@ skip("trace follows packets through director and real server; drops say why; flo
     expect(flows.length).toBeGreaterThan(0);
     expect(flows[0]).toMatchObject({ service: "web", protocol: "tcp", state: "closed" });
     const page = JSON.parse(await sluice(lab, daemon, "flows", "--limit", "1", "--json"));
-    expect(page).toMatchObject({ flows: [flows[0]], more: flows.length > 1 });
+    expect(page).toMatchObject({ flows: [{ id: flows[0].id, tag: flows[0].tag }], more: flows.length > 1 });
 
     writeFileSync(blocked, "202.20.20.0/24\n");
     await sluice(lab, daemon, "reload");
