@@ -10,7 +10,9 @@ export interface Daemon {
   status(): Promise<StatusModel>;
   events: EventLog;
   reload(): Promise<{ revision: number; problems: Problem[]; text: string }>;
-  command(service: string, backend: string, wish: z.infer<typeof backendWish>): boolean;
+  /** What an operator says of a backend, or of all with a tag (of one service, or null: of all); the backends meant. */
+  command(service: string, backend: string, wish: z.infer<typeof backendWish>): string[];
+  commandTag(tag: string, service: string | null, wish: z.infer<typeof backendWish>): string[];
   setRole(role: "active" | "standby"): Promise<void>;
   /** The running configuration, without its secret. */
   config(): unknown;
@@ -22,10 +24,16 @@ export interface Daemon {
   handOver(): void;
 }
 
+/** A year. */
+const MOST_MS = 366 * 86_400_000;
+
 const backendWish = z.strictObject({
   admin: z.enum(["ready", "drain", "maintenance"]).optional(),
   weight: z.int().min(0).max(65535).optional(),
+  /** ms; absent: without an end. */
+  for: z.int().min(1000).max(MOST_MS).optional(),
 });
+const tagWish = backendWish.extend({ service: z.string().optional() });
 const roleWish = z.strictObject({ role: z.enum(["active", "standby"]) });
 
 /** The admin API of a daemon: reads by GET, every change by POST. */
@@ -49,8 +57,18 @@ export function createApi(daemon: Daemon): OpenAPIHono {
     const wish = backendWish.safeParse(await c.req.json().catch(() => null));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     const { service, backend } = c.req.param();
-    const found = daemon.command(service, backend, wish.data);
-    return found ? c.json({ ok: true }) : c.json({ message: `service ${service} has no backend ${backend}` }, 404);
+    const backends = daemon.command(service, backend, wish.data);
+    if (backends.length > 0) return c.json({ backends });
+    return c.json({ message: `service ${service} has no backend ${backend}` }, 404);
+  });
+  api.post("/v1/tags/:tag", async (c) => {
+    const asked = tagWish.safeParse(await c.req.json().catch(() => null));
+    if (!asked.success) return c.json({ message: z.prettifyError(asked.error) }, 400);
+    const tag = c.req.param("tag");
+    const { service = null, ...wish } = asked.data;
+    const backends = daemon.commandTag(tag, service, wish);
+    if (backends.length > 0) return c.json({ backends });
+    return c.json({ message: `no backend${service === null ? "" : ` of service ${service}`} has the tag ${tag}` }, 404);
   });
   api.get("/v1/services/:service/files", (c) => {
     const service = c.req.param("service");

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { parseDuration } from "../core/words.ts";
 import { instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
 
 const states: Record<string, string> = {
@@ -8,40 +9,77 @@ const states: Record<string, string> = {
   maintenance: "maintenance",
 };
 
+/** What the daemon is asked; `for` in ms. */
+interface Wish {
+  admin?: string;
+  weight?: number;
+  for?: number;
+}
+
 function usage(message: string): never {
   console.error(`error: ${message}`);
   process.exit(2);
 }
 
-function wishOf(words: readonly string[]): { admin?: string; weight?: number } {
-  const wish: { admin?: string; weight?: number } = {};
+/** Shortest time of a word, ms: ends are looked for once a second. */
+const SHORTEST = 1000;
+
+function wishOf(words: readonly string[]): Wish {
+  const wish: Wish = {};
   for (let i = 0; i < words.length; i += 2) {
     const [word, value] = [words[i], words[i + 1] ?? ""];
     if (word === "state")
       wish.admin = states[value] ?? usage(`"${value}" is not a state; one of: ready, drain, maintenance`);
-    else if (word === "weight" && /^\d{1,5}$/.test(value) && Number(value) <= 65535) wish.weight = Number(value);
-    else
-      usage(
-        word === "weight" ? `"${value}" is not a weight: 0 to 65535` : `"${word}" is not known; one of: state, weight`,
-      );
+    else if (word === "weight")
+      wish.weight =
+        /^\d{1,5}$/.test(value) && Number(value) <= 65535
+          ? Number(value)
+          : usage(`"${value}" is not a weight: 0 to 65535`);
+    else if (word === "for") wish.for = timeOf(value);
+    else usage(`"${word}" is not known; one of: state, weight, for`);
   }
-  return wish;
+  return wish.admin === undefined && wish.weight === undefined ? usage("say a state or a weight") : wish;
 }
+
+function timeOf(value: string): number {
+  const ms = parseDuration(value);
+  return ms !== null && ms >= SHORTEST
+    ? ms
+    : usage(`"${value}" is not a time such as 30m or 12h, of a second at least`);
+}
+
+const END = "a new revision says something else of the backend, or it is set again";
 
 export function registerSet(program: Command): void {
   program
     .command("set")
-    .description("change a backend until the daemon ends: sluice set backend web/10.0.0.7:80 state drain")
-    .argument("<what>", '"backend"')
-    .argument("<name>", "SERVICE/BACKEND as status shows it")
-    .argument("<words...>", "state ready|drain|maintenance, weight 0..65535")
+    .description(
+      "change a backend, or all with a tag: sluice set backend web/10.0.0.7:80 state drain; sluice set tag east state maintenance for 30m",
+    )
+    .argument("<what>", '"backend" or "tag" (a place is the tag of its name)')
+    .argument("<name>", "SERVICE/BACKEND as status shows it, or the tag")
+    .argument("<words...>", "state ready|drain|maintenance, weight 0..65535, for TIME (30m, 12h)")
+    .option("--service <name>", "with a tag: only backends of this service")
     .option(...instanceOption)
-    .action(async (what: string, name: string, words: string[], { instance }: { instance: string }) => {
-      if (what !== "backend") usage(`"${what}" cannot be set; only "backend" can`);
-      const slash = name.indexOf("/");
-      if (slash < 0) usage(`"${name}" lacks the service: write SERVICE/BACKEND`);
-      const [service, backend] = [name.slice(0, slash), name.slice(slash + 1)].map(encodeURIComponent);
-      await orExit(await tellDaemon(instance, `/v1/services/${service}/backends/${backend}`, wishOf(words)), 2);
-      console.error(`${name}: ${words.join(" ")} (until the daemon ends, or a new revision changes this backend)`);
+    .action(async (what: string, name: string, words: string[], options: { instance: string; service?: string }) => {
+      const { instance, service } = options;
+      const wish = wishOf(words);
+      const reached = await orExit(
+        what === "tag"
+          ? await tellDaemon(instance, `/v1/tags/${encodeURIComponent(name)}`, { ...wish, service })
+          : await tellDaemon(instance, pathOf(what, name), wish),
+        2,
+      );
+      const { backends } = (await reached.json()) as { backends: string[] };
+      const until = wish.for === undefined ? `until ${END}` : "then what the file says holds";
+      for (const backend of backends) console.error(`${backend}: ${words.join(" ")} (${until})`);
     });
+}
+
+function pathOf(what: string, name: string): string {
+  if (what !== "backend") usage(`"${what}" cannot be set; one of: backend, tag`);
+  const slash = name.indexOf("/");
+  if (slash < 0) usage(`"${name}" lacks the service: write SERVICE/BACKEND`);
+  const [service, backend] = [name.slice(0, slash), name.slice(slash + 1)].map(encodeURIComponent);
+  return `/v1/services/${service}/backends/${backend}`;
 }

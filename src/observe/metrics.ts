@@ -217,6 +217,11 @@ function reportFamilies(each: Each): Family[] {
       each((b) => b.limit),
     ),
     gauge(
+      "sluice_backend_operator_words",
+      "How many things an operator has said of the backend that hold instead of the file's.",
+      each((b) => b.operator?.length),
+    ),
+    gauge(
       "sluice_backend_agent_weight_ratio",
       "Part of its weight that the backend's agent asks for.",
       each((b) => b.agent && b.agent.percent / 100),

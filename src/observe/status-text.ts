@@ -96,13 +96,15 @@ function cells(backend: BackendStatus, at: number): string[] {
     backend.eligible ? percentText(backend.share) : "-",
     ...numbers(counts),
     ageText(at - backend.since),
-    reasons(backend),
+    reasons(backend, at),
   ];
 }
 
-/** What its state and weight come from: requests or the check, and its own words. */
-function reasons({ ejected, check, agent, load }: BackendStatus): string {
-  const parts: string[] = [];
+/** What its state and weight come from: an operator, requests or the check, and its own words. */
+function reasons({ ejected, check, agent, load, operator }: BackendStatus, at: number): string {
+  const parts = (operator ?? []).map(({ what, is, until }) => {
+    return `operator: ${what} ${is}${until === null ? "" : ` for ${ageText(until - at)}`}`;
+  });
   if (ejected) parts.push(`ejected: ${printable(ejected.why)}`);
   else if (check) parts.push(checkText(check));
   if (agent) parts.push(`agent ${agent.code === "SLUICE_CHECK_OK" ? "says" : "silent:"} ${printable(agent.detail)}`);

@@ -64,6 +64,8 @@ export interface BackendStatus {
   check: { code: Code; detail: string; latency: number | null; at: number } | null;
   /** When it came into its state. */
   since: number;
+  /** What an operator has said of it and still holds; `until` null: without an end. Null or absent: nothing. */
+  operator?: { what: "state" | "weight"; is: string; until: number | null }[] | null;
   /** Its requests failed too often: why, and when it gets work again. Null or absent: it is not ejected. */
   ejected?: { why: string; until: number } | null;
 }

@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { AgentWord, Verdict } from "../core/check.ts";
+import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import { Book } from "./book.ts";
+import { Operator } from "./operator.ts";
 
 const backend = (n: number, more: Partial<BackendConfig> = {}): BackendConfig => ({
   address: `10.0.0.${n}`,
@@ -41,6 +43,13 @@ function running(...backends: BackendConfig[]): Book {
   book.commit(book.stage(config(service(backends)), 1));
   return book;
 }
+/** An operator of this book; what it tells the rest of the daemon. */
+function operatorOf(book: Book) {
+  const events: EventBody[] = [];
+  const operator = new Operator(book, { changed: (event) => events.push(event), spread() {}, done() {} });
+  operator.stop();
+  return { operator, events };
+}
 const eligible = (book: Book) => book.entry("web")!.snapshot.eligible;
 
 test("a checked backend gets work from its first good verdict, and loses it after `fall` bad ones", () => {
@@ -70,12 +79,56 @@ test("an operator's word holds until a revision changes the same thing", () => {
   const book = running(backend(1), backend(2));
   book.verdict("web/0", good);
   book.verdict("web/1", good);
-  expect(book.command("web", "10.0.0.1:80", { admin: "drain" })!.event).toMatchObject({ to: "draining", eligible: 1 });
+  const { operator, events } = operatorOf(book);
+  expect(operator.command("web", "10.0.0.1:80", { admin: "drain" })).toEqual(["web/10.0.0.1:80"]);
+  expect(events).toMatchObject([{ to: "draining", eligible: 1 }]);
   book.commit(book.stage(config(service([backend(1), backend(2)])), 2));
   expect(eligible(book)).toEqual([1]);
   book.commit(book.stage(config(service([backend(1, { weight: 5 }), backend(2)])), 3));
   expect(eligible(book)).toEqual([0, 1]);
-  expect(book.command("web", "10.9.9.9:80", { weight: 2 })).toBeNull();
+  expect(operator.command("web", "10.9.9.9:80", { weight: 2 })).toEqual([]);
+});
+
+test("a word for a time ends by itself; another word of the backend stays; a tag means all who have it", () => {
+  const book = running(backend(1, { tags: ["east"] }), backend(2, { tags: ["east"] }), backend(3));
+  for (const id of [0, 1, 2]) book.verdict(`web/${id}`, good);
+  const { operator, events } = operatorOf(book);
+  operator.command("web", "10.0.0.1", { weight: 7 });
+  const said = Date.now();
+  expect(operator.commandTag("east", null, { admin: "drain", for: 60_000 })).toEqual([
+    "web/10.0.0.1:80",
+    "web/10.0.0.2:80",
+  ]);
+  expect(operator.commandTag("east", "other", { admin: "drain" })).toEqual([]);
+  expect(operator.commandTag("west", null, { admin: "drain" })).toEqual([]);
+  expect(eligible(book)).toEqual([2]);
+  expect(events.map((e) => e.kind === "backend" && e.detail)).toEqual(
+    Array(2).fill("set by an operator for the tag east, for 1m"),
+  );
+  operator.turn(said + 59_000);
+  expect(eligible(book)).toEqual([2]);
+  operator.turn(said + 61_000);
+  expect(eligible(book)).toEqual([0, 1, 2]);
+  expect(events.at(-1)).toMatchObject({ from: "draining", to: "up", detail: "the time of an operator's word is over" });
+  expect(book.entry("web")!.snapshot.backends.map(({ weight }) => weight)).toEqual([7, 1, 1]);
+});
+
+test("the next daemon knows what was said, but for what has ended and what the file says otherwise now", () => {
+  const before = running(backend(1), backend(2), backend(3), backend(4));
+  const { operator } = operatorOf(before);
+  operator.command("web", "10.0.0.1:80", { admin: "maintenance" });
+  operator.command("web", "10.0.0.2:80", { weight: 9, for: 3_600_000 });
+  operator.command("web", "10.0.0.3:80", { admin: "drain" });
+  const said = JSON.parse(JSON.stringify(operator.said));
+  said.web["10.0.0.4|80"] = { admin: { is: "drain", until: Date.now() - 1 }, written: { admin: "ready", weight: 1 } };
+  const book = new Book({}, { web: ["10.0.0.2|80", "10.0.0.3|80", "10.0.0.4|80"] }, said);
+  book.commit(book.stage(config(service([backend(1), backend(2), backend(3, { weight: 2 }), backend(4)])), 1));
+  expect(book.entry("web")!.snapshot.backends.map(({ state, weight }) => [state, weight])).toEqual([
+    ["maintenance", 1],
+    ["up", 9],
+    ["up", 2],
+    ["up", 1],
+  ]);
 });
 
 test("a verdict about a backend that is gone is nobody's", () => {
@@ -88,7 +141,9 @@ test("weight zero is not eligible, and a change of weight makes a new snapshot",
   const book = running(backend(1), backend(2));
   book.verdict("web/0", good);
   const { generation } = book.entry("web")!.snapshot;
-  expect(book.command("web", "10.0.0.1:80", { weight: 0 })!.event).toBeNull();
+  const { operator, events } = operatorOf(book);
+  operator.command("web", "10.0.0.1:80", { weight: 0 });
+  expect(events).toEqual([]);
   expect(book.entry("web")!.snapshot.generation).toBeGreaterThan(generation);
   expect(eligible(book)).toEqual([]);
 });
@@ -190,12 +245,13 @@ test("tiers: whoever may get work is of the lowest tier that has somebody, whate
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const book = running(...tiers.map((tier, i) => backend(i + 1, { tier })));
+      const { operator } = operatorOf(book);
       for (const { member, what } of steps) {
         const name = `10.0.0.${member + 1}:80`;
         if (what === "good" || what === "bad")
           for (let i = 0; i < 3; i++) book.verdict(`web/${member}`, what === "good" ? good : bad);
-        else if (what === "zero" || what === "one") book.command("web", name, { weight: what === "one" ? 1 : 0 });
-        else book.command("web", name, { admin: what as "ready" | "drain" });
+        else if (what === "zero" || what === "one") operator.command("web", name, { weight: what === "one" ? 1 : 0 });
+        else operator.command("web", name, { admin: what as "ready" | "drain" });
         const { backends } = book.entry("web")!.snapshot;
         const able = backends.filter(({ state, weight }) => state === "up" && weight > 0);
         const lowest = Math.min(...able.map(({ tier }) => tier));

@@ -12,7 +12,6 @@ import {
 import { healthRulesOf } from "../checks/health-rules.ts";
 import {
   type Change,
-  type Health,
   initialHealth,
   noAgent,
   observe,
@@ -22,40 +21,15 @@ import {
   setAlive,
   stateOf,
 } from "../checks/state-machine.ts";
-import { type AdminState, type Backend, backendName } from "../core/backend.ts";
+import { backendName } from "../core/backend.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
-import type { Outlook, Snapshot } from "../core/snapshot.ts";
 import { type IdBook, identity, numbersFor } from "./ids.ts";
-import { applyRules, freshPassive, type Passive, serves, shownState, warmth } from "./passive.ts";
-import { asksOther, heard, type Reported, silent } from "./reported.ts";
-
-/** A backend as the supervisor knows it: what was written, what the operator said since, what the checks say. */
-export interface Member {
-  id: number;
-  name: string;
-  config: BackendConfig;
-  /** An operator's word since the revision was applied; it goes with the daemon. */
-  override: { admin?: AdminState; weight?: number };
-  health: Health;
-  /** What failed requests have made of it. */
-  passive: Passive;
-  /** What it says of itself. */
-  reported: Reported;
-  last: { verdict: Verdict; at: number } | null;
-  /** When the present state began, ms since 1970. */
-  since: number;
-}
-
-/** One service's backends and the snapshot made of them. */
-export interface Entry {
-  service: Service;
-  members: Member[];
-  /** What backends report changes it a little later: see `takeReports`. */
-  snapshot: Snapshot;
-  since: number;
-}
+import { type Entry, type Member, outlookOf, toSnapshot, weightOf } from "./member.ts";
+import { freshPassive, serves, shownState, warmth } from "./passive.ts";
+import { asksOther, heard, silent } from "./reported.ts";
+import { sameWritten, stillSaid, type WordBook, type Words } from "./words.ts";
 
 /** The entries of a revision that is not yet running. */
 export interface Staged {
@@ -74,11 +48,16 @@ export class Book {
   readonly #followers = new Map<string, [Entry, Member][]>();
 
   readonly #aliveBefore: AliveBook;
+  readonly #wordsBefore: WordBook;
 
-  /** `aliveBefore`: backends that a daemon which died last knew to be alive; they are taken as up until a verdict. */
-  constructor(remembered: IdBook, aliveBefore: AliveBook = {}) {
+  /**
+   * `aliveBefore`: backends that a daemon which died last knew to be alive; they are taken as up until a verdict.
+   * `wordsBefore`: what operators had said to it.
+   */
+  constructor(remembered: IdBook, aliveBefore: AliveBook = {}, wordsBefore: WordBook = {}) {
     this.#ids = remembered;
     this.#aliveBefore = aliveBefore;
+    this.#wordsBefore = wordsBefore;
   }
 
   /** Backends that passed their last checks, for the next daemon should this one die. */
@@ -202,18 +181,30 @@ export class Book {
 
   readonly #reporting = new Set<Entry>();
 
-  /** An operator's word. Null when there is no such backend; the event is null when nothing changed. */
-  command(service: string, backend: string, wish: Member["override"]): { event: EventBody | null } | null {
-    const entry = this.#entries.get(service);
-    const member = entry?.members.find((m) => m.name === backend || m.config.address === backend);
-    if (!entry || !member) return null;
+  /** The backends of a name (of a service), or of a tag. */
+  named(service: string, backend: string): [Entry, Member][] {
+    return this.#which((m, e) => e.service.name === service && (m.name === backend || m.config.address === backend));
+  }
+
+  tagged(tag: string, service: string | null): [Entry, Member][] {
+    return this.#which((m, e) => (service === null || e.service.name === service) && m.config.tags.includes(tag));
+  }
+
+  #which(is: (member: Member, entry: Entry) => boolean): [Entry, Member][] {
+    return [...this.#entries.values()].flatMap((entry) =>
+      entry.members.flatMap((member): [Entry, Member][] => (is(member, entry) ? [[entry, member]] : [])),
+    );
+  }
+
+  /** What an operator says of a backend from now on. The event when its state changed; its snapshot may be new without. */
+  say(entry: Entry, member: Member, words: Words, detail: string): EventBody | null {
     const weightBefore = weightOf(member);
-    member.override = { ...member.override, ...wish };
-    const { health, change } = setAdmin(member.health, member.override.admin ?? member.config.admin);
+    member.words = words;
+    const { health, change } = setAdmin(member.health, words.admin?.is ?? member.config.admin, detail);
     member.health = health;
-    if (change) return { event: this.#changed(entry, member, change) };
+    if (change) return this.#changed(entry, member, change);
     if (weightOf(member) !== weightBefore) this.#renew(entry);
-    return { event: null };
+    return null;
   }
 
   /** A request has failed at this backend, or it is time to look: ejects it when its counts say so. */
@@ -280,14 +271,15 @@ export class Book {
   }
 
   #newMember(id: number, config: BackendConfig, service: Service): Member {
-    const fresh = initialHealth(service.check, config.admin);
+    const words = stillSaid(this.#wordsBefore[service.name]?.[identity(config)], config, Date.now());
+    const fresh = initialHealth(service.check, words.admin?.is ?? config.admin);
     const alive = service.check !== null && this.#aliveBefore[service.name]?.includes(identity(config));
     const health = alive ? { ...fresh, alive, state: stateOf({ ...fresh, alive }) } : fresh;
     return {
       id,
       name: config.url ?? backendName(config),
       config,
-      override: {},
+      words,
       health,
       passive: freshPassive(),
       reported: silent,
@@ -334,16 +326,12 @@ function settleFollower(member: Member, entries: ReadonlyMap<string, Entry>): St
   return setAlive(member.health, alive, `service ${follows} has ${alive ? "an" : "no"} eligible backend`);
 }
 
-/** The weight that is written, or an operator's. */
-export const weightOf = (member: Member): number => member.override.weight ?? member.config.weight;
-
 /** The member that `config` names, when it was there before: number, health and what the operator said go on. */
 function stay(before: Entry | undefined, config: BackendConfig, service: Service): Member | null {
   const member = before?.members.find((m) => identity(m.config) === identity(config));
   if (!member || Boolean(member.config.follows) !== Boolean(config.follows)) return null;
-  const override =
-    member.config.admin === config.admin && member.config.weight === config.weight ? member.override : {};
-  const admin = override.admin ?? config.admin;
+  const words = sameWritten(member.config, config) ? member.words : {};
+  const admin = words.admin?.is ?? config.admin;
   const sameCheck = config.follows !== undefined || before!.service.check?.kind === service.check?.kind;
   const sameAgent = before!.service.agent?.port === service.agent?.port;
   const agent = sameAgent ? member.health.agent : noAgent;
@@ -351,44 +339,5 @@ function stay(before: Entry | undefined, config: BackendConfig, service: Service
   const { health } = setAdmin(kept, admin);
   const since = health.state === member.health.state ? member.since : Date.now();
   const reported = sameAgent ? member.reported : silent;
-  return { ...member, config, override, health, reported, last: sameCheck ? member.last : null, since };
-}
-
-/** The least time in which verdicts could change a state; undefined where there are none to come. */
-function outlookOf({ check }: Service, members: readonly Member[]): Outlook | undefined {
-  const probed = members.filter(
-    ({ config, health }) => !config.follows && health.checked && health.state !== "maintenance",
-  );
-  if (check === null || probed.length === 0) return undefined;
-  const left = probed.map(({ health: { alive, against } }) =>
-    alive === null ? 0 : Math.max(1, (alive ? check.fall : check.rise) - against),
-  );
-  const steady = probed.every(({ health }) => health.alive !== null && health.against === 0);
-  return { soonest: Math.min(...left) * check.interval, steady };
-}
-
-function toSnapshot(service: Service, members: readonly Member[], revision: number, generation: number): Snapshot {
-  const backends = members.map(
-    (member): Backend => ({
-      id: member.id,
-      address: member.config.address,
-      port: member.config.port,
-      ...(member.config.url ? { url: member.config.url } : {}),
-      weight: weightOf(member),
-      state: shownState(member),
-      tier: member.config.tier,
-      tags: member.config.tags,
-      load: member.reported.load,
-      ...(member.reported.limit === null ? {} : { limit: member.reported.limit }),
-    }),
-  );
-  const outlook = outlookOf(service, members);
-  const snapshot = {
-    service: service.name,
-    revision,
-    generation,
-    backends,
-    eligible: applyRules(service, members, backends),
-  };
-  return outlook ? { ...snapshot, outlook } : snapshot;
+  return { ...member, config, words, health, reported, last: sameCheck ? member.last : null, since };
 }

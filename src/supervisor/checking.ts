@@ -1,9 +1,10 @@
 import type { Method } from "../core/method.ts";
 import { checkedListener } from "../core/service.ts";
 import type { ProbeJob } from "../core/worker-protocol.ts";
-import type { Book, Entry, Member } from "./book.ts";
+import type { Book } from "./book.ts";
 import type { Checkers } from "./checkers.ts";
 import type { KernelSide } from "./kernel-side.ts";
+import type { Entry, Member } from "./member.ts";
 
 /** Keys of jobs that ask an agent begin so; no service is called like that. */
 const AGENT = "@";

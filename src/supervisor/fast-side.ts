@@ -1,7 +1,7 @@
 import type { Doors, FastPath, Method } from "../core/method.ts";
 import type { Revision } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import type { Entry } from "./book.ts";
+import type { Entry } from "./member.ts";
 import type { CounterMemory } from "./memory.ts";
 
 /** ms between two times that counts are fetched; asking for the status fetches them too. */

@@ -1,7 +1,7 @@
 import type { Applier, Doors, KernelCounts, Method, Prepared, RevisionFacts } from "../core/method.ts";
 import { type Problem, toProblem } from "../core/problem.ts";
 import type { Revision } from "../core/service.ts";
-import type { Entry } from "./book.ts";
+import type { Entry } from "./member.ts";
 
 /** Services of the methods that run in the kernel: appliers, made when first needed. */
 export class KernelSide {

@@ -107,7 +107,8 @@ test("slow start: who comes back grows to its weight; at the daemon's start all 
 test("panic: with too few healthy, all that an operator has not taken out get work", () => {
   const book = running(4, { panic: 50 }, true);
   for (const id of [0, 1, 2, 3]) book.verdict(`web/${id}`, good);
-  book.command("web", "10.0.0.4:80", { admin: "maintenance" });
+  const last = book.named("web", "10.0.0.4:80")[0]!;
+  book.say(...last, { admin: { is: "maintenance", until: null } }, "set by an operator");
   book.verdict("web/0", bad);
   expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[1, 2], false]);
   book.verdict("web/1", bad);

@@ -11,7 +11,7 @@ import {
   STATUS_SCHEMA,
   type StatusModel,
 } from "../observe/status.ts";
-import { type Entry, type Member, weightOf } from "./book.ts";
+import { type Entry, type Member, weightOf } from "./member.ts";
 import { inPanic, shownState, weightShare } from "./passive.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -100,8 +100,17 @@ function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Coun
       at: reported.last.at,
     },
     since,
+    operator: operatorOf(member),
     ejected: passive.ejected === null ? null : { why: passive.ejected, until: passive.failures!.until! },
   };
+}
+
+function operatorOf({ words: { admin, weight } }: Member): BackendStatus["operator"] {
+  const said = [
+    ...(admin ? [{ what: "state" as const, is: admin.is, until: admin.until }] : []),
+    ...(weight ? [{ what: "weight" as const, is: String(weight.is), until: weight.until }] : []),
+  ];
+  return said.length > 0 ? said : null;
 }
 
 /** The effective weight: with what the backend asks for and a slow start in it, to a hundredth. */

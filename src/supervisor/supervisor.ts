@@ -9,7 +9,7 @@ import type { Config, Revision } from "../core/service.ts";
 import type { EventLog } from "../observe/events.ts";
 import { sleep } from "../runtime/clock.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
-import { type AliveBook, Book, type Entry, type Member } from "./book.ts";
+import { type AliveBook, Book } from "./book.ts";
 import { Checkers } from "./checkers.ts";
 import { askedAgent, assignChecks, judged } from "./checking.ts";
 import { FastSide } from "./fast-side.ts";
@@ -17,9 +17,12 @@ import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
 import { prepareLogFiles } from "./log-files.ts";
+import type { Entry } from "./member.ts";
+import { Operator } from "./operator.ts";
 import { adoptOrphans, writeWorkers } from "./orphans.ts";
 import { Wanted } from "./wanted.ts";
-import { Watch } from "./watch.ts";
+import { Watch, type WatchDoors } from "./watch.ts";
+import type { WordBook } from "./words.ts";
 import { WorkerSide } from "./worker-side.ts";
 
 /** What an instance remembers over a restart. The seed is secret. */
@@ -29,6 +32,8 @@ interface Remembered {
   ids: IdBook;
   /** Known alive when last written: only a daemon that died leaves this to the next. */
   alive: AliveBook;
+  /** What operators have said; absent in what an older daemon has written. */
+  words?: WordBook;
 }
 
 export interface SupervisorOptions {
@@ -65,6 +70,7 @@ export class Supervisor {
   readonly wanted = new Wanted();
   readonly #checkers: Checkers;
   readonly #watch: Watch;
+  readonly operator: Operator;
   readonly started = Date.now();
   revision: Revision | null = null;
   role: "active" | "standby";
@@ -84,7 +90,7 @@ export class Supervisor {
       ids: {},
       alive: {},
     };
-    this.book = new Book(this.#remembered.ids, this.#remembered.alive);
+    this.book = new Book(this.#remembered.ids, this.#remembered.alive, this.#remembered.words);
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
       observed: (service, backend) => this.#watch.failed(service, backend),
@@ -95,12 +101,10 @@ export class Supervisor {
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
     });
     this.fast = new FastSide(catalog.methods, options.doorsOf, this.workers.memory);
-    this.#watch = new Watch(this.book, {
-      tally: ({ service }, { id }) => this.workers.tally(service.name, id),
-      changed: (event) => this.#changed(event),
-      spread: (entry) => this.#spread(entry),
-      record: (event) => this.#record(event),
-    });
+    const [changed, spread] = [this.#changed.bind(this), this.#spread.bind(this)];
+    const tally: WatchDoors["tally"] = ({ service }, { id }) => this.workers.tally(service.name, id);
+    this.#watch = new Watch(this.book, { tally, changed, spread, record: this.#record });
+    this.operator = new Operator(this.book, { changed, spread, done: () => this.#told() });
     this.#checkers = new Checkers(
       (key, verdict) => this.#judged(key, verdict),
       (pid) => this.kernel.join(pid),
@@ -150,17 +154,6 @@ export class Supervisor {
     return problems;
   }
 
-  /** An operator's word about one backend; false when there is no such backend. */
-  command(service: string, backend: string, wish: Member["override"]): boolean {
-    const done = this.book.command(service, backend, wish);
-    if (done === null) return false;
-    const entry = this.book.entry(service)!;
-    if (done.event) this.#changed(done.event);
-    else this.#spread(entry);
-    this.#assignChecks();
-    return true;
-  }
-
   /** Access logs have been moved away: makes new files, and has all workers open them. */
   reopenLogs(): void {
     for (const { message } of prepareLogFiles(this.revision?.config.services ?? []))
@@ -187,6 +180,7 @@ export class Supervisor {
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
     this.#watch.stop();
+    this.operator.stop();
     this.workers.secrets.stop();
     await this.#queue;
     this.#remember();
@@ -348,9 +342,15 @@ export class Supervisor {
     if (this.#rememberSoon) clearTimeout(this.#rememberSoon);
     this.#rememberSoon = null;
     const begun = performance.now();
-    this.#remembered = { ...this.#remembered, alive: this.book.alive };
+    this.#remembered = { ...this.#remembered, alive: this.book.alive, words: this.operator.said };
     writeState(this.#options.instance, "state.json", this.#remembered, 0o600);
     this.#rememberCost = performance.now() - begun;
+  }
+
+  /** Operators have said something: who is probed may be others. */
+  #told(): void {
+    this.#assignChecks();
+    this.#remember();
   }
 
   #tell(snapshot: Entry["snapshot"]): void {

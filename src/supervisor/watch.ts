@@ -1,7 +1,8 @@
 import type { Tally } from "../checks/ejection.ts";
 import { healthRulesOf } from "../checks/health-rules.ts";
 import type { EventBody } from "../core/event.ts";
-import type { Book, Entry, Member } from "./book.ts";
+import type { Book } from "./book.ts";
+import type { Entry, Member } from "./member.ts";
 import { inPanic, serves } from "./passive.ts";
 
 /** How often counts are looked at without a failure being told, ms: ejections end, windows close, weights grow. */

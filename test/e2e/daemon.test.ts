@@ -242,6 +242,31 @@ test("a drained backend gets nothing new until it is ready again", async () => {
   expect(await answering(port)).toEqual(["one", "two"]);
 });
 
+test("an operator's words by tag outlive the daemon, show in the status, and end by themselves", async () => {
+  const port = freePort();
+  const written = proxyOn(port);
+  written.services.web.backends = backends.map((b, i) => ({
+    address: `127.0.0.1:${b.port}`,
+    tags: [`site${i}`],
+  })) as never;
+  const daemon = await serve(written);
+  const set = (...words: string[]) => sluice("set", ...words, "--instance", daemon.instance);
+  expect(set("tag", "nowhere", "state", "drain").stderr).toContain("no backend has the tag nowhere");
+  expect(set("tag", "site0", "state", "drain", "for", "0s").code).toBe(2);
+  const said = set("tag", "site0", "state", "drain", "for", "10m", "--service", "web");
+  expect(said.stderr).toContain(`web/127.0.0.1:${backends[0]!.port}: state drain for 10m`);
+  const end = Date.now() + 600_000;
+  await daemon.kill("SIGKILL");
+  await daemon.start();
+  const first = () => daemon.status().services[0]!.backends[0]!;
+  expect(first()).toMatchObject({ state: "draining", operator: [{ what: "state", is: "drain" }] });
+  expect(first().operator![0]!.until).toBeWithin(end - 30_000, end + 1);
+  expect(await answering(port)).toEqual(["two"]);
+  set("tag", "site0", "state", "drain", "for", "1s");
+  for (let i = 0; i < 100 && first().operator; i++) await Bun.sleep(200);
+  expect(await answering(port)).toEqual(["one", "two"]);
+});
+
 test("the soft limit of open files is raised to the hard one", async () => {
   const daemon = await startDaemon(proxyOn(freePort()), "limits", ["prlimit", "--nofile=1024:4096"]);
   daemons.push(daemon);
