@@ -1,4 +1,5 @@
 import { counterIndex } from "../../core/counters.ts";
+import { wireToName } from "../../protocols/dns/name.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query, type Verdict } from "../../protocols/dns/query.ts";
 import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
@@ -27,6 +28,7 @@ import {
   ZONE,
 } from "./tally.ts";
 import { type Messages, TRANSFER, Transfers, tsigKeys } from "./transfers.ts";
+import type { Why } from "./why.ts";
 
 const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
   .record("answers", "question", Type.HINFO, ANY_TTL, anyRdata)
@@ -48,6 +50,8 @@ export class Answerer {
   private readonly kept: SealedAnswers;
   /** Signs the answer under way; null: the query was not signed. */
   private session: TsigSession | null = null;
+  /** Says why names are answered as they are; null: to nobody. */
+  why: Why | null = null;
   /** What follows when `answer` gives `TRANSFER`. */
   transfer: Messages | null = null;
 
@@ -147,7 +151,7 @@ export class Answerer {
   }
 
   private lookup(query: Query, transport: Transport, out: Uint8Array): number {
-    if (query.class !== Class.IN) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
+    if (query.class !== Class.IN) return this.otherClass(query, transport, out);
     if (query.type >= Type.NXNAME || query.type === Type.OPT) {
       const rcode = metaRcode(query.type);
       if (rcode !== Rcode.NOERROR) return this.error(query, transport, out, rcode, META_PLACES[rcode]!);
@@ -166,6 +170,16 @@ export class Answerer {
     const { zone } = encloser;
     this.tally(NXDOMAIN);
     return writeTemplate(out, query, transport, zone.nxdomain, apexAt(query, zone));
+  }
+
+  /** Nothing is there in other classes, but the reasons of our answers, for those who may know them. */
+  private otherClass(query: Query, transport: Transport, out: Uint8Array): number {
+    const { why, client } = this;
+    if (query.class === Class.CH && query.type === Type.TXT && why?.allowed(client.asker)) {
+      const service = (this.site.exact(query) ?? this.site.encloser(query)?.wildcard)?.service;
+      if (service) return why.answer(out, query, transport, service.name, wireToName(query.name()), client.name);
+    }
+    return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
   }
 
   private atNode(node: Node, query: Query, transport: Transport, out: Uint8Array): number {

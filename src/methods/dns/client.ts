@@ -1,5 +1,5 @@
 import { hashBytes } from "../../core/hash.ts";
-import { readAddress } from "../../geo/prefix.ts";
+import { prefixText, readAddress } from "../../geo/prefix.ts";
 import type { PrefixTrie } from "../../geo/trie.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import { readSubnet } from "../../protocols/dns/subnet.ts";
@@ -39,6 +39,18 @@ export class Client {
     this.size = size;
     this.known = size > 0;
     return true;
+  }
+
+  /** Who it is: the network that the resolver tells, or the address that asks. */
+  get name(): string {
+    const { known, size, address, text, query } = this;
+    if (!known || !query.answerSubnet) return text;
+    return prefixText({ bytes: address.slice(0, size), length: query.bytes[query.subnetAt + 2]! });
+  }
+
+  /** The address that asks. */
+  get asker(): string {
+    return this.text;
   }
 
   /** The answers of a service to this client: those of the group that it is steered to, where there are groups. */

@@ -216,6 +216,10 @@ export const settings = z
       .describe(
         "Answer plain questions where they arrive, before the host's firewall sees them. auto: native where the driver can, generic elsewhere and on veth; native: natively on veth too.",
       ),
+    debug: z
+      .strictObject({ from: z.array(prefix).min(1).max(1000).describe("Networks that may ask.") })
+      .optional()
+      .describe("Says why a service's name is answered as it is: TXT in class CH, at that name. Default: to nobody."),
     nsid: z.string().min(1).max(64).optional().describe("Name of this server for clients that ask for it (RFC 5001)."),
     tcp: tcp.prefault({}).describe("Limits of TCP connections."),
     clientSubnet: z

@@ -14,6 +14,7 @@ import { Site } from "./site.ts";
 import { TALLY_NAME, tallyOf } from "./tally.ts";
 import { TcpServer } from "./tcp-server.ts";
 import { serveUdp, type UdpServer } from "./udp-server.ts";
+import { Why } from "./why.ts";
 
 /** Serves all dns services of an assignment on its UDP and TCP sockets. */
 export const workerSide: WorkerSide = {
@@ -32,6 +33,11 @@ export const workerSide: WorkerSide = {
     let serial = assignment.revision;
     const guard = new Guard(settings, assignment.seed, doors.now);
     const answerer = new Answerer(site, client, tallyOf(doors.cells(TALLY_NAME)), guard, settings);
+    if (settings.debug !== undefined) {
+      const { geography, seed } = assignment;
+      const snapshot = (service: string) => doors.balancer(service).snapshot;
+      answerer.why = new Why(settings.debug.from, { services, settings, geography, seed, snapshot });
+    }
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
     const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };

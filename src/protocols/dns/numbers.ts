@@ -28,7 +28,7 @@ export const Type = {
   ANY: 255,
 } as const;
 
-export const Class = { IN: 1 } as const;
+export const Class = { IN: 1, CH: 3 } as const;
 
 export const Opcode = { QUERY: 0 } as const;
 
