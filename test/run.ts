@@ -80,7 +80,12 @@ if (!process.argv.includes("--static")) {
   if (process.argv.includes("--long")) {
     // These move a gigabyte, or hold thousands of connections, when they are asked to.
     process.env.SLUICE_TEST_LONG = "1";
-    const long = ["test/long", "src/methods/proxy/pressure.test.ts", "src/dataplane/crowd.e2e.test.ts"];
+    const twice = [
+      "src/methods/proxy/pressure.test.ts",
+      "src/dataplane/crowd.e2e.test.ts",
+      "test/e2e/handover.test.ts",
+    ];
+    const long = ["test/long", ...twice];
     tests("long tests", long, 1, 1_200_000);
     kernel();
   }

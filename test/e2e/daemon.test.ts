@@ -172,53 +172,6 @@ test("what failed at start outlives a refused reload and is forgotten by one tha
   taken[1]!.stop(true);
 });
 
-test("a worker that is killed is replaced, and no connection is refused", async () => {
-  const port = freePort();
-  const daemon = await serve(proxyOn(port));
-  const failures = await failuresWhile(port, async () => {
-    const workers = Bun.spawnSync(["pgrep", "-P", String(daemon.pid), "-f", "worker/main"])
-      .stdout.toString()
-      .trim()
-      .split("\n");
-    expect(workers.length).toBe(2);
-    process.kill(Number(workers[0]), "SIGKILL");
-    await Bun.sleep(1500);
-  });
-  // What the dead worker held is lost with it; nobody is refused.
-  expect(failures.length).toBeLessThanOrEqual(3);
-  expect(failures.filter((f) => f.includes("Refused"))).toEqual([]);
-  expect(daemon.said()).toContain("DIED");
-  expect(daemon.status().workers).toBe(2);
-});
-
-test("workers outlive their supervisor, and the next one takes over without a lost request", async () => {
-  const port = freePort();
-  const daemon = await serve(proxyOn(port));
-  const failures = await failuresWhile(port, async () => {
-    await daemon.kill("SIGKILL");
-    await Bun.sleep(300);
-    await daemon.start();
-    await Bun.sleep(500);
-  });
-  expect(failures).toEqual([]);
-  expect(daemon.status().workers).toBe(2);
-});
-
-test("an upgrade takes over from a running daemon without a lost request or a broken download", async () => {
-  const port = freePort();
-  const daemon = await serve(proxyOn(port));
-  const download = get(port, "/slow");
-  const failures = await failuresWhile(port, async () => {
-    await daemon.start("--upgrade");
-    await Bun.sleep(300);
-  });
-  expect(failures).toEqual([]);
-  expect(["one", "two"].map((name) => Array.from({ length: 10 }, (_, i) => `${name}${i}`).join(""))).toContain(
-    await download,
-  );
-  expect(daemon.status()).toMatchObject({ pid: daemon.pid, workers: 2 });
-});
-
 test("SIGTERM lets a download finish, then ends and leaves nothing", async () => {
   const port = freePort();
   const daemon = await serve(proxyOn(port, [backends[0]!.port]));
