@@ -41,6 +41,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   private requests = 0;
   /** Its address has been counted. */
   limited = false;
+  /** It is beyond a limit, and is told so. */
+  turnedAway = false;
   private progress = 0;
 
   // ---- what a method does ------------------------------------------------------------------------------------------
@@ -60,12 +62,22 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   protected abstract over(): void;
 
   // ---- socket events -----------------------------------------------------------------------------------------------
-  opened(socket: TcpSocket<Client<S>>): void {
+  begin(socket: TcpSocket<Client<S>>): void {
     this.wire.socket = socket as TcpSocket<unknown>;
     this.identify(socket.remoteAddress, this.front.seed);
+  }
+
+  /** It may stay. */
+  opened(): void {
     this.awaited = this.front.introducers.has(this.address);
     this.front.wheel.set(this, this.front.limits.headTimeout);
     if (!this.awaited && this.front.admits(this)) this.welcome();
+  }
+
+  /** There is no room for it: says so, and closes. */
+  turnAway(status: number, code: Code): void {
+    this.turnedAway = true;
+    this.fail(status, code, "");
   }
 
   /** The connection has another socket now. */
@@ -184,11 +196,11 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
         }
         return;
       }
-      this.begin(input, end);
+      this.beginRequest(input, end);
     }
   }
 
-  private begin(input: Buffer, end: number): void {
+  private beginRequest(input: Buffer, end: number): void {
     const { front } = this;
     const { head, wheel, limits } = front;
     this.requestBytes = input;

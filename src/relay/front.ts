@@ -26,6 +26,8 @@ export interface ClientLimits extends RequestLimits {
   readonly idleTimeout: number;
   /** Without the client taking a byte that waits for it. */
   readonly stallTimeout: number;
+  /** Connections of all clients to one listener of the worker. */
+  readonly connections: number;
   /** Connections of one client address to all listeners of the worker. */
   readonly perAddress: number;
 }
@@ -41,7 +43,14 @@ export interface Shared {
   /** Client connections of all fronts; and by client address, where a limit is set. */
   connections: number;
   readonly addresses: Map<string, number>;
+  /** Connections beyond a limit that are being told so. */
+  farewells: number;
 }
+
+/** Most of them at a time: who comes beyond that too is cut, for a descriptor is worth more than a polite answer. */
+const FAREWELLS = 64;
+/** ms between two lines about connections beyond a limit. */
+const SAY_AGAIN = 1000;
 
 /** One listening socket and its clients. */
 export class Front<S extends ServiceState = ServiceState> {
@@ -53,6 +62,11 @@ export class Front<S extends ServiceState = ServiceState> {
   private readonly clients = new Set<Client<S>>();
   private readonly listener: TcpListener;
   private whenEmpty: (() => void) | null = null;
+  /** Connections beyond a limit that are being told so. */
+  private leaving = 0;
+  /** Connections beyond a limit since the last line about them, and when that was, ms. */
+  private turnedAway = 0;
+  private saidAt = Number.NEGATIVE_INFINITY;
 
   readonly shared: Shared;
   readonly site: Site<S>;
@@ -109,27 +123,40 @@ export class Front<S extends ServiceState = ServiceState> {
   private arrived(socket: TcpSocket<Client<S>>): void {
     this.shared.connections++;
     this.clients.add(socket.data);
-    const { connections, connectionLimit } = this.shared;
-    // Beyond the limit a descriptor is worth more than a polite answer.
-    if (connections <= connectionLimit) socket.data.opened(socket);
-    else {
-      this.turnAway("SLUICE_HTTP_CONNECTION_LIMIT");
-      socket.terminate();
-    }
+    const { connections, connectionLimit, farewells } = this.shared;
+    socket.data.begin(socket);
+    // Who is on the way out does not count: those that try again would keep each other out.
+    const here = this.clients.size - this.leaving;
+    if (connections - farewells <= connectionLimit && here <= this.limits.connections) socket.data.opened();
+    else this.turnAway(socket.data, 503, "SLUICE_HTTP_CONNECTION_LIMIT");
   }
 
-  /** It is known whose connection this is: may it have one more? If not, it is cut. */
+  /** It is known whose connection this is: may it have one more? If not, it is turned away. */
   admits(client: Client<S>): boolean {
     client.limited = true;
     if (this.arrivedFrom(client.address) <= this.limits.perAddress) return true;
-    this.turnAway("SLUICE_HTTP_CLIENT_LIMIT", client.address);
-    client.terminate();
+    client.limited = false;
+    this.leftFrom(client.address);
+    this.turnAway(client, 429, "SLUICE_HTTP_CLIENT_LIMIT");
     return false;
   }
 
-  private turnAway(code: Code, client?: string): void {
-    this.log("warn", "connection refused: limit reached", { code, client });
-    this.site.fallback?.cells.add(-1, Cell.errors, 1);
+  private turnAway(client: Client<S>, status: number, code: Code): void {
+    this.turnedAway++;
+    if (this.now() - this.saidAt >= SAY_AGAIN) {
+      const { address } = client;
+      this.log("warn", "connection refused: limit reached", { code, client: address, refused: this.turnedAway });
+      this.turnedAway = 0;
+      this.saidAt = this.now();
+    }
+    if (this.shared.farewells >= FAREWELLS) {
+      this.site.fallback?.cells.add(-1, Cell.errors, 1);
+      client.terminate();
+      return;
+    }
+    this.shared.farewells++;
+    this.leaving++;
+    client.turnAway(status, code);
   }
 
   /** @returns how many connections this address has now; 0 where no limit makes that worth counting. */
@@ -151,6 +178,10 @@ export class Front<S extends ServiceState = ServiceState> {
   left(client: Client<S>): void {
     if (!this.clients.delete(client)) return;
     this.shared.connections--;
+    if (client.turnedAway) {
+      this.shared.farewells--;
+      this.leaving--;
+    }
     if (client.limited) this.leftFrom(client.address);
     if (this.clients.size === 0) this.whenEmpty?.();
   }

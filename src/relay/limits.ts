@@ -25,18 +25,32 @@ export const clientLimits = {
   target: size({ min: 64, max: 128 * 1024 })
     .prefault("8KiB")
     .describe("Longest request target; beyond it 414."),
+  connections: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "Connections of all clients to one worker at a listener; beyond it 503. By default what the open files allow.",
+    ),
   perAddress: z
     .int()
     .min(1)
     .optional()
-    .describe("Connections of one client address to one worker; more are cut. None by default: many may share one."),
+    .describe("Connections of one client address to one worker; beyond it 429. None by default: many may share one."),
   requests: z.int().min(1).default(10_000).describe("Requests on one client connection; then it is closed."),
 };
 
 /** The client side's limits out of parsed options. */
 export function toClientLimits(
   timeouts: { head: number; body: number; idle: number; stall: number },
-  limits: { head: number; fields: number; target: number; requests: number; perAddress?: number | undefined },
+  limits: {
+    head: number;
+    fields: number;
+    target: number;
+    requests: number;
+    connections?: number | undefined;
+    perAddress?: number | undefined;
+  },
   body: number,
 ): ClientLimits {
   return {
@@ -45,6 +59,7 @@ export function toClientLimits(
     target: limits.target,
     body,
     requests: limits.requests,
+    connections: limits.connections ?? Number.POSITIVE_INFINITY,
     perAddress: limits.perAddress ?? Number.POSITIVE_INFINITY,
     headTimeout: timeouts.head,
     bodyTimeout: timeouts.body,

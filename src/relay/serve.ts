@@ -35,7 +35,16 @@ export async function serveHttp<S extends ServiceState>(
   const wheel = new Wheel(() => doors.now());
   const { seed, connectionLimit } = assignment;
   const atlas = new Atlas(assignment.geography);
-  const shared: Shared = { wheel, seed, doors, atlas, connectionLimit, connections: 0, addresses: new Map() };
+  const shared: Shared = {
+    wheel,
+    seed,
+    doors,
+    atlas,
+    connectionLimit,
+    connections: 0,
+    addresses: new Map(),
+    farewells: 0,
+  };
   const logs = new LogFiles(doors);
   const states = new Map(assignment.services.map((service) => [service.name, plan.state(service, doors, shared)]));
   for (const state of states.values()) state.log = logs.open(state.name, accessLogOf(state.service));

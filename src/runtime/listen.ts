@@ -1,17 +1,21 @@
+import { toBytes16 } from "../core/address.ts";
 import { configProblem, ok, type Result, refuse } from "../core/problem.ts";
 import { type Listener, listenerName } from "../core/service.ts";
 import { ptr } from "./ffi.ts";
 import { errno, errnoText, libc, setIntOption } from "./libc.ts";
-import { AF_INET6, toSockaddr } from "./socket-address.ts";
+import { AF_INET6, fromSockaddr, toSockaddr } from "./socket-address.ts";
 import {
   IP_FREEBIND,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_V6ONLY,
+  SO_ACCEPTCONN,
+  SO_COOKIE,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
   SO_REUSEADDR,
   SO_REUSEPORT,
+  SO_TYPE,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_NONBLOCK,
@@ -56,6 +60,33 @@ function bindProblem(listener: Listener, call: string, number: number): Result<n
   const message = `${listenerName(listener)} cannot be listened on: ${call}: ${errnoText(number)}`;
   return refuse(configProblem("SLUICE_BIND", ["listen"], message, { hint: "See which program holds it: ss -lntup" }));
 }
+
+const name = new Uint8Array(28);
+
+/** Where a socket is bound to; port 0 for what is no bound socket. */
+export function localEnd(fd: number): { address: string; port: number } {
+  name.fill(0);
+  const size = new Uint32Array([name.length]);
+  return libc.getsockname(fd, ptr(name), ptr(size)) === 0 ? fromSockaddr(name) : { address: "", port: 0 };
+}
+
+/** A socket option of up to 64 bits; null when `fd` is no socket. */
+function option(fd: number, number: number): bigint | null {
+  const value = new BigUint64Array(1);
+  const size = new Uint32Array([8]);
+  return libc.getsockopt(fd, SOL_SOCKET, number, ptr(value), ptr(size)) === 0 ? value[0]! : null;
+}
+
+/** Does this descriptor, which comes from elsewhere, serve this listener? */
+export function servesListener(fd: number, { address, port, protocol }: Listener): boolean {
+  const type = protocol === "udp" ? SOCK_DGRAM : SOCK_STREAM;
+  if (option(fd, SO_TYPE) !== BigInt(type) || (protocol === "tcp" && option(fd, SO_ACCEPTCONN) !== 1n)) return false;
+  const end = localEnd(fd);
+  return end.port === port && Buffer.compare(toBytes16(end.address), toBytes16(address)) === 0;
+}
+
+/** What tells one socket from all others, by whatever descriptors it is held (SO_COOKIE). */
+export const socketIdentity = (fd: number): bigint => option(fd, SO_COOKIE) ?? 0n;
 
 export const closeFd = (fd: number): void => {
   libc.close(fd);

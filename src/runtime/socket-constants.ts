@@ -7,10 +7,13 @@ export const SOCK_CLOEXEC = 0o2000000;
 
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
+export const SO_TYPE = 3;
 export const SO_RCVBUF = 8;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
+export const SO_ACCEPTCONN = 30;
 export const SO_RCVBUFFORCE = 33;
+export const SO_COOKIE = 57;
 
 export const IPPROTO_IP = 0;
 export const IP_FREEBIND = 15;

@@ -18,6 +18,8 @@ export interface GenerationEvents {
   wanted(service: string, counted: readonly Counted[]): void;
   failed(service: string, problem: Problem): void;
   worker(pid: number, what: "ready" | "draining" | "exited" | "died", detail: string): void;
+  /** A worker's process is there: whoever comes after this daemon must know of it. */
+  spawned(): void;
   /** Something a method's keeper has to say. */
   say(text: string): void;
   /** Current snapshots, for a worker that starts late. */
@@ -87,6 +89,7 @@ export class Generation {
       () => settle(startProblem(`worker was not ready within ${START_LIMIT / 1000} s`)),
       START_LIMIT,
     );
+    this.#events.spawned();
     worker.child.send({ kind: "assign", assignment: this.#assignment(worker) });
     return ready.finally(() => clearTimeout(limit));
   }

@@ -1,5 +1,6 @@
 import type { Listener } from "../core/service.ts";
 import { sleep } from "../runtime/clock.ts";
+import { closeFd, servesListener, socketIdentity } from "../runtime/listen.ts";
 import { startTime, takeDescriptor } from "../runtime/pidfd.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
 import type { SocketTable } from "./sockets.ts";
@@ -52,11 +53,17 @@ export async function endOrphans(instance: Instance, graceMs: number): Promise<n
  */
 export function adoptOrphans(instance: Instance, sockets: SocketTable): { count: number; release(): void } {
   const alive = living(instance);
+  const seen = new Set<bigint>();
   for (const { pid, sockets: held } of alive)
     for (const { fd, ...listener } of held) {
       const taken = takeDescriptor(pid, fd);
       if (taken < 0) continue;
-      sockets.adopt(listener, taken);
+      // A worker that drains has closed its listeners, and their numbers may mean anything by now; workers of several
+      // generations hold the same socket.
+      const identity = socketIdentity(taken);
+      if (servesListener(taken, listener) && !seen.has(identity)) sockets.adopt(listener, taken);
+      else closeFd(taken);
+      seen.add(identity);
     }
   return {
     count: alive.length,

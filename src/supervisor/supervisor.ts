@@ -97,6 +97,7 @@ export class Supervisor {
       wanted: (service, counted) => this.wanted.add(service, counted),
       failed: (service, problem) => this.#record({ kind: "service", service, what: "failed", problem }),
       worker: (pid, what, detail) => this.#workerEvent({ kind: "worker", pid, what, detail }),
+      spawned: () => writeWorkers(this.#options.instance, this.workers.describe()),
       say: (text) => this.#options.log("info", text),
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
     });

@@ -34,6 +34,8 @@ export class WorkerSide {
   readonly #events: GenerationEvents;
   #current: Generation | null = null;
   #draining: Generation[] = [];
+  /** Not yet the current one: its workers serve already. */
+  #preparing: Generation | null = null;
 
   constructor(instance: string, methods: readonly Method[], count: number, events: GenerationEvents) {
     this.secrets = new Secrets(methods, events.say);
@@ -73,13 +75,16 @@ export class WorkerSide {
     const unbound = this.sockets.prepare(work.listeners, count);
     if (unbound.length > 0) return this.#blame(unbound, work.services, revision);
     const next = new Generation(work, this.sockets, this.memory, this.#events);
+    this.#preparing = next;
     const failed = await next.start(count);
+    if (failed.length > 0) this.#preparing = null;
     if (failed.length > 0) {
       this.sockets.keep(current?.work.listeners ?? [], this.#count);
       return failed;
     }
     return {
       commit: () => {
+        this.#preparing = null;
         this.#current = next;
         this.#count = count;
         follow();
@@ -87,6 +92,7 @@ export class WorkerSide {
         this.sockets.keep(work.listeners, count);
       },
       abort: () => {
+        this.#preparing = null;
         next.kill();
         this.sockets.keep(current?.work.listeners ?? [], this.#count);
       },
@@ -188,9 +194,7 @@ export class WorkerSide {
 
   /** For the next daemon: the living workers and their sockets. */
   describe(): ReturnType<Generation["describe"]> {
-    return [...this.#draining, ...(this.#current ? [this.#current] : [])].flatMap((generation) =>
-      generation.describe(),
-    );
+    return [...this.#draining, this.#current, this.#preparing].flatMap((generation) => generation?.describe() ?? []);
   }
 }
 

@@ -165,16 +165,32 @@ describe("statuses of a backend", () => {
   });
 });
 
-test("connections per client address: more are cut, and a place that is left is free again", async () => {
+test("connections per client address: 429 beyond the limit, and a place that is left is free again", async () => {
   const backend = raw(answering(OK));
   const served = await serve([aBackend(0, backend.port)], { limits: { perAddress: 1 } });
   const first = client(served);
   await first.send(GET).has("ok");
-  await client(served).gone();
+  const got = await client(served).send(GET).gone();
+  expect(got).toStartWith("HTTP/1.1 429 Too Many Requests\r\n");
+  expect(got).toContain("Sluice-Reason: SLUICE_HTTP_CLIENT_LIMIT\r\nRetry-After: 1\r\n");
   expect(served.logs.some((line) => line.includes("SLUICE_HTTP_CLIENT_LIMIT"))).toBe(true);
   first.stop();
   const tries: End[] = [];
   await until(() => {
     return tries.push(client(served).send(GET)) > 0 && tries.some(({ got }) => got.includes("ok"));
   });
+});
+
+test.each([1, 40])("of %i at once no more are served than may be; all others are told so, or cut", async (limit) => {
+  const backend = raw(answering(OK));
+  const served = await serve([aBackend(0, backend.port)], { limits: { connections: limit } });
+  const crowd = Array.from({ length: 200 }, () => client(served).send(GET));
+  for (const end of crowd) await end.until(({ got, closed, ended }) => got.endsWith("ok") || closed || ended);
+  expect(crowd.filter(({ got }) => got === OK)).toHaveLength(limit);
+  const told = crowd.filter(({ got }) => got.startsWith("HTTP/1.1 503 "));
+  expect(told.length).toBeGreaterThanOrEqual(64);
+  expect(told[0]!.got).toContain("Sluice-Reason: SLUICE_HTTP_CONNECTION_LIMIT\r\nRetry-After: 1\r\n");
+  expect(crowd.filter(({ got }) => got === "")).toHaveLength(200 - limit - told.length);
+  // One line about all of them, or two.
+  expect(served.logs.filter((line) => line.includes("SLUICE_HTTP_CONNECTION_LIMIT")).length).toBeLessThan(10);
 });

@@ -16,6 +16,7 @@ const reasons: Record<number, string> = {
   413: "Content Too Large",
   414: "URI Too Long",
   417: "Expectation Failed",
+  429: "Too Many Requests",
   431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   501: "Not Implemented",
@@ -54,7 +55,7 @@ export function toReply(reply: Reply): Buffer {
 /** The answer to a request that failed here: a reason code as a field (for HEAD too) and in the body. */
 export function toErrorReply(code: Code, detail: string, reply: Omit<Reply, "fields" | "body">): Buffer {
   const body = `${code}: ${codes[code][0]}${detail === "" ? "" : ` (${detail})`}\n`;
-  // What is lacking may be there again soon (RFC 9110 15.6.4).
-  const later = reply.status === 503 ? "Retry-After: 1\r\n" : "";
+  // What is lacking may be there again soon (RFC 9110 15.6.4, RFC 6585 4).
+  const later = reply.status === 503 || reply.status === 429 ? "Retry-After: 1\r\n" : "";
   return toReply({ ...reply, fields: `Cache-Control: no-store\r\nSluice-Reason: ${code}\r\n${later}`, body });
 }
