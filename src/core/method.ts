@@ -183,6 +183,8 @@ export interface KernelCounts {
   service: Partial<Counts>;
   backends: Map<number, Partial<Counts>>;
   drops: Partial<Record<Code, number>>;
+  /** Share of new work of each backend, by id, where the kernel side moves weights by itself. */
+  shares?: Map<number, number>;
 }
 
 export interface Prepared {

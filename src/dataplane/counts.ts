@@ -39,7 +39,14 @@ function countsOf({ counting, memory }: Plane, state: ServiceState): KernelCount
   }
   const drops = counting.drops(state.number);
   const dropped = Object.values(drops).reduce((total, count) => total + count, 0);
-  return { service: { ...shown(state, sum), ...flows, drops: dropped }, backends, drops };
+  // A service by place has shares for each place: none that are the service's.
+  const shares = state.config?.near ? null : state.shares;
+  return {
+    service: { ...shown(state, sum), ...flows, drops: dropped },
+    backends,
+    drops,
+    ...(shares ? { shares } : {}),
+  };
 }
 
 function together(a: KernelCounts, b: KernelCounts): KernelCounts {

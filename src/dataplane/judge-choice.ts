@@ -4,9 +4,9 @@ import type { Service } from "../core/service.ts";
 import { schedulers } from "../schedulers/list.ts";
 import type { PlaneOptions } from "./plane-options.ts";
 
-type Choice = Pick<PlaneOptions, "sticky" | "quic">;
+type Choice = Pick<PlaneOptions, "sticky" | "quic" | "byLoad">;
 
-/** What `sticky` and `quic` ask for and cannot have. Paths are relative to the service. */
+/** What `sticky`, `quic` and `byLoad` ask for and cannot have. Paths are relative to the service. */
 export function judgeChoice(service: Service<Choice>): Problem[] {
   const { method, scheduler, options, listen } = service;
   const problems: Problem[] = [];
@@ -18,6 +18,26 @@ export function judgeChoice(service: Service<Choice>): Problem[] {
         [method, "sticky"],
         `${scheduler.name} gives each flow to whom it will: it keeps no client with one backend.`,
         { hint: "Use the scheduler maglev or source-hash." },
+      ),
+    );
+  if (options.byLoad && !service.agent)
+    problems.push(
+      configProblem(
+        "SLUICE_CONFIG_IMPOSSIBLE",
+        [method, "byLoad"],
+        "Nobody reports a load: the service has no agent.",
+        {
+          hint: "Add agent: PORT (docs/agent.md).",
+        },
+      ),
+    );
+  if (options.byLoad && scheduler.name === "round-robin")
+    problems.push(
+      configProblem(
+        "SLUICE_CONFIG_IMPOSSIBLE",
+        [method, "byLoad"],
+        "round-robin goes by no weight, so by no load either.",
+        { hint: "Use another scheduler, such as weighted-round-robin." },
       ),
     );
   if (!options.quic) return problems;

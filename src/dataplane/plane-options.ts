@@ -32,6 +32,10 @@ export const planeOptions = z.strictObject({
     .boolean()
     .default(false)
     .describe("Connection IDs of QUIC name the backend, as docs/quic.md says: connections follow a client that moves."),
+  byLoad: z
+    .boolean()
+    .default(false)
+    .describe("Backends whose agent reports a load get less new work the busier they are, besides their weights."),
   devices: z
     .array(z.string().regex(/^[^\s/]{1,15}$/))
     .default([])

@@ -39,6 +39,8 @@ export interface PlaneService {
   sticky?: { source: number; source6: number };
   /** Connection IDs of QUIC name the backend. */
   quic?: true;
+  /** Loads that backends report change their weights. */
+  byLoad?: true;
   /** Slots of the table; never changes while the service lives. */
   slots?: number;
   /** Further interfaces on which clients arrive, besides those of VIPs and backends. */
@@ -110,6 +112,7 @@ export function compilePlane(
     oneShot: service.options.oneShot,
     ...(service.options.sticky ? { sticky: service.options.sticky } : {}),
     ...(service.options.quic ? { quic: true as const } : {}),
+    ...(service.options.byLoad ? { byLoad: true as const } : {}),
     devices: service.options.devices,
     checked: service.check !== null,
     ...nearOf(service, snapshot, revision.geography),

@@ -241,7 +241,7 @@ export class Plane {
   get restless(): boolean {
     return [...this.services.values()].some(
       (s) =>
-        s.waiting ||
+        s.drifting ||
         s.remembers ||
         phases.unsettled(s.slots) > 0 ||
         [...s.locals.values()].some((one) => one.id === null || one.state === State.STATE_DOWN),
@@ -259,7 +259,7 @@ export class Plane {
     if (moved.length > 0) this.#publish(moved, moved[0]!.forward);
     const begun = now();
     const swept: Swept = sweep(this.memory, this.kernel.programFd("sweep"), Limit.FLOW_BUCKETS);
-    const settled = all.filter((state) => this.#settle(state, begun, swept));
+    const settled = all.filter((state) => this.#settle(state, begun, time, swept));
     if (settled.length > 0) this.#publish(settled, settled[0]!.forward);
     const retired: LocalBackend[] = [];
     const shrunk = all.filter((state) => {
@@ -276,15 +276,10 @@ export class Plane {
     for (const one of retired) this.#release(one);
   }
 
-  #settle(state: ServiceState, begun: number, swept: Swept): boolean {
+  #settle(state: ServiceState, begun: number, time: number, swept: Swept): boolean {
     const moved = phases.settle(state.slots, begun, (slot) => !state.remembers && swept.busy(state.number, slot));
-    if (state.waiting && state.config?.scheduler.name) {
-      state.update(
-        state.config,
-        this.schedulers(state.config.scheduler.name),
-        (one) => this.#number(state, one),
-        now(),
-      );
+    if (state.drifting && state.config?.scheduler.name) {
+      state.update(state.config, this.schedulers(state.config.scheduler.name), (one) => this.#number(state, one), time);
       return true;
     }
     return moved > 0;

@@ -3,6 +3,7 @@ import type { Scheduler, SchedulerDefinition } from "../core/scheduler.ts";
 import { clearHostBits } from "../geo/prefix.ts";
 import maglev from "../schedulers/maglev.ts";
 import { service as at, Choice, Limit, ServiceFlag, State, table, Used } from "./generated/layout.ts";
+import { LoadWeights } from "./load-weights.ts";
 import { backendKey, kernelState, type LocalBackend, readBackend } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
@@ -44,6 +45,7 @@ export class ServiceState {
   formerFlows = 0;
   /** A change of weights that waits for slots to settle. */
   waiting = false;
+  #loads: LoadWeights | null = null;
   #fresh = true;
 
   constructor(memory: PlaneMemory, number: number, forward: ForwardName, name: string, slots: number) {
@@ -150,7 +152,8 @@ export class ServiceState {
     const chosen = config.eligible.flatMap((id) => byId.get(id) ?? []);
     const weightOf = new Map(config.backends.map((backend) => [backend.id, Math.max(1, backend.weight)]));
     const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()}`;
-    const wanted = chosen.map((one) => weightOf.get(one.id!)!);
+    const parts = this.#partsOf(config, chosen, now);
+    const wanted = chosen.map((one, i) => weightOf.get(one.id!)! * parts[i]!);
     const before = chosen.map((one) => this.#weights.get(one.local) ?? 0);
     const sameSet = set === this.#set && !this.#fresh;
     if (sameSet && wanted.join() === before.join()) this.waiting = false;
@@ -167,6 +170,32 @@ export class ServiceState {
       this.#set = set;
     }
     phases.forceOut(this.slots, this.#gone());
+  }
+
+  /** What reported loads make of weights: all alike where nobody asks for them. */
+  #partsOf({ byLoad, backends }: PlaneService, chosen: readonly LocalBackend[], now: number): number[] {
+    this.#loads = byLoad ? (this.#loads ?? new LoadWeights()) : null;
+    const able = new Set(chosen.map(({ id }) => id));
+    this.#loads?.follow(
+      backends.filter(({ id }) => able.has(id)),
+      now,
+    );
+    return chosen.map(({ id }) => this.#loads?.partsOf(id!) ?? 1);
+  }
+
+  /** Has time something to do with its weights: do some wait for slots, or follow a report? */
+  get drifting(): boolean {
+    return this.waiting || (this.#loads?.moving ?? false);
+  }
+
+  /** Share of new flows that each backend gets by the slots in force, by id; null where no load changes weights. */
+  get shares(): Map<number, number> | null {
+    if (this.#loads === null) return null;
+    const sum = [...this.#weights.values()].reduce((total, weight) => total + weight, 0);
+    const shares = [...this.locals.values()].flatMap(({ id, local }): [number, number][] =>
+      id === null ? [] : [[id, (this.#weights.get(local) ?? 0) / sum]],
+    );
+    return new Map(shares);
   }
 
   #reassign(next: Uint16Array, chosen: readonly LocalBackend[], weights: readonly number[]): void {

@@ -76,11 +76,25 @@ function serviceStatus(
     troubles: supervisor.kernel.applierOf(entry)?.troubles?.(service.name) ?? [],
     counts: counts(-1),
     drops: kernel?.drops ?? {},
-    backends: entry.members.map((member) => backendStatus(member, snapshot, counts(member.id), healthRulesOf(service))),
+    backends: entry.members.map((member) =>
+      backendStatus(
+        member,
+        snapshot,
+        counts(member.id),
+        healthRulesOf(service),
+        kernel?.shares?.get(member.id) ?? expectedShare(snapshot, member.id),
+      ),
+    ),
   };
 }
 
-function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Counts, rules: HealthRules): BackendStatus {
+function backendStatus(
+  member: Member,
+  snapshot: Entry["snapshot"],
+  counts: Counts,
+  rules: HealthRules,
+  share: number,
+): BackendStatus {
   const { id, name, passive, last, since, reported } = member;
   return {
     id,
@@ -88,7 +102,7 @@ function backendStatus(member: Member, snapshot: Entry["snapshot"], counts: Coun
     state: shownState(member),
     eligible: snapshot.eligible.includes(id),
     weight: weightNow(member, rules),
-    share: expectedShare(snapshot, id),
+    share,
     load: reported.load,
     limit: reported.limit,
     counts,

@@ -69,7 +69,7 @@ export function beyondNftables(service: Service<NatOptions>): { path: Path; why:
         ],
   );
   const places = service.nearest ? [{ path: ["nearest"], why: KNOWS_NO_PLACES, hint: "Use the xdp engine." }] : [];
-  const choice = (["sticky", "quic"] as const).flatMap((word) =>
+  const choice = (["sticky", "quic", "byLoad"] as const).flatMap((word) =>
     service.options[word]
       ? [{ path: ["nat", word], why: `The nftables engine has no ${word}.`, hint: "Use the xdp engine." }]
       : [],

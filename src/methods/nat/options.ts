@@ -33,6 +33,9 @@ export const options = z.strictObject({
     "All of a client's flows, or of its network's, have one backend. For maglev and source-hash, on the xdp engine.",
   ),
   quic: planeOptions.shape.quic.describe("Connection IDs of QUIC name the backend (docs/quic.md). xdp engine."),
+  byLoad: planeOptions.shape.byLoad.describe(
+    "Backends whose agent reports a load get less new work the busier they are, besides their weights. xdp engine.",
+  ),
   devices: planeOptions.shape.devices.describe(
     "Further interfaces on which clients arrive, besides those of VIPs and backends. xdp engine.",
   ),
