@@ -35,6 +35,31 @@ export function clearHostBits(bytes: Uint8Array, length: number): Uint8Array {
   return bytes;
 }
 
+/** A client's address in octets; one object is filled again for each. */
+export class ClientAddress {
+  readonly octets = new Uint8Array(16);
+  /** 4 or 16. */
+  size = 4;
+
+  /** Its canonical literal. */
+  get text(): string {
+    return parseAddress(ipaddr.fromByteArray([...this.octets.subarray(0, this.size)]).toString())!;
+  }
+
+  /** An address as sockets give it. */
+  read(text: string): this {
+    this.size = readAddress(text, this.octets);
+    return this;
+  }
+
+  /** `size` octets out of others. */
+  take(from: Uint8Array, at: number, size: number): this {
+    this.size = size;
+    for (let i = 0; i < size; i++) this.octets[i] = from[at + i]!;
+    return this;
+  }
+}
+
 const COLON = 58;
 const DOT = 46;
 const ZERO = 48;

@@ -14,6 +14,10 @@ export const libc = dlopen("libc.so.6", {
   // Never more than 2 GiB at a time: a plain number is enough.
   recv: { args: [i32, T.ptr, u32, i32], returns: i32 },
   send: { args: [i32, T.ptr, u32, i32], returns: i32 },
+  // `struct mmsghdr` by the row, `struct pollfd` by the row.
+  recvmmsg: { args: [i32, T.ptr, u32, i32, T.ptr], returns: i32 },
+  sendmmsg: { args: [i32, T.ptr, u32, i32], returns: i32 },
+  poll: { args: [T.ptr, u64, i32], returns: i32 },
   connect: { args: [i32, T.ptr, u32], returns: i32 },
   sendmsg: { args: [i32, T.ptr, i32], returns: i64 },
   sendto: { args: [i32, T.ptr, u64, i32, T.ptr, u32], returns: i64 },

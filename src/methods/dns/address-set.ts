@@ -96,11 +96,7 @@ export class AddressSet {
     if (this.nextCard === this.cards) this.refill(orders, v6);
     const card = this.ids.length * size + this.nextCard++ * count;
     this.first = this.ids[block[card]!]!;
-    let to = at;
-    for (let i = 0; i < count; i++) {
-      let from = block[card + i]! * size;
-      for (const end = from + size; from < end; ) out[to++] = block[from++]!;
-    }
+    for (let i = 0; i < count; i++) this.copy(out, at + i * size, block[card + i]!);
     return count;
   }
 

@@ -1,4 +1,5 @@
 import { counterIndex } from "../../core/counters.ts";
+import type { ClientAddress } from "../../geo/prefix.ts";
 import { wireToName } from "../../protocols/dns/name.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query, type Verdict } from "../../protocols/dns/query.ts";
@@ -71,7 +72,7 @@ export class Answerer {
    * Writes the answer to `bytes[0..length)` into `out` (large enough for the transport); returns its length, 0 for a
    * message that must not be answered, `TRANSFER` (over TCP alone) for the messages of `transfer`. Never throws, whatever the bytes.
    */
-  answer(bytes: Uint8Array, length: number, client: string, transport: Transport, out: Uint8Array): number {
+  answer(bytes: Uint8Array, length: number, client: ClientAddress, transport: Transport, out: Uint8Array): number {
     const query = this.query;
     const verdict = parseQuery(query, bytes, length);
     if (verdict === "drop") {
@@ -86,7 +87,7 @@ export class Answerer {
   }
 
   /** A signed query gets a signed answer, of whatever kind; one that is not signed right gets nothing else (RFC 8945 5.2). */
-  private withTsig(query: Query, length: number, client: string, transport: Transport, out: Uint8Array): number {
+  private withTsig(query: Query, length: number, client: ClientAddress, transport: Transport, out: Uint8Array): number {
     const { tsigAt } = query;
     const checked = checkTsig(query.bytes, tsigAt, length, this.keys, Math.floor(Date.now() / 1000));
     if (checked === null) return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
@@ -103,7 +104,7 @@ export class Answerer {
     verdict: Verdict,
     query: Query,
     length: number,
-    client: string,
+    client: ClientAddress,
     transport: Transport,
     out: Uint8Array,
   ): number {
@@ -128,7 +129,13 @@ export class Answerer {
   }
 
   /** AXFR, IXFR: a message, or `TRANSFER` with the messages in `transfer`. */
-  private transferred(query: Query, length: number, client: string, transport: Transport, out: Uint8Array): number {
+  private transferred(
+    query: Query,
+    length: number,
+    client: ClientAddress,
+    transport: Transport,
+    out: Uint8Array,
+  ): number {
     const made = this.transfers.answer(query, length, client, transport, this.session, out);
     if (typeof made !== "number") {
       this.transfer = made;

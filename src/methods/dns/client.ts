@@ -1,5 +1,5 @@
 import { hashBytes } from "../../core/hash.ts";
-import { prefixText, readAddress } from "../../geo/prefix.ts";
+import { type ClientAddress, prefixText } from "../../geo/prefix.ts";
 import type { PrefixTrie } from "../../geo/trie.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import { readSubnet } from "../../protocols/dns/subnet.ts";
@@ -14,7 +14,7 @@ export class Client {
   private readonly places: PrefixTrie | null;
   private readonly subnets: boolean;
   private query!: Query;
-  private text = "";
+  private own!: ClientAddress;
   private known = false;
   private size = 4;
   private readonly address = new Uint8Array(16);
@@ -28,9 +28,9 @@ export class Client {
   }
 
   /** The next query; false when its client subnet is malformed. */
-  begin(query: Query, text: string): boolean {
+  begin(query: Query, own: ClientAddress): boolean {
     this.query = query;
-    this.text = text;
+    this.own = own;
     this.known = false;
     if (!this.subnets || query.subnetLength === 0) return true;
     const size = readSubnet(query, this.address);
@@ -43,14 +43,14 @@ export class Client {
 
   /** Who it is: the network that the resolver tells, or the address that asks. */
   get name(): string {
-    const { known, size, address, text, query } = this;
-    if (!known || !query.answerSubnet) return text;
+    const { known, size, address, query } = this;
+    if (!known || !query.answerSubnet) return this.asker;
     return prefixText({ bytes: address.slice(0, size), length: query.bytes[query.subnetAt + 2]! });
   }
 
   /** The address that asks. */
   get asker(): string {
-    return this.text;
+    return this.own.text;
   }
 
   /** The answers of a service to this client: those of the group that it is steered to, where there are groups. */
@@ -87,7 +87,8 @@ export class Client {
   private resolve(): void {
     if (this.known) return;
     this.known = true;
-    this.size = readAddress(this.text, this.address);
+    this.size = this.own.size;
+    this.address.set(this.own.octets);
   }
 
   /** An answer hangs on at least so many bits. Of a subnet that must not be used nothing is told (RFC 7871 7.1.2). */

@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ClientAddress } from "../../geo/prefix.ts";
 import { nameToWire } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query } from "../../protocols/dns/query.ts";
@@ -134,12 +135,13 @@ function fuzzWith(server: ReturnType<typeof aServer>, count: number, random: () 
   };
   const seeds = seedsOf();
   const out = Buffer.alloc(65_537);
+  const client = new ClientAddress().read("192.0.2.9");
   for (let i = 0; i < count; i++) {
     const bytes = mutate(seeds, random);
     const transport = { ...plainUdp, tcp: i % 2 === 1 };
     let fault: string | null = null;
     try {
-      const length = server.answerer.answer(bytes, bytes.length, "192.0.2.9", transport, out);
+      const length = server.answerer.answer(bytes, bytes.length, client, transport, out);
       const parts = length === TRANSFER ? server.answerer.transfer! : [out.subarray(0, length)];
       if (length === TRANSFER) result.transfers++;
       for (const part of parts) fault ??= faultOf(bytes, part, transport.tcp, result);

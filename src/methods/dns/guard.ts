@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { parsePrefix, readAddress } from "../../geo/prefix.ts";
+import { type ClientAddress, parsePrefix } from "../../geo/prefix.ts";
 import { trieOf } from "../../geo/trie.ts";
 import { Cookies } from "../../protocols/dns/cookie.ts";
 import type { Query } from "../../protocols/dns/query.ts";
@@ -20,7 +20,6 @@ export class Guard {
   private slipped = 0;
   /** Is the address of the last query's client known to be its own: by a cookie, or by TCP's handshake? */
   proven = false;
-  private readonly address = new Uint8Array(16);
 
   /** `now`: monotonic ms; `clock`: seconds since 1970. */
   constructor(settings: DnsSettings, seed: number, now: () => number, clock = () => Math.floor(Date.now() / 1000)) {
@@ -39,20 +38,19 @@ export class Guard {
   }
 
   /** Judges a parsed query; puts the cookie of the answer into it when the client sent one. */
-  decide(query: Query, client: string, transport: Transport): Decision {
+  decide(query: Query, { octets, size }: ClientAddress, transport: Transport): Decision {
     this.proven = transport.tcp;
     if (query.cookieLength === 0 && this.limiter === null && !this.requireCookie) return "answer";
-    const size = readAddress(client, this.address);
     let known = false;
     if (query.cookieLength > 0) {
       const { bytes, cookieAt, cookieLength, cookie } = query;
-      known = this.cookies.check(bytes, cookieAt, cookieLength, this.address, size, cookie);
+      known = this.cookies.check(bytes, cookieAt, cookieLength, octets, size, cookie);
       query.answerCookie = true;
     }
     // Over TCP the address is proven by the handshake.
     this.proven ||= known;
     if (this.proven) return "answer";
-    if (this.limiter?.limited(this.address, size)) {
+    if (this.limiter?.limited(octets, size)) {
       this.slipped++;
       return this.slip > 0 && this.slipped % this.slip === 0 ? "tcp" : "silent";
     }

@@ -1,3 +1,4 @@
+import { ClientAddress } from "../../geo/prefix.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { adoptListener, closeGently, type TcpHandlers, type TcpSocket } from "../../runtime/tcp.ts";
 import type { Answerer } from "./answerer.ts";
@@ -37,6 +38,8 @@ const FRAME = 65537;
  */
 export class TcpServer {
   private readonly open = new Set<TcpSocket<Connection>>();
+  /** Who asks at this moment. */
+  private readonly client = new ClientAddress();
   private readonly perClient = new Map<string, number>();
   private readonly out = Buffer.allocUnsafeSlow(FRAME);
   private readonly gather = Buffer.allocUnsafeSlow(MOST_OUTPUT + FRAME);
@@ -131,6 +134,7 @@ export class TcpServer {
   private answerInput(socket: TcpSocket<Connection>): void {
     const connection = socket.data;
     const { gather, out } = this;
+    const client = this.client.read(connection.client);
     while ((connection.input ?? connection.transfer) !== null && connection.output === null && !connection.closing) {
       const input: Buffer = connection.input ?? EMPTY;
       let at = 0;
@@ -139,7 +143,7 @@ export class TcpServer {
         const size = input.readUInt16BE(at);
         if (at + 2 + size > input.length) break;
         const message = input.subarray(at + 2, at + 2 + size);
-        const length = this.answerer.answer(message, size, connection.client, this.transport, out);
+        const length = this.answerer.answer(message, size, client, this.transport, out);
         at += 2 + size;
         // A message that must not be answered is no DNS client's: nothing more is expected of it.
         if (length === 0) return void socket.terminate();

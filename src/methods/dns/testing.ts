@@ -5,6 +5,7 @@ import type { Balancer, ServiceCells, WorkerDoors } from "../../core/method.ts";
 import type { Geography, Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
 import { placesOf, placeTrie } from "../../geo/places.ts";
+import { ClientAddress } from "../../geo/prefix.ts";
 import { geo as geoSchema, places as placesSchema } from "../../geo/schema.ts";
 import { nameToWire } from "../../protocols/dns/name.ts";
 import { HEADER } from "../../protocols/dns/numbers.ts";
@@ -197,7 +198,10 @@ export function aServer(
   );
   const out = Buffer.alloc(65535);
   const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>
-    out.subarray(0, answerer.answer(bytes, bytes.length, client, { ...plainUdp, ...transport }, out));
+    out.subarray(
+      0,
+      answerer.answer(bytes, bytes.length, new ClientAddress().read(client), { ...plainUdp, ...transport }, out),
+    );
   const tell = (question: Ask | Uint8Array, client?: string) => {
     const answer = raw(question instanceof Uint8Array ? question : ask(question), client);
     return answer.length === 0 ? null : packet.decode(Buffer.from(answer));

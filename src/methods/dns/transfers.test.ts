@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { ClientAddress } from "../../geo/prefix.ts";
 import { nameToWire } from "../../protocols/dns/name.ts";
 import { Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { plainUdp } from "../../protocols/dns/respond.ts";
@@ -26,7 +27,7 @@ const server = aServer(services, snapshots, { zones, transfers });
 /** All messages of the answer over TCP to a query. */
 function told(bytes: Uint8Array, client = "192.0.2.9", from = server, tcp = true): Parsed[] {
   const out = Buffer.alloc(65537);
-  const length = from.answerer.answer(bytes, bytes.length, client, { ...plainUdp, tcp }, out);
+  const length = from.answerer.answer(bytes, bytes.length, new ClientAddress().read(client), { ...plainUdp, tcp }, out);
   if (length !== TRANSFER) return [parseMessage(out.subarray(0, length))];
   return Array.from(from.answerer.transfer!, (message) => parseMessage(message));
 }
@@ -90,7 +91,7 @@ describe("a zone on its way to another server", () => {
   test("others answer in between without either being disturbed", () => {
     const out = Buffer.alloc(65537);
     const query = ask({ name: "big.example", type: "AXFR" });
-    server.answerer.answer(query, query.length, "192.0.2.9", { ...plainUdp, tcp: true }, out);
+    server.answerer.answer(query, query.length, new ClientAddress().read("192.0.2.9"), { ...plainUdp, tcp: true }, out);
     query.fill(0xff);
     const { transfer } = server.answerer;
     let count = 0;

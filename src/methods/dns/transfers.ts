@@ -1,4 +1,4 @@
-import { parsePrefix, readAddress } from "../../geo/prefix.ts";
+import { type ClientAddress, parsePrefix } from "../../geo/prefix.ts";
 import type { PrefixTrie } from "../../geo/trie.ts";
 import { trieOf } from "../../geo/trie.ts";
 import { MessageWriter } from "../../protocols/dns/message-writer.ts";
@@ -36,7 +36,6 @@ export class Transfers {
   private readonly from: PrefixTrie | null;
   private readonly keys: readonly string[];
   private readonly open: boolean;
-  private readonly address = new Uint8Array(16);
 
   constructor(site: Site, { transfers }: DnsSettings) {
     const { from = [], keys = [] } = transfers ?? {};
@@ -53,7 +52,7 @@ export class Transfers {
   answer(
     query: Query,
     length: number,
-    client: string,
+    client: ClientAddress,
     transport: Transport,
     session: TsigSession | null,
     out: Uint8Array,
@@ -73,12 +72,9 @@ export class Transfers {
     return messages(own, transport, sets, session);
   }
 
-  private allowed(client: string, session: TsigSession | null): boolean {
+  private allowed(client: ClientAddress, session: TsigSession | null): boolean {
     if (!this.open) return false;
-    if (this.from !== null) {
-      const size = readAddress(client, this.address);
-      if (this.from.find(this.address, 0, size).value < 0) return false;
-    }
+    if (this.from !== null && this.from.find(client.octets, 0, client.size).value < 0) return false;
     if (this.keys.length === 0) return true;
     return session?.key != null && this.keys.includes(wireToName(session.key.name));
   }

@@ -1,0 +1,171 @@
+import "./augment.d.ts";
+import { now } from "./clock.ts";
+import { DatagramRing, PEER } from "./datagram-ring.ts";
+import { ptr } from "./ffi.ts";
+import { errno, libc } from "./libc.ts";
+import { AF_INET, toSockaddr } from "./socket-address.ts";
+import { MSG_DONTWAIT } from "./socket-constants.ts";
+
+const EAGAIN = 11;
+/** Datagrams in one system call. */
+const BATCH = 64;
+/** Longest datagram there is (RFC 768), IPv6 without jumbograms. */
+const MOST = 65535;
+/** While datagrams come, everything else waits so long for its turn, ms. */
+const HOLD = 2;
+/** How long the next one is waited for, ms. */
+const PAUSE = 1;
+/** Of `struct sockaddr_in`. */
+const PEER_V4 = 16;
+const POLLIN = 1;
+/** Most batches that are answered at the end: more than a socket's buffer holds. */
+const FINISH = 1000;
+
+/**
+ * Answers one datagram: reads `bytes[0..length)`, sent by `peer` (a `struct sockaddr_in` or `sockaddr_in6`), writes the
+ * answer to `out`; returns its length, 0 for none. Nothing of what it is given may be kept. Must not throw.
+ */
+export type Reply = (bytes: Uint8Array, length: number, peer: Uint8Array, out: Uint8Array) => number;
+
+export interface DatagramServer {
+  /** Answers what waits now. */
+  finish(): void;
+  /** Closes the descriptor. */
+  close(): void;
+}
+
+/** One at a time is served: one memory for all sockets of the process. */
+let incoming: DatagramRing | null = null;
+const open: DirectUdp[] = [];
+/** `struct pollfd` of each. */
+let polled = new Int32Array(0);
+let turning = false;
+/** When Bun last handed one over, ms. */
+let last = 0;
+
+/** A UDP socket whose datagrams are answered at once, many in one system call, without an object for each. */
+class DirectUdp implements DatagramServer {
+  readonly fd: number;
+  private readonly reply: Reply;
+  private readonly outgoing: DatagramRing;
+  private readonly first: { peer: Uint8Array; out: Uint8Array };
+  private bun: Bun.udp.Socket<"buffer"> | null = null;
+  closed = false;
+
+  constructor(fd: number, most: number, reply: Reply) {
+    incoming ??= new DatagramRing(BATCH, MOST);
+    this.fd = fd;
+    this.reply = reply;
+    this.outgoing = new DatagramRing(BATCH, most, incoming);
+    this.first = { peer: new Uint8Array(PEER), out: new Uint8Array(most) };
+  }
+
+  /** Bun's loop tells when datagrams come; it hands over those that it has read itself. */
+  async watch(): Promise<void> {
+    this.bun = (await Bun.udpSocket({
+      fd: this.fd,
+      binaryType: "buffer",
+      socket: {
+        data: (_socket, data, port, address) => {
+          this.answerFirst(data, port, address);
+          // Or Bun would read those behind it too.
+          if (this.take() > 0 || now() - last < PAUSE) takeTurns();
+          last = now();
+        },
+        // ICMP errors of clients that are gone arrive here; without a handler they are printed.
+        error() {},
+      },
+    } as Bun.udp.SocketOptions<"buffer">)) as Bun.udp.Socket<"buffer">;
+    open.push(this);
+    polled = Int32Array.from(open.flatMap(({ fd }) => [fd, POLLIN]));
+  }
+
+  private answerFirst(data: Uint8Array, port: number, address: string): void {
+    const { peer, out } = this.first;
+    // Of the zone of a link-local address nothing hangs but the way back, which Bun finds.
+    peer.set(toSockaddr(address.split("%", 1)[0]!, port).bytes);
+    const length = port === 0 ? 0 : this.reply(data, data.length, peer, out);
+    if (length > 0 && !this.closed) this.bun!.send(out.subarray(0, length), port, address);
+  }
+
+  /** Answers up to `BATCH` datagrams that wait; returns how many they were. */
+  take(): number {
+    const ring = incoming!;
+    ring.clear(BATCH);
+    let count = libc.recvmmsg(this.fd, ring.at(0), BATCH, MSG_DONTWAIT, null);
+    // An ICMP error of an earlier answer is told once, in place of what waits.
+    if (count < 0 && errno() !== EAGAIN) count = libc.recvmmsg(this.fd, ring.at(0), BATCH, MSG_DONTWAIT, null);
+    if (count <= 0) return 0;
+    const { outgoing } = this;
+    let answers = 0;
+    for (let i = 0; i < count; i++) {
+      const peer = ring.peers[i]!;
+      // Port 0 cannot be answered (RFC 768); a packet from there is forged.
+      if (peer[2] === 0 && peer[3] === 0) continue;
+      const length = this.reply(ring.slots[i]!, ring.length(i), peer, outgoing.slots[answers]!);
+      if (length === 0) continue;
+      outgoing.fill(answers++, length, i, peer[0] === AF_INET ? PEER_V4 : PEER);
+    }
+    this.send(answers);
+    return count;
+  }
+
+  private send(count: number): void {
+    let failed = -1;
+    for (let sent = 0; sent < count; ) {
+      const done = libc.sendmmsg(this.fd, this.outgoing.at(sent), count - sent, MSG_DONTWAIT);
+      if (done > 0) sent += done;
+      // Full: they are dropped, as UDP may.
+      else if (errno() === EAGAIN) return;
+      // An ICMP error of an earlier one is told once; what fails again cannot be sent.
+      else if (failed === sent) sent++;
+      else failed = sent;
+    }
+  }
+
+  finish(): void {
+    for (let i = 0; i < FINISH && !this.closed && this.take() > 0; i++);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    open.splice(open.indexOf(this), 1);
+    polled = Int32Array.from(open.flatMap(({ fd }) => [fd, POLLIN]));
+    this.bun?.close();
+  }
+}
+
+/** Serves a bound UDP socket that was made elsewhere (`runtime/listen.ts`); owns the descriptor from then on. `most`: octets of an answer. */
+export async function serveDatagrams(fd: number, most: number, reply: Reply): Promise<DatagramServer> {
+  const server = new DirectUdp(fd, most, reply);
+  await server.watch();
+  return server;
+}
+
+function takeTurns(): void {
+  if (turning) return;
+  turning = true;
+  setImmediate(turn);
+}
+
+/**
+ * While datagrams come quickly they are waited for here, not in Bun's loop, which costs more than an answer; it has its
+ * turn every `HOLD`.
+ */
+function turn(): void {
+  turning = false;
+  const end = now() + HOLD;
+  while (open.length > 0) {
+    let most = 0;
+    for (const server of open) most = Math.max(most, server.take());
+    if (now() > end) break;
+    if (most === BATCH) continue;
+    // None came in time, or one has an ICMP error waiting, which Bun takes out: its loop waits on.
+    if (libc.poll(ptr(polled), open.length, PAUSE) <= 0 || polled.some(isError)) return;
+  }
+  takeTurns();
+}
+
+/** `revents` is more than POLLIN: POLLERR. */
+const isError = (word: number, place: number): boolean => place % 2 === 1 && word >>> 16 > POLLIN;
