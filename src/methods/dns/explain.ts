@@ -5,7 +5,7 @@ import { configProblem, ok, type Result, refuse } from "../../core/problem.ts";
 import type { Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
 import { placesOf, placeTrie } from "../../geo/places.ts";
-import { addressBytes, parsePrefix, prefixText } from "../../geo/prefix.ts";
+import { addressBytes, ClientAddress, parsePrefix, prefixText } from "../../geo/prefix.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
 import { Query } from "../../protocols/dns/query.ts";
@@ -184,7 +184,7 @@ class Explanation {
   private asClient(): Client | null {
     if (this.client === null) return null;
     const client = new Client(this.state.seed, placeTrie(this.state.geography), false);
-    client.begin(new Query(), this.client.text.split("/")[0]!);
+    client.begin(new Query(), new ClientAddress().read(this.client.text.split("/")[0]!));
     return client;
   }
 
