@@ -45,6 +45,9 @@ export interface ForwardingRules {
 /** Failures of one backend that are told to the supervisor, ms apart: it reads their number from the counters. */
 const TELL_EVERY = 10;
 
+/** Clients whose part of requests is kept: many come with a connection for each request. */
+const TAILS = 128;
+
 const linesOf = (via: string, proto: string): RequestTail["lines"] => [
   ascii(`${proto}Via: 1.0 ${via}\r\n`),
   ascii(`${proto}Via: 1.1 ${via}\r\n`),
@@ -68,6 +71,7 @@ export class Backends extends ServiceState {
   readonly routes: Routes | null;
   readonly sticky: Sticky | null;
   private readonly groups: Groups;
+  private readonly tails = new Map<string, { listener: string; tail: RequestTail }>();
   private readonly toldAt: number[] = [];
   constructor(
     service: Service,
@@ -169,6 +173,15 @@ export class Backends extends ServiceState {
 
   /** What our requests carry for a client at `address` that came to `listener`. */
   tailFor(address: string, listener: string): RequestTail {
+    const kept = this.tails.get(address);
+    if (kept?.listener === listener) return kept.tail;
+    if (this.tails.size >= TAILS) this.tails.clear();
+    const tail = this.makeTail(address, listener);
+    this.tails.set(address, { listener, tail });
+    return tail;
+  }
+
+  private makeTail(address: string, listener: string): RequestTail {
     const trusted = this.rules.trusted.has(address);
     const lines = trusted ? this.trustedLines : this.strangersLines;
     // A socket that serves both families shows an IPv4 client as IPv6.

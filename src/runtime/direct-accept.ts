@@ -36,6 +36,7 @@ export class DirectAccept<D> {
   private left = BURST;
   private trust = MOST_TRUST;
   private passed = 0;
+  private stopped = false;
   private readonly listener: number;
   private readonly handlers: TcpHandlers<D>;
   private readonly owner: { handlers: TcpHandlers<D>; bunHandlers: Bun.SocketHandler<D> };
@@ -52,21 +53,29 @@ export class DirectAccept<D> {
 
   /** Bun has accepted one connection: takes those behind it. */
   takeMore(): void {
-    if (this.left === BURST) setImmediate(this.again);
     if (this.trust === 0 && ++this.passed % TRY_EVERY !== 0) return;
+    const { left } = this;
     while (this.left > 0) {
       peerSize[0] = peer.length;
       const fd = libc.accept4(this.listener, ptr(peer), ptr(peerSize), SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd < 0) return;
+      if (fd < 0) break;
       this.left--;
       this.begin(new DirectSocket(fd, peer, this.makeData(), this.owner));
-      if (this.trust === 0) return;
+      if (this.trust === 0) break;
     }
+    if (left === BURST && this.left < BURST) setImmediate(this.again);
   }
 
+  /** Those that have come meanwhile are taken before Bun looks; until a turn brings none. */
   private readonly again = (): void => {
     this.left = BURST;
+    if (this.trust > 0 && !this.stopped) this.takeMore();
   };
+
+  /** The listener is closed: its descriptor may soon be another's. */
+  stop(): void {
+    this.stopped = true;
+  }
 
   private begin(direct: DirectSocket<D>): void {
     const { handlers } = this;

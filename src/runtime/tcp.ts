@@ -79,7 +79,11 @@ export function adoptListener<D>(
   });
   // Adopting calls listen(2) with a backlog of 512; say ours again.
   libc.listen(fd, 4096);
-  return { fd, port: listener.port ?? 0, stop: () => listener.stop(false) };
+  const stop = (): void => {
+    direct?.stop();
+    listener.stop(false);
+  };
+  return { fd, port: listener.port ?? 0, stop };
 }
 
 /** Listens by itself; for tests and programs of the lab. Port 0 takes a free one. */

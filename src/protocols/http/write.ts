@@ -33,7 +33,7 @@ function putNumber(out: Buffer, at: number, value: number): number {
   return at + out.write(String(value), at, "latin1");
 }
 
-/** What a gateway writes into the requests of one client connection: made once, when it opens. */
+/** What a gateway writes into the requests of one client. */
 export interface RequestTail {
   /** `Via` and `X-Forwarded-Proto` lines for an HTTP/1.1 and an HTTP/1.0 client. */
   readonly lines: readonly [http10: Buffer, http11: Buffer];
