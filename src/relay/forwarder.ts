@@ -8,6 +8,7 @@ import { isIdempotent, Method, parseRequest } from "../protocols/http/request.ts
 import { Framing } from "../protocols/http/response.ts";
 import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from "../protocols/http/write.ts";
 import { letGo } from "../runtime/chunk.ts";
+import { receive } from "../runtime/receive.ts";
 import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
@@ -16,7 +17,7 @@ import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
 import { editTarget } from "./target-edit.ts";
 import { type Asker, responseHead, type Upstream } from "./upstream.ts";
-import { OUT } from "./wire.ts";
+import { DRAWS, IN, LARGE, OUT } from "./wire.ts";
 
 /** Times that a request may have passed through an intermediary of our name. */
 const LOOPS = 4;
@@ -144,7 +145,21 @@ export class Forwarder extends Seeker implements Asker {
     this.flushOutward();
     if (input !== null && this.input === null && input !== this.requestBytes && upstream.wire.queued === 0)
       letGo(input);
+    if (input !== null) this.draw(upstream);
     this.finishWhenDone();
+  }
+
+  /** Passes more of a large body on, as long as it comes and the backend takes it. */
+  private draw(upstream: Upstream): void {
+    for (let k = 0; k < DRAWS && this.reading === Reading.BODY && this.upstream === upstream; k++) {
+      const { socket } = this.wire;
+      if (this.bodyLeft < LARGE || this.input !== null || upstream.wire.queued > 0 || socket === null) return;
+      const size = receive(socket, IN, Math.min(IN.length, this.bodyLeft));
+      if (size <= 0) return;
+      this.append(IN.subarray(0, size));
+      this.takeBody();
+      this.flushOutward();
+    }
   }
 
   protected bodyPart(bytes: Buffer, start: number, end: number): void {

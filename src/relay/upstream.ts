@@ -4,10 +4,11 @@ import { Broken, refusalOf } from "../protocols/http/refusal.ts";
 import { Framing, parseResponse, ResponseHead } from "../protocols/http/response.ts";
 import { letGo } from "../runtime/chunk.ts";
 import { connectTcp } from "../runtime/dial.ts";
+import { receive } from "../runtime/receive.ts";
 import { type ConnectFailure, type ConnectHandlers, closeGently, type TcpSocket } from "../runtime/tcp.ts";
 import type { Pool } from "./pool.ts";
 import { Timed } from "./wheel.ts";
-import { Wire } from "./wire.ts";
+import { DRAWS, IN, LARGE, Wire } from "./wire.ts";
 
 /** Who a backend connection works for: one client's request. All bytes are only valid during the call. */
 export interface Asker {
@@ -340,11 +341,25 @@ export class Upstream extends Timed {
     if (whole && to < length) this.keepAlive = false;
     asker.sent();
     if (!this.paused && this.wire.socket !== null) letGo(bytes);
+    if (this.left >= LARGE && this.framing === Framing.LENGTH) whole = this.draw(asker);
     if (whole) {
       this.state = State.ANSWERED;
       this.pool.shared.wheel.clear(this);
       asker.whole();
     } else this.pool.shared.wheel.set(this, this.pool.limits.readTimeout);
+  }
+
+  /** Passes more of a large body on, as long as it comes and the asker takes it. @returns whether the body is whole. */
+  private draw(asker: Asker): boolean {
+    for (let k = 0; k < DRAWS && this.left > 0 && !this.paused && this.asker === asker; k++) {
+      const { socket } = this.wire;
+      const size = socket === null ? 0 : receive(socket, IN, Math.min(IN.length, this.left));
+      if (size <= 0) break;
+      this.left -= size;
+      asker.part(IN, 0, size);
+      asker.sent();
+    }
+    return this.left === 0;
   }
 
   /** Tells the asker, once, and goes. */

@@ -6,6 +6,12 @@ const GATHER = 32 * 1024;
 /** Where messages are put together; one per process, never kept over a call. Room for the largest head and a piece. */
 export const OUT: Buffer = Buffer.allocUnsafeSlow(640 * 1024);
 
+/** Where large bodies are read into, past Bun; one per process, never kept over a call. Well below a core's own cache. */
+export const IN: Buffer = Buffer.allocUnsafeSlow(256 * 1024);
+/** From so many bytes to come a body is read that way; and how many times `IN` for each of Bun's chunks. */
+export const LARGE = 64 * 1024;
+export const DRAWS = 4;
+
 const NOTHING: Buffer[] = [];
 
 /**
@@ -32,7 +38,7 @@ export class Wire {
     }
     const rest = bytes.subarray(start, end);
     if (this.queue === NOTHING) this.queue = [];
-    this.queue.push(scratch ? Buffer.from(rest) : rest);
+    this.queue.push(scratch || bytes.buffer === IN.buffer ? Buffer.from(rest) : rest);
     this.queued += end - start;
   }
 
