@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { AdminState } from "../core/backend.ts";
 import type { AgentWord, CheckConfig, Verdict } from "../core/check.ts";
-import { type Health, initialHealth, observe, type Step, setAdmin, setAgent } from "./state-machine.ts";
+import { type Health, initialHealth, neededFor, observe, type Step, setAdmin, setAgent } from "./state-machine.ts";
 
 const check: CheckConfig = { kind: "tcp", options: {}, interval: 1000, timeout: 500, rise: 2, fall: 3 };
 const good: Verdict = { passed: true, code: "SLUICE_CHECK_OK", detail: "connected", latency: 0.4 };
@@ -13,7 +13,7 @@ const local: Verdict = { passed: false, code: "SLUICE_CHECK_LOCAL", detail: "no 
 function walk(word: string, health: Health = initialHealth(check, "ready")): string[] {
   const verdicts: Record<string, Verdict> = { "+": good, "-": bad, ".": local };
   return [...word].map((sign) => {
-    health = observe(health, verdicts[sign]!, check).health;
+    health = observe(health, verdicts[sign]!, check, 0).health;
     return health.state;
   });
 }
@@ -43,7 +43,7 @@ test("a probe that never left this host changes nothing, not even a row", () => 
 });
 
 test("a change tells what an event needs", () => {
-  const first = observe(initialHealth(check, "ready"), good, check);
+  const first = observe(initialHealth(check, "ready"), good, check, 0);
   expect(first.change).toEqual({
     from: "down",
     to: "up",
@@ -54,10 +54,10 @@ test("a change tells what an event needs", () => {
   });
   let step: Step = first;
   for (let i = 0; i < 2; i++) {
-    step = observe(step.health, bad, check);
+    step = observe(step.health, bad, check, 0);
     expect(step.change).toBeNull();
   }
-  expect(observe(step.health, bad, check).change).toEqual({
+  expect(observe(step.health, bad, check, 0).change).toEqual({
     from: "up",
     to: "down",
     code: "SLUICE_CHECK_REFUSED",
@@ -68,13 +68,13 @@ test("a change tells what an event needs", () => {
 });
 
 test("a backend that is down at the start makes no event until it is up", () => {
-  const step = observe(initialHealth(check, "ready"), bad, check);
+  const step = observe(initialHealth(check, "ready"), bad, check, 0);
   expect(step.change).toBeNull();
-  expect(observe(observe(step.health, good, check).health, good, check).change?.to).toBe("up");
+  expect(observe(observe(step.health, good, check, 0).health, good, check, 0).change?.to).toBe("up");
 });
 
 test("an operator's word: draining only while alive, maintenance whatever is seen", () => {
-  const up = observe(initialHealth(check, "ready"), good, check).health;
+  const up = observe(initialHealth(check, "ready"), good, check, 0).health;
   const draining = setAdmin(up, "drain");
   expect(draining.change).toMatchObject({ from: "up", to: "draining", progress: null, detail: "set by an operator" });
   expect(walk("---", draining.health).at(-1)).toBe("down");
@@ -96,13 +96,18 @@ test("without a check a backend is unchecked, and verdicts mean nothing", () => 
 });
 
 test("an agent's word: it can take out and put back what it took out, and nothing else", () => {
-  const up = observe(initialHealth(check, "ready"), good, check).health;
+  const up = observe(initialHealth(check, "ready"), good, check, 0).health;
   const down = setAgent(up, { up: false }, "agent says stopped");
   expect(down.change).toMatchObject({ from: "up", to: "down", code: "SLUICE_AGENT", detail: "agent says stopped" });
   expect(walk("++++", down.health).at(-1)).toBe("down");
   expect(setAgent(down.health, { percent: 50 }, "").change).toBeNull();
   expect(setAgent(down.health, { up: true }, "").health.state).toBe("up");
-  const failing = observe(observe(observe(down.health, bad, check).health, bad, check).health, bad, check).health;
+  const failing = observe(
+    observe(observe(down.health, bad, check, 0).health, bad, check, 0).health,
+    bad,
+    check,
+    0,
+  ).health;
   expect(setAgent(failing, { up: true }, "").health.state).toBe("down");
   const drained = setAdmin(up, "drain").health;
   expect(setAgent(drained, { admin: "ready", up: true }, "").health.state).toBe("draining");
@@ -140,7 +145,7 @@ test("against a model: the state is what the whole history says, and each change
           took = setAdmin(health, step);
         } else if ("passed" in step) {
           if (step !== local) seen.push(step.passed);
-          took = observe(health, step, timing);
+          took = observe(health, step, timing, 0);
         } else {
           agent = { ...agent, ...step };
           took = setAgent(health, step, "");
@@ -177,3 +182,36 @@ function aliveAfter(seen: readonly boolean[], rise: number, fall: number): boole
   }
   return alive;
 }
+
+test("damping: each fall soon after it came back doubles the rise, a quiet time forgives, and it falls as fast as ever", () => {
+  const damped = { ...check, damp: 10_000 };
+  let health = observe(initialHealth(damped, "ready"), good, damped, 0).health;
+  let now = 0;
+  /** Verdicts of one kind, 100 ms apart, that it takes to change the state. */
+  const until = (verdict: Verdict): number => {
+    for (let count = 1; ; count++) {
+      now += 100;
+      const step = observe(health, verdict, damped, now);
+      health = step.health;
+      if (step.change) {
+        expect(step.change.progress).toEqual({ count, of: count });
+        return count;
+      }
+    }
+  };
+  const rounds = Array.from({ length: 5 }, () => [until(bad), until(good)]);
+  expect(rounds).toEqual([
+    [3, 2],
+    [3, 4],
+    [3, 8],
+    [3, 16],
+    [3, 32],
+  ]);
+  for (let i = 0; i < 6; i++) [until(bad), until(good)];
+  expect(until(bad)).toBe(3);
+  expect(neededFor(health, damped)).toBe(128);
+  expect(neededFor(health, check)).toBe(2);
+  until(good);
+  now += 10_000;
+  expect([until(bad), until(good)]).toEqual([3, 2]);
+});

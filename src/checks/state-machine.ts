@@ -8,7 +8,8 @@ import type { Code } from "../core/codes.ts";
  * A checked backend is `down` until its first verdict, so that nothing is sent to what was never seen alive; that
  * first verdict counts as a full rise or fall, so that a start does not wait `interval x rise`. Being down before and
  * after it is no change and makes no event. Later, `fall` failures in a row take it down and `rise` successes bring it
- * up; a verdict of the other kind begins the row anew, so one that flaps faster than that keeps its state.
+ * up; a verdict of the other kind begins the row anew, so one that flaps faster than that keeps its state. One that
+ * flaps slower is damped where the check says so: it is out at once as ever, and comes back the slower each time.
  */
 export interface Health {
   readonly checked: boolean;
@@ -20,6 +21,9 @@ export interface Health {
   readonly alive: boolean | null;
   /** Verdicts in a row against `alive`. */
   readonly against: number;
+  /** Falls that each came soon after it had come back, and when it last came back (ms since 1970; null: it has not fallen). */
+  readonly flaps: number;
+  readonly rose: number | null;
   /** Derived from the above; see `stateOf`. */
   readonly state: BackendState;
 }
@@ -42,7 +46,7 @@ export interface Step {
 
 /** A backend at its beginning. `check`: its service's, null for none. */
 export function initialHealth(check: CheckConfig | null, admin: AdminState): Health {
-  const health = { checked: check !== null, admin, agent: noAgent, alive: null, against: 0 };
+  const health = { checked: check !== null, admin, agent: noAgent, alive: null, against: 0, flaps: 0, rose: null };
   return { ...health, state: stateOf(health) };
 }
 
@@ -59,7 +63,7 @@ function modeOf({ admin, agent }: Pick<Health, "admin" | "agent">): AdminState {
  * The state that follows. Maintenance wins over all; a backend that fails its check or says that it is down is down,
  * draining or not.
  */
-export function stateOf(health: Omit<Health, "against" | "state">): BackendState {
+export function stateOf(health: Pick<Health, "checked" | "admin" | "agent" | "alive">): BackendState {
   const { checked, alive, agent } = health;
   const mode = modeOf(health);
   if (mode === "maintenance") return "maintenance";
@@ -68,23 +72,42 @@ export function stateOf(health: Omit<Health, "against" | "state">): BackendState
   return checked ? "up" : "unchecked";
 }
 
-/** What a probe's verdict makes of a backend. The detail of a change names the kind: `tcp connect refused`. */
-export function observe(health: Health, verdict: Verdict, check: Pick<CheckConfig, "kind" | "rise" | "fall">): Step {
+/** Most times that the successes which a flapping backend needs are doubled. */
+const MOST_DOUBLINGS = 6;
+
+/** Verdicts in a row that it takes to change what the check says of a backend that has been seen. */
+export const neededFor = ({ alive, flaps }: Pick<Health, "alive" | "flaps">, { rise, fall, damp }: Rules): number =>
+  alive ? fall : rise * 2 ** (damp === undefined ? 0 : Math.min(flaps, MOST_DOUBLINGS));
+
+type Rules = Pick<CheckConfig, "rise" | "fall" | "damp">;
+
+/**
+ * What a probe's verdict makes of a backend. The detail of a change names the kind: `tcp connect refused`.
+ * @param now ms since 1970
+ */
+export function observe(health: Health, verdict: Verdict, check: Rules & Pick<CheckConfig, "kind">, now: number): Step {
   // A probe that never left this host says nothing of the backend: it neither breaks nor makes a row.
   if (!health.checked || verdict.code === "SLUICE_CHECK_LOCAL") return { health, change: null };
-  const needed = health.alive === null ? 1 : verdict.passed ? check.rise : check.fall;
+  const needed = health.alive === null ? 1 : neededFor(health, check);
   const agrees = verdict.passed === health.alive;
   // At least: a reload may have lowered the threshold below the present row.
   const turns = !agrees && health.against + 1 >= needed;
   const next = turns
     ? { alive: verdict.passed, against: 0 }
     : { alive: health.alive, against: agrees ? 0 : health.against + 1 };
-  return settle(health, next, {
-    code: verdict.code,
-    detail: `${check.kind} ${verdict.detail}`,
-    latency: verdict.latency,
-    progress: { count: needed, of: needed },
-  });
+  const soon = health.rose !== null && now - health.rose < (check.damp ?? 0);
+  const fallen = turns && health.alive === true ? { flaps: soon ? health.flaps + 1 : 0 } : {};
+  const risen = turns && health.alive === false ? { rose: now } : {};
+  return settle(
+    health,
+    { ...next, ...fallen, ...risen },
+    {
+      code: verdict.code,
+      detail: `${check.kind} ${verdict.detail}`,
+      latency: verdict.latency,
+      progress: { count: needed, of: needed },
+    },
+  );
 }
 
 /** What an operator's word (or a new revision's; `detail` says whose) makes of a backend. */

@@ -71,6 +71,7 @@ export type WrittenCheck =
       timeout?: string;
       rise?: number;
       fall?: number;
+      damp?: string;
     };
 
 /** Gives a configuration in TypeScript its type: `export default defineConfig({ … })`. */

@@ -171,4 +171,9 @@ export const checkTiming = {
     .describe("How long a probe may take. Default: 800ms, or the interval when that is shorter."),
   rise: z.int().min(1).max(1000).default(2).describe("Successes in a row that bring a backend up."),
   fall: z.int().min(1).max(1000).default(3).describe("Failures in a row that take it down."),
+  damp: duration({ min: 1000, max: 86_400_000 })
+    .optional()
+    .describe(
+      "A backend that falls again within this time of its coming back needs twice as many successes to rise, each time, 64 times as many at most. Default: none is damped.",
+    ),
 };

@@ -48,10 +48,10 @@ function checkOf(service: WrittenService, catalog: Catalog): CheckConfig | null 
   const written = service.check as "none" | (Record<string, unknown> & WrittenTiming) | undefined;
   if (written === "none") return null;
   if (written === undefined) return defaultCheck(service, catalog);
-  const { interval, rise, fall } = written;
+  const { interval, rise, fall, damp } = written;
   const timeout = written.timeout ?? Math.min(DEFAULT_TIMEOUT, interval);
   const kind = catalog.checks.find((c) => written[c.name] !== undefined)!.name;
-  return { kind, options: written[kind], interval, timeout, rise, fall };
+  return { kind, options: written[kind], interval, timeout, rise, fall, ...(damp === undefined ? {} : { damp }) };
 }
 
 function agentOf(written: NonNullable<WrittenService["agent"]>): AgentConfig {

@@ -76,7 +76,7 @@ const toWrittenAgent = ({ port, interval, timeout, send }: AgentConfig): Mapping
 });
 
 function toWrittenCheck(check: CheckConfig, raw: Mapping, catalog: Catalog): Mapping {
-  const { kind, interval, timeout, rise, fall } = check;
+  const { kind, interval, timeout, rise, fall, damp } = check;
   const definition = catalog.checks.find((c) => c.name === kind);
   const given = raw[kind] ?? {};
   const short = typeof given === "object" ? given : (definition?.fromShort?.(given) ?? {});
@@ -86,5 +86,6 @@ function toWrittenCheck(check: CheckConfig, raw: Mapping, catalog: Catalog): Map
     timeout: formatDuration(timeout),
     rise,
     fall,
+    ...(damp === undefined ? {} : { damp: formatDuration(damp) }),
   };
 }

@@ -10,6 +10,8 @@ export interface CheckTiming {
   rise: number;
   /** Failures in a row that take it down. */
   fall: number;
+  /** A backend that falls again within this time of its coming back rises the slower. Absent: each rise is like the first. */
+  damp?: number;
 }
 
 /** A service's check: which kind (`tcp`, `http`), its own options, and the timing. Plain JSON. */

@@ -17,7 +17,7 @@ export interface Snapshot {
 
 /** How soon a snapshot could be another one by the checks alone. */
 export interface Outlook {
-  /** ms; the least number of verdicts that could change a state, times the interval. */
+  /** ms; in how many verdicts a state could be another, the first of which may come at once. */
   soonest: number;
   /** Is no backend on its way to another state? A change here makes a new snapshot too. */
   steady: boolean;

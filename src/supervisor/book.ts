@@ -86,12 +86,16 @@ export class Book {
   stage(config: Config, revision: number): Staged {
     const ids = { ...this.#ids };
     const entries = new Map<string, Entry>();
+    const checks = new Map(config.services.map(({ name, check }) => [name, check]));
     for (const service of config.services) {
       const own = numbersFor(ids[service.name], service.backends);
       ids[service.name] = own;
       const before = this.#entries.get(service.name);
       const members = service.backends.map(
-        (b) => stay(before, b, service) ?? this.#newMember(own.ids[identity(b)]!, b, service),
+        (b): Member => ({
+          ...(stay(before, b, service) ?? this.#newMember(own.ids[identity(b)]!, b, service)),
+          followed: checks.get(b.follows ?? "") ?? null,
+        }),
       );
       const generation = (before?.snapshot.generation ?? 0) + 1;
       const since = before?.since ?? Date.now();
@@ -144,7 +148,7 @@ export class Book {
     if (!entry || !member || entry.service.check === null || member.config.follows) return null;
     const first = member.last === null;
     member.last = { verdict, at: Date.now() };
-    const { health, change } = observe(member.health, verdict, entry.service.check);
+    const { health, change } = observe(member.health, verdict, entry.service.check, member.last.at);
     member.health = health;
     if (change) {
       // Who rises by its check has been down: what failed before counts no more.
@@ -279,6 +283,7 @@ export class Book {
       id,
       name: config.url ?? backendName(config),
       config,
+      followed: null,
       words,
       health,
       passive: freshPassive(),

@@ -1,6 +1,6 @@
-import type { Health } from "../checks/state-machine.ts";
+import { type Health, neededFor } from "../checks/state-machine.ts";
 import type { Backend } from "../core/backend.ts";
-import type { Verdict } from "../core/check.ts";
+import type { CheckConfig, Verdict } from "../core/check.ts";
 import type { BackendConfig, Service } from "../core/service.ts";
 import type { Outlook, Snapshot } from "../core/snapshot.ts";
 import { applyRules, type Passive, shownState } from "./passive.ts";
@@ -12,6 +12,8 @@ export interface Member {
   id: number;
   name: string;
   config: BackendConfig;
+  /** The check of the service that it is, when it is one. */
+  followed: CheckConfig | null;
   /** What an operator has said of it since the file did. */
   words: Words;
   health: Health;
@@ -36,17 +38,27 @@ export interface Entry {
 /** The weight that is written, or an operator's. */
 export const weightOf = (member: Member): number => member.words.weight?.is ?? member.config.weight;
 
-/** The least time in which verdicts could change a state; undefined where there are none to come. */
-export function outlookOf({ check }: Service, members: readonly Member[]): Outlook | undefined {
-  const probed = members.filter(
-    ({ config, health }) => !config.follows && health.checked && health.state !== "maintenance",
+/**
+ * The least time in which a backend's health could be another, ms: the next verdict may come at once, each further one
+ * an interval later. Null: nothing checks it.
+ */
+function soonestOf({ check, agent }: Service, { config, health, followed }: Member): number | null {
+  const rules = config.follows === undefined ? check : followed;
+  if (!health.checked || health.state === "maintenance" || rules === null) return null;
+  if (health.alive === null) return 0;
+  const left = neededFor(health, rules) - health.against;
+  const byCheck = Math.max(0, left - 1) * rules.interval;
+  return agent && config.follows === undefined ? Math.min(byCheck, agent.interval) : byCheck;
+}
+
+/** What checks could bring; undefined where there are none. A service that is followed changes no sooner than its backends. */
+export function outlookOf(service: Service, members: readonly Member[]): Outlook | undefined {
+  const times = members.map((member) => soonestOf(service, member)).filter((time) => time !== null);
+  if (times.length === 0) return undefined;
+  const steady = members.every(
+    (member) => soonestOf(service, member) === null || (member.health.alive !== null && member.health.against === 0),
   );
-  if (check === null || probed.length === 0) return undefined;
-  const left = probed.map(({ health: { alive, against } }) =>
-    alive === null ? 0 : Math.max(1, (alive ? check.fall : check.rise) - against),
-  );
-  const steady = probed.every(({ health }) => health.alive !== null && health.against === 0);
-  return { soonest: Math.min(...left) * check.interval, steady };
+  return { soonest: Math.min(...times), steady };
 }
 
 /** What all see of a service. */
