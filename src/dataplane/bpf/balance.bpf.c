@@ -172,8 +172,8 @@ static __always_inline int decide(struct xdp_md *ctx, const struct control *cont
 	struct arrival *arrival = find_vip(control, &p->target, p->target_port, p->protocol);
 	if (!arrival)
 		return other(ctx, p);
-	__u32 number = arrival->service;
-	struct service *service = serving(&number, &p->source);
+	__u32 number;
+	struct service *service = serving(&arrival->service, &p->source, &number);
 	if (!service)
 		return PASSED_ON;
 	belongs(p, number);

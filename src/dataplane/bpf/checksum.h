@@ -55,8 +55,9 @@ static __always_inline __u16 checksum_header(const struct iphdr *ip)
 /* One hop less; the caller has seen that more than one is left. The change of the header's checksum. */
 static __always_inline __u64 decrease_ttl(struct iphdr *ip)
 {
-	__u16 old = *(__u16 *)&ip->ttl;
+	__u16 *word = (__u16 *)&ip->ttl, old = *word, new = old - bpf_htons(0x0100);
 
-	ip->ttl--;
-	return change2(old, *(__u16 *)&ip->ttl);
+	/* One store of what is read: reading back a word of which one byte was just written stalls. */
+	*word = new;
+	return change2(old, new);
 }

@@ -67,13 +67,10 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 	struct arrival *arrival = find_vip(control, &p.target, p.target_port, p.protocol);
 	if (!arrival)
 		return 0;
-	__u32 owner = arrival->service;
-	struct service *service = serving(&owner, &p.source);
+	struct service *service = serving(&arrival->service, &p.source, &p.service);
 	if (!service)
 		return 0;
-	p.service = owner;
-	__u32 number = p.service * 2 + (service->active & 1);
-	struct table *table = find_table(number);
+	struct table *table = find_table(p.service, service->active);
 	__u64 hash = flow_hash(service, &p);
 	__u32 slot = (hash >> 32) * service->slots >> 32;
 	asm volatile("" : "+r"(slot));

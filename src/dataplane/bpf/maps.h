@@ -69,10 +69,10 @@ struct {
 	__type(value, __u32);
 } regions SEC(".maps");
 
-/* Table number 2 * service + copy. */
-static __always_inline struct table *find_table(__u32 number)
+/* Where the chunk lies depends on the service's number alone: it is fetched beside the service, not after it. */
+static __always_inline struct table *find_table(__u32 service, __u32 active)
 {
-	__u32 chunk = number / (2 * CHUNK_SERVICES), index = number % (2 * CHUNK_SERVICES);
+	__u32 chunk = service / CHUNK_SERVICES, index = service % CHUNK_SERVICES * 2 + (active & 1);
 	void *tables_of = bpf_map_lookup_elem(&tables, &chunk);
 
 	return tables_of ? bpf_map_lookup_elem(tables_of, &index) : 0;

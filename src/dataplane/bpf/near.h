@@ -24,11 +24,13 @@ __noinline __u32 near_service(__u32 number, const struct address *client)
 	return services_of->service[at] - 1;
 }
 
-/* The service that has a packet to `*number`, and its number; NULL: none. */
-static __always_inline struct service *serving(__u32 *number, const struct address *client)
+/* The service that has a packet to `*named`, and its number; NULL: none. `named` lies in a map: a key that were copied to
+ * the stack would have every packet wait until it is there. */
+static __always_inline struct service *serving(const __u32 *named, const struct address *client, __u32 *number)
 {
-	struct service *service = bpf_map_lookup_elem(&services, number);
+	struct service *service = bpf_map_lookup_elem(&services, named);
 
+	*number = *named;
 	if (!service || service->used == USED_PLAIN)
 		return service;
 	if (!service->used)

@@ -326,8 +326,7 @@ __noinline __u32 open_slot(struct service *service, struct table *table, const s
 /* The plane's number of the backend for this packet, or a named drop. */
 static __always_inline int pick(struct service *service, struct packet *p)
 {
-	__u32 number = p->service * 2 + (service->active & 1);
-	struct table *table = find_table(number);
+	struct table *table = find_table(p->service, service->active);
 
 	if (!table)
 		return DROPPED(DROP_NO_BACKEND);

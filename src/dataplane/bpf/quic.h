@@ -56,8 +56,8 @@ static __noinline int named_backend(struct xdp_md *ctx, struct packet *p, __u32 
 	struct arrival *named = find_arrival(control, &key, 0, IPPROTO_UDP, ARRIVAL_QUIC);
 	if (!named)
 		return -1;
-	__u32 copy = p->service * 2 + (active & 1), local = named->local;
-	struct table *table = find_table(copy);
+	__u32 local = named->local;
+	struct table *table = find_table(p->service, active);
 	if (!table)
 		return -1;
 	asm volatile("" : "+r"(local));

@@ -37,8 +37,7 @@ __noinline int uncount(__u32 number, __u32 local)
 
 	if (!service || !service->used)
 		return 0;
-	__u32 copy = number * 2 + (service->active & 1);
-	struct table *table = find_table(copy);
+	struct table *table = find_table(number, service->active);
 	struct load *load = table ? load_of(table, local) : 0;
 	if (load)
 		__sync_fetch_and_add(&load->open, -1);
@@ -67,7 +66,7 @@ struct comparison {
 
 static long compare_backend(__u32 step, struct comparison *c)
 {
-	struct table *table = find_table(c->copy);
+	struct table *table = find_table(c->copy >> 1, c->copy);
 	__u32 local = c->start + step;
 
 	if (local >= c->top)
@@ -118,7 +117,7 @@ __noinline __u32 choose_new(__u32 number, __u32 peek)
 		return SLOT_NONE;
 	__u32 copy = number * 2 + (service->active & 1);
 	struct turns *turns_of = bpf_map_lookup_elem(&turns, &copy);
-	struct table *table = find_table(copy);
+	struct table *table = find_table(number, copy);
 	if (!turns_of || !table || !turns_of->count)
 		return SLOT_NONE;
 	__u32 at = peek ? turns_of->cursor : __sync_fetch_and_add(&turns_of->cursor, 1);

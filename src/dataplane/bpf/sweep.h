@@ -47,8 +47,7 @@ static __always_inline void sweep_cell(struct flow_bucket *b, int i, __u32 now)
 	struct service *service = bpf_map_lookup_elem(&services, &number);
 	if (!service || !service->used)
 		return free_cell(b, i, cell, seen);
-	__u32 copy = number * 2 + (service->active & 1);
-	struct table *table = find_table(copy);
+	struct table *table = find_table(number, service->active);
 	/* clang would test a copy, which an older verifier does not follow back */
 	asm volatile("" : "+r"(slot));
 	if (!table || slot >= MAX_SLOTS)

@@ -19,12 +19,12 @@ struct control {
 	__u32 patience; /* jiffies without one after which cached MACs are no longer trusted */
 	__u64 heartbeat_ns; /* coarse clock at that sign: two of them tell how long a jiffy is */
 	__u32 flow_mask; /* buckets - 1 */
+	__u32 tracing; /* 1: somebody watches packets; asked for every packet, so in the first cache line */
 	__u32 check_low; /* source ports of checks, host order, inclusive */
 	__u32 check_high;
 	__u32 check_ifindex; /* the director's end of the check veth */
 	__u8 check_inner_mac[6];
 	__u8 check_outer_mac[6];
-	__u32 tracing; /* 1: somebody watches packets */
 	__u32 region_copy; /* which copy of the regions, and of whose services they have, is read: 0 or 1 */
 };
 
@@ -43,6 +43,7 @@ struct arrival {
 	__u32 spare[2];
 };
 
+/* 256 bytes: what every packet needs is one cache line, that before the name. */
 struct service {
 	__u32 active; /* which of its two tables is read: 0 or 1 */
 	__u32 used; /* sluice_used */
@@ -60,6 +61,7 @@ struct service {
 	/* SERVICE_BY_SOURCE: which bits of a client's address choose its slot, by family. */
 	struct address source_mask4;
 	struct address source_mask6;
+	__u32 spare1[8];
 };
 
 /* Two per service, number 2 * service + copy. */

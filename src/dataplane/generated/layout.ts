@@ -10,12 +10,12 @@ export const control = {
   patience: 28,
   heartbeatNs: 32,
   flowMask: 40,
-  checkLow: 44,
-  checkHigh: 48,
-  checkIfindex: 52,
-  checkInnerMac: 56,
-  checkOuterMac: 62,
-  tracing: 68,
+  tracing: 44,
+  checkLow: 48,
+  checkHigh: 52,
+  checkIfindex: 56,
+  checkInnerMac: 60,
+  checkOuterMac: 66,
   regionCopy: 72,
 } as const;
 
@@ -34,7 +34,7 @@ export const arrival = {
 } as const;
 
 export const service = {
-  size: 224,
+  size: 256,
   active: 0,
   used: 4,
   flags: 8,

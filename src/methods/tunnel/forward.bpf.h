@@ -29,21 +29,21 @@ static __always_inline __be32 outer_source4(const struct packet *p, const struct
 static __always_inline void write_outer4(void *at, const struct packet *p, const struct backend *backend, __u32 length,
 					 __u16 gue)
 {
-	struct iphdr *outer = at;
-
-	__builtin_memset(outer, 0, sizeof(*outer));
-	outer->version = 4;
-	outer->ihl = 5;
-	outer->tos = p->tos; /* DSCP and ECN, RFC 6040 normal mode */
-	outer->tot_len = bpf_htons(length);
+	/* Whole words, summed before they are written: a word put together of smaller stores could not be read back at once. */
+	__u32 *word = at, protocol = gue ? IPPROTO_UDP : p->ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	__u32 source = outer_source4(p, backend), target = address4(&backend->address);
+	/* Version, length of the header, class: DSCP and ECN, RFC 6040 normal mode. */
+	__u32 first = bpf_htonl(0x45u << 24 | (__u32)p->tos << 16 | length);
 	/* An identification matters only to what may be fragmented (RFC 6864). */
-	outer->id = p->dont_fragment ? 0 : (__u16)bpf_get_prandom_u32();
-	outer->frag_off = p->dont_fragment ? bpf_htons(IP_DF) : 0;
-	outer->ttl = OUTER_TTL;
-	outer->protocol = gue ? IPPROTO_UDP : p->ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
-	outer->saddr = outer_source4(p, backend);
-	outer->daddr = address4(&backend->address);
-	outer->check = checksum_header(outer);
+	__u32 second = bpf_htonl(p->dont_fragment ? IP_DF : bpf_get_prandom_u32() << 16);
+	__u32 third = bpf_htonl((__u32)OUTER_TTL << 24 | protocol << 16);
+
+	word[0] = first;
+	word[1] = second;
+	word[2] = third;
+	word[3] = source;
+	word[4] = target;
+	((struct iphdr *)at)->check = checksum_fold((__u64)first + second + third + source + target);
 }
 
 static __always_inline void write_outer6(void *at, const struct packet *p, const struct backend *backend, __u32 length,
