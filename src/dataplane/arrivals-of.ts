@@ -1,6 +1,6 @@
 import type { Protocol } from "../core/service.ts";
 import { type ArrivalEntry, type Ports, quicKey } from "./arrivals.ts";
-import type { ForwardName } from "./plane-service.ts";
+import type { ForwardName, PlaneService } from "./plane-service.ts";
 import type { ServiceState } from "./service-state.ts";
 
 type Range = Extract<ArrivalEntry, { kind: "range" | "reverse-range" }>;
@@ -45,6 +45,26 @@ export function arrivalsOf(
     }
   }
   return [...entries.values(), ...numbered([...ranges.values()])];
+}
+
+/** What `arrivalsOf` makes entries of, before anything is numbered; `backends`: those that drain among them. */
+export interface Arriving {
+  config: Pick<PlaneService, "vips" | "quic" | "part">;
+  forward: ForwardName;
+  backends: number;
+}
+
+/** At most so many entries come of these services. */
+export function countArrivals(services: readonly Arriving[]): number {
+  const addresses = new Set<string>();
+  let count = 0;
+  for (const { config, forward, backends } of services) {
+    if (config.quic) count += backends;
+    if (config.part) continue;
+    count += config.vips.length * (forward === "nat" ? 1 + backends : 1);
+    for (const { address } of config.vips) addresses.add(address);
+  }
+  return count + addresses.size;
 }
 
 const addRange = (ranges: Map<string, Range>, range: Range): void => {

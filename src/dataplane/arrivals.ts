@@ -73,22 +73,31 @@ function keyOf(entry: ArrivalEntry): { address: number; rest: number } {
   return { address, rest: ((swap16(entry.port) << 16) | (protocols[entry.protocol] << 8) | kind) >>> 0 };
 }
 
+/** Entries that always find room: with more than 7 of 16 places taken, too few seeds keep every way short. */
+export const MOST_ARRIVALS = (Limit.ARRIVALS * 7) / 16;
+
 /**
- * Positions of the entries under one seed: open addressing, each within `ARRIVAL_PROBES` steps of its hash. Null when
- * some entry lies too far: try another seed.
+ * Positions of the entries under one seed: open addressing, each within `ARRIVAL_PROBES` steps of its hash. Placed in the
+ * order of their hashes, so that nobody is far from home because another came first (Robin Hood hashing, Celis 1986).
+ * Null when some entry still lies too far: try another seed. At most 65,536 entries.
  */
 export function placeArrivals(entries: readonly ArrivalEntry[], seed: readonly [number, number]): number[] | null {
-  const taken = new Set<number>();
-  const places: number[] = [];
-  for (const entry of entries) {
+  const inOrder = Uint32Array.from(entries, (entry, i) => {
     const { address, rest } = keyOf(entry);
-    const hash = arrivalHash(seed, address, rest);
-    let step = 0;
-    while (step < Limit.ARRIVAL_PROBES && taken.has((hash + step) & (Limit.ARRIVALS - 1))) step++;
-    if (step === Limit.ARRIVAL_PROBES) return null;
-    const place = (hash + step) & (Limit.ARRIVALS - 1);
-    taken.add(place);
-    places.push(place);
+    return (arrivalHash(seed, address, rest) & (Limit.ARRIVALS - 1)) * 0x10000 + i;
+  }).sort();
+  const places = new Array<number>(entries.length);
+  let next = 0;
+  // Twice: whom the end has no room for stands at the beginning, before all others.
+  for (let round = 0; round < 2; round++) {
+    next = Math.max(0, next - Limit.ARRIVALS);
+    for (const one of inOrder) {
+      const home = one >>> 16;
+      const place = Math.max(home, next);
+      if (place - home >= Limit.ARRIVAL_PROBES) return null;
+      places[one & 0xffff] = place & (Limit.ARRIVALS - 1);
+      next = place + 1;
+    }
   }
   return places;
 }
@@ -132,7 +141,7 @@ const randomWord = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;
 export function stageArrivals(memory: PlaneMemory, entries: readonly ArrivalEntry[]): number | null {
   const copy = getWord(memory.control_words, 0, control.arrivalsActive) === 0 ? 1 : 0;
   const base = copy * Limit.ARRIVALS;
-  for (let attempt = 0; attempt < 16 && entries.length < Limit.ARRIVALS / 2; attempt++) {
+  for (let attempt = 0; attempt < 16 && entries.length <= MOST_ARRIVALS; attempt++) {
     const seed = [randomWord(), randomWord()] as const;
     const places = placeArrivals(entries, seed);
     if (!places) continue;

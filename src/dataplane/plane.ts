@@ -3,14 +3,22 @@ import type { SchedulerDefinition } from "../core/scheduler.ts";
 import { parsePrefix } from "../geo/prefix.ts";
 import { now } from "../runtime/clock.ts";
 import { kernelBarrier } from "../system/net.ts";
-import { flipArrivals, readVips, stageArrivals } from "./arrivals.ts";
-import { arrivalsOf } from "./arrivals-of.ts";
+import { flipArrivals, MOST_ARRIVALS, readVips, stageArrivals } from "./arrivals.ts";
+import { type Arriving, arrivalsOf, countArrivals } from "./arrivals-of.ts";
 import { CheckPorts } from "./check-ports.ts";
 import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
 import { Guard, type StagedLists } from "./guard/guard.ts";
 import { Kernel, pinned } from "./kernel.ts";
-import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue, writeOuterNetwork } from "./local-backend.ts";
+import {
+  backendKey,
+  eraseBackend,
+  hopOf,
+  type LocalBackend,
+  writeBackend,
+  writeGue,
+  writeOuterNetwork,
+} from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
@@ -20,6 +28,7 @@ import {
   forwardNumber,
   type PlaneService,
   partName,
+  portOf,
   withParts,
 } from "./plane-service.ts";
 import { Regions } from "./regions.ts";
@@ -121,7 +130,23 @@ export class Plane {
       return `more than ${Limit.MAX_BACKENDS} backends`;
     if (next.some(({ backends: all }) => all.length >= Limit.MAX_LOCAL))
       return `${Limit.MAX_LOCAL} backends or more in one service`;
+    const arriving = countArrivals(this.#arriving(forward, next));
+    if (arriving > MOST_ARRIVALS)
+      return `more than ${MOST_ARRIVALS} VIPs, each of nat with a way back for every backend; these services have ${arriving}`;
     return null;
+  }
+
+  /** What stands in the table of arrivals once these are the services of their method. */
+  #arriving(forward: ForwardName, next: readonly PlaneService[]): Arriving[] {
+    const others = [...this.services.values()].flatMap(({ forward: theirs, config, locals }) =>
+      theirs !== forward && config ? [{ config, forward: theirs, backends: locals.size }] : [],
+    );
+    const ours = next.map((config) => {
+      const keys = config.backends.map(({ address, port }) => backendKey({ address, port: portOf(config, { port }) }));
+      const there = this.services.get(stateKey(forward, config.name))?.locals.values() ?? [];
+      return { config, forward, backends: new Set([...keys, ...[...there].map(backendKey)]).size };
+    });
+    return [...others, ...ours];
   }
 
   /**
