@@ -105,9 +105,12 @@ const backendMapping = z.strictObject({
 /** A backend: the bare address, or a mapping. */
 export const backend = z.union([endpointText, backendMapping]).describe("One address that serves the service.");
 
+/** What a bare address leaves unsaid. */
+const unsaid = backendMapping.parse({ address: "192.0.2.1" });
+
 /** A backend as parsed, to the form that the rest of the product knows. */
 export function toBackend(written: z.output<typeof backend>): BackendConfig {
-  const full = typeof written === "string" ? backendMapping.parse({ address: written }) : written;
+  const full = typeof written === "string" ? { ...unsaid, address: written } : written;
   const { weight, url, tier, tags, state } = full;
   const rest = { ...(url === undefined ? {} : { url }), weight, tier, tags, admin: state };
   const follows = FOLLOWS.exec(full.address)?.[1];

@@ -1,18 +1,16 @@
 import ipaddr from "ipaddr.js";
 
+/** Four decimal octets without leading zeros. One look: very many are read at a start. */
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 /** Canonical text of an IPv4 or IPv6 literal (no zone, no brackets); null for anything else. IPv4-mapped becomes IPv4. */
 export function parseAddress(text: string): string | null {
-  if (!/^[0-9a-fA-F:.]+$/.test(text)) return null;
-  if (!text.includes(":"))
-    return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && ipaddr.IPv4.isValidFourPartDecimal(text)
-      ? noLeadingZeros(text)
-      : null;
+  if (IPV4.test(text)) return text;
+  if (!/^[0-9a-fA-F:.]+$/.test(text) || !text.includes(":")) return null;
   if (!ipaddr.IPv6.isValid(text)) return null;
   const parsed = ipaddr.IPv6.parse(text);
   return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed.toRFC5952String();
 }
-
-const noLeadingZeros = (text: string): string | null => (/(^|\.)0\d/.test(text) ? null : text);
 
 /** `10.0.0.1:80`, `[2001:db8::1]:80`; with `portOptional` also the bare address. Null for anything else. */
 export function parseEndpoint(text: string, portOptional = false): { address: string; port: number | null } | null {

@@ -74,6 +74,7 @@ export interface ProbeJob {
 export type ToChecker = { kind: "jobs"; jobs: ProbeJob[] } | { kind: "ping"; n: number };
 /** Every probe's verdict; the state machine is the supervisor's. */
 export type FromChecker =
-  | { kind: "verdict"; key: string; verdict: Verdict }
+  /** In the order they came. */
+  | { kind: "verdicts"; verdicts: readonly [key: string, verdict: Verdict][] }
   | { kind: "ready" }
   | { kind: "pong"; n: number };

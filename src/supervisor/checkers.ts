@@ -38,7 +38,7 @@ export class Checkers {
       unprivileged: true,
       privateNetwork: standpoint === "vip",
       onMessage: (message) => {
-        if (message.kind === "verdict") this.#verdict(message.key, message.verdict);
+        if (message.kind === "verdicts") for (const [key, verdict] of message.verdicts) this.#verdict(key, verdict);
         else if (message.kind === "ready") void this.#ready(standpoint);
       },
       onExit: () => this.#died(standpoint),

@@ -1,4 +1,5 @@
 /** The checker: a child of the supervisor that runs probes. Backends' bytes are strangers' bytes; it has no rights. */
+import type { Verdict } from "../../core/check.ts";
 import type { FromChecker, ToChecker } from "../../core/worker-protocol.ts";
 import { now } from "../../runtime/clock.ts";
 import { parentPort } from "../../runtime/ipc.ts";
@@ -10,10 +11,20 @@ import { Schedule } from "./schedule.ts";
 const port = parentPort<ToChecker, FromChecker>();
 dropPrivileges();
 
+/** Verdicts of this turn of the loop: a message costs more than a verdict. */
+let verdicts: [key: string, verdict: Verdict][] = [];
+
+function tell(): void {
+  port.send({ kind: "verdicts", verdicts });
+  verdicts = [];
+}
+
 const schedule = new Schedule({
   checks: [...checks, agent],
   now,
-  verdict: (key, verdict) => port.send({ kind: "verdict", key, verdict }),
+  verdict(key, verdict) {
+    if (verdicts.push([key, verdict]) === 1) setImmediate(tell);
+  },
   after(ms, call) {
     const timer = setTimeout(call, ms);
     return () => clearTimeout(timer);
