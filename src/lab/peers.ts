@@ -25,6 +25,7 @@ const table = {
   nsd: ["nsd", "usr/sbin/nsd"],
   dnsperf: ["dnsperf", "usr/bin/dnsperf"],
   wrk: ["wrk", "usr/bin/wrk"],
+  slowhttptest: ["slowhttptest", "usr/bin/slowhttptest"],
   ping: ["iputils-ping", "bin/ping"],
   kdig: ["knot-dnsutils", "usr/bin/kdig"],
   qemu: ["qemu-system-x86", "usr/bin/qemu-system-x86_64"],

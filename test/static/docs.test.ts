@@ -5,30 +5,42 @@ import { Command } from "commander";
 import { catalog } from "../../src/catalog.ts";
 import { commands } from "../../src/cli/commands.ts";
 import { parseConfig } from "../../src/config/parse.ts";
-import { codes } from "../../src/core/codes.ts";
+import { options } from "../../src/methods/proxy/options.ts";
+import { refusals } from "../../src/protocols/http/refusal.ts";
+import { codesDocument } from "./codes.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-/** The reference of codes, from the one list that the code itself uses. `UPDATE_DOCS=1` writes it. */
-test("docs/codes.md is what src/core/codes.ts says", () => {
-  const rows = Object.entries(codes).map(([code, [sentence, hint]]) => `| \`${code}\` | ${sentence} | ${hint} |`);
-  const text = [
-    "# Codes",
-    "",
-    "Everything that can happen has a stable name: in messages, logs, metrics and drop reasons.",
-    "",
-    "| code | what it means | what to do |",
-    "|---|---|---|",
-    ...rows,
-    "",
-  ].join("\n");
+/** The reference of codes, from the lists that the code itself uses. `UPDATE_DOCS=1` writes it. */
+test("docs/codes.md is what the code says", () => {
   const path = join(root, "docs/codes.md");
+  const text = codesDocument();
   if (process.env.UPDATE_DOCS) writeFileSync(path, text);
   expect(existsSync(path) && readFileSync(path, "utf8")).toBe(text);
 });
 
+test("docs/refusals.md has a line for each refusal, and none for what is not refused", () => {
+  const text = readFileSync(join(root, "docs/refusals.md"), "utf8");
+  const lines = [...text.matchAll(/^\| (\d{3}) \| ([^|]+) \| \[`(\w+)`\]\(codes\.md#(\w+)\) \| [^|]{20,} \|$/gm)];
+  for (const [, , , code, anchor] of lines) expect(anchor).toBe(code!.toLowerCase());
+  const said = lines.map(([, status, why, code]) => `${status} ${why} ${code}`).sort();
+  expect(said).toEqual(refusals.map(({ status, why, code }) => `${status} ${why} ${code}`).sort());
+});
+
+test("docs/refusals.md names each limit and time-out of proxy with its default", () => {
+  const text = readFileSync(join(root, "docs/refusals.md"), "utf8");
+  const { limits, timeouts } = options.parse({});
+  const bytes: Record<number, string> = { [16 * 1024]: "16KiB", [8 * 1024]: "8KiB", [64 * 1024]: "64KiB" };
+  const shown = (value: number): string => bytes[value] ?? (value === 10 * 2 ** 30 ? "10GiB" : String(value));
+  for (const name of ["head", "fields", "target", "requests", "body", "response"] as const)
+    expect(text).toContain(`| \`limits.${name}\` | ${shown(limits[name])} |`);
+  for (const name of ["connections", "perAddress"]) expect(text).toContain(`| \`limits.${name}\` | `);
+  for (const name of ["head", "body", "idle", "stall", "response", "read"] as const)
+    expect(text).toContain(`| \`timeouts.${name}\` | ${timeouts[name] / 1000}s |`);
+});
+
 test("links of the documents lead to files that are there", () => {
-  for (const file of ["README.md", "CONTRIBUTING.md", "docs/status.md"]) {
+  for (const file of ["README.md", "CONTRIBUTING.md", "docs/status.md", "docs/codes.md", "docs/refusals.md"]) {
     const text = readFileSync(join(root, file), "utf8");
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
       expect(`${file}: ${target} ${existsSync(join(root, file, "..", target!))}`).toBe(`${file}: ${target} true`);

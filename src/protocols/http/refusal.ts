@@ -15,6 +15,9 @@ function refusal(status: number, code: Code, why: string): number {
   return -all.length;
 }
 
+/** All that a message can be refused for. */
+export const refusals: readonly Refusal[] = all;
+
 /** The refusal behind a parser's negative answer. */
 export const refusalOf = (answer: number): Refusal => all[-answer - 1]!;
 
