@@ -1,6 +1,6 @@
 import type { HostChange } from "../core/host-change.ts";
 import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/method.ts";
-import { configProblem, type Problem, SluiceError, toProblem } from "../core/problem.ts";
+import { type Problem, SluiceError, toProblem } from "../core/problem.ts";
 import { checkedListener } from "../core/service.ts";
 import type { Trouble } from "../core/trouble.ts";
 import { sleep } from "../runtime/clock.ts";
@@ -91,10 +91,10 @@ class XdpApplier implements Applier<PlaneService> {
     let staged: StagedLists | null = null;
     try {
       const { plane } = this.#shared;
-      const lacks = plane.lacks(this.#forward, next);
-      if (lacks) return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `The data plane holds no ${lacks}.`)];
-      for (const { near } of next) if (near) plane.regions.read(near.geography);
       plane.ownAddresses = await ownAddresses();
+      const lacks = plane.lacks(this.#forward, next);
+      if (lacks.length > 0) return lacks;
+      for (const { near } of next) if (near) plane.regions.read(near.geography);
       const facts = remembering(this.#doors.facts);
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);

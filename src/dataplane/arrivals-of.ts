@@ -3,6 +3,7 @@ import { type ArrivalEntry, type Ports, quicKey } from "./arrivals.ts";
 import type { ForwardName, PlaneService } from "./plane-service.ts";
 import type { ServiceState } from "./service-state.ts";
 
+type Numbered = Pick<ServiceState, "number" | "forward" | "config" | "locals">;
 type Range = Extract<ArrivalEntry, { kind: "range" | "reverse-range" }>;
 
 /**
@@ -11,13 +12,13 @@ type Range = Extract<ArrivalEntry, { kind: "range" | "reverse-range" }>;
  * itself: a stray fragment to them is the kernel's business.
  */
 export function arrivalsOf(
-  services: readonly ServiceState[],
+  services: readonly Numbered[],
   favoured: ForwardName,
   own: ReadonlySet<string>,
 ): ArrivalEntry[] {
   const entries = new Map<string, ArrivalEntry>();
   const ranges = new Map<string, Range>();
-  const last = (state: ServiceState): number => Number(state.forward === favoured);
+  const last = (state: Numbered): number => Number(state.forward === favoured);
   for (const state of [...services].sort((a, b) => last(a) - last(b))) {
     const service = state.number;
     if (state.config?.quic)

@@ -71,13 +71,12 @@ describe.skipIf(missing !== null)("what a plane lacks", () => {
 
   test("ways back of nat, by number; those that drain count, other methods have none", () => {
     const { plane } = bench;
-    expect(plane.lacks("direct", many)).toBeNull();
-    expect(plane.lacks("nat", many)).toBe(
-      `more than ${MOST_ARRIVALS} VIPs, each of nat with a way back for every backend; these services have 102000`,
-    );
+    const lacks = (...given: Parameters<typeof plane.lacks>) => plane.lacks(...given).map(({ message }) => message);
+    expect(lacks("direct", many)).toEqual([]);
+    expect(lacks("nat", many)).toEqual([expect.stringContaining("these services have 102000")]);
     // 281 services have 28,662 entries; with ten of one service that drain it is one too many.
-    expect(plane.lacks("nat", many.slice(0, 281))).toBeNull();
+    expect(lacks("nat", many.slice(0, 281))).toEqual([]);
     bench.commit("nat", { ...service(0, 1), backends: service(0, 111).backends.slice(100) });
-    expect(plane.lacks("nat", many.slice(0, 281))).toContain("these services have 28673");
+    expect(lacks("nat", many.slice(0, 281))).toEqual([expect.stringContaining("these services have 28673")]);
   });
 });

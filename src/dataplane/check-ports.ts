@@ -4,8 +4,17 @@ import { type PlaneMemory, setWord } from "./memory.ts";
 /** Above the kernel's usual range of its own choosing (32768-60999), so no connection of the host's is taken for a check. */
 export const CHECK_LOW = 61_000;
 export const CHECK_HIGH = 65_000;
-/** Ports of one backend: the next probe never waits for the last one's connection to die. */
-const EACH = 8;
+/** Ports of one backend: the next probe never waits for the last one's connection to die. Fewer, as they become few. */
+const MOST = 8;
+const FEWEST = 2;
+const share = (left: number): number => Math.min(MOST, Math.max(FEWEST, Math.floor(left / 500)));
+
+/** Backends that have ports of their own when every one is asked for. */
+export const CHECKED_BACKENDS = (() => {
+  let count = 0;
+  for (let left = CHECK_HIGH - CHECK_LOW + 1; left >= FEWEST; left -= share(left)) count++;
+  return count;
+})();
 
 /** Source ports of checks: the port says which backend a probe of the VIP is for. */
 export class CheckPorts {
@@ -29,7 +38,8 @@ export class CheckPorts {
 
   #allot(backend: number): { ports: number[]; next: number } {
     const ports: number[] = [];
-    for (let port = CHECK_LOW; port <= CHECK_HIGH && ports.length < EACH; port++) {
+    const each = share(CHECK_HIGH - CHECK_LOW + 1 - this.#taken.size);
+    for (let port = CHECK_LOW; port <= CHECK_HIGH && ports.length < each; port++) {
       if (this.#taken.has(port)) continue;
       this.#taken.add(port);
       ports.push(port);

@@ -1,24 +1,17 @@
-import { SluiceError } from "../core/problem.ts";
+import { type Problem, SluiceError } from "../core/problem.ts";
 import type { SchedulerDefinition } from "../core/scheduler.ts";
 import { parsePrefix } from "../geo/prefix.ts";
 import { now } from "../runtime/clock.ts";
 import { kernelBarrier } from "../system/net.ts";
-import { flipArrivals, MOST_ARRIVALS, readVips, stageArrivals } from "./arrivals.ts";
-import { type Arriving, arrivalsOf, countArrivals } from "./arrivals-of.ts";
+import { flipArrivals, readVips, stageArrivals } from "./arrivals.ts";
+import { arrivalsOf } from "./arrivals-of.ts";
+import { lacksOf } from "./capacity.ts";
 import { CheckPorts } from "./check-ports.ts";
 import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
 import { Guard, type StagedLists } from "./guard/guard.ts";
 import { Kernel, pinned } from "./kernel.ts";
-import {
-  backendKey,
-  eraseBackend,
-  hopOf,
-  type LocalBackend,
-  writeBackend,
-  writeGue,
-  writeOuterNetwork,
-} from "./local-backend.ts";
+import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue, writeOuterNetwork } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
@@ -28,7 +21,6 @@ import {
   forwardNumber,
   type PlaneService,
   partName,
-  portOf,
   withParts,
 } from "./plane-service.ts";
 import { Regions } from "./regions.ts";
@@ -120,37 +112,18 @@ export class Plane {
       for (const one of state.locals.values()) this.ways.point(one.address, one.number);
   }
 
-  /** Can these services be numbered beside what is there? Null, or what is wanting. */
-  lacks(forward: ForwardName, services: readonly PlaneService[]): string | null {
-    const next = services.flatMap(withParts);
-    const fresh = next.filter(({ name }) => !this.services.has(stateKey(forward, name)));
-    if (fresh.length > this.#serviceNumbers.left) return `more than ${Limit.MAX_SERVICES} services`;
-    const backends = next.reduce((sum, { backends: all }) => sum + all.length, 0);
-    if (backends > this.#backendNumbers.left + [...this.services.values()].reduce((n, s) => n + s.locals.size, 0))
-      return `more than ${Limit.MAX_BACKENDS} backends`;
-    if (next.some(({ backends: all }) => all.length >= Limit.MAX_LOCAL))
-      return `${Limit.MAX_LOCAL} backends or more in one service`;
-    const arriving = countArrivals(this.#arriving(forward, next));
-    if (arriving > MOST_ARRIVALS)
-      return `more than ${MOST_ARRIVALS} VIPs, each of nat with a way back for every backend; these services have ${arriving}`;
-    return null;
-  }
-
-  /** What stands in the table of arrivals once these are the services of their method. */
-  #arriving(forward: ForwardName, next: readonly PlaneService[]): Arriving[] {
-    const others = [...this.services.values()].flatMap(({ forward: theirs, config, locals }) =>
-      theirs !== forward && config ? [{ config, forward: theirs, backends: locals.size }] : [],
-    );
-    const ours = next.map((config) => {
-      const keys = config.backends.map(({ address, port }) => backendKey({ address, port: portOf(config, { port }) }));
-      const there = this.services.get(stateKey(forward, config.name))?.locals.values() ?? [];
-      return { config, forward, backends: new Set([...keys, ...[...there].map(backendKey)]).size };
-    });
-    return [...others, ...ours];
+  /** What there is no room for beside what is there; empty: `commit` cannot fail. */
+  lacks(forward: ForwardName, services: readonly PlaneService[]): Problem[] {
+    const standing = {
+      services: this.services.values(),
+      servicesLeft: this.#serviceNumbers.left,
+      backendsLeft: this.#backendNumbers.left,
+    };
+    return lacksOf(standing, forward, services);
   }
 
   /**
-   * Puts the whole set of services of one method in force. No step of it can fail once `lacks` was null: memory is
+   * Puts the whole set of services of one method in force. No step of it can fail once `lacks` was empty: memory is
    * written, two words per service and one for the VIPs are flipped, one barrier is waited for.
    */
   commit(forward: ForwardName, services: readonly PlaneService[]): void {
@@ -213,11 +186,13 @@ export class Plane {
     for (const state of touched) state.fill();
     const arrivals = arrivalsOf([...this.services.values()], favoured, this.ownAddresses);
     const copy = stageArrivals(this.memory, arrivals);
+    // Never after `lacks`; nothing has been flipped yet, so what stood goes on.
+    if (copy === null) throw new SluiceError(noPlace(arrivals.length));
     const regions = this.regions.stage(this.#rows());
     // Parts before those who send their clients there.
     for (const state of touched.toReversed())
       state.flip(state.config?.scheduler.name ? this.schedulers(state.config.scheduler.name) : null);
-    if (copy !== null) flipArrivals(this.memory, copy);
+    flipArrivals(this.memory, copy);
     const moved = this.regions.flip(regions);
     const reverse = [...this.services.values()].some((state) => state.forward === "nat");
     this.kernel.setFlag(ControlFlag.CONTROL_REVERSE, reverse);
@@ -323,3 +298,11 @@ export class Plane {
     });
   }
 }
+
+const noPlace = (count: number): Problem => ({
+  code: "SLUICE_INTERNAL",
+  severity: "error",
+  source: "internal",
+  path: [],
+  message: `${count} addresses and ports found no place in the table of what arrives`,
+});

@@ -1,3 +1,4 @@
+import { configProblem, SluiceError } from "../core/problem.ts";
 import type { Geography } from "../core/service.ts";
 import { placesOf, placeTrie } from "../geo/places.ts";
 import type { Prefix } from "../geo/prefix.ts";
@@ -36,7 +37,14 @@ export class Regions {
     const text = JSON.stringify(geography);
     if (text === this.#read?.text) return;
     const networks = [...(placeTrie(geography)?.entries() ?? [])];
-    if (networks.length >= Limit.REGIONS / 2) throw new Error(`more than ${Limit.REGIONS / 2} networks of places`);
+    if (networks.length >= Limit.REGIONS / 2)
+      throw new SluiceError(
+        configProblem(
+          "SLUICE_CONFIG_IMPOSSIBLE",
+          ["places"],
+          `The data plane holds no more than ${Limit.REGIONS / 2} networks of places: there are ${networks.length}.`,
+        ),
+      );
     this.#read = { text, places: placesOf(geography).map(({ name }) => name), networks };
   }
 
