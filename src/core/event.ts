@@ -22,6 +22,8 @@ export type Event = { at: number } & (
   | { kind: "revision"; revision: number; outcome: "running" | "refused"; problems: Problem[]; changes: string[] }
   | { kind: "worker"; pid: number; what: "ready" | "draining" | "exited" | "died"; detail: string }
   | { kind: "service"; service: string; what: "serving" | "failed"; problem: Problem | null }
+  /** Too few of a group's backends are up, or enough again; `group` is its path. */
+  | { kind: "group"; service: string; group: string; good: boolean; up: number; of: number }
   /** So many backends are out that all get work; or no longer. */
   | { kind: "panic"; service: string; on: boolean; healthy: number; of: number }
   | { kind: "role"; service: string; what: "promoted" | "demoted" }

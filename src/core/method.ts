@@ -68,12 +68,25 @@ export interface Method<O = unknown, C = unknown> {
   changes?(compiled: readonly C[], host: HostFacts): HostChange[];
   /** Why a question (`{ name, type, from }` …) gets the answer it gets, from the state at hand. Loaded lazily. */
   explain?(): Promise<Explain>;
+  /** Groups of backends that one is chosen of, for services that have such, outer ones first. Pure. */
+  groups?(service: Service<O>, snapshot: Snapshot, geography: Geography): GroupState[];
   /** Loaded lazily: no other process than its own needs it. `runs: "kernel"` has `control`, `runs: "worker"` has `worker`. */
   control?(doors: Doors): Promise<Applier<C>>;
   keeper?(): Promise<SecretKeeper>;
   worker?(): Promise<WorkerSide>;
   /** What answers in the kernel before its workers are asked. Runs: "worker" only; loaded lazily. */
   fastPath?(doors: Doors): Promise<FastPath>;
+}
+
+/** How a group of backends stands. */
+export interface GroupState {
+  /** Its name and those of the groups around it: `east/main`. */
+  path: string;
+  /** Backends that are up, of those that no operator has taken out. */
+  up: number;
+  of: number;
+  /** May it be chosen? */
+  good: boolean;
 }
 
 /** What a fast path is told of the revision that runs. */

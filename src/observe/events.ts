@@ -70,6 +70,8 @@ function sentence(event: EventBody): string {
       return `worker ${event.pid} ${event.what.toUpperCase()}${event.detail ? ` — ${event.detail}` : ""}`;
     case "service":
       return `service ${event.service} ${event.what.toUpperCase()}${event.problem ? ` — ${event.problem.code} ${event.problem.message}` : ""}`;
+    case "group":
+      return `group ${event.service}/${event.group} ${event.good ? "GOOD" : "FAILED"} — ${event.up} of ${event.of} up`;
     case "panic":
       return `service ${event.service} PANIC ${event.on ? "ON" : "OFF"} — ${event.healthy} of ${event.of} healthy; ${event.on ? "all" : "only they"} get work`;
     case "role":

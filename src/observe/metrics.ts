@@ -110,6 +110,20 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
       "1 for the code for which a service could not start.",
       services.flatMap((s) => (s.problem ? [{ labels: { ...labels(s), code: s.problem.code }, value: 1 }] : [])),
     ),
+    gauge(
+      "sluice_group_good",
+      "1 when enough of the group's backends are up for it to be chosen.",
+      services.flatMap((s) =>
+        (s.groups ?? []).map(({ path, good }) => ({ labels: { ...labels(s), group: path }, value: good ? 1 : 0 })),
+      ),
+    ),
+    gauge(
+      "sluice_group_backends_up",
+      "How many backends of the group are up.",
+      services.flatMap((s) =>
+        (s.groups ?? []).map(({ path, up }) => ({ labels: { ...labels(s), group: path }, value: up })),
+      ),
+    ),
     {
       name: "sluice_service_drops_total",
       help: "Packets dropped, by reason.",

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { backendStatus, exampleModel, serviceStatus, statusModel } from "./fixture.ts";
+import { metricsText } from "./metrics.ts";
 import { expectedShare } from "./status.ts";
 import { statusText } from "./status-text.ts";
 import { ageText, bytesText, countText } from "./units.ts";
@@ -78,4 +79,23 @@ test("an expected share is the weight among the eligible", () => {
   const backends = [1, 2, 3].map((id) => ({ ...backend, tags: [], id, weight: id }));
   const snapshot = { service: "a", revision: 1, generation: 1, backends, eligible: [1, 3] };
   expect([1, 2, 3].map((id) => expectedShare(snapshot, id))).toEqual([0.25, 0, 0.75]);
+});
+
+test("groups and what an operator has said are shown, in the table and in the metrics", () => {
+  const operator = [
+    { what: "state", is: "drain", until: 1_000_500 + 1_800_000 },
+    { what: "weight", is: "3", until: null },
+  ] as const;
+  const groups = [
+    { path: "east", up: 1, of: 3, good: false },
+    { path: "west", up: 2, of: 2, good: true },
+  ];
+  const model = statusModel([serviceStatus({ groups, backends: [backendStatus({ operator: [...operator] })] })]);
+  const text = statusText(model, { color: false, width: 200 });
+  expect(text).toContain("  group east: 1 of 3 up, FAILED\n  group west: 2 of 2 up\n");
+  expect(text).toContain("  operator: state drain for 30m; operator: weight 3; http status 200");
+  const metrics = metricsText(model);
+  expect(metrics).toContain('sluice_group_good{service="web",method="proxy",group="east"} 0\n');
+  expect(metrics).toContain('sluice_group_backends_up{service="web",method="proxy",group="west"} 2\n');
+  expect(metrics).toContain('sluice_backend_operator_words{service="web",backend="10.0.0.1:80"} 2\n');
 });

@@ -66,6 +66,8 @@ function serviceText(service: ServiceStatus, at: number, options: TextOptions): 
     `${paint(1, service.name)}  ${facts.filter(Boolean).join("  ")}${service.state === "serving" ? "" : `  ${service.state.toUpperCase()}`}`,
   ];
   for (const line of service.describe) lines.push(`  ${printable(line)}`);
+  for (const { path, up, of, good } of service.groups ?? [])
+    lines.push(`  group ${printable(path)}: ${up} of ${of} up${good ? "" : ", FAILED"}`);
   for (const { code, message } of service.troubles) lines.push(`  ${code}: ${printable(message)}`);
   const drops = Object.entries(service.drops).filter(([, count]) => count > 0);
   if (drops.length > 0)

@@ -1,6 +1,7 @@
 import type { BackendState } from "../core/backend.ts";
 import type { Code } from "../core/codes.ts";
 import type { Counts } from "../core/counters.ts";
+import type { GroupState } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import type { MethodName } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -41,6 +42,8 @@ export interface ServiceStatus {
   counts: Counts;
   /** Packets dropped, by reason; empty where the method sees no packets. */
   drops: Partial<Record<Code, number>>;
+  /** Groups of its backends that one is chosen of, outer ones first; absent or empty: it has none. */
+  groups?: GroupState[];
   backends: BackendStatus[];
 }
 

@@ -45,6 +45,7 @@ function levelOf(event: Parameters<typeof eventText>[0]): Level {
   if (event.kind === "backend") return event.to === "down" ? "warn" : "info";
   if (event.kind === "revision") return event.outcome === "refused" ? "error" : "info";
   if (event.kind === "service") return event.what === "failed" ? "error" : "info";
+  if (event.kind === "group") return event.good ? "info" : "warn";
   return event.kind === "worker" && event.what === "died" ? "error" : "info";
 }
 

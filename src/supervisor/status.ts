@@ -76,6 +76,7 @@ function serviceStatus(
     troubles: supervisor.kernel.applierOf(entry)?.troubles?.(service.name) ?? [],
     counts: counts(-1),
     drops: kernel?.drops ?? {},
+    groups: supervisor.groups.of(entry),
     backends: entry.members.map((member) =>
       backendStatus(
         member,

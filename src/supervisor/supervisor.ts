@@ -1,5 +1,4 @@
 import type { Catalog } from "../catalog.ts";
-import { planChange } from "../config/plan.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import { hashText } from "../core/hash.ts";
@@ -10,9 +9,11 @@ import type { EventLog } from "../observe/events.ts";
 import { sleep } from "../runtime/clock.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
 import { type AliveBook, Book } from "./book.ts";
+import { changesOf, sameBackends } from "./changes.ts";
 import { Checkers } from "./checkers.ts";
 import { askedAgent, assignChecks, judged } from "./checking.ts";
 import { FastSide } from "./fast-side.ts";
+import { Groups } from "./groups.ts";
 import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { connectionLimit } from "./limits.ts";
@@ -71,6 +72,7 @@ export class Supervisor {
   readonly #checkers: Checkers;
   readonly #watch: Watch;
   readonly operator: Operator;
+  readonly groups: Groups;
   readonly started = Date.now();
   revision: Revision | null = null;
   role: "active" | "standby";
@@ -102,6 +104,8 @@ export class Supervisor {
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
     });
     this.fast = new FastSide(catalog.methods, options.doorsOf, this.workers.memory);
+    const geography = () => this.revision?.config.geography ?? { places: {} };
+    this.groups = new Groups(catalog.methods, geography, this.#record);
     const [changed, spread] = [this.#changed.bind(this), this.#spread.bind(this)];
     const tally: WatchDoors["tally"] = ({ service }, { id }) => this.workers.tally(service.name, id);
     this.#watch = new Watch(this.book, { tally, changed, spread, record: this.#record });
@@ -360,6 +364,7 @@ export class Supervisor {
   }
 
   #spread(entry: Entry): void {
+    this.groups.look(entry);
     this.#tell(entry.snapshot);
     this.#refresh(entry);
     for (const event of this.book.follow(entry.service.name)) this.#changed(event);
@@ -383,18 +388,6 @@ export class Supervisor {
     this.#queue = done.catch(() => {});
     return done;
   }
-}
-
-/** Do two entries of a service say the same of its backends? */
-const sameBackends = (a: Entry, b: Entry): boolean =>
-  JSON.stringify([a.snapshot.backends, a.snapshot.eligible]) ===
-  JSON.stringify([b.snapshot.backends, b.snapshot.eligible]);
-
-/** What a new revision changes, a clause each, for its event. */
-function changesOf(before: Config | null, after: Config, catalog: Catalog): string[] {
-  const { services, shared } = planChange(before, after, catalog);
-  const said = services.map((s) => (s.change === "same" ? null : `${s.service} ${s.change}: ${s.what.join(", ")}`));
-  return [...said.filter((text) => text !== null), ...shared];
 }
 
 const newSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;

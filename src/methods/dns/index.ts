@@ -3,6 +3,7 @@ import type { Listener } from "../../core/service.ts";
 import { type CompiledDns, compile } from "./compile.ts";
 import { judge, judgeTogether } from "./judge.ts";
 import { type DnsOptions, type DnsSettings, options, settings } from "./options.ts";
+import { groupStates } from "./steering/judged.ts";
 import { tallies } from "./tally.ts";
 
 /** An authoritative name server: answers the names of its services with the addresses of their backends. */
@@ -41,6 +42,7 @@ export const dns = defineMethod<DnsOptions, CompiledDns>({
   judge,
   judgeTogether,
   compile,
+  groups: groupStates,
   explain: async () => (await import("./explain.ts")).explain,
   keeper: async () => new (await import("./dnssec/keeper.ts")).Keeper(),
   fastPath: async (doors) => (await import("./xdp/fast-path.ts")).createFastPath(doors),

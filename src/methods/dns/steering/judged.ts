@@ -1,7 +1,8 @@
 import type { Backend } from "../../../core/backend.ts";
-import type { Service } from "../../../core/service.ts";
+import type { GroupState } from "../../../core/method.ts";
+import type { Geography, Service } from "../../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../../core/snapshot.ts";
-import type { Place } from "../../../geo/places.ts";
+import { type Place, placesOf } from "../../../geo/places.ts";
 import type { DnsOptions } from "../options.ts";
 import type { Group, Nest, Policy } from "./schema.ts";
 
@@ -69,4 +70,18 @@ export function judgeNest({ by, groups }: Nest, snapshot: Snapshot, threshold: n
   const all = judgeGroup(snapshot, { weight: 1, upThreshold: 0 }, "", 0, strict);
   const inside = groups.map((one) => judgeGroup(snapshot, one, "", threshold, strict));
   return { ...all, by, inside, good: inside.some((one) => one.good) };
+}
+
+/** How the groups of a service stand; those without a tag are nobody's to look at. */
+export function groupStates(service: Service<DnsOptions>, snapshot: Snapshot, geography: Geography): GroupState[] {
+  const nest = nestOf(service, snapshot, placesOf(geography));
+  if (nest === null) return [];
+  const told = ({ inside }: Judged): GroupState[] =>
+    inside.flatMap((one) => [
+      ...(one.tag === null ? [] : [{ path: one.path, up: one.up, of: one.of, good: one.good }]),
+      ...told(one),
+    ]);
+  const all = told(judgeNest(nest, snapshot, service.options.upThreshold, true));
+  // The same backends may stand in two groups without a tag: one line is enough.
+  return all.filter(({ path }, i) => all.findIndex((one) => one.path === path) === i);
 }
