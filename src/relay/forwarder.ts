@@ -8,7 +8,6 @@ import { isIdempotent, Method, parseRequest } from "../protocols/http/request.ts
 import { Framing } from "../protocols/http/response.ts";
 import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from "../protocols/http/write.ts";
 import { letGo } from "../runtime/chunk.ts";
-import { receive } from "../runtime/receive.ts";
 import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
@@ -17,7 +16,7 @@ import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
 import { editTarget } from "./target-edit.ts";
 import { type Asker, responseHead, type Upstream } from "./upstream.ts";
-import { DRAWS, IN, LARGE, OUT } from "./wire.ts";
+import { LARGE, MOVES, OUT } from "./wire.ts";
 
 /** Times that a request may have passed through an intermediary of our name. */
 const LOOPS = 4;
@@ -145,20 +144,25 @@ export class Forwarder extends Seeker implements Asker {
     this.flushOutward();
     if (input !== null && this.input === null && input !== this.requestBytes && upstream.wire.queued === 0)
       letGo(input);
-    if (input !== null) this.draw(upstream);
+    if (input !== null) this.move(upstream);
     this.finishWhenDone();
   }
 
   /** Passes more of a large body on, as long as it comes and the backend takes it. */
-  private draw(upstream: Upstream): void {
-    for (let k = 0; k < DRAWS && this.reading === Reading.BODY && this.upstream === upstream; k++) {
-      const { socket } = this.wire;
-      if (this.bodyLeft < LARGE || this.input !== null || upstream.wire.queued > 0 || socket === null) return;
-      const size = receive(socket, IN, Math.min(IN.length, this.bodyLeft));
-      if (size <= 0) return;
-      this.append(IN.subarray(0, size));
-      this.takeBody();
-      this.flushOutward();
+  private move(upstream: Upstream): void {
+    const { wheel, limits } = this.front;
+    for (let k = 0; k < MOVES && this.reading === Reading.BODY && this.upstream === upstream; k++) {
+      if (this.bodyLeft < LARGE || this.input !== null) return;
+      const size = upstream.wire.move(this.wire.socket, this.bodyLeft);
+      if (size === 0) return;
+      this.bodyLeft -= size;
+      this.service!.cells.add(-1, Cell.bytesIn, size);
+      this.service!.cells.add(this.backend, Cell.bytesIn, size);
+      if (this.bodyLeft === 0) this.reading = Reading.NEXT;
+      if (this.bodyLeft === 0) wheel.clear(this);
+      else wheel.set(this, limits.bodyTimeout);
+      upstream.asked();
+      if (upstream.wire.queued > 0) this.pause();
     }
   }
 
@@ -174,8 +178,15 @@ export class Forwarder extends Seeker implements Asker {
       this.resume();
       return;
     }
+    const { upstream } = this;
+    if (upstream !== null) {
+      // What waits in the kernel goes first; as long as that fills the connection, the client need not be read.
+      this.move(upstream);
+      if (upstream.wire.queued > 0) return;
+    }
     this.resume();
     if (this.reading === Reading.BODY) this.body();
+    else this.finishWhenDone();
   }
 
   // ---- the response ------------------------------------------------------------------------------------------------

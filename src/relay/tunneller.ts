@@ -1,3 +1,4 @@
+import type { TcpSocket } from "../runtime/tcp.ts";
 import type { Backends } from "./backends.ts";
 import { Client, Reading } from "./client.ts";
 import { Cell } from "./service-state.ts";
@@ -33,6 +34,17 @@ export abstract class Tunneller extends Client<Backends> {
     if (this.wire.queued === 0) return;
     this.upstream?.pause();
     this.stalled();
+  }
+
+  moves(from: TcpSocket<unknown> | null, most: number): number {
+    const size = this.wire.move(from, most);
+    if (size > 0) this.delivered(size);
+    this.sent();
+    return size;
+  }
+
+  get full(): boolean {
+    return this.wire.queued > 0;
   }
 
   protected override flushed(): void {

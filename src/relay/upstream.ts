@@ -4,11 +4,10 @@ import { Broken, refusalOf } from "../protocols/http/refusal.ts";
 import { Framing, parseResponse, ResponseHead } from "../protocols/http/response.ts";
 import { letGo } from "../runtime/chunk.ts";
 import { connectTcp } from "../runtime/dial.ts";
-import { receive } from "../runtime/receive.ts";
 import { type ConnectFailure, type ConnectHandlers, closeGently, type TcpSocket } from "../runtime/tcp.ts";
 import type { Pool } from "./pool.ts";
 import { Timed } from "./wheel.ts";
-import { DRAWS, IN, LARGE, Wire } from "./wire.ts";
+import { LARGE, MOVES, Wire } from "./wire.ts";
 
 /** Who a backend connection works for: one client's request. All bytes are only valid during the call. */
 export interface Asker {
@@ -33,7 +32,11 @@ export interface Asker {
   head(bytes: Buffer): void;
   part(bytes: Buffer, start: number, end: number): void;
   sent(): void;
+  /** After `sent`: more of the body, at most `most` bytes, straight from the socket. @returns how many. */
+  moves(from: TcpSocket<unknown> | null, most: number): number;
   whole(): void;
+  /** It takes no more bytes now. */
+  readonly full: boolean;
   /** The backend sent FIN in a tunnel. */
   halfClosed(): void;
   /** The connection takes bytes again. */
@@ -135,8 +138,14 @@ export class Upstream extends Timed {
 
   resume(): void {
     if (!this.paused || this.wire.socket === null) return;
+    const { asker } = this;
+    const large = asker !== null && this.state === State.BODY && this.isLarge;
+    // What waits in the kernel goes first; when that fills the asker up again, it is read no further.
+    const whole = large && this.move(asker);
+    if (large && !whole && asker.full) return;
     this.paused = false;
-    this.wire.socket.resume();
+    this.wire.socket?.resume();
+    if (whole) this.answered(asker);
   }
 
   /** The exchange is over. `whole`: request and response were, so the connection may be used again. */
@@ -341,23 +350,28 @@ export class Upstream extends Timed {
     if (whole && to < length) this.keepAlive = false;
     asker.sent();
     if (!this.paused && this.wire.socket !== null) letGo(bytes);
-    if (this.left >= LARGE && this.framing === Framing.LENGTH) whole = this.draw(asker);
-    if (whole) {
-      this.state = State.ANSWERED;
-      this.pool.shared.wheel.clear(this);
-      asker.whole();
-    } else this.pool.shared.wheel.set(this, this.pool.limits.readTimeout);
+    if (!whole && !this.paused && this.isLarge) whole = this.move(asker);
+    if (whole) this.answered(asker);
+    else this.pool.shared.wheel.set(this, this.pool.limits.readTimeout);
+  }
+
+  private get isLarge(): boolean {
+    return this.framing === Framing.LENGTH && this.left >= LARGE;
+  }
+
+  private answered(asker: Asker): void {
+    this.state = State.ANSWERED;
+    this.pool.shared.wheel.clear(this);
+    asker.whole();
   }
 
   /** Passes more of a large body on, as long as it comes and the asker takes it. @returns whether the body is whole. */
-  private draw(asker: Asker): boolean {
-    for (let k = 0; k < DRAWS && this.left > 0 && !this.paused && this.asker === asker; k++) {
-      const { socket } = this.wire;
-      const size = socket === null ? 0 : receive(socket, IN, Math.min(IN.length, this.left));
-      if (size <= 0) break;
+  private move(asker: Asker): boolean {
+    for (let k = 0; k < MOVES && this.left > 0 && this.asker === asker; k++) {
+      const size = asker.moves(this.wire.socket, this.left);
+      if (size === 0) break;
       this.left -= size;
-      asker.part(IN, 0, size);
-      asker.sent();
+      this.pool.shared.wheel.set(this, this.pool.limits.readTimeout);
     }
     return this.left === 0;
   }

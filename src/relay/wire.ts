@@ -1,3 +1,4 @@
+import { moveBytes } from "../runtime/splice.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
 
 /** Pieces up to this size are copied beside what precedes them, so that a message leaves in one write; bytes. */
@@ -6,11 +7,9 @@ const GATHER = 32 * 1024;
 /** Where messages are put together; one per process, never kept over a call. Room for the largest head and a piece. */
 export const OUT: Buffer = Buffer.allocUnsafeSlow(640 * 1024);
 
-/** Where large bodies are read into, past Bun; one per process, never kept over a call. Well below a core's own cache. */
-export const IN: Buffer = Buffer.allocUnsafeSlow(256 * 1024);
-/** From so many bytes to come a body is read that way; and how many times `IN` for each of Bun's chunks. */
+/** With so many bytes of a body to come they are moved by the kernel; and how often for each of Bun's chunks. */
 export const LARGE = 64 * 1024;
-export const DRAWS = 4;
+export const MOVES = 4;
 
 const NOTHING: Buffer[] = [];
 
@@ -38,7 +37,7 @@ export class Wire {
     }
     const rest = bytes.subarray(start, end);
     if (this.queue === NOTHING) this.queue = [];
-    this.queue.push(scratch || bytes.buffer === IN.buffer ? Buffer.from(rest) : rest);
+    this.queue.push(scratch ? Buffer.from(rest) : rest);
     this.queued += end - start;
   }
 
@@ -62,6 +61,18 @@ export class Wire {
     this.send(OUT, 0, at, true);
     this.send(bytes, start, end, false);
     return 0;
+  }
+
+  /**
+   * Sends what `from` has right now, at most `length` bytes, without looking at it. Nothing may wait here.
+   * @returns bytes that came out of `from`; what was not taken waits.
+   */
+  move(from: TcpSocket<unknown> | null, length: number): number {
+    if (this.socket === null || from === null || this.queued > 0) return 0;
+    const { taken, stuck } = moveBytes(from, this.socket, length);
+    this.taken += taken - (stuck?.length ?? 0);
+    if (stuck !== null) this.send(stuck, 0, stuck.length, false);
+    return taken;
   }
 
   /** The socket takes bytes again. @returns true when nothing waits any more. */
