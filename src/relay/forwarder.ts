@@ -121,9 +121,20 @@ export class Forwarder extends Seeker implements Asker {
     const instead = target === null ? null : editTarget(target, bytes, head);
     this.outward = writeRequest(OUT, 0, bytes, head, this.tail!, upgrade, edits?.lines, instead);
     this.service!.cells.add(this.backend, Cell.bytesIn, this.outward);
+    const headEnd = this.input === bytes ? this.at : -1;
     if (this.reading === Reading.BODY) this.takeBody();
     this.flushOutward();
     this.headOut = upstream.wire.queued === 0;
+    if (this.headOut && headEnd >= 0 && this.input === null) this.keepHead(bytes, headEnd);
+    this.move(upstream);
+  }
+
+  /** The body's begin behind the head has gone out for good: its memory is for the next chunk. */
+  private keepHead(bytes: Buffer, headEnd: number): void {
+    if (bytes.length - headEnd < LARGE) return;
+    this.requestBytes = Buffer.from(bytes.subarray(this.requestStart, headEnd));
+    this.requestStart = 0;
+    letGo(bytes);
   }
 
   private flushOutward(): void {
