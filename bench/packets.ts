@@ -1,6 +1,6 @@
 /**
  * What the kernel's programs cost per packet, attached to an interface and fed live frames, by the kernel's own
- * statistics; beside it a program that only passes, and DNAT by nftables for the same packets.
+ * statistics; beside it a program that only passes, and DNAT by nftables and iptables for the same packets.
  */
 
 import * as phases from "../src/dataplane/phases.ts";
@@ -8,6 +8,7 @@ import type { ForwardName } from "../src/dataplane/plane-service.ts";
 import { testBackend, testService } from "../src/dataplane/testing/doors.ts";
 import { mac } from "../src/dataplane/testing/fixtures.ts";
 import { xdpMissing } from "../src/dataplane/testing/network.ts";
+import { peer } from "../src/lab/peers.ts";
 import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import { type Load, Rig } from "./support/packet-rig.ts";
@@ -37,11 +38,13 @@ const cases: Case[] = [
   { name: "1M-flows", flows: 1_000_000, backends: 10 },
   { name: "ipv6-1k-flows", flows: 1000, backends: 10, ipv6: true },
   { name: "ipv6-1M-flows", flows: 1_000_000, backends: 10, ipv6: true },
-  { name: "1000-backends", flows: 1_000_000, backends: 1000 },
+  { name: "1000-backends-1k-flows", flows: 1000, backends: 1000 },
+  { name: "1000-backends-1M-flows", flows: 1_000_000, backends: 1000 },
   { name: "1000-services-1k-flows", flows: 1000, backends: 10, services: 1000 },
   { name: "1000-services-1M-flows", flows: 1_000_000, backends: 10, services: 1000 },
   { name: "all-open-1k-flows", flows: 1000, backends: 10, open: true },
   { name: "all-open-100k-flows", flows: 100_000, backends: 10, open: true },
+  { name: "all-open-ipv6-1k-flows", flows: 1000, backends: 10, open: true, ipv6: true },
 ];
 
 const realOf = (i: number, ipv6 = false): string =>
@@ -92,7 +95,7 @@ async function measure(method: ForwardName, one: Case, seconds: number): Promise
   try {
     if (one.open) {
       // Other backends for every slot; those of before drain.
-      rig.bench.commit(method, serviceOf(one.backends, one.backends));
+      rig.bench.commit(method, serviceOf(one.backends, one.backends, one.ipv6));
       const { slots } = rig.bench.plane.mustHave(method, "web");
       if (phases.unsettled(slots) < slots.words.length) throw new Error("some slots have not opened");
     }
@@ -108,11 +111,31 @@ const NFTABLES = `table ip bench {
     ip daddr ${VIP} tcp dport 80 dnat to jhash ip saddr . tcp sport mod 10 map { ${Array.from({ length: 10 }, (_, i) => `${i} : ${realOf(i)}`).join(", ")} }; }
 }`;
 
+/** The same by iptables, as its manual spreads connections: the first of ten takes one in ten, the next one in nine… */
+async function iptablesRules(): Promise<string> {
+  const { program, folder, env } = await peer("iptables");
+  const settings = { ...env, XTABLES_LIBDIR: Object.values(env).map((path) => `${path.split(":")[0]}/xtables`)[0] };
+  const at = Object.entries(folder === "/" ? {} : settings).map(([name, value]) => `${name}=${value} `);
+  const every = (i: number): string => (i === 9 ? "" : `-m statistic --mode nth --every ${10 - i} --packet 0`);
+  return Array.from(
+    { length: 10 },
+    (_, i) =>
+      `${at.join("")}${program} iptables -t nat -A PREROUTING -d ${VIP} -p tcp --dport 80 ${every(i)} -j DNAT --to-destination ${realOf(i)}`,
+  ).join("\n");
+}
+
+interface WholeWay {
+  bounce: number;
+  xdp: number;
+  nftables: number;
+  iptables: number;
+}
+
 /**
  * ns of a CPU per packet, all the way: making it, carrying it both ways, and what the director does between. `bounce`: a
  * director that sends everything back as it came; what the others cost above it is the translation.
  */
-async function wholeWay(flows: number, seconds: number): Promise<{ bounce: number; xdp: number; nftables: number }> {
+async function wholeWay(flows: number, seconds: number): Promise<WholeWay> {
   const rig = await Rig.create("nat", serviceOf(10));
   const best = (): number => cpuPerPacket(rig, flows, seconds);
   try {
@@ -129,14 +152,18 @@ async function wholeWay(flows: number, seconds: number): Promise<{ bounce: numbe
     );
     rig.director.sh(`ethtool -K eth0 gro on; ip route replace 10.0.0.0/16 dev eth0; ${neighbours.join("; ")}`);
     rig.director.sh(`nft -f - <<'END'\n${NFTABLES}\nEND`);
-    return { bounce, xdp, nftables: best() };
+    const nftables = best();
+    rig.director.sh(`nft delete table ip bench\n${await iptablesRules()}`);
+    // Other clients: what the kernel knows of the former it would go on translating.
+    rig.load({ source: "202.30.0.1", target: VIP, port: 80, flows });
+    return { bounce, xdp, nftables, iptables: best() };
   } finally {
     rig.close();
   }
 }
 
 export default defineBench({
-  summary: "ns per packet of direct, tunnel and nat in the kernel, beside a bare program and nftables",
+  summary: "ns per packet of direct, tunnel and nat in the kernel, beside a bare program, nftables and iptables",
   cases: [...cases.map(({ name }) => name), "dnat"],
   async run(progress, { only, seconds }) {
     const missing = netnsMissing() ?? xdpMissing();
@@ -158,9 +185,9 @@ export default defineBench({
         ["1k-flows", 1000],
         ["100k-flows", 100_000],
       ] as const) {
-        const { bounce, xdp, nftables } = await wholeWay(flows, seconds);
+        const { bounce, xdp, ...peers } = await wholeWay(flows, seconds);
         rows.push(row(`dnat-${name}/bounce/cpu-ns`, "ns", "lower", bounce));
-        rows.push(row(`dnat-${name}/nat/cpu-ns`, "ns", "lower", xdp, { nftables }));
+        rows.push(row(`dnat-${name}/nat/cpu-ns`, "ns", "lower", xdp, peers));
       }
     }
     return { rows };

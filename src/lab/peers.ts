@@ -33,6 +33,7 @@ const table = {
   // The package that names the newest kernel holds nothing else.
   linux: ["linux-image-amd64", "usr/share/doc/linux-image-amd64"],
   ipvsadm: ["ipvsadm", "sbin/ipvsadm"],
+  iptables: ["iptables", "usr/sbin/xtables-legacy-multi"],
 } as const satisfies Record<string, readonly [debianPackage: string, program: string]>;
 
 export type PeerName = keyof typeof table;
