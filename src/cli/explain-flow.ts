@@ -8,6 +8,8 @@ export interface FlowWords {
   from: string;
   to: string;
   instance: string;
+  /** A QUIC connection ID, as hexadecimal digits. */
+  quicId?: string;
 }
 
 /** `ADDRESS:PORT` or `ADDRESS:PORT/udp`; null for anything else. */
@@ -22,10 +24,12 @@ const name = ({ address, port }: { address: string; port: number }, protocol: Pr
 
 /** What becomes of the flow's packets, a fact a line. */
 function linesOf(answer: FlowAnswer, begins: boolean): string[] {
-  const { service, method, slot, phase, cell, backend } = answer;
-  const remembered = cell
-    ? `the flow is remembered${cell.tentative ? ", tentative" : ""}${cell.closed ? ", closed" : ""}`
-    : "the flow is not remembered: the slot decides";
+  const { service, method, slot, phase, cell, backend, named } = answer;
+  const remembered = named
+    ? "its connection ID names the backend: the slot has no say"
+    : cell
+      ? `the flow is remembered${cell.tentative ? ", tentative" : ""}${cell.closed ? ", closed" : ""}`
+      : "the flow is not remembered: the slot decides";
   const end = backend
     ? `${begins ? "a first packet" : "a packet of a connection under way"} goes to ${backend.address}:${backend.port} (${backend.state})`
     : "nobody may have it: it is dropped";
@@ -36,15 +40,20 @@ function linesOf(answer: FlowAnswer, begins: boolean): string[] {
  * Asks the kernel's own rules, on the tables in force, what becomes of a flow; needs no daemon and changes nothing.
  * Returns the words to print, or the sentence that says why there is no answer.
  */
-export function explainFlow({ from, to, instance }: FlowWords): { lines: string[]; answers: unknown } | string {
+export function explainFlow({ from, to, instance, quicId }: FlowWords): { lines: string[]; answers: unknown } | string {
   const target = endpointOf(to);
   const client = endpointOf(from);
   if (!client) return `"${from}" is not a client's ADDRESS:PORT`;
   if (!target) return `"${to}" is not ADDRESS:PORT or ADDRESS:PORT/udp`;
+  if (quicId !== undefined && !/^([0-9a-f]{2}){1,20}$/i.test(quicId))
+    return `"${quicId}" is no connection ID: 1 to 20 octets as hexadecimal digits`;
+  if (quicId !== undefined && target.protocol !== "udp") return "QUIC runs over UDP: say --to VIP:PORT/udp";
+  const id = quicId === undefined ? {} : { connectionId: Uint8Array.from(Buffer.from(quicId, "hex")) };
   const explainer = Explainer.open(instancePaths(instance).bpfDir);
   if (!explainer) return `instance "${instance}" has nothing in the kernel`;
   try {
-    const ask = (begins: boolean) => explainer.ask({ from: client, to: target, protocol: target.protocol, begins });
+    const ask = (begins: boolean) =>
+      explainer.ask({ from: client, to: target, protocol: target.protocol, begins, ...id });
     const [first, later] = [ask(true), ask(false)];
     if (!first || !later) return `${name(target, target.protocol)} is no VIP of instance "${instance}"`;
     const lines = linesOf(first, true);

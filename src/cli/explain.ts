@@ -45,6 +45,7 @@ interface Options {
   to?: string;
   type: string;
   from?: string;
+  quicId?: string;
   config?: string;
   instance: string;
   json?: boolean;
@@ -74,13 +75,18 @@ const print = (json: boolean | undefined, model: object, lines: readonly string[
   void process.stdout.write(json ? `${JSON.stringify(model, null, 2)}\n` : `${lines.join("\n")}\n`);
 
 async function explain(options: Options): Promise<void> {
-  const { dns, to, type, from, instance, json } = options;
+  const { dns, to, type, from, quicId, instance, json } = options;
   if ((dns === undefined) === (to === undefined)) leave("say either --dns NAME, or --from ADDRESS:PORT --to VIP:PORT");
   if (dns !== undefined) {
     const lines = await linesOf(options, { name: dns, type, ...(from === undefined ? {} : { from }) });
     return print(json, { schema: "sluice.explain/v1", name: dns, type, from: from ?? null, lines }, lines);
   }
-  const found = explainFlow({ from: from ?? leave("--to needs --from ADDRESS:PORT"), to: to!, instance });
+  const found = explainFlow({
+    from: from ?? leave("--to needs --from ADDRESS:PORT"),
+    to: to!,
+    instance,
+    ...(quicId === undefined ? {} : { quicId }),
+  });
   if (typeof found === "string") leave(found);
   print(json, { schema: "sluice.explain/v1", from, to, lines: found.lines, ...(found.answers as object) }, found.lines);
 }
@@ -97,6 +103,7 @@ export function registerExplain(program: Command): void {
       "--from <client>",
       "with --to the client's ADDRESS:PORT; with --dns an address, or a network such as 198.51.100.0/24",
     )
+    .option("--quic-id <hex>", "with --to: the destination connection ID of a QUIC packet")
     .option("-c, --config <file>", "with --dns: explain this file instead of the daemon's state")
     .option("--json", "as JSON (sluice.explain/v1)")
     .option(...instanceOption)

@@ -71,6 +71,33 @@ describe.skipIf(missing !== null)("what would become of a flow", () => {
     expect(ask(fresh!, true)!.cell?.tentative).toBe(true);
   });
 
+  test("is said by the server ID in a connection ID of QUIC, and by the flow where that names nobody", () => {
+    const quic = {
+      ...serviceOf([20, 21, 22]),
+      vips: [VIP, VIP6].map((address) => ({ address, port: 443, protocol: "udp" as const })),
+      name: "quic",
+      quic: true as const,
+    };
+    bench.commit("direct", [serviceOf([21, 22, 23]), quic]);
+    for (const vip of [VIP, VIP6])
+      for (const begins of [true, false])
+        for (const last of [20, 21, 22, 99]) {
+          const question = {
+            from: { address: vip === VIP ? "202.20.20.20" : "2001:db8:20::20", port: 7000 },
+            to: { address: vip, port: 443 },
+            protocol: "udp" as const,
+            begins,
+          };
+          const connectionId = Uint8Array.of(7, 125, 12, 12, last, 1, 2, 3);
+          const answer = bench.netns.inside(() => explainer.ask({ ...question, connectionId }))!;
+          const plain = bench.netns.inside(() => explainer.ask(question))!;
+          expect(answer).toMatchObject({ service: "quic", phase: "settled", named: last !== 99, cell: null });
+          expect(answer.backend).toEqual(
+            last === 99 ? plain.backend : { address: `125.12.12.${last}`, port: 443, state: "up" },
+          );
+        }
+  });
+
   test("is nothing where nothing is served, and nobody where nobody may have it", () => {
     const from = { address: "202.20.20.20", port: 1 };
     const other = { from, to: { address: VIP, port: 81 }, protocol: "tcp" as const, begins: true };

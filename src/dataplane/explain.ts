@@ -18,6 +18,8 @@ export interface FlowQuestion {
   protocol: Protocol;
   /** TCP: a first packet; else one of a connection under way. */
   begins: boolean;
+  /** UDP: octets of the destination connection ID of a QUIC packet; an Initial when it begins. At most 20. */
+  connectionId?: Uint8Array;
 }
 
 /** What the program would do with a packet of this flow. */
@@ -26,6 +28,8 @@ export interface FlowAnswer {
   method: ForwardName;
   slot: number;
   phase: "settled" | "window" | "sparse";
+  /** The server ID in the packet's connection ID has decided: neither slot nor cell. */
+  named: boolean;
   /** The flow's own cell in the flow table; null while it has none. */
   cell: { backend: number; tentative: boolean; closed: boolean } | null;
   /** Null: nobody may have it, and it is dropped. */
@@ -38,28 +42,35 @@ const SYN = 0x02;
 const ACK = 0x10;
 
 /** A frame of the flow, as far as the program reads it: it judges no checksum. */
-export function frameOf({ from, to, protocol, begins }: FlowQuestion): Uint8Array {
+export function frameOf({ from, to, protocol, begins, connectionId }: FlowQuestion): Uint8Array {
   const six = isIPv6(to.address);
   const header = six ? 40 : 20;
-  const frame = new Uint8Array(14 + header + 20);
+  const quic = connectionId && protocol === "udp" ? quicHead(connectionId, begins) : [];
+  const segment = Math.max(20, 8 + quic.length);
+  const frame = new Uint8Array(14 + header + segment);
   const view = new DataView(frame.buffer);
   const transport = protocol === "tcp" ? 6 : 17;
   view.setUint16(12, six ? 0x86dd : 0x0800);
   if (six) {
-    frame.set([0x60, 0, 0, 0, 0, 20, transport, 64], 14);
+    frame.set([0x60, 0, 0, 0, 0, segment, transport, 64], 14);
     frame.set(toBytes16(from.address), 22);
     frame.set(toBytes16(to.address), 38);
   } else {
-    frame.set([0x45, 0, 0, header + 20, 0, 0, 0x40, 0, 64, transport], 14);
+    frame.set([0x45, 0, 0, header + segment, 0, 0, 0x40, 0, 64, transport], 14);
     frame.set(toBytes16(from.address).subarray(12), 26);
     frame.set(toBytes16(to.address).subarray(12), 30);
   }
   view.setUint16(14 + header, from.port);
   view.setUint16(14 + header + 2, to.port);
   if (protocol === "tcp") frame.set([0x50, begins ? SYN : ACK], 14 + header + 12);
-  else view.setUint16(14 + header + 4, 20);
+  else view.setUint16(14 + header + 4, segment);
+  frame.set(quic, 14 + header + 8);
   return frame;
 }
+
+/** An Initial of version 1 (RFC 9000, 17.2.2), or a short header, as far as it names anybody. */
+const quicHead = (id: Uint8Array, begins: boolean): number[] =>
+  begins ? [0xc0, 0, 0, 0, 1, id.length, ...id, 0] : [0x40, ...id];
 
 const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
@@ -121,6 +132,7 @@ function answerOf(object: BpfObject): FlowAnswer | null {
     method: (Object.keys(forwardNumber) as ForwardName[]).find((method) => forwardNumber[method] === forward)!,
     slot: get(at.slot),
     phase: phaseNames[phases.phaseOf(get(at.word)) as keyof typeof phaseNames] as FlowAnswer["phase"],
+    named: get(at.named) === 1,
     cell:
       cell === 0
         ? null

@@ -4,6 +4,7 @@
 #include "arrivals.h"
 #include "near.h"
 #include "pick.h"
+#include "quic.h"
 
 /* Filled by the program `explain`; only its own object has it. */
 ARRAY(decisions, struct decision, 1, 0);
@@ -55,6 +56,21 @@ static __always_inline __u32 peek_slot(struct service *service, struct table *ta
 	return local;
 }
 
+/* By the server ID in its connection ID: no slot and no cell has a say. */
+static __always_inline int explain_named(__u32 number, const struct table *table, struct decision *decision)
+{
+	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
+
+	if (!backend)
+		return 0;
+	__u32 local = backend->local;
+	decision->named = 1;
+	decision->local = local;
+	asm volatile("" : "+r"(local));
+	decision->backend = local < MAX_LOCAL ? table->backends[local] : 0;
+	return 1;
+}
+
 /* False when the packet is for no VIP. */
 static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *decision)
 {
@@ -78,11 +94,14 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 		return 0;
 	__u32 word = table->slots[slot], local = word & SLOT_MASK;
 	p.slot = slot;
-	if (is_open(service, &p, word))
-		local = peek_slot(service, table, &p, hash, word, decision);
 	decision->service = p.service;
 	decision->slot = slot;
 	decision->word = word;
+	int named = service->flags & SERVICE_QUIC ? named_backend(ctx, &p, service->active) : -1;
+	if (named >= 0)
+		return explain_named(named, table, decision);
+	if (is_open(service, &p, word))
+		local = peek_slot(service, table, &p, hash, word, decision);
 	decision->local = local;
 	asm volatile("" : "+r"(local));
 	decision->backend = local < MAX_LOCAL ? table->backends[local] : 0;

@@ -201,7 +201,7 @@ struct decision {
 	__u32 cell; /* the flow's own: sluice_cell flags and backend + 1; 0: none */
 	__u32 local; /* chosen, by the service's numbering; SLOT_NONE: nobody */
 	__u32 backend; /* number:24 | sluice_state:8 << 24 */
-	__u32 spare;
+	__u32 named; /* 1: the server ID in its QUIC connection ID has decided */
 };
 
 /* A token bucket's measure, in units of 2^RATE_SHIFT ns. */

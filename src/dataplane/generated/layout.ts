@@ -238,6 +238,7 @@ export const decision = {
   cell: 16,
   local: 20,
   backend: 24,
+  named: 28,
 } as const;
 
 export const turns = {
