@@ -1,9 +1,10 @@
 import { counterIndex } from "../../core/counters.ts";
 import type { ClientAddress } from "../../geo/prefix.ts";
+import { explanations } from "../../protocols/dns/explanation.ts";
 import { wireToName } from "../../protocols/dns/name.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query, type Verdict } from "../../protocols/dns/query.ts";
-import { type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
+import { bareLength, type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import { checkTsig, TsigError, type TsigKey, type TsigSession } from "../../protocols/dns/tsig.ts";
 import { ANY_TTL, anyRdata, Chain } from "./chain.ts";
@@ -30,6 +31,7 @@ import {
 } from "./tally.ts";
 import { type Messages, TRANSFER, Transfers, tsigKeys } from "./transfers.ts";
 import type { Why } from "./why.ts";
+import type { Zone } from "./zones.ts";
 
 const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
   .record("answers", "question", Type.HINFO, ANY_TTL, anyRdata)
@@ -82,21 +84,32 @@ export class Answerer {
     const decision = this.guard.decide(query, client, transport);
     if (decision !== "answer") return this.turnAway(query, transport, out, decision);
     this.session = null;
-    if (query.tsigAt > 0 && verdict === "query") return this.withTsig(query, length, client, transport, out);
+    if (query.tsigAt > 0 && (verdict === "query" || verdict === "badvers"))
+      return this.withTsig(verdict, query, length, client, transport, out);
     return this.byVerdict(verdict, query, length, client, transport, out);
   }
 
   /** A signed query gets a signed answer, of whatever kind; one that is not signed right gets nothing else (RFC 8945 5.2). */
-  private withTsig(query: Query, length: number, client: ClientAddress, transport: Transport, out: Uint8Array): number {
+  private withTsig(
+    verdict: Verdict,
+    query: Query,
+    length: number,
+    client: ClientAddress,
+    transport: Transport,
+    out: Uint8Array,
+  ): number {
     const { tsigAt } = query;
     const checked = checkTsig(query.bytes, tsigAt, length, this.keys, Math.floor(Date.now() / 1000));
     if (checked === null) return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
     const { error, session } = checked;
+    // Names of keys and algorithms that nobody has are as long as the client likes, and come back.
+    if (bareLength(query, transport) + session.size > out.length)
+      return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
     query.reserved = session.size;
     if (error !== TsigError.NONE) return session.sign(out, this.error(query, transport, out, Rcode.NOTAUTH, BADTSIG));
     this.session = session;
     this.guard.proven = true;
-    const size = this.byVerdict("query", query, length, client, transport, out);
+    const size = this.byVerdict(verdict, query, length, client, transport, out);
     return size > 0 ? session.sign(out, size) : size;
   }
 
@@ -161,14 +174,18 @@ export class Answerer {
     if (query.class !== Class.IN) return this.otherClass(query, transport, out);
     if (query.type >= Type.NXNAME || query.type === Type.OPT) {
       const rcode = metaRcode(query.type);
+      if (query.type === Type.NXNAME) query.explained = explanations.invalidType;
       if (rcode !== Rcode.NOERROR) return this.error(query, transport, out, rcode, META_PLACES[rcode]!);
     }
     const node = this.site.exact(query);
-    if (node !== undefined && node.zone.signing !== null && query.dnssecOk)
+    if (node !== undefined && query.dnssecOk && this.speaker(node, query.type).signing !== null)
       return this.sealed(node, true, query, transport, out);
     if (node !== undefined) return this.atNode(node, query, transport, out);
     const encloser = this.site.encloser(query);
-    if (encloser === undefined) return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
+    if (encloser === undefined) {
+      query.explained = explanations.notAuthoritative;
+      return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
+    }
     const followed = encloser.cut !== null || encloser.records?.has(Type.DNAME);
     if (encloser.zone.signing !== null && query.dnssecOk)
       return this.sealed(followed ? encloser : encloser.wildcard, false, query, transport, out);
@@ -189,6 +206,12 @@ export class Answerer {
     return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
   }
 
+  /** The zone that answers: of DS the one around, which may be signed where this one is not (RFC 4035 3.1.4.1). */
+  private speaker(node: Node, type: number): Zone {
+    const outer = type === Type.DS && node.parent === null ? this.site.outerOf(node.zone) : null;
+    return outer ?? node.zone;
+  }
+
   private atNode(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
     const type = query.type;
     if (node.service !== null) {
@@ -206,6 +229,8 @@ export class Answerer {
         }
         if (service.rule === "servfail") {
           cells.add(-1, ERRORS, 1);
+          query.scope = 0;
+          query.explained = explanations.nobodyEligible;
           return writeBare(out, query, transport, Rcode.SERVFAIL);
         }
       }
@@ -223,7 +248,7 @@ export class Answerer {
   }
 
   private chained(query: Query, transport: Transport, out: Uint8Array): number {
-    const length = this.chain.answer(query, transport, out, this.client, this.guard.proven);
+    const length = this.chain.answer(query, transport, out, this.client, this.guard);
     if (this.chain.spent) this.tally(UNSIGNED);
     return length;
   }

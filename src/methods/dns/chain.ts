@@ -1,4 +1,5 @@
 import { counterIndex } from "../../core/counters.ts";
+import { explanations } from "../../protocols/dns/explanation.ts";
 import { MessageWriter } from "../../protocols/dns/message-writer.ts";
 import { isWithin, parentName } from "../../protocols/dns/name.ts";
 import { MAX_NAME, MAX_TTL, Rcode, Type } from "../../protocols/dns/numbers.ts";
@@ -8,6 +9,7 @@ import type { Transport } from "../../protocols/dns/respond.ts";
 import type { Rdata, Section } from "../../protocols/dns/template.ts";
 import type { Client } from "./client.ts";
 import { Seal, typesAt } from "./dnssec/seal.ts";
+import type { Asker } from "./dnssec/signature-budget.ts";
 import type { Origin } from "./dnssec/zone-signing.ts";
 import type { Node } from "./node.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
@@ -40,6 +42,7 @@ export class Chain {
   private readonly site: Site;
   private readonly writer = new MessageWriter();
   private readonly seal = new Seal();
+  private query!: Query;
   private proven = false;
   private once = false;
   /** Records of a service that are not for the answer section. */
@@ -59,21 +62,22 @@ export class Chain {
     return this.seal.spent;
   }
 
-  /** Writes the answer to a question. `proven`: the client's address is known to be its own. Returns its length. */
-  answer(query: Query, transport: Transport, out: Uint8Array, client: Client, proven: boolean): number {
-    const length = this.compose(query, transport, out, client, proven);
+  /** Writes the answer to a question. Returns its length. */
+  answer(query: Query, transport: Transport, out: Uint8Array, client: Client, asker: Asker): number {
+    const length = this.compose(query, transport, out, client, asker);
     if (this.once || this.seal.spent) this.bodyEnd = 0;
     else this.bodyEnd = this.writer.length;
     return length;
   }
 
-  private compose(query: Query, transport: Transport, out: Uint8Array, client: Client, proven: boolean): number {
+  private compose(query: Query, transport: Transport, out: Uint8Array, client: Client, asker: Asker): number {
     const { writer } = this;
     writer.begin(out, query, transport);
-    this.proven = proven;
+    this.query = query;
+    this.proven = asker.proven;
     this.once = false;
     this.lacking = null;
-    this.seal.begin(query, writer, proven);
+    this.seal.begin(query, writer, asker);
     let name = query.name();
     const met: Uint8Array[] = [];
     for (let step = 0; step <= MOST_STEPS; step++) {
@@ -129,7 +133,8 @@ export class Chain {
         service.counted(-1);
         service.cells.add(-1, counterIndex.errors, 1);
         this.once = true;
-        return writer.finish(Rcode.SERVFAIL, false);
+        query.explained = explanations.nobodyEligible;
+        return writer.bare(Rcode.SERVFAIL);
       }
     }
     if (type === Type.DS && node.parent === null) {
@@ -300,6 +305,8 @@ export class Chain {
   ): number {
     const { soaSet } = zone;
     const ttl = negativeTtl(zone, most);
+    // What is not there is not there for anybody (RFC 7871 7.4).
+    if (this.writer.answers === 0) this.query.scope = 0;
     const given = this.seal.rcode(zone, rcode);
     const fits =
       this.writer.record("authority", zone.apex, Type.SOA, ttl, soaSet.rdata[0]!) &&
@@ -321,7 +328,9 @@ export class Chain {
    * one that has been to TCP is told to come again (SERVFAIL).
    */
   private giveUp(rcode: number): number {
-    return this.seal.spent && this.proven ? this.writer.bare(Rcode.SERVFAIL) : this.writer.truncate(rcode);
+    if (!this.seal.spent) return this.writer.truncate(rcode);
+    this.query.explained = explanations.tooManySignatures;
+    return this.proven ? this.writer.bare(Rcode.SERVFAIL) : this.writer.truncate(rcode);
   }
 }
 

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { type ClientAddress, parsePrefix } from "../../geo/prefix.ts";
+import { ClientAddress, parsePrefix } from "../../geo/prefix.ts";
 import { trieOf } from "../../geo/trie.ts";
 import { Cookies } from "../../protocols/dns/cookie.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
+import type { Asker } from "./dnssec/signature-budget.ts";
 import type { DnsSettings } from "./options.ts";
 import { RateLimiter } from "./rate-limit.ts";
 
@@ -12,7 +13,7 @@ import { RateLimiter } from "./rate-limit.ts";
 export type Decision = "answer" | "badcookie" | "tcp" | "silent";
 
 /** Who may be answered: cookies (RFC 7873) and the rate of answers over UDP. One query at a time. */
-export class Guard {
+export class Guard implements Asker {
   private readonly cookies: Cookies;
   private readonly requireCookie: boolean;
   private readonly limiter: RateLimiter | null;
@@ -20,6 +21,8 @@ export class Guard {
   private slipped = 0;
   /** Is the address of the last query's client known to be its own: by a cookie, or by TCP's handshake? */
   proven = false;
+  /** The last query's client. */
+  address = new ClientAddress();
 
   /** `now`: monotonic ms; `clock`: seconds since 1970. */
   constructor(settings: DnsSettings, seed: number, now: () => number, clock = () => Math.floor(Date.now() / 1000)) {
@@ -38,8 +41,10 @@ export class Guard {
   }
 
   /** Judges a parsed query; puts the cookie of the answer into it when the client sent one. */
-  decide(query: Query, { octets, size }: ClientAddress, transport: Transport): Decision {
+  decide(query: Query, address: ClientAddress, transport: Transport): Decision {
+    const { octets, size } = address;
     this.proven = transport.tcp;
+    this.address = address;
     if (query.cookieLength === 0 && this.limiter === null && !this.requireCookie) return "answer";
     let known = false;
     if (query.cookieLength > 0) {

@@ -230,10 +230,7 @@ export const settings = z
       ),
     cookies: cookies.prefault({}).describe("Server cookies (RFC 7873)."),
     tsigKeys: z
-      .record(
-        z.string().refine((text) => nameToWire(text) !== null, "must be a domain name"),
-        tsigKey,
-      )
+      .record(domain, tsigKey)
       .default({})
       .describe("Secrets that are shared with other servers (RFC 8945), by name."),
     transfers: transfers

@@ -1,20 +1,29 @@
 import { mix32 } from "../../core/hash.ts";
 import type { PrefixTrie } from "../../geo/trie.ts";
 
-/** How many bits of an address make a bucket, and how many times the rate of one address it may take (Knot DNS, mod-rrl). */
-const LEVELS_V4 = [
-  [32, 1],
-  [24, 32],
-  [20, 256],
-  [18, 768],
-] as const;
-const LEVELS_V6 = [
-  [128, 1],
-  [64, 2],
-  [56, 3],
-  [48, 4],
-  [32, 64],
-] as const;
+/** How many bits of an address make a bucket, and how many times the rate it may take. At most five of each kind. */
+export interface Levels {
+  v4: readonly (readonly [bits: number, times: number])[];
+  v6: readonly (readonly [bits: number, times: number])[];
+}
+
+/** Those of answers (Knot DNS, mod-rrl). */
+const ANSWER_LEVELS: Levels = {
+  v4: [
+    [32, 1],
+    [24, 32],
+    [20, 256],
+    [18, 768],
+  ],
+  v6: [
+    [128, 1],
+    [64, 2],
+    [56, 3],
+    [48, 4],
+    [32, 64],
+  ],
+};
+const MOST_LEVELS = 5;
 
 /** Buckets, a power of two; 12 octets each. One that is full again may be taken over. */
 const BUCKETS = 1 << 17;
@@ -26,6 +35,8 @@ export interface RateLimits {
   burst: number;
   /** Networks that are never limited. */
   except: PrefixTrie | null;
+  /** Default: those of answers. */
+  levels?: Levels;
 }
 
 /**
@@ -42,8 +53,8 @@ export class RateLimiter {
   private readonly empty = new Float64Array(BUCKETS);
   private readonly tags = new Uint32Array(BUCKETS);
   /** Places and costs of the present client's buckets. */
-  private readonly places = new Uint32Array(LEVELS_V6.length);
-  private readonly costs = new Float64Array(LEVELS_V6.length);
+  private readonly places = new Uint32Array(MOST_LEVELS);
+  private readonly costs = new Float64Array(MOST_LEVELS);
 
   /** `now`: monotonic ms. `seed`: so that nobody can choose whose bucket to share. */
   constructor(limits: RateLimits, now: () => number, seed: number) {
@@ -54,10 +65,10 @@ export class RateLimiter {
 
   /** Counts an answer to the client at `address[0..size)` (4 or 16 octets); true: it must not be sent. */
   limited(address: Uint8Array, size: number): boolean {
-    const { perSecond, burst, except } = this.limits;
+    const { perSecond, burst, except, levels: kinds = ANSWER_LEVELS } = this.limits;
     if (except !== null && except.find(address, 0, size).value >= 0) return false;
     const now = this.now();
-    const levels = size === 4 ? LEVELS_V4 : LEVELS_V6;
+    const levels = size === 4 ? kinds.v4 : kinds.v6;
     const interval = 1000 / perSecond;
     for (let i = 0; i < levels.length; i++) {
       const [bits, times] = levels[i]!;

@@ -103,7 +103,9 @@ export class Site {
    * that it would be answered with if all checks had passed: health is not for other servers to keep.
    */
   *contents(zone: Zone): Generator<Rrset> {
-    yield zone.soaSet;
+    // The serial may change while it goes out; the first and the last SOA must be the same.
+    const { soaSet } = zone;
+    yield soaSet;
     yield zone.nsSet;
     for (const [name, node] of this.nodes.entries()) {
       if (node.zone !== zone) continue;
@@ -112,7 +114,7 @@ export class Site {
     }
     for (const inner of this.zones) if (inner.parentDs !== null && this.outerOf(inner) === zone) yield inner.parentDs;
     for (const inner of this.zones) if (inner !== zone && this.outerOf(inner) === zone) yield* this.delegationOf(inner);
-    yield zone.soaSet;
+    yield soaSet;
   }
 
   /** The addresses at a name of ours if all checks had passed. */

@@ -181,7 +181,7 @@ export function aServer(
   const live = createLive(services, 7, doors, placesOf(geography));
   const site = new Site([...live.values()], given, 1);
   const keeper = new Keeper(clock);
-  const room = given.dnssec ? new SigningRoom(given.dnssec, doors.now, clock) : null;
+  const room = given.dnssec ? new SigningRoom(given.dnssec, doors.now, 7, clock) : null;
   /** Lets the keys come to the present, as the daemon does every few seconds. */
   const keep = (): void => {
     const kept = keeper.keep(services, given, () => {});

@@ -4,7 +4,7 @@ import { nameToWire } from "../../protocols/dns/name.ts";
 import { Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { plainUdp } from "../../protocols/dns/respond.ts";
 import { type Parsed, parseMessage } from "../../protocols/dns/testing.ts";
-import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
+import { aBackend, aServer, aService, aSnapshot, ask, someSettings } from "./testing.ts";
 import { TRANSFER } from "./transfers.ts";
 
 const services = [aService("shop", { dns: { ttl: "20s" } }), aService("inner", { names: ["www.child.example.com"] })];
@@ -103,6 +103,26 @@ describe("a zone on its way to another server", () => {
     expect(count).toBeGreaterThan(10);
   });
 
+  test("transfer.whole: first and last SOA are the same though the serial changes meanwhile (RFC 5936 2.2)", () => {
+    const own = aServer(services, snapshots, { zones, transfers });
+    const query = ask({ name: "big.example", type: "AXFR" });
+    own.answerer.answer(
+      query,
+      query.length,
+      new ClientAddress().read("192.0.2.9"),
+      { ...plainUdp, tcp: true },
+      Buffer.alloc(65537),
+    );
+    const soas: string[] = [];
+    for (const message of own.answerer.transfer!) {
+      own.site.renumber(soas.length + 40);
+      for (const set of parseMessage(message).answers.filter(({ type }) => type === Type.SOA))
+        soas.push(Buffer.from(set.rdata[0]!.subarray(-20)).toString("hex"));
+    }
+    expect(soas).toHaveLength(2);
+    expect(soas[0]).toBe(soas[1]!);
+  });
+
   test("transfer.acl, transfer.zone: is refused to all but those who may have it, and where there is no such zone", () => {
     expect(axfr("example.com", "198.51.100.1")[0]!.rcode).toBe(Rcode.REFUSED);
     expect(axfr("example.com", "2001:db8::7")[0]!.rcode).toBe(0);
@@ -142,7 +162,49 @@ describe("a zone on its way to another server", () => {
   });
 });
 
+/** A query with a TSIG record of a key that nobody has. */
+function strange(question: Buffer, key: Uint8Array, algorithm: Uint8Array): Buffer {
+  const rest = [0, 0, 0, 0, 0, 1, 44, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+  const size = algorithm.length + rest.length - 1;
+  const made = [...key, 0, 250, 0, 255, 0, 0, 0, 0, size >> 8, size & 255, ...algorithm, ...rest.slice(1)];
+  question[11]!++;
+  return Buffer.concat([question, Buffer.from(made)]);
+}
+
+test("names of key and algorithm as long as may be: what does not fit back is FORMERR, never an overflow", () => {
+  const long = (octet: number): Uint8Array =>
+    Uint8Array.from([...[63, 63, 63, 61].flatMap((n) => [n, ...Array(n).fill(octet)]), 0]);
+  const name = `${"q".repeat(60)}.${"r".repeat(60)}.${"s".repeat(60)}.example.com`;
+  const query = strange(ask({ name }), long(97), long(98));
+  const answered = (size: number): number => {
+    const out = Buffer.alloc(size);
+    const length = server.answerer.answer(
+      query,
+      query.length,
+      new ClientAddress().read("192.0.2.9"),
+      { ...plainUdp, udpSize: size },
+      out,
+    );
+    return out[3]! & 15 || -length;
+  };
+  expect([answered(512), answered(1232)]).toEqual([Rcode.FORMERR, Rcode.NOTAUTH]);
+});
+
+test("tsig.errors: a signed query of a later EDNS version is judged by its TSIG first", () => {
+  const edns = ask({ name: "mail.example.com", edns: 1232 });
+  edns[edns.length - 11 + 6] = 1;
+  const answer = parseMessage(server.raw(strange(edns, nameToWire("nobody")!, nameToWire("hmac-sha256")!)));
+  expect([answer.rcode, answer.additional.at(-1)!.type]).toEqual([Rcode.NOTAUTH, 250]);
+});
+
+test("names of keys mean the same whatever their case", () => {
+  const tsigKeys = { "Xfer.Example.": { secret: Buffer.alloc(16).toString("base64") } };
+  const made = someSettings({ tsigKeys, transfers: { keys: ["XFER.example"] } });
+  expect(Object.keys(made.tsigKeys)).toEqual(["xfer.example"]);
+});
+
 test("tsig.errors: a query with a wrong TSIG gets NOTAUTH and the reason, whatever it asks", () => {
+  const before = server.counted("SLUICE_DNS_BADTSIG");
   const question = ask({ name: "mail.example.com" });
   question[11] = 1;
   const mac = Array(32).fill(7);
@@ -162,7 +224,7 @@ test("tsig.errors: a query with a wrong TSIG gets NOTAUTH and the reason, whatev
   // BADKEY, no MAC.
   const rdata = answer.additional[0]!.rdata[0]!;
   expect([...rdata.subarray(-4)]).toEqual([0, 17, 0, 0]);
-  expect(server.counted("SLUICE_DNS_BADTSIG")).toBe(1);
+  expect(server.counted("SLUICE_DNS_BADTSIG")).toBe(before + 1);
   // Not the last record: nobody knows what it signs.
   bytes[11] = 2;
   const opt = Buffer.from([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);

@@ -1,6 +1,7 @@
 import { type ClientAddress, parsePrefix } from "../../geo/prefix.ts";
 import type { PrefixTrie } from "../../geo/trie.ts";
 import { trieOf } from "../../geo/trie.ts";
+import { explanations } from "../../protocols/dns/explanation.ts";
 import { MessageWriter } from "../../protocols/dns/message-writer.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Rcode, Type } from "../../protocols/dns/numbers.ts";
@@ -42,7 +43,7 @@ export class Transfers {
     this.site = site;
     this.open = transfers !== undefined;
     this.from = from.length === 0 ? null : trieOf(from.map((text) => parsePrefix(text)!));
-    this.keys = keys;
+    this.keys = keys.map((name) => wireToName(nameToWire(name)!));
   }
 
   /**
@@ -57,10 +58,14 @@ export class Transfers {
     session: TsigSession | null,
     out: Uint8Array,
   ): number | Messages {
-    if (!this.allowed(client, session)) return writeBare(out, query, transport, Rcode.REFUSED);
+    const refuse = (): number => {
+      query.explained = explanations.prohibited;
+      return writeBare(out, query, transport, Rcode.REFUSED);
+    };
+    if (!this.allowed(client, session)) return refuse();
     const zone = query.labels === 0 ? undefined : this.site.zoneAt(query.name());
     if (zone === undefined) return writeBare(out, query, transport, Rcode.NOTAUTH);
-    if (zone.signing !== null) return writeBare(out, query, transport, Rcode.REFUSED);
+    if (zone.signing !== null) return refuse();
     const known = query.type === Type.IXFR ? serialOf(query, length) : null;
     if (query.type === Type.IXFR && known === null) return writeBare(out, query, transport, Rcode.FORMERR);
     if (!transport.tcp && query.type === Type.AXFR) return writeBare(out, query, transport, Rcode.REFUSED);
@@ -101,7 +106,7 @@ function* messages(query: Query, transport: Transport, sets: Iterable<Rrset>, se
   const writer = new MessageWriter();
   const close = (): Uint8Array => {
     const length = writer.finish(Rcode.NOERROR, true);
-    return out.subarray(0, session === null ? length : session.sign(out, length));
+    return out.subarray(0, session === null ? length : session.sign(out, length, Math.floor(Date.now() / 1000)));
   };
   writer.begin(out, query, transport);
   for (const { owner, type, ttl, rdata } of sets) {

@@ -24,7 +24,7 @@ export const workerSide: WorkerSide = {
     const live = createLive(services, assignment.seed, doors, placesOf(assignment.geography));
     const site = new Site([...live.values()], settings, assignment.revision);
     const { dnssec } = settings;
-    const signing = dnssec === undefined ? null : new SigningRoom(dnssec, doors.now);
+    const signing = dnssec === undefined ? null : new SigningRoom(dnssec, doors.now, assignment.seed);
     const secrets = (value: unknown): void => {
       if (signing !== null && value) site.sign(value as DnsSecrets, signing);
     };

@@ -50,7 +50,7 @@ export const Rcode = {
 export const Flag = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, CD: 0x0010 } as const;
 
 /** EDNS option codes. */
-export const Option = { NSID: 3, ECS: 8, COOKIE: 10, KEEPALIVE: 11 } as const;
+export const Option = { NSID: 3, ECS: 8, COOKIE: 10, KEEPALIVE: 11, EDE: 15 } as const;
 
 /** Octets of the fixed header. */
 export const HEADER = 12;

@@ -1,4 +1,5 @@
 import { WHOLE_COOKIE } from "./cookie.ts";
+import type { Explanation } from "./explanation.ts";
 import { foldOctet, hashLabel, ROOT_HASH } from "./name.ts";
 import { Flag, HEADER, MAX_LABEL, MAX_NAME, Opcode, Option, Type } from "./numbers.ts";
 
@@ -64,8 +65,12 @@ export class Query {
     return this.bytes.slice(HEADER, this.nameEnd).map(foldOctet);
   }
 
+  /** Why the answer is none, for people (RFC 8914); null: nothing is said. */
+  explained: Explanation | null = null;
+
   reset(bytes: Uint8Array): void {
     this.bytes = bytes;
+    this.explained = null;
     this.question =
       this.answerCookie =
       this.answerSubnet =

@@ -24,8 +24,13 @@ function optLength(query: Query, transport: Transport): number {
   if (query.keepalive && transport.tcp) size += 6;
   if (query.answerSubnet) size += 4 + query.subnetLength;
   if (query.answerCookie) size += 4 + query.cookie.length;
+  if (query.explained !== null) size += 6 + query.explained.text.length;
   return size;
 }
+
+/** Octets of an answer without records. */
+export const bareLength = (query: Query, transport: Transport): number =>
+  bodyStart(query) + optLength(query, transport);
 
 /** Most octets the answer's body may take so that header, question, body and OPT fit the transport. */
 export function bodyLimit(query: Query, transport: Transport): number {
@@ -104,6 +109,10 @@ function writeOpt(out: Uint8Array, at: number, query: Query, transport: Transpor
     out[end - subnetLength + 3] = query.scope;
   }
   if (query.answerCookie) end = writeOption(out, end, Option.COOKIE, query.cookie);
+  if (query.explained !== null) {
+    const { code, text } = query.explained;
+    end = writeOption(out, end, Option.EDE, [code >> 8, code & 0xff, ...text]);
+  }
   return end;
 }
 

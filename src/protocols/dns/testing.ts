@@ -22,6 +22,8 @@ export interface Parsed {
   additional: ParsedSet[];
   /** Records of the three sections, OPT not counted. */
   records: number;
+  /** Data of OPT: its options. */
+  options: Buffer;
 }
 
 /** Octets before the names in RDATA of the types whose names may be compressed (RFC 3597 4), and how many names. */
@@ -75,6 +77,7 @@ export function parseMessage(bytes: Uint8Array): Parsed {
   for (let i = 0; i < view.getUint16(4); i++) at = readName(bytes, at).end + 4;
   let extended = 0;
   let records = 0;
+  let options: Buffer = Buffer.alloc(0);
   for (const [place, count] of counts.entries()) {
     for (let i = 0; i < count; i++) {
       const { name, end } = readName(bytes, at);
@@ -83,6 +86,7 @@ export function parseMessage(bytes: Uint8Array): Parsed {
       if (at > bytes.length) throw new Error("a record goes beyond the message");
       if (type === Type.OPT) {
         extended = bytes[end + 4]! << 4;
+        options = Buffer.from(bytes.subarray(end + 10, at));
         continue;
       }
       records++;
@@ -104,5 +108,6 @@ export function parseMessage(bytes: Uint8Array): Parsed {
     authority,
     additional,
     records,
+    options,
   };
 }

@@ -108,3 +108,14 @@ test("tsig.answer: answers are signed with the MAC of the query, later messages 
     before = record.mac;
   }
 });
+
+test("tsig.answer: a message that goes out later says so, or a long transfer would be too old to be taken", () => {
+  const own = key("hmac-sha256");
+  const query = signed(own);
+  const { session } = checkTsig(query.bytes, query.at, query.bytes.length, [own], NOW)!;
+  const times = [NOW, NOW + 400].map((now) => {
+    const out = new Uint8Array(512);
+    return readTsig(out, 12, session.sign(out, 12, now))!.time;
+  });
+  expect(times).toEqual([NOW, NOW + 400]);
+});

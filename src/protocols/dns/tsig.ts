@@ -169,10 +169,10 @@ export class TsigSession {
     return this.error === TsigError.BADTIME ? time48(this.now) : [];
   }
 
-  /** Puts the TSIG record to the message `out[0..length)`; returns its length. */
-  sign(out: Uint8Array, length: number): number {
+  /** Puts the TSIG record to the message `out[0..length)`; returns its length. `now`: of a message that goes later. */
+  sign(out: Uint8Array, length: number, now = this.now): number {
     const { keyName, algorithm } = this.record;
-    const time = this.error === TsigError.BADTIME ? this.record.time : this.now;
+    const time = this.error === TsigError.BADTIME ? this.record.time : now;
     const { other } = this;
     const mac = this.bare ? new Uint8Array(0) : this.mac(out.subarray(0, length), time, other);
     const data = [...algorithm, ...time48(time), ...word(FUDGE), ...word(mac.length), ...mac];

@@ -7,6 +7,7 @@ import type { Section } from "../../../protocols/dns/template.ts";
 import type { Node } from "../node.ts";
 import type { Rrset } from "../static-zone.ts";
 import type { Zone } from "../zones.ts";
+import type { Asker } from "./signature-budget.ts";
 import type { Origin } from "./zone-signing.ts";
 
 /**
@@ -17,16 +18,16 @@ import type { Origin } from "./zone-signing.ts";
 export class Seal {
   private query!: Query;
   private writer!: MessageWriter;
-  private proven = false;
+  private asker!: Asker;
   private on = false;
   /** No signature was to be had: too many are asked for now. */
   spent = false;
 
-  /** An answer begins. `proven`: the client's address is known to be its own. */
-  begin(query: Query, writer: MessageWriter, proven: boolean): void {
+  /** An answer begins. */
+  begin(query: Query, writer: MessageWriter, asker: Asker): void {
     this.query = query;
     this.writer = writer;
-    this.proven = proven;
+    this.asker = asker;
     this.on = query.dnssecOk;
     this.spent = false;
   }
@@ -40,7 +41,7 @@ export class Seal {
   add(section: Section, zone: Zone, set: Rrset, shown = set.ttl, origin: Origin = "own"): boolean {
     if (!this.of(zone)) return true;
     const { owner, type, ttl } = set;
-    const rrsigs = zone.signing!.sign({ owner, type, ttl, rdata: set.rdata.map(flatRdata) }, origin, this.proven);
+    const rrsigs = zone.signing!.sign({ owner, type, ttl, rdata: set.rdata.map(flatRdata) }, origin, this.asker);
     if (rrsigs === null) {
       this.spent = true;
       return false;

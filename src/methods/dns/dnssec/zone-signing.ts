@@ -1,4 +1,4 @@
-import { createPrivateKey, type KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import { mix32 } from "../../../core/hash.ts";
 import { canonicalSet } from "../../../protocols/dns/dnssec/canonical.ts";
 import { type SignedSet, signSet } from "../../../protocols/dns/dnssec/rrsig.ts";
@@ -6,7 +6,7 @@ import { Type } from "../../../protocols/dns/numbers.ts";
 import type { Rrset } from "../static-zone.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import type { ZoneSecrets } from "./secrets.ts";
-import { SignatureBudget } from "./signature-budget.ts";
+import { type Asker, SignatureBudgets } from "./signature-budget.ts";
 import { RENEWAL, SKEW } from "./terms.ts";
 
 /**
@@ -15,11 +15,23 @@ import { RENEWAL, SKEW } from "./terms.ts";
  */
 export type Origin = "own" | "made";
 
-/** One signature, and when it is to be made anew (seconds since 1970). `tag`: of the key that made it. */
+/** One signature, when it is to be made anew and when it ends (seconds since 1970). `tag`: of the key that made it. */
 interface Cached {
   rrsig: Uint8Array;
   tag: number;
   renewAt: number;
+  endsAt: number;
+}
+
+/** Longest set that is its own key in the caches, octets; a longer one is kept by its digest. */
+const LONG = 512;
+
+/** What a signature is kept by: collisions would hand one set the signature of another. */
+function cacheKey(zone: number, octets: Uint8Array): string {
+  const short = octets.length <= LONG;
+  const kept = short ? octets : createHash("sha256").update(octets).digest();
+  const text = Buffer.from(kept.buffer, kept.byteOffset, kept.length).toString("latin1");
+  return `${zone}${short ? " " : "#"}${text}`;
 }
 
 /** What all zones of a worker share. */
@@ -29,21 +41,20 @@ export class SigningRoom {
   /** Seconds since 1970. */
   readonly clock: () => number;
   readonly caches: Readonly<Record<Origin, BoundedCache<Cached>>>;
-  /** Over UDP, where the client may be forged; of clients that are proven (TCP, cookie); of names that exist. */
-  readonly budgets: { forged: SignatureBudget; proven: SignatureBudget; own: SignatureBudget };
+  readonly budgets: SignatureBudgets;
   /** Signatures made. */
   made = 0;
 
   constructor(
     { validity, signatures, cache }: { validity: number; signatures: number; cache: number },
     now: () => number,
+    seed: number,
     clock = () => Math.floor(Date.now() / 1000),
   ) {
     this.validity = validity;
     this.clock = clock;
     this.caches = { own: new BoundedCache(cache), made: new BoundedCache(cache) };
-    const budget = (): SignatureBudget => new SignatureBudget(signatures, now);
-    this.budgets = { forged: budget(), proven: budget(), own: new SignatureBudget(signatures * 4, now) };
+    this.budgets = new SignatureBudgets(signatures, now, seed);
   }
 }
 
@@ -77,19 +88,20 @@ export class ZoneSigning {
     this.tag = zsk.tag;
   }
 
-  /** RRSIG RDATA for a set of this zone; null: too many are asked for now. `proven`: the client's address is its own. */
-  sign(set: SignedSet, origin: Origin, proven: boolean): Uint8Array[] | null {
+  /** RRSIG RDATA for a set of this zone; null: too many are asked for now. */
+  sign(set: SignedSet, origin: Origin, asker: Asker): Uint8Array[] | null {
     const ready = this.isKeySet(set) ? this.ready.get(set.type) : undefined;
     if (ready !== undefined) return ready;
     const { room } = this;
     const cache = room.caches[origin];
     const octets = canonicalSet(set.owner, set.type, set.ttl, set.rdata);
-    const key = `${this.number} ${Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString("latin1")}`;
+    const key = cacheKey(this.number, octets);
     const now = room.clock();
     const known = cache.get(key);
     if (known !== undefined && known.tag === this.tag && now < known.renewAt) return [known.rrsig];
-    const budget = origin === "own" ? room.budgets.own : proven ? room.budgets.proven : room.budgets.forged;
-    if (!budget.take()) return known !== undefined && now < known.renewAt ? [known.rrsig] : null;
+    // One that should be made anew, or with another key, holds still.
+    if (!room.budgets.take(origin === "made", asker))
+      return known !== undefined && now < known.endsAt ? [known.rrsig] : null;
     const { validity } = room;
     // Spread by what is signed, so that what was asked for in one minute is not renewed in one minute.
     const jitter = mix32(octets.reduce((h, octet) => Math.imul(h ^ octet, 0x01000193), this.tag)) % (validity >> 3);
@@ -97,7 +109,8 @@ export class ZoneSigning {
     const terms = { signer: this.apex, tag: this.tag, inception: now - SKEW, expiration };
     const rrsig = Uint8Array.from(signSet(set, terms, this.key));
     room.made++;
-    cache.set(key, { rrsig, tag: this.tag, renewAt: expiration - Math.floor(validity / RENEWAL) });
+    const renewAt = expiration - Math.floor(validity / RENEWAL);
+    cache.set(key, { rrsig, tag: this.tag, renewAt, endsAt: expiration });
     return [rrsig];
   }
 
