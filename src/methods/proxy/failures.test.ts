@@ -60,6 +60,31 @@ describe("a connection that dies before any answer", () => {
     expect(backend.connections.length).toBe(1);
     expect(served.count("-1/retries")).toBe(0);
   });
+  test("the repeat goes out on a fresh connection, however many stale ones are kept, and only once there (C.34)", async () => {
+    const waiting: End[] = [];
+    const backend = raw((end) => {
+      if (end.got.includes("/again")) end.stop();
+      else waiting.push(end);
+    });
+    const served = await serve([aBackend(0, backend.port)]);
+    const ends = Array.from({ length: 4 }, () => client(served).send(GET));
+    await ends[0]!.until(() => waiting.length === 4 || served.count("0/active") === 4);
+    while (waiting.length < 4) await Bun.sleep(5);
+    for (const end of waiting) end.send(OK);
+    for (const end of ends) await end.has("ok");
+    const got = await ends[0]!.send("GET /again HTTP/1.1\r\nHost: a\r\n\r\n").gone();
+    expect(got).toContain("HTTP/1.1 502 ");
+    const again = backend.connections.filter(({ got: seen }) => seen.includes("/again"));
+    expect(again.map(({ got: seen }) => seen.split("GET").length - 1)).toEqual([2, 1]);
+  });
+  test("beyond the retry budget a stale connection is not made good either (C.34)", async () => {
+    const backend = raw(once(OK));
+    const served = await serve([aBackend(0, backend.port)], { retryBudget: { percent: 0, least: 0 } });
+    const end = client(served);
+    await end.send(GET).has("ok");
+    expect(await end.send(GET).gone()).toContain("HTTP/1.1 502 ");
+    expect(backend.connections.length).toBe(1);
+  });
   test("a killed backend costs no GET: it goes to another", async () => {
     const dying = raw((end) => end.stop());
     const living = raw(answering(OK));
