@@ -24,6 +24,8 @@ interface Shared {
   /** Devices that each method needs attached. */
   needs: Map<ForwardName, Set<string>>;
   appliers: Set<XdpApplier>;
+  /** Methods that are prepared and have not committed: while there are some, programs of another version go on. */
+  prepared: Set<ForwardName>;
   check?: CheckPath;
 }
 
@@ -45,7 +47,7 @@ function share(doors: Doors): Shared {
     },
     (level, message) => doors.log(level, message),
   );
-  found = { plane, upkeep, needs, appliers };
+  found = { plane, upkeep, needs, appliers, prepared: new Set() };
   shared.set(doors.bpfDir, found);
   return found;
 }
@@ -114,6 +116,7 @@ class XdpApplier implements Applier<PlaneService> {
       }
       staged = guarded;
       await this.#vips.widen(this.#vipChanges(next, facts));
+      this.#shared.prepared.add(this.#forward);
       return { commit: () => this.#commit(next, devices, staged), abort: () => this.#abort(fresh, staged) };
     } catch (thrown) {
       await this.#abort(fresh, staged);
@@ -167,9 +170,11 @@ class XdpApplier implements Applier<PlaneService> {
   ): Promise<void> {
     const devices = all(devicesBy);
     this.#troubles.follow(devicesBy);
-    const { plane, needs } = this.#shared;
+    const { plane, needs, prepared } = this.#shared;
     plane.commit(this.#forward, next);
     plane.applyGuard(staged);
+    prepared.delete(this.#forward);
+    if (prepared.size === 0) plane.complete();
     this.#services = next;
     const before = this.#attached;
     this.#attached = devices;
@@ -186,7 +191,8 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   async #abort(fresh: readonly string[], staged: StagedLists | null): Promise<void> {
-    const plane = shared.get(this.#doors.bpfDir)?.plane;
+    const { plane, prepared } = shared.get(this.#doors.bpfDir) ?? {};
+    prepared?.delete(this.#forward);
     plane?.guard.abandon(staged);
     this.#need(this.#attached);
     for (const device of fresh) plane?.ways.detach(device);

@@ -5,7 +5,7 @@ import { claimed, Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { ControlFlag, control, Limit } from "./generated/layout.ts";
 import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
-import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
+import { makePins, oldMaps, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
 import { traceMaps } from "./trace/maps.ts";
 
 /** Maps of the balance object that outlive the daemon. */
@@ -55,6 +55,11 @@ export class Kernel {
     // The checker of an earlier daemon died with it.
     this.setFlag(ControlFlag.CONTROL_CHECKS, false);
     this.beat();
+  }
+
+  /** An earlier daemon's programs forward, by maps of another layout: ours must know all of its own before they take over. */
+  get succeeds(): boolean {
+    return this.entry.taken("PLACE_BALANCE") && oldMaps(this.pins).length > 0;
   }
 
   /** Puts our programs in the place of an earlier daemon's, each in one step. */

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, renameSync } from "node:fs";
+import { join } from "node:path";
 import { eventually, netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { phaseOf, SETTLED, SPARSE, WINDOW } from "./phases.ts";
+import { pinsOf } from "./pins.ts";
 import { PlaneView } from "./plane-view.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { TestNetwork, xdpMissing } from "./testing/network.ts";
@@ -104,5 +107,28 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
     expect(sparse).toBe(true);
     expect(inForce().backends).toBe(3);
     await killed([1, 3]);
+  }, 120_000);
+
+  test("its successor has another layout of maps: the former program forwards until the new one knows every VIP", async () => {
+    await client({ do: "close" });
+    known = [];
+    const settled = await eventually(() => {
+      const { window, sparse, backends } = inForce();
+      return window === 0 && sparse === 0 && backends === 2;
+    }, 60_000);
+    expect(settled).toBe(true);
+    expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs3"]));
+    await director.kill();
+    const { maps, root } = pinsOf(doors.bpfDir);
+    const other = join(root, "maps-of-another-layout");
+    renameSync(maps, other);
+    await start();
+    expect(await names()).toEqual(known);
+    expect(new Set(await open(8))).toEqual(new Set(["rs1", "rs3"]));
+    await apply([1, 3]);
+    expect(existsSync(other)).toBe(false);
+    expect(inForce()).toMatchObject({ window: 0, sparse: 0, backends: 2 });
+    expect(await names()).toEqual(known);
+    expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs3"]));
   }, 120_000);
 });

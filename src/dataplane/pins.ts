@@ -58,11 +58,16 @@ export function unpinLink(path: string): void {
   unlinkSync(path);
 }
 
-/** Maps of another layout: left behind by another version whose programs have been replaced. */
+/** Folders of maps of another layout: those of another version, whose programs run until they are replaced. */
+export const oldMaps = (pins: Pins): string[] =>
+  readdirSync(pins.root)
+    .filter((name) => name.startsWith("maps-"))
+    .map((name) => join(pins.root, name))
+    .filter((folder) => folder !== pins.maps);
+
+/** Their programs have been replaced. */
 export function removeOldMaps(pins: Pins): void {
-  for (const name of readdirSync(pins.root))
-    if (name.startsWith("maps-") && join(pins.root, name) !== pins.maps)
-      rmSync(join(pins.root, name), { recursive: true, force: true });
+  for (const folder of oldMaps(pins)) rmSync(folder, { recursive: true, force: true });
 }
 
 /**

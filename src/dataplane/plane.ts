@@ -63,7 +63,7 @@ export class Plane {
     this.regions = new Regions(this.memory, this.kernel.mapFd("regions"));
     this.guard = new Guard(this.kernel.pins, this.kernel.entry, pinned);
     this.#adopt();
-    this.kernel.takeOver();
+    if (!this.kernel.succeeds) this.kernel.takeOver();
   }
 
   #adopt(): void {
@@ -92,6 +92,11 @@ export class Plane {
       }
       this.services.set(stateKey(forward, name), state);
     }
+  }
+
+  /** Every method that had something to put in force has done so: the programs of another version may go. */
+  complete(): void {
+    if (this.kernel.succeeds) this.kernel.takeOver();
   }
 
   /** Waits until no program run sees what was replaced before. */
