@@ -44,10 +44,14 @@ async function request(address: string): Promise<void> {
   }
 }
 
+let unheard = 0;
+let answered = false;
+
 const socket = await Bun.udpSocket({
   connect: { hostname: "127.0.0.1", port: 53 },
   socket: {
     data(_socket, answer) {
+      answered = true;
       const which = answer.readUInt16BE(0);
       const address = firstAddress(answer, queries[which]!.length);
       if (address === dead) lastDead[which] = Date.now();
@@ -57,10 +61,24 @@ const socket = await Bun.udpSocket({
   },
 });
 
+/** The resolver may have nobody listening yet: a refusal comes back with a later query. */
+function send(query: Buffer): void {
+  try {
+    socket.send(query);
+  } catch {
+    unheard++;
+  }
+}
+for (let i = 0; i < 100 && !answered; i++) {
+  send(queries[0]!);
+  await Bun.sleep(STEP);
+}
+if (!answered) throw new Error(`the resolver does not answer (${unheard} refused)`);
+
 const begun = performance.now();
 const first = all.map((_, i) => (i === 0 ? 0 : ((i - 1) * Number(spread) * 1000) / names.length));
 while (performance.now() - begun < Number(seconds) * 1000) {
-  for (const [i, query] of queries.entries()) if (performance.now() - begun >= first[i]!) socket.send(query);
+  for (const [i, query] of queries.entries()) if (performance.now() - begun >= first[i]!) send(query);
   await Bun.sleep(STEP);
 }
 await Bun.sleep(PATIENCE);

@@ -25,6 +25,8 @@ export interface Backend {
   tags: string[];
   /** Reported by the backend, 0..1; null when it reports none. */
   load: number | null;
+  /** Smoothed time of its checks' answers, ms, told in steps; absent where nobody chooses by it, and before the first answer. */
+  latency?: number;
   /** Most units of work at a time, reported by the backend; absent when it reports none. */
   limit?: number;
 }

@@ -68,6 +68,8 @@ export interface Method<O = unknown, C = unknown> {
   changes?(compiled: readonly C[], host: HostFacts): HostChange[];
   /** Why a question (`{ name, type, from }` …) gets the answer it gets, from the state at hand. Loaded lazily. */
   explain?(): Promise<Explain>;
+  /** Does a service choose by how fast checks are answered (`Backend.latency`)? Default: no. */
+  readsLatency?(service: Service<O>): boolean;
   /** Groups of backends that one is chosen of, for services that have such, outer ones first. Pure. */
   groups?(service: Service<O>, snapshot: Snapshot, geography: Geography): GroupState[];
   /** Loaded lazily: no other process than its own needs it. `runs: "kernel"` has `control`, `runs: "worker"` has `worker`. */

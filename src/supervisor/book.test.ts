@@ -131,6 +131,29 @@ test("the next daemon knows what was said, but for what has ended and what the f
   ]);
 });
 
+test("who chooses by latency gets it smoothed, a new snapshot only when it is another by far; others none", () => {
+  const book = new Book({}, {}, {}, ({ name }) => name === "web");
+  book.commit(book.stage(config(service([backend(1)]), { ...service([backend(2)]), name: "other" }), 1));
+  const latency = () => book.entry("web")!.snapshot.backends[0]!.latency;
+  const answers = (ms: number, times: number) => {
+    for (let i = 0; i < times; i++) book.verdict("web/0", { ...good, latency: ms });
+  };
+  expect(latency()).toBeUndefined();
+  answers(10, 1);
+  expect(latency()).toBe(10);
+  const { generation } = book.entry("web")!.snapshot;
+  for (let i = 0; i < 50; i++) answers(i % 2 ? 12 : 8, 1);
+  expect(book.entry("web")!.snapshot.generation).toBe(generation);
+  answers(100, 1);
+  expect(latency()).toBeWithin(19, 23);
+  answers(100, 40);
+  expect(latency()).toBeWithin(79, 101);
+  book.verdict("web/0", { ...bad, latency: 1 });
+  expect(latency()).toBeWithin(79, 101);
+  book.verdict("other/0", good);
+  expect(book.entry("other")!.snapshot.backends[0]!.latency).toBeUndefined();
+});
+
 test("a verdict about a backend that is gone is nobody's", () => {
   const book = running(backend(1));
   expect(book.verdict("web/7", good)).toBeNull();

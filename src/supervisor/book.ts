@@ -27,6 +27,7 @@ import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import { type IdBook, identity, numbersFor } from "./ids.ts";
 import { type Entry, type Member, outlookOf, toSnapshot, weightOf } from "./member.ts";
+import { paced, unknownPace } from "./pace.ts";
 import { freshPassive, serves, shownState, warmth } from "./passive.ts";
 import { asksOther, heard, silent } from "./reported.ts";
 import { sameWritten, stillSaid, type WordBook, type Words } from "./words.ts";
@@ -49,12 +50,19 @@ export class Book {
 
   readonly #aliveBefore: AliveBook;
   readonly #wordsBefore: WordBook;
+  readonly #readsLatency: (service: Service) => boolean;
 
   /**
    * `aliveBefore`: backends that a daemon which died last knew to be alive; they are taken as up until a verdict.
-   * `wordsBefore`: what operators had said to it.
+   * `wordsBefore`: what operators had said to it. `readsLatency`: does a service choose by how fast checks are answered?
    */
-  constructor(remembered: IdBook, aliveBefore: AliveBook = {}, wordsBefore: WordBook = {}) {
+  constructor(
+    remembered: IdBook,
+    aliveBefore: AliveBook = {},
+    wordsBefore: WordBook = {},
+    readsLatency: (service: Service) => boolean = () => false,
+  ) {
+    this.#readsLatency = readsLatency;
     this.#ids = remembered;
     this.#aliveBefore = aliveBefore;
     this.#wordsBefore = wordsBefore;
@@ -141,7 +149,8 @@ export class Book {
 
   /**
    * A probe's verdict; `key` is `service/id`. Returns the event when the state changed. Without an event the service's
-   * snapshot may still be a new one, when a backend began or ceased to be on its way to another state.
+   * snapshot may still be a new one, when a backend began or ceased to be on its way to another state, or is faster or
+   * slower than before.
    */
   verdict(key: string, verdict: Verdict): EventBody | null {
     const [entry, member] = this.#find(key);
@@ -150,12 +159,16 @@ export class Book {
     member.last = { verdict, at: Date.now() };
     const { health, change } = observe(member.health, verdict, entry.service.check, member.last.at);
     member.health = health;
+    const before = member.pace;
+    if (verdict.passed && verdict.latency !== null && this.#readsLatency(entry.service))
+      member.pace = paced(before, verdict.latency);
     if (change) {
       // Who rises by its check has been down: what failed before counts no more.
       if (serves(change.to)) member.passive.ejected = null;
       return this.#changed(entry, member, change, !first);
     }
-    if (outlookOf(entry.service, entry.members)?.steady !== entry.snapshot.outlook?.steady) this.#renew(entry);
+    const wavers = outlookOf(entry.service, entry.members)?.steady !== entry.snapshot.outlook?.steady;
+    if (wavers || member.pace.shown !== before.shown) this.#renew(entry);
     return null;
   }
 
@@ -284,6 +297,7 @@ export class Book {
       name: config.url ?? backendName(config),
       config,
       followed: null,
+      pace: unknownPace,
       words,
       health,
       passive: freshPassive(),
@@ -344,5 +358,6 @@ function stay(before: Entry | undefined, config: BackendConfig, service: Service
   const { health } = setAdmin(kept, admin);
   const since = health.state === member.health.state ? member.since : Date.now();
   const reported = sameAgent ? member.reported : silent;
-  return { ...member, config, words, health, reported, last: sameCheck ? member.last : null, since };
+  const pace = sameCheck ? member.pace : unknownPace;
+  return { ...member, config, words, health, reported, pace, last: sameCheck ? member.last : null, since };
 }

@@ -3,6 +3,7 @@ import type { Backend } from "../core/backend.ts";
 import type { CheckConfig, Verdict } from "../core/check.ts";
 import type { BackendConfig, Service } from "../core/service.ts";
 import type { Outlook, Snapshot } from "../core/snapshot.ts";
+import type { Pace } from "./pace.ts";
 import { applyRules, type Passive, shownState } from "./passive.ts";
 import type { Reported } from "./reported.ts";
 import type { Words } from "./words.ts";
@@ -14,6 +15,8 @@ export interface Member {
   config: BackendConfig;
   /** The check of the service that it is, when it is one. */
   followed: CheckConfig | null;
+  /** How fast it answers its checks, where somebody chooses by it. */
+  pace: Pace;
   /** What an operator has said of it since the file did. */
   words: Words;
   health: Health;
@@ -79,6 +82,7 @@ export function toSnapshot(
       tier: member.config.tier,
       tags: member.config.tags,
       load: member.reported.load,
+      ...(member.pace.shown === null ? {} : { latency: member.pace.shown }),
       ...(member.reported.limit === null ? {} : { limit: member.reported.limit }),
     }),
   );

@@ -4,7 +4,7 @@ import type { EventBody } from "../core/event.ts";
 import { hashText } from "../core/hash.ts";
 import type { Doors, Method } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
-import type { Config, Revision } from "../core/service.ts";
+import type { Config, Revision, Service } from "../core/service.ts";
 import type { EventLog } from "../observe/events.ts";
 import { sleep } from "../runtime/clock.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
@@ -92,7 +92,9 @@ export class Supervisor {
       ids: {},
       alive: {},
     };
-    this.book = new Book(this.#remembered.ids, this.#remembered.alive, this.#remembered.words);
+    const { ids, alive, words } = this.#remembered;
+    const methodOf = ({ method }: Service) => catalog.methods.find(({ name }) => name === method);
+    this.book = new Book(ids, alive, words, (service) => methodOf(service)?.readsLatency?.(service) ?? false);
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
       observed: (service, backend) => this.#watch.failed(service, backend),

@@ -86,6 +86,25 @@ test("groups inside groups: which have failed, why, and how often each is answer
   ]);
 });
 
+test("by latency and by load the figures stand beside the groups", () => {
+  const some = [
+    aBackend(0, "192.0.2.10", { tags: ["east"], latency: 12.34, load: 0.8 }),
+    aBackend(1, "192.0.2.20", { tags: ["west"], latency: 3, load: 0.4 }),
+  ];
+  const by = (policy: string): string[] => {
+    const one = aService("shop", { dns: { steer: { by: policy, groups: ["east", "west"] } } });
+    const state = { services: [one], snapshots: [aSnapshot("shop", some)], settings, geography, seed: 1 };
+    const said = explain(state, { name: "shop.example.com" });
+    return said.ok ? said.value.slice(3, 6).map((line) => line.trim()) : [];
+  };
+  expect(by("latency")).toEqual(['"east": 1 of 1 up, 12.3 ms', '"west": 1 of 1 up, 3 ms', 'Answered: "west".']);
+  expect(by("load")).toEqual([
+    '"east": 1 of 1 up, load 80 %',
+    '"west": 1 of 1 up, load 40 %',
+    'Answered, one at a time: "east" 25 %, "west" 75 %.',
+  ]);
+});
+
 test("a network, no place, the other kind of address", () => {
   const lines = told({ name: "shop.example.com", type: "AAAA", from: "10.0.0.0/8" });
   expect(lines[2]).toContain("10.0.0.0/8 is in no place");

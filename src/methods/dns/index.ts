@@ -4,6 +4,7 @@ import { type CompiledDns, compile } from "./compile.ts";
 import { judge, judgeTogether } from "./judge.ts";
 import { type DnsOptions, type DnsSettings, options, settings } from "./options.ts";
 import { groupStates } from "./steering/judged.ts";
+import { goesBy } from "./steering/plan.ts";
 import { tallies } from "./tally.ts";
 
 /** An authoritative name server: answers the names of its services with the addresses of their backends. */
@@ -43,6 +44,7 @@ export const dns = defineMethod<DnsOptions, CompiledDns>({
   judgeTogether,
   compile,
   groups: groupStates,
+  readsLatency: ({ options: { steer } }) => steer !== undefined && goesBy(steer, "latency"),
   explain: async () => (await import("./explain.ts")).explain,
   keeper: async () => new (await import("./dnssec/keeper.ts")).Keeper(),
   fastPath: async (doors) => (await import("./xdp/fast-path.ts")).createFastPath(doors),

@@ -7,7 +7,7 @@ import type { Group, Nest } from "./schema.ts";
 
 /** What keeps a service from being answered by its groups. Paths are relative to the service. */
 export function judgeSteer(service: Service<DnsOptions>): Problem[] {
-  const { nearest, backends, agent, options } = service;
+  const { nearest, backends, agent, check, options } = service;
   const { steer } = options;
   const path = ["dns", "steer"];
   if (steer === undefined) return [];
@@ -23,6 +23,17 @@ export function judgeSteer(service: Service<DnsOptions>): Problem[] {
       configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, "It goes by the load of backends, which no backend reports.", {
         hint: "Let backends report their load: see `agent`.",
       }),
+    );
+  if (goesBy(steer, "latency") && check === null)
+    problems.push(
+      configProblem(
+        "SLUICE_CONFIG_IMPOSSIBLE",
+        path,
+        "It goes by how fast checks are answered, and there is no check.",
+        {
+          hint: "Check the backends: a tcp check takes one round trip.",
+        },
+      ),
     );
   problems.push(
     ...judgeGroups(

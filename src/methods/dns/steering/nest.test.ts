@@ -36,7 +36,15 @@ function model(nest: Nest, backends: readonly Backend[], threshold: number, plac
     const left = groups.filter((group) => good(group, around, least));
     const order = places.find(({ name }) => name === place)?.order ?? [];
     const near = order.flatMap((name) => left.filter(({ tag }) => tag === name))[0];
-    const taken = by === "failover" ? left.slice(0, 1) : by === "nearest" ? [near ?? left[0]!] : left;
+    const time = (group: Group): number => {
+      const own = members(group, around);
+      const tier = Math.min(...own.filter(up).map((b) => b.tier));
+      const some = own.filter((b) => up(b) && b.tier === tier && b.latency !== undefined);
+      return some.length === 0 ? 1e9 : some.reduce((sum, b) => sum + b.latency!, 0) / some.length;
+    };
+    const fast = left.find((group) => time(group) <= 1.25 * Math.min(...left.map(time)));
+    const taken =
+      by === "latency" ? [fast!] : by === "failover" ? left.slice(0, 1) : by === "nearest" ? [near ?? left[0]!] : left;
     return taken.flatMap((group) => {
       const own = members(group, around);
       const needed = least < 0 ? -1 : (group.upThreshold ?? least);
@@ -66,11 +74,12 @@ const someBackends = fc
       weight: fc.constantFrom(0, 1, 3),
       tier: fc.constantFrom(0, 0, 1),
       tags: fc.subarray(tags),
+      latency: fc.constantFrom(undefined, 1, 1.2, 2, 20),
     }),
     { maxLength: 9 },
   )
-  .map((all) => all.map((more, id) => aBackend(id, `192.0.2.${id}`, more)));
-const policy = fc.constantFrom<Policy>("failover", "weighted", "hash", "nearest", "load");
+  .map((all) => all.map((more, id) => aBackend(id, `192.0.2.${id}`, more as Partial<Backend>)));
+const policy = fc.constantFrom<Policy>("failover", "weighted", "hash", "nearest", "load", "latency");
 const groupOf = (depth: number): fc.Arbitrary<Group> => {
   const threshold = fc.option(fc.constantFrom(0, 30, 50, 100), { nil: undefined });
   const leaf = fc.record({

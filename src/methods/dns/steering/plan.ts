@@ -54,6 +54,7 @@ function planOfGroup(group: Judged, places: readonly Place[], elsewhere: Leaf | 
   const good = inside.filter((one) => one.good);
   const planned = (one: Judged): Plan => planOfGroup(one, places, null);
   if (by === "failover") return planned(good[0]!);
+  if (by === "latency") return planned(fastest(good));
   if (by === "nearest") {
     const rest = elsewhere ?? planned(good[0]!);
     const plans = new Map(good.map((one) => [one, one === good[0] && elsewhere === null ? rest : planned(one)]));
@@ -72,6 +73,23 @@ function planOfGroup(group: Judged, places: readonly Place[], elsewhere: Leaf | 
   return { kind, paths: good.map((one) => pathOf(one)), weights, parts: good.map(planned) };
 }
 
+/** Groups within this of the fastest one are as fast: what they differ by is noise. */
+const AS_FAST = 1.25;
+
+/** Mean time in which a group's eligible backends answer checks, ms; null where nothing is known. */
+export function timeOf({ snapshot: { backends, eligible } }: Judged): number | null {
+  const ids = new Set(eligible);
+  const known = backends.flatMap(({ id, latency }) => (latency !== undefined && ids.has(id) ? [latency] : []));
+  return known.length === 0 ? null : known.reduce((sum, ms) => sum + ms, 0) / known.length;
+}
+
+/** The first group that is as fast as the fastest; one of which nothing is known is the slowest. */
+function fastest(groups: readonly Judged[]): Judged {
+  const times = groups.map((group) => timeOf(group) ?? Number.POSITIVE_INFINITY);
+  const least = Math.min(...times);
+  return groups[times.findIndex((time) => time <= least * AS_FAST)]!;
+}
+
 /** What tells a group from its siblings: a group without a tag is known by what is in it. */
 const pathOf = ({ tag, path, inside }: Judged): string =>
   tag === null ? `${path}(${inside.map(pathOf).join(" ")})` : path;
@@ -88,7 +106,7 @@ function roomOf(groups: readonly Judged[]): number[] {
 }
 
 /** Mean of what a group's eligible backends report, by weight; null when none does. */
-function loadOf({ snapshot: { backends, eligible } }: Judged): number | null {
+export function loadOf({ snapshot: { backends, eligible } }: Judged): number | null {
   const ids = new Set(eligible);
   const some = backends.filter(({ id, load }) => load !== null && ids.has(id));
   const total = some.reduce((sum, { weight }) => sum + weight, 0);

@@ -6,6 +6,7 @@ export const policies = {
   weighted: "in proportion to the groups' weights, answer by answer",
   hash: "one and the same for each client network, in proportion to the weights (see network)",
   nearest: "the client's place, then those of its next, then the order written",
+  latency: "the one whose backends answer their checks fastest, the first of those that are about as fast",
   load: "in proportion to weight and to what load the group's backends still take, as their agents report it",
 } as const;
 export type Policy = keyof typeof policies;

@@ -1,6 +1,6 @@
 import type { Client } from "../client.ts";
 import type { Judged } from "./judged.ts";
-import type { Leaf, Plan } from "./plan.ts";
+import { type Leaf, loadOf, type Plan, timeOf } from "./plan.ts";
 import { byHash, seedsOf } from "./steering.ts";
 
 /** A group that may answer, and in what part of the answers, 0..1. */
@@ -34,8 +34,10 @@ export function tellGroups(group: Judged, indent = ""): string[] {
   return group.inside.flatMap((one) => {
     const needed = one.threshold > 0 ? `, ${one.threshold} % needed` : "";
     const inside = one.by === null ? "" : `; ${one.by}:`;
+    const [time, load] = [group.by === "latency" ? timeOf(one) : null, group.by === "load" ? loadOf(one) : null];
+    const how = `${time === null ? "" : `, ${Math.round(time * 10) / 10} ms`}${load === null ? "" : `, load ${percent(load)}`}`;
     const name = one.tag === null ? "groups" : `"${one.tag}"`;
-    const line = `${indent}${name}: ${one.up} of ${one.of} up${needed}${one.good ? "" : ", failed"}${inside}`;
+    const line = `${indent}${name}: ${one.up} of ${one.of} up${how}${needed}${one.good ? "" : ", failed"}${inside}`;
     return [line, ...tellGroups(one, `${indent}  `)];
   });
 }
