@@ -29,14 +29,18 @@ const UDP_SIZE = 1232;
 export interface Way {
   ipv6?: boolean;
   tag?: number;
+  /** Of the interface. Default: the tag's. */
+  vlan?: number;
+  sourceMac?: string;
+  sourcePort?: number;
   ip?: object;
 }
 
 /** The frame of a query. */
-export function frameOf(message: Uint8Array, { ipv6 = false, tag, ip = {} }: Way = {}): Uint8Array {
+export function frameOf(message: Uint8Array, { ipv6 = false, tag, ip = {}, ...more }: Way = {}): Uint8Array {
   const [source, target] = ipv6 ? ["2001:db8::9", SERVER6] : ["192.0.2.9", SERVER];
-  const ports = { sourcePort: 40_000, targetPort: 53 };
-  const bare = frame(MACS.client, MACS.server, udp({ source, target, ...ip }, ports, [...message]));
+  const ports = { sourcePort: more.sourcePort ?? 40_000, targetPort: 53 };
+  const bare = frame(more.sourceMac ?? MACS.client, MACS.server, udp({ source, target, ...ip }, ports, [...message]));
   return tag === undefined ? bare : tagged(bare, tag);
 }
 
@@ -71,7 +75,7 @@ export async function bothWays(
   const endpoints = [SERVER, SERVER6].map((address) => ({ address, port: 53 }));
   if (servedApart(server.settings) !== null) throw new Error("nothing would be answered by the program");
   const program = new Program(view, { endpoints, udpSize: UDP_SIZE, flags: flagsOf(server.settings) }, null);
-  program.watch(IFINDEX, bytesOfMac(MACS.server));
+  program.watch(IFINDEX, bytesOfMac(MACS.server), 0);
   program.beat();
 
   const drawn = services
@@ -111,6 +115,7 @@ export async function bothWays(
   const kernel = (message: Uint8Array, random: number, way: Way = {}): Uint8Array | null => {
     program.fixed = random;
     const asked = frameOf(message, way);
+    program.watch(IFINDEX, bytesOfMac(MACS.server), (way.vlan ?? way.tag ?? 0) & 0xfff);
     const { verdict, output } = testRun(program.fd("dns_fixed"), asked, IFINDEX);
     if (verdict === XDP_PASS) {
       if (Buffer.compare(output, asked) !== 0) throw new Error("a frame that passes was changed");

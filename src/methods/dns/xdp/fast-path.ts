@@ -15,7 +15,7 @@ import { forsake } from "./forsake.ts";
 import { type Arrival, arrivalsOf } from "./interfaces.ts";
 import { LiveSets } from "./live.ts";
 import { FIRST_COUNTER, Program } from "./program.ts";
-import { flagsOf, servedApart } from "./settings.ts";
+import { flagsOf, othersServed, servedApart } from "./settings.ts";
 import { addCounts } from "./tallies.ts";
 import { compileForAll, layOut, setOf, type View } from "./view.ts";
 
@@ -52,6 +52,8 @@ class DnsFastPath implements FastPath {
   readonly #late = new Set<string>();
   #timer: ReturnType<typeof setInterval> | null = null;
   #beats = 0;
+  /** Does all pass until the next revision is laid out? */
+  #hushed = false;
 
   constructor(doors: Doors) {
     this.#doors = doors;
@@ -59,7 +61,13 @@ class DnsFastPath implements FastPath {
 
   async follow(running: Running): Promise<void> {
     const turn = ++this.#turn;
+    const before = this.#running;
     this.#running = running;
+    // Until it is laid out anew nothing must be said of what is gone.
+    if (before !== null && this.#active !== null && othersServed(before, running)) {
+      this.#hushed = true;
+      this.#active.program.hush();
+    }
     const settings = running.settings as DnsSettings;
     const why = settings.xdp === "off" ? "off" : servedApart(settings);
     if (why !== null) return this.#stop(why);
@@ -105,8 +113,9 @@ class DnsFastPath implements FastPath {
   #plug(active: Active, arrivals: readonly Arrival[], settings: DnsSettings): void {
     const before = this.#active;
     this.#active = active;
+    this.#hushed = false;
     for (const name of this.#late) this.#show(this.#running!.snapshot(name));
-    for (const { index, mac } of arrivals) active.program.watch(index, mac);
+    for (const { index, mac, vlan } of arrivals) active.program.watch(index, mac, vlan);
     active.program.beat();
     this.#entry!.plug("PLACE_DNS", active.program.fd("dns"));
     this.#attach(arrivals, settings);
@@ -141,14 +150,14 @@ class DnsFastPath implements FastPath {
   }
 
   async #beat(): Promise<void> {
-    this.#active?.program.beat();
+    if (!this.#hushed) this.#active?.program.beat();
     if (++this.#beats % LOOK_EVERY !== 0 || this.#running === null || this.#active === null) return;
     const settings = this.#running.settings as DnsSettings;
     try {
       const addresses = settings.listen.map(({ address }) => address);
       const arrivals = await arrivalsOf(addresses, this.#doors.facts);
       if (this.#active === null) return;
-      for (const { index, mac } of arrivals) this.#active.program.watch(index, mac);
+      for (const { index, mac, vlan } of arrivals) this.#active.program.watch(index, mac, vlan);
       this.#attach(arrivals, settings);
     } catch (thrown) {
       this.#doors.log("warn", `answers from XDP: ${(thrown as Error).message}`);
@@ -165,12 +174,13 @@ class DnsFastPath implements FastPath {
     const number = active?.numbers.get(snapshot.service);
     if (!active || number === undefined) return;
     const { service, drawable, ids, rooms } = active.view.services[number]!;
+    if (!drawable) return;
     // Backends that come or go make a new revision; until it is laid out the counters' places are the old ones.
-    if (!drawable || snapshot.backends.length !== ids.length) return;
+    const others = snapshot.backends.length !== ids.length || snapshot.backends.some(({ id }, i) => id !== ids[i]);
     const compiled = compileForAll(service, snapshot);
     for (const v6 of [false, true]) {
       const room = v6 ? rooms.v6 : rooms.v4;
-      const how = active.sets.show(number, v6, setOf(service, compiled, snapshot, v6), room);
+      const how = active.sets.show(number, v6, others ? "pass" : setOf(service, compiled, snapshot, v6), room);
       if (how === "later") setTimeout(() => this.#again(active, snapshot.service), AGAIN).unref();
       // Laying all out anew makes room.
       if (how === "full" && this.#running) void this.follow(this.#running);

@@ -2,6 +2,9 @@
 /* Is the frame a question to this server? Fragments, IP options, extension headers and doubtful sources are not for here. */
 #pragma once
 #include "question.h"
+#include "checksum.h"
+
+#define MAC_BITS 0xffffffffffffULL
 
 enum frame_kind { FRAME_OTHER = 0, FRAME_ODD = 1, FRAME_QUESTION = 2 };
 
@@ -20,6 +23,18 @@ static __always_inline int ours(const struct dns_control *control, __u64 high, _
 			break;
 		const struct dns_endpoint *e = &control->endpoints[i];
 		if (e->low == low && e->high == high && e->port == port)
+			return 1;
+	}
+	return 0;
+}
+
+/* A source that is this server's own: the kernel takes no such packet from outside. */
+static __always_inline int own(const struct dns_control *control, __u64 high, __u64 low)
+{
+	for (__u32 i = 0; i < DNS_ENDPOINTS; i++) {
+		if (i >= control->endpoint_count)
+			break;
+		if (control->endpoints[i].low == low && control->endpoints[i].high == high)
 			return 1;
 	}
 	return 0;
@@ -48,6 +63,9 @@ static __always_inline int read_ipv4(struct question *q, void *data, void *end, 
 		return FRAME_OTHER;
 	if (ip->ihl != 5 || ip->frag_off & bpf_htons(IP_MF | IP_OFFSET) || doubtful4(ip->saddr))
 		return FRAME_ODD;
+	/* The header was changed on the way: its source is not to be believed. */
+	if (checksum_header(ip) || own(control, 0, (__u64)ip->saddr << 32 | MAPPED))
+		return FRAME_ODD;
 	q->udp = q->ip + sizeof(*ip);
 	return read_udp(q, udp, end, bpf_ntohs(ip->tot_len) - sizeof(*ip));
 }
@@ -65,6 +83,9 @@ static __always_inline int read_ipv6(struct question *q, void *data, void *end, 
 	/* Multicast, and ::/8: unspecified, loopback, mapped. */
 	if (ip->saddr.in6_u.u6_addr8[0] == 0xff || ip->saddr.in6_u.u6_addr8[0] == 0 || !udp->check)
 		return FRAME_ODD;
+	const __u32 *from = ip->saddr.in6_u.u6_addr32;
+	if (own(control, (__u64)from[1] << 32 | from[0], (__u64)from[3] << 32 | from[2]))
+		return FRAME_ODD;
 	q->udp = q->ip + sizeof(*ip);
 	q->ipv6 = 1;
 	return read_udp(q, udp, end, bpf_ntohs(ip->payload_len));
@@ -76,19 +97,24 @@ static __always_inline int read_frame(struct xdp_md *ctx, struct question *q, co
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
 	__u32 device = ctx->ingress_ifindex;
-	__u64 *mac = bpf_map_lookup_elem(&dns_devices, &device);
+	__u64 *known = bpf_map_lookup_elem(&dns_devices, &device);
 
-	if (!mac || data + sizeof(*eth) + VLAN_BYTES > end)
+	if (!known || data + sizeof(*eth) + VLAN_BYTES > end)
 		return FRAME_OTHER;
-	/* A switch floods what it has not learnt: a frame for another host is not answered. */
-	if (!*mac || (*(__u64 *)data & 0xffffffffffffULL) != *mac)
+	__u64 mac = *known & MAC_BITS;
+	/* A switch floods what it has not learnt: a frame for another host is not answered. Nor is one from a group. */
+	if (!mac || (*(__u64 *)data & MAC_BITS) != mac || eth->h_source[0] & 1)
 		return FRAME_OTHER;
-	__u16 type = eth->h_proto;
+	__u16 type = eth->h_proto, vlan = 0;
 	q->ip = sizeof(*eth);
 	if (type == bpf_htons(ETH_P_8021Q)) {
+		vlan = bpf_ntohs(*(__u16 *)(data + sizeof(*eth))) & VLAN_ID;
 		type = *(__u16 *)(data + sizeof(*eth) + 2);
 		q->ip += VLAN_BYTES;
 	}
+	/* Of another network on the same wire. */
+	if (vlan != *known >> 48)
+		return FRAME_OTHER;
 	if (type == bpf_htons(ETH_P_IP))
 		return read_ipv4(q, data, end, control);
 	return type == bpf_htons(ETH_P_IPV6) ? read_ipv6(q, data, end, control) : FRAME_OTHER;

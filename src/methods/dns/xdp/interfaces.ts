@@ -7,13 +7,15 @@ export interface Arrival {
   carrier: string;
   index: number;
   mac: Uint8Array;
+  /** In whose frames the address is; 0: untagged. */
+  vlan: number;
   veth: boolean;
 }
 
 /** Somewhere else: the way to it leads out of the host (RFC 5737, 3849). */
 const ELSEWHERE = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
 
-/** Pure but for `facts`. An address that only loopback holds (an anycast address) is reached by the default route. */
+/** Pure but for `facts`. Of several VLANs on one interface the first one's: the others' are the workers'. An address that only loopback holds (an anycast address) is reached by the default route. */
 export function arrivalsFor(
   addresses: readonly string[],
   facts: HostFacts,
@@ -29,8 +31,8 @@ export function arrivalsFor(
     const name = [...links].find(([, other]) => other === link)![0];
     const carrier = link.parent ?? name;
     const below = links.get(carrier);
-    if (below === undefined) continue;
-    found.set(carrier, { carrier, index: below.index, mac: link.mac, veth: below.kind === "veth" });
+    if (below === undefined || found.has(carrier)) continue;
+    found.set(carrier, { carrier, index: below.index, mac: link.mac, vlan: link.vlan, veth: below.kind === "veth" });
   }
   return [...found.values()];
 }

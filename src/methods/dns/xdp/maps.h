@@ -20,7 +20,7 @@ ARRAY(dns_slots, struct dns_slot, 2, BPF_F_MMAPABLE);
 ARRAY(dns_sets, struct dns_set, 1, BPF_F_MMAPABLE);
 ARRAY(dns_pages, struct dns_page, 1, BPF_F_MMAPABLE);
 ARRAY(dns_counters, __u64, DNS_COUNTS, BPF_F_MMAPABLE);
-/* MAC in the low 48 bits, by ifindex; 0: an interface of no concern. */
+/* MAC in the low 48 bits, above it the VLAN of its frames (0: untagged), by ifindex; 0: an interface of no concern. */
 ARRAY(dns_devices, __u64, DNS_DEVICES, BPF_F_MMAPABLE);
 PERCPU(dns_scratches, struct dns_scratch, 1);
 

@@ -103,17 +103,22 @@ export class Program {
     setWord(this.#control, 0, dnsControl.fixed, random);
   }
 
-  /** Questions are answered only while this is heard. A negative `sign` says that it is over (tests). */
-  beat(sign = 1): void {
+  /** Questions are answered only while this is heard. */
+  beat(): void {
     testRun(this.fd("dns_beat"), new Uint8Array(64));
-    if (sign < 0) this.#control.bytes.fill(0, dnsControl.freshUntil, dnsControl.freshUntil + 8);
   }
 
-  /** Frames that come in by this interface for this MAC are looked at. */
-  watch(ifindex: number, mac: Uint8Array): void {
+  /** From now on all is passed, until the next beat: what is known here holds no more. */
+  hush(): void {
+    this.#control.bytes.fill(0, dnsControl.freshUntil, dnsControl.freshUntil + 8);
+  }
+
+  /** Frames that come in by this interface for this MAC, in this VLAN (0: untagged), are looked at. */
+  watch(ifindex: number, mac: Uint8Array, vlan: number): void {
     if (ifindex >= DnsLimit.DNS_DEVICES) return;
     const bytes = new Uint8Array(8);
     bytes.set(mac);
+    new DataView(bytes.buffer).setUint16(6, vlan, true);
     this.#devices.bytes.set(bytes, ifindex * 8);
   }
 

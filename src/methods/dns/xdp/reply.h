@@ -2,7 +2,6 @@
 /* Turns the query in the frame into its answer: headers the other way round, records behind the question, OPT last. */
 #pragma once
 #include "frame.h"
-#include "checksum.h"
 
 #define REPLY_TTL 64
 

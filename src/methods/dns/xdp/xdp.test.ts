@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { udpSocket } from "bun";
 import packet from "dns-packet";
 import { ensureBuilt, objectPath } from "../../../dataplane/build.ts";
+import { internetChecksum, tagged } from "../../../dataplane/testing/frames.ts";
 import { xdpMissing } from "../../../dataplane/testing/network.ts";
-import { linkXdp } from "../../../system/libbpf.ts";
+import { linkXdp, testRun } from "../../../system/libbpf.ts";
 import { closeFd, ifindexOf, parseMac } from "../../../system/net.ts";
 import { createTestNetns, netnsMissing, wire } from "../../../system/netns-testing.ts";
 import { compile } from "../compile.ts";
 import { aBackend, aService, aSnapshot, ask } from "../testing.ts";
-import { bothWays, compareMany } from "./compare.ts";
+import { bothWays, compareMany, frameOf } from "./compare.ts";
 import { DnsCount } from "./layout.ts";
 import { LiveSets } from "./live.ts";
 import { services, settings, snapshots } from "./queries.ts";
@@ -125,6 +126,63 @@ describe.skipIf(missing !== null)("the program", () => {
     expect(ways.kernel(plain, 7, { ip: { target: "192.0.2.54" } })).toBeNull();
   });
 
+  test("passes what the kernel would not take, or nobody should be answered at", () => {
+    const plain = ask({ name: "one.example.com" });
+    for (const way of [
+      { ip: { source: "192.0.2.53" } },
+      { ip: { source: "0.1.2.3" } },
+      { ip: { source: "224.0.0.1" } },
+      { ip: { source: "255.255.255.255" } },
+      { ipv6: true, ip: { source: "2001:db8::53" } },
+      { ipv6: true, ip: { source: "ff02::1" } },
+      { ipv6: true, ip: { source: "::1" } },
+      { sourceMac: "ff:ff:ff:ff:ff:ff" },
+      { sourceMac: "01:00:5e:00:00:01" },
+      { sourcePort: 0 },
+      { tag: 7, vlan: 8 },
+      { tag: 7, vlan: 0 },
+      { vlan: 7 },
+    ])
+      expect([way, ways.kernel(plain, 7, way)]).toEqual([way, null]);
+    // A priority tag names no VLAN.
+    expect(ways.kernel(plain, 7, { tag: 0xe000, vlan: 0 })).not.toBeNull();
+    expect(ways.kernel(plain, 7, { tag: 0xe007, vlan: 7 })).not.toBeNull();
+  });
+
+  test("passes frames whose lengths or checksums contradict each other", () => {
+    const good = frameOf(ask({ name: "one.example.com" }));
+    const verdict = (change: (frame: Uint8Array) => Uint8Array | undefined): number => {
+      ways.kernel(ask({ name: "one.example.com" }), 7);
+      const bytes = Uint8Array.from(good);
+      return testRun(ways.program.fd("dns_fixed"), change(bytes) ?? bytes, 1).verdict;
+    };
+    const [PASS, TX] = [2, 3];
+    const header = (bytes: Uint8Array, at: number, more: number): undefined => {
+      bytes[at]! += more;
+      bytes.set([0, 0], 24);
+      const sum = internetChecksum(bytes.subarray(14, 34));
+      bytes.set([sum >> 8, sum & 255], 24);
+    };
+    const octet =
+      (at: number, more: number) =>
+      (bytes: Uint8Array): undefined => {
+        bytes[at]! += more;
+      };
+    const [length, ttl, source, udpLength] = [17, 22, 29, 39];
+    expect(verdict(() => undefined)).toBe(TX);
+    // A trailer behind the packet is the wire's.
+    expect(verdict((bytes) => Uint8Array.from([...bytes, 1, 2, 3, 4, 5]))).toBe(TX);
+    expect(verdict((bytes) => bytes.subarray(0, bytes.length - 1))).toBe(PASS);
+    expect(verdict((bytes) => header(bytes, length, 1))).toBe(PASS);
+    expect(verdict((bytes) => header(bytes, length, -1))).toBe(PASS);
+    expect(verdict(octet(udpLength, 1))).toBe(PASS);
+    expect(verdict(octet(udpLength, -1))).toBe(PASS);
+    expect(verdict(octet(source, 1))).toBe(PASS);
+    expect(verdict((bytes) => header(bytes, ttl, 1))).toBe(TX);
+    // Two tags.
+    expect(verdict((bytes) => tagged(tagged(bytes, 5), 0))).toBe(PASS);
+  });
+
   test("draws its own numbers by weight", () => {
     const counts = new Map<string, number>();
     const draws = 6000;
@@ -162,7 +220,7 @@ describe.skipIf(missing !== null)("the program", () => {
 
   test("says nothing once the daemon is silent", () => {
     const query = ask({ name: "one.example.com" });
-    ways.program.beat(-1);
+    ways.program.hush();
     expect(ways.kernel(query, 1)).toBeNull();
     ways.program.beat();
     expect(ways.kernel(query, 1)).not.toBeNull();
@@ -247,7 +305,7 @@ test.skipIf(missing !== null)(
     const link = server.inside(() => {
       const index = ifindexOf("eth0");
       const [row] = JSON.parse(server.sh("ip -json link show dev eth0")) as { address: string }[];
-      ways.program.watch(index, parseMac(row!.address)!);
+      ways.program.watch(index, parseMac(row!.address)!, 0);
       return linkXdp(ways.program.fd("dns_fixed"), index, "native");
     });
     expect(link).toBeGreaterThan(0);
