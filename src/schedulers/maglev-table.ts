@@ -16,28 +16,34 @@ export function fillMaglev(
   seed: number,
 ): void {
   const slots = table.length;
-  const size = names.length;
-  if (size === 0 || slots === 0) return;
+  if (names.length === 0 || slots === 0) return;
+  populate(table, placesOf(names, weights, seed, slots));
+}
+
+/** Backends in the order of their turns: weight, first slot and step of each one's permutation. */
+export interface Walk {
+  /** Index of each turn's backend. */
+  inOrder: Uint16Array;
+  weight: Float64Array;
+  position: Uint32Array;
+  skip: Uint32Array;
+}
+
+/** Where each backend begins to walk a table of so many slots, and how. */
+export function placesOf(names: readonly string[], weights: readonly number[], seed: number, slots: number): Walk {
   const inOrder = sortedByName(names);
-  const position = new Uint32Array(size);
-  const skip = new Uint32Array(size);
+  const position = new Uint32Array(names.length);
+  const skip = new Uint32Array(names.length);
   const second = mix32(seed ^ 0x736b6970);
-  for (let turn = 0; turn < size; turn++) {
+  for (let turn = 0; turn < names.length; turn++) {
     const name = names[inOrder[turn]!]!;
     position[turn] = hashText(name, seed) % slots;
     skip[turn] = coprimeStep(hashText(name, second), slots);
   }
-  const weight = Float64Array.from(inOrder, (index) => weights[index]!);
-  populate(table, inOrder, weight, position, skip);
+  return { inOrder, weight: Float64Array.from(inOrder, (index) => weights[index]!), position, skip };
 }
 
-function populate(
-  table: Uint16Array,
-  inOrder: Uint16Array,
-  weight: Float64Array,
-  position: Uint32Array,
-  skip: Uint32Array,
-): void {
+function populate(table: Uint16Array, { inOrder, weight, position, skip }: Walk): void {
   const slots = table.length;
   const heaviest = weight.reduce((most, w) => Math.max(most, w), 0);
   const due = Float64Array.from(weight);
