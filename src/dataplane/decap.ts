@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { toBytes16 } from "../core/address.ts";
 import { parsePrefix } from "../geo/prefix.ts";
@@ -12,18 +11,17 @@ import {
   updateElement,
 } from "../system/libbpf.ts";
 import { closeFd } from "../system/net.ts";
+import { addIngress, removeIngress } from "../system/tc.ts";
 import { Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { decapConfig, decapCount, listKey } from "./generated/layout.ts";
-import { pinsOf, removePinned } from "./pins.ts";
+import { pinnedDevices, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
 import { devices } from "./routes.ts";
 import { traceMaps } from "./trace/maps.ts";
 
 const maps = ["decap_settings", "decap_counts", "decap_networks", "decap_vips"] as const;
 const zero = new Uint8Array(4);
 const present = Uint8Array.of(1, 0, 0, 0);
-
-const folderOf = (bpfDir: string): string => join(bpfDir, "decap");
 
 /** Makes the keys of a set in the kernel exactly these, all of `size` bytes. */
 function fillSet(map: number, size: number, keys: readonly Uint8Array[]): void {
@@ -33,7 +31,7 @@ function fillSet(map: number, size: number, keys: readonly Uint8Array[]): void {
 }
 
 /** Key of a network, or of one address, in the trie of senders. */
-function networkKey(text: string): Uint8Array {
+export function networkKey(text: string): Uint8Array {
   const { bytes, length } = parsePrefix(text)!;
   const key = new Uint8Array(listKey.size);
   const above = 128 - bytes.length * 8;
@@ -45,8 +43,9 @@ function networkKey(text: string): Uint8Array {
 
 /**
  * Makes this host take off the outer header of tunnels that hold one of `vips`, on `device`. For kernels without ipip.
- * `sources`: networks of senders whose tunnels are taken; absent or empty: everybody's. Pinned: it outlives this process; calling it
- * again replaces program and settings in one step each. Throws SluiceError.
+ * `sources`: networks of senders whose tunnels are taken; absent or empty: everybody's. Those that are named are
+ * directors: what they send for a connection that has no socket here goes on to the others that the packet names. Pinned:
+ * it outlives this process; calling it again replaces program and settings in one step each. Throws SluiceError.
  */
 export async function attachDecap(options: {
   device: string;
@@ -54,13 +53,11 @@ export async function attachDecap(options: {
   vips: readonly string[];
   sources?: readonly string[];
 }): Promise<{ describe(): string }> {
-  const entry = new Entry(pinsOf(options.bpfDir));
-  mkdirSync(folderOf(options.bpfDir), { recursive: true });
-  const object = new BpfObject(objectPath("decap"));
-  for (const name of maps) object.setPinPath(name, join(folderOf(options.bpfDir), name));
   const pins = pinsOf(options.bpfDir);
+  const entry = new Entry(pins);
+  const object = new BpfObject(objectPath("decap"));
   object.setPinPath("places", pins.places);
-  for (const name of traceMaps) object.setPinPath(name, join(pins.maps, name));
+  for (const name of [...maps, ...traceMaps]) object.setPinPath(name, join(pins.maps, name));
   object.load();
   const sources = options.sources ?? [];
   const config = new Uint8Array(decapConfig.size);
@@ -70,28 +67,36 @@ export async function attachDecap(options: {
   updateElement(object.mapFd("decap_settings"), zero, config);
   entry.plug("PLACE_DECAP", object.programFd("decap"));
   entry.attach(options.device);
+  removeOldMaps(pins);
+  // Nobody may send packets through this host before the program above them keeps what is its own.
+  if (sources.length > 0) {
+    addIngress(options.device, object.programFd("second_chance"), join(pins.maps, "second_chance"));
+    new DataView(config.buffer).setUint32(decapConfig.secondChance, 1, true);
+    updateElement(object.mapFd("decap_settings"), zero, config);
+  } else removeIngress(options.device);
   const mode = (await devices()).get(options.device)?.xdp ?? "gone";
   object.close();
   entry.close();
   return { describe: () => `decapsulation by xdp ${mode} on ${options.device}` };
 }
 
-/** Packets that this host has unwrapped, and those it left alone; null when decapsulation is not set up. */
-export function decapCounts(bpfDir: string): { packets: number; refused: number } | null {
-  const map = openPinned(join(folderOf(bpfDir), "decap_counts"));
+/** Packets that this host has unwrapped, left alone, and sent on to others; null when decapsulation is not set up. */
+export function decapCounts(bpfDir: string): { packets: number; refused: number; sentOn: number } | null {
+  const map = openPinned(join(pinsOf(bpfDir).maps, "decap_counts"));
   if (map === null) return null;
   const width = decapCount.size / 8;
   const raw = new BigUint64Array(width * possibleCpus());
   lookupElement(map, zero, new Uint8Array(raw.buffer));
   closeFd(map);
-  const sum = [0, 0];
+  const sum = [0, 0, 0];
   raw.forEach((value, i) => {
     sum[i % width]! += Number(value);
   });
-  return { packets: sum[0]!, refused: sum[1]! };
+  return { packets: sum[0]!, refused: sum[1]!, sentOn: sum[2]! };
 }
 
 /** Undoes `attachDecap`. True when there was something. */
 export async function detachDecap(options: { bpfDir: string }): Promise<boolean> {
+  for (const device of pinnedDevices(pinsOf(options.bpfDir))) removeIngress(device);
   return removePinned(options.bpfDir);
 }

@@ -17,6 +17,7 @@ export const planeStructs = [
   "service",
   "table",
   "backend",
+  "slot_orders",
   "next_hop",
   "flow_bucket",
   "fragment_key",

@@ -14,6 +14,7 @@ export const pinned = [
   "arrivals",
   "services",
   "tables",
+  "orders",
   "turns",
   "loads",
   "near_services",

@@ -57,9 +57,9 @@ export function writeRoute(memory: PlaneMemory, number: number, route: Route, ho
   setWord(memory.backends, number, at.nextHop, hop);
 }
 
-/** One word, read once for each packet: a living entry may change it. `port` 0: bare IP in IP. */
-export function writeGue(memory: PlaneMemory, number: number, port: number): void {
-  setWord(memory.backends, number, at.guePort, swap16(port));
+/** One word, read once for each packet: a living entry may change it. `port` 0: bare IP in IP; `others`: packets name others. */
+export function writeGue(memory: PlaneMemory, number: number, port: number, others: boolean): void {
+  setWord(memory.backends, number, at.guePort, swap16(port) | (others ? 1 << (8 * (at.others - at.guePort)) : 0));
 }
 
 /** One word likewise. `network`: IPv4, as `parsePrefix` reads it; undefined: the outer source is the way's own address. */

@@ -1,5 +1,6 @@
 import { mapDescriptor } from "../system/net.ts";
 import * as layout from "./generated/layout.ts";
+import { Orders } from "./orders.ts";
 import { Tables } from "./tables.ts";
 
 const { Limit } = layout;
@@ -31,7 +32,7 @@ const shapes = {
 } as const satisfies Record<string, readonly [size: number, count: number]>;
 
 export type MappedName = keyof typeof shapes;
-export type PlaneMemory = Record<MappedName, MappedArray> & { tables: Tables };
+export type PlaneMemory = Record<MappedName, MappedArray> & { tables: Tables; orders: Orders };
 
 /** Maps a mappable array map. Throws SluiceError. */
 export function mapArray(fd: number, size: number, count: number): MappedArray {
@@ -48,7 +49,7 @@ export function mapArray(fd: number, size: number, count: number): MappedArray {
 }
 
 /** Maps every mappable map of the plane; `fdOf` tells a map's descriptor, `pins` the folder of pinned ones. Throws SluiceError. */
-export function mapPlane(fdOf: (name: MappedName | "tables") => number, pins: string): PlaneMemory {
+export function mapPlane(fdOf: (name: MappedName | "tables" | "orders") => number, pins: string): PlaneMemory {
   const entries = Object.entries(shapes).map(([name, [size, count]]) => [
     name,
     mapArray(fdOf(name as MappedName), size, count),
@@ -56,6 +57,7 @@ export function mapPlane(fdOf: (name: MappedName | "tables") => number, pins: st
   return {
     ...(Object.fromEntries(entries) as Record<MappedName, MappedArray>),
     tables: new Tables(fdOf("tables"), pins),
+    orders: new Orders(fdOf("orders"), pins),
   };
 }
 

@@ -49,6 +49,8 @@ export interface PlaneService {
   guePort?: number;
   /** IPv4 network that outer sources of tunnels come from; absent: the director's own address towards the backend. */
   outerSource?: string;
+  /** Packets in GUE name who else may have their flow, for real servers without its socket. */
+  secondChance?: true;
   /** How much sources may send to it. */
   limits?: Limits;
   /** Who may send to all services: the same in each. */

@@ -166,11 +166,13 @@ export class Plane {
       state.announce(config);
       this.services.set(key, state);
     }
+    // Made before anything is flipped: the kernel may refuse.
+    if (config.secondChance) this.memory.orders.words(state.number);
     const take = (one: LocalBackend): number => this.#number(state, one);
     state.update(config, this.schedulers(config.scheduler.name), take, now(), this.quiet.has(forward));
     const network = config.outerSource === undefined ? undefined : parsePrefix(config.outerSource)!;
     for (const { number } of state.locals.values()) {
-      writeGue(this.memory, number, config.guePort ?? 0);
+      writeGue(this.memory, number, config.guePort ?? 0, config.secondChance === true);
       writeOuterNetwork(this.memory, number, network);
     }
     return state;

@@ -16,6 +16,7 @@ import {
   type PlaneService,
   portOf,
 } from "./plane-service.ts";
+import { allWeights, restingText, SlotOrder } from "./slot-order.ts";
 import { ticksNow, toLife } from "./ticks.ts";
 import { flowsOf, forgetRounds, type Round, roundOf, writeRound } from "./turns.ts";
 import { WEIGHTS_WAIT, weightStep } from "./weight-step.ts";
@@ -37,6 +38,8 @@ export class ServiceState {
   readonly #localNumbers = new Numbers(Limit.MAX_LOCAL);
   /** Of a service whose scheduler remembers every flow; null of one whose slots alone decide. */
   #round: Round | null = null;
+  /** Of a service whose packets name others; else null. */
+  #order: SlotOrder | null = null;
   /** Eligible locals of the slots in force, as text: tells a change of the set from one of weights. */
   #set = "";
   /** Weights of the slots in force, by local number. */
@@ -151,15 +154,22 @@ export class ServiceState {
   #reslot(config: PlaneService, definition: SchedulerDefinition, byId: Map<number, LocalBackend>, now: number): void {
     const chosen = config.eligible.flatMap((id) => byId.get(id) ?? []);
     const weightOf = new Map(config.backends.map((backend) => [backend.id, Math.max(1, backend.weight)]));
-    const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()}`;
     const parts = this.#partsOf(config, chosen, now);
     const wanted = chosen.map((one, i) => weightOf.get(one.id!)! * parts[i]!);
+    this.#order = config.secondChance ? (this.#order ?? new SlotOrder(this.slots.words.length)) : null;
+    const resting = this.#order ? restingText(config, byId, chosen) : "";
+    const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()} ${resting}`;
     const before = chosen.map((one) => this.#weights.get(one.local) ?? 0);
     const sameSet = set === this.#set && !this.#fresh;
     if (sameSet && wanted.join() === before.join()) this.waiting = false;
     else {
       this.#newRound(config, definition, chosen, wanted, now);
-      const tableOf = (weights: readonly number[]) => this.#table(chosen, weights, config, definition, now);
+      const tableOf = (weights: readonly number[]) => {
+        const out = this.#table(chosen, weights, config, definition, now);
+        this.#order?.learn(allWeights(config, byId, chosen, weights), config.seed);
+        this.#order?.choose(out, chosen);
+        return out;
+      };
       const shareOf = (weights: readonly number[]): number =>
         phases.unsettledAfter(this.slots, tableOf(weights)) / this.slots.words.length;
       // Weights alone go by bounded steps, each when those before have settled; who comes or goes does so at once.
@@ -167,6 +177,8 @@ export class ServiceState {
       const step = !sameSet ? wanted : full ? null : weightStep(before, wanted, shareOf);
       this.waiting = step?.join() !== wanted.join();
       if (step) this.#reassign(tableOf(step), chosen, step);
+      // What was tried is not what is in force.
+      else if (this.#order) tableOf(before);
       this.#set = set;
     }
     phases.forceOut(this.slots, this.#gone());
@@ -298,6 +310,7 @@ export class ServiceState {
       words[table.backends / 4 + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
     words.set(this.#round ? phases.consulted(this.slots) : this.slots.words, table.slots / 4);
     if (this.#round) writeRound(this.#memory, this.number, copy, this.#round, this.locals.values());
+    this.#order?.write(this.#memory.orders.words(this.number));
     words[table.generation / 4]! += 1;
   }
 

@@ -304,6 +304,7 @@ IN_BTF(sluice_drop);
 IN_BTF(sluice_list);
 IN_BTF(sluice_trace_term);
 IN_BTF(sluice_trace_verdict);
+const struct slot_orders *in_btf_slot_orders __attribute__((unused));
 const struct table *in_btf_table __attribute__((unused));
 const struct sweep_order *in_btf_sweep_order __attribute__((unused));
 const struct decap_config *in_btf_decap_config __attribute__((unused));

@@ -6,11 +6,6 @@
 #include "rate.h"
 #include "trace-packet.h"
 
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
-
 /* LIST_ALLOWED, LIST_BLOCKED, or 0: no network on the lists holds it. */
 static __always_inline __u32 listed(const struct address *source)
 {

@@ -45,6 +45,13 @@ enum sluice_limit {
 	OUTER_TTL = 64,
 	/* UDP port of GUE at real servers (IANA). */
 	GUE_PORT = 6080,
+	/* "others that may have the flow": begins the private data of a GUE header; the low byte is the layout's version. */
+	GUE_OTHERS = 0x5c01,
+	/* others that a packet names, besides where it goes. */
+	OTHERS = 2,
+	/* backends of a slot's order that are kept, and bits of each in its word: a number + 1, 0 for none. */
+	ORDER = 3,
+	ORDER_BITS = 21,
 	/* bytes of the original packet quoted in "fragmentation needed": header with options, and 8 bytes (RFC 792). */
 	ICMP_QUOTE = 68,
 	/* buckets one run of the sweep looks at: keeps a run well under a millisecond. */
@@ -117,6 +124,8 @@ enum sluice_trace_verdict {
 	TRACE_FORWARDED = 2,
 	/* An answer of ours goes back in its place. */
 	TRACE_ANSWERED = 3,
+	/* A real server without the flow's socket sends it on to the next one that may have it. */
+	TRACE_SECOND_CHANCE = 4,
 };
 
 /* Tail-call places of the entry program, in the order in which they are asked. */

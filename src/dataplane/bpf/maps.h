@@ -24,6 +24,22 @@ struct {
 	__array(values, struct table_chunk);
 } tables SEC(".maps");
 
+/* Of the services whose packets name others alone: put in its place when a service first asks, and stays there. */
+struct slot_orders_of {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct slot_orders));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__array(values, struct slot_orders_of);
+} orders SEC(".maps");
+
 ARRAY(control_words, struct control, 1, BPF_F_MMAPABLE);
 ARRAY(arrivals, struct arrival, 2 * ARRIVALS, BPF_F_MMAPABLE);
 ARRAY(services, struct service, MAX_SERVICES, BPF_F_MMAPABLE);

@@ -6,11 +6,6 @@
 #include "remember.h"
 #include "verdict.h"
 
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
-
 /* What the rules need of one slot, read before the bucket is locked: no helper may be called under the lock. */
 struct slot_view {
 	__u32 current;
@@ -339,8 +334,8 @@ static __always_inline int pick(struct service *service, struct packet *p)
 	__u32 word = table->slots[slot];
 	__u32 local = word & SLOT_MASK;
 	p->hash = hash;
+	p->slot = slot;
 	if (is_open(service, p, word)) {
-		p->slot = slot;
 		local = open_slot(service, table, p, hash, word);
 		if (local == (SLOT_NONE | FULL))
 			return DROPPED(DROP_TABLE_FULL);

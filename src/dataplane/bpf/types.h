@@ -83,11 +83,17 @@ struct backend {
 	__u8 used;
 	__u32 local; /* its number in its service */
 	__u16 gue_port; /* tunnel: UDP port of GUE, network order; 0: bare IP in IP */
-	__u16 spare0;
+	__u16 others; /* tunnel: 1: packets in GUE name who else may have their flow */
 	__u32 spare;
 	/* tunnel, IPv4 outside: source network | mask of its host bits << 32, network order; 0: `source` is the one address. One
 	 * word: never half of a changed network. */
 	__u64 outer_network;
+};
+
+/* Of a service whose packets name others: each slot's first ORDER backends of all, eligible or not, those that live first.
+ * ORDER_BITS each, the first one lowest. */
+struct slot_orders {
+	__u64 slot[MAX_SLOTS];
 };
 
 /* Immutable while a backend names it. ifindex 0: not resolved. */
@@ -185,11 +191,13 @@ struct place_services {
 struct decap_config {
 	__u32 any_source; /* 1: take tunnels from everybody */
 	__u32 tracing; /* 1: somebody watches packets */
+	__u32 second_chance; /* 1: the program that sends packets on to others is attached */
 };
 
 struct decap_count {
 	__u64 packets;
 	__u64 refused; /* not a whole inner packet, or an unknown sender */
+	__u64 sent_on; /* to another real server: there was no socket for them here */
 };
 
 /* What the program `explain` says of a packet. */

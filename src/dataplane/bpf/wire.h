@@ -16,6 +16,10 @@
 #define IP6_OFFSET 0xfff8
 #define IP6_MORE 0x0001
 #define IP6_LEAST_MTU 1280
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
 #define VLAN_BYTES 4
 #define VLAN_ID 0x0fff
 /* Word 2 of an IPv4-mapped address; words 0 and 1 are zero. */
@@ -31,6 +35,17 @@
 #define ICMP6_TOO_BIG 2
 #define ICMP6_TIME_EXCEEDED 3
 #define ICMP6_PARAMETERPROB 4
+
+/* GUE, variant 0 (draft-ietf-intarea-gue): then as many words as it says. Ours are private data: `kind`, which of the
+ * others is next, how many there are, and their addresses, of the outer header's family. */
+struct gue {
+	__u8 words; /* version:2 | control:1 | words after the first:5 */
+	__u8 protocol;
+	__u16 flags;
+	__u16 kind; /* GUE_OTHERS */
+	__u8 next;
+	__u8 count;
+};
 
 struct icmphdr {
 	__u8 type;

@@ -69,7 +69,13 @@ export const backend = {
   used: 43,
   local: 44,
   guePort: 48,
+  others: 50,
   outerNetwork: 56,
+} as const;
+
+export const slotOrders = {
+  size: 131072,
+  slot: 0,
 } as const;
 
 export const nextHop = {
@@ -141,15 +147,17 @@ export const busy = {
 } as const;
 
 export const decapConfig = {
-  size: 8,
+  size: 12,
   anySource: 0,
   tracing: 4,
+  secondChance: 8,
 } as const;
 
 export const decapCount = {
-  size: 16,
+  size: 24,
   packets: 0,
   refused: 8,
+  sentOn: 16,
 } as const;
 
 export const sweepOrder = {
@@ -290,6 +298,10 @@ export const Limit = {
   FIRST_PATIENCE: 2500,
   OUTER_TTL: 64,
   GUE_PORT: 6080,
+  GUE_OTHERS: 23553,
+  OTHERS: 2,
+  ORDER: 3,
+  ORDER_BITS: 21,
   ICMP_QUOTE: 68,
   SWEEP_STEP: 4096,
   SERVICE_NAME: 128,
@@ -445,4 +457,5 @@ export const TraceVerdict = {
   TRACE_DROPPED: 1,
   TRACE_FORWARDED: 2,
   TRACE_ANSWERED: 3,
+  TRACE_SECOND_CHANCE: 4,
 } as const;

@@ -160,3 +160,11 @@ function bodyHolds(body: Uint8Array, protocol: number, addresses: Uint8Array): b
   if (protocol === 17 && body[6] === 0 && body[7] === 0) return true;
   return internetChecksum([...addresses, 0, protocol, ...be16(body.length), ...body]) === 0;
 }
+
+/** GUE of variant 0 whose private data name others: `next` is the first that has not been asked. */
+export const namingHeader = (inner: 4 | 41, named: readonly string[], next = 0): number[] => {
+  const addresses = named.flatMap(bytesOf);
+  const room = (named[0] ?? "").includes(":") ? 32 : 8;
+  const padding = new Array(room - addresses.length).fill(0);
+  return [(4 + room) / 4, inner, 0, 0, 0x5c, 0x01, next, named.length, ...addresses, ...padding];
+};

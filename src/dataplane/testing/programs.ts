@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Child, spawnChild } from "../../runtime/child.ts";
 import type { TestNetns } from "../../system/netns-testing.ts";
+import type { ForwardName } from "../plane-service.ts";
 
 const program = (name: string): string => join(import.meta.dirname, `${name}.ts`);
 
@@ -44,9 +45,9 @@ export class Programs {
   }
 
   /** A director on a host, with what is pinned in these folders; it is told services, and says what it minds. */
-  async director(host: TestNetns, bpfDir: string, runDir: string) {
+  async director(host: TestNetns, bpfDir: string, runDir: string, forward: ForwardName = "direct") {
     let answer: (list: string[]) => void = () => {};
-    const { child } = await this.#start(host, "director", [bpfDir, runDir], (m) => answer(m as string[]));
+    const { child } = await this.#start(host, "director", [bpfDir, runDir, forward], (m) => answer(m as string[]));
     const apply = (services: object[]): Promise<string[]> =>
       new Promise((resolve) => {
         answer = resolve;

@@ -36,6 +36,7 @@ export const verdictWords = {
   dropped: TraceVerdict.TRACE_DROPPED,
   forwarded: TraceVerdict.TRACE_FORWARDED,
   answered: TraceVerdict.TRACE_ANSWERED,
+  "second-chance": TraceVerdict.TRACE_SECOND_CHANCE,
 } as const;
 const protocols: Record<string, number> = { tcp: 6, udp: 17 };
 

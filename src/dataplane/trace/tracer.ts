@@ -47,7 +47,7 @@ export class Tracer {
     const [orders, ring] = ["trace_orders", "trace_ring"].map((name) => openPinned(join(maps, name)));
     if (orders === null || ring === null || orders === undefined || ring === undefined) return null;
     const words = openPinned(join(maps, "control_words"));
-    return new Tracer(orders, ring, words, openPinned(join(bpfDir, "decap", "decap_settings")), heard);
+    return new Tracer(orders, ring, words, openPinned(join(maps, "decap_settings")), heard);
   }
 
   /** Begins. Returns the process that watches already; there can be one at a time. `numberOf`: a service's number. */

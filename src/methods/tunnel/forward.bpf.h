@@ -1,18 +1,89 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /* tunnel: the packet, untouched, travels inside a second IP header (RFC 2003, RFC 2473, RFC 4213) to a real server in any
  * network. With GUE a UDP header stands between (variant 1 of draft-ietf-intarea-gue: the packet follows at once), whose
- * source port differs from flow to flow, so that receive queues and equal-cost paths spread. */
+ * source port differs from flow to flow, so that receive queues and equal-cost paths spread. Where real servers give a
+ * second chance, variant 0 and private data name who else may have the flow. */
 #pragma once
 #include "checksum.h"
 #include "icmp.h"
 #include "verdict.h"
 
+/* Has another real server a use for it, if the one that it goes to has no socket for its flow? A SYN begins a flow: it is
+ * nobody else's. A check is of one real server. */
+static __always_inline int names_others(const struct packet *p, const struct backend *backend)
+{
+	return backend->others && p->of_service && p->protocol == IPPROTO_TCP && !p->icmp_error && p->part == WHOLE &&
+	       (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN;
+}
+
+/* Bytes of a GUE header that names others. The same for every packet of a family, whoever is named: so is the room. */
+static __always_inline __u32 others_bytes(int outer4)
+{
+	return sizeof(struct gue) + OTHERS * (outer4 ? sizeof(__u32) : sizeof(struct in6_addr));
+}
+
+/* The first two of an order that are not where the packet goes, and of its outer header's family. */
+static __always_inline void find_others(const struct packet *p, __u64 order, int outer4, struct backend *others[OTHERS])
+{
+#pragma unroll
+	for (int i = 0; i < ORDER; i++, order >>= ORDER_BITS) {
+		__u32 named = order & ((1 << ORDER_BITS) - 1), number = named - 1;
+		if (!named || named == p->backend)
+			continue;
+		struct backend *other = bpf_map_lookup_elem(&backends, &number);
+		if (!other || !other->used || is_ipv4(&other->address) != outer4)
+			continue;
+		if (!others[0])
+			others[0] = other;
+		else if (!others[1])
+			others[1] = other;
+	}
+}
+
+/* Names who else may have the flow, behind the outer IP and UDP headers, which stand. */
+__noinline int write_others(struct xdp_md *ctx, const struct packet *p, const struct backend *backend)
+{
+	if (!p || !backend)
+		return 0;
+	__u32 service = p->service, zero = 0, slot = p->slot;
+	int outer4 = is_ipv4(&backend->address);
+	void *own = bpf_map_lookup_elem(&orders, &service);
+	struct slot_orders *all = own ? bpf_map_lookup_elem(own, &zero) : 0;
+	struct backend *others[OTHERS] = {};
+	find_others(p, all && slot < MAX_SLOTS ? all->slot[slot] : 0, outer4, others);
+	__u32 header = sizeof(struct ethhdr) + sizeof(struct udphdr);
+	struct gue *gue = (void *)(long)ctx->data + header + (outer4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	if (outer4) {
+		__u32 *name = (void *)(gue + 1);
+		if ((void *)(name + OTHERS) > (void *)(long)ctx->data_end)
+			return 0;
+		name[0] = others[0] ? address4(&others[0]->address) : 0;
+		name[1] = others[1] ? address4(&others[1]->address) : 0;
+	} else {
+		struct in6_addr *name = (void *)(gue + 1);
+		if ((void *)(name + OTHERS) > (void *)(long)ctx->data_end)
+			return 0;
+		__builtin_memset(name, 0, OTHERS * sizeof(*name));
+		if (others[0])
+			write6(name, &others[0]->address);
+		if (others[1])
+			write6(name + 1, &others[1]->address);
+	}
+	gue->words = (others_bytes(outer4) - sizeof(__u32)) / sizeof(__u32);
+	gue->protocol = p->ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	gue->flags = 0;
+	gue->kind = bpf_htons(GUE_OTHERS);
+	gue->next = 0;
+	gue->count = !!others[0] + !!others[1];
+	return 1;
+}
+
 /* RFC 6335's dynamic ports: 49152 and up. */
-static __always_inline void write_gue(struct udphdr *udp, const struct packet *p, __u16 gue)
+static __always_inline void write_gue(struct udphdr *udp, const struct packet *p, __u16 gue, __u32 others)
 {
 	udp->source = bpf_htons(0xc000 | (p->hash & 0x3fff));
 	udp->dest = gue;
-	udp->len = bpf_htons(p->length + sizeof(*udp));
+	udp->len = bpf_htons(p->length + sizeof(*udp) + others);
 	/* None, also in IPv6: RFC 6935 allows it to tunnels, and the inner packet has its own. */
 	udp->check = 0;
 }
@@ -67,7 +138,8 @@ static __always_inline int forward_tunnel(struct xdp_md *ctx, const struct packe
 	/* Read once: a reload may change it under us. */
 	__u16 gue = *(const volatile __u16 *)&backend->gue_port;
 	__u32 header = outer4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
-	__u32 grow = header + (gue ? sizeof(struct udphdr) : 0), length = p->length + grow;
+	__u32 others = gue && names_others(p, backend) ? others_bytes(outer4) : 0;
+	__u32 grow = header + (gue ? sizeof(struct udphdr) : 0) + others, length = p->length + grow;
 
 	if (length > hop->mtu)
 		return answer_too_big(ctx, p, &p->target, hop->mtu - grow);
@@ -82,12 +154,14 @@ static __always_inline int forward_tunnel(struct xdp_md *ctx, const struct packe
 		*(__u16 *)(data + 2 * ETH_ALEN) = bpf_htons(ETH_P_IP);
 		write_outer4(outer, p, backend, length, gue);
 		if (gue)
-			write_gue(outer + sizeof(struct iphdr), p, gue);
+			write_gue(outer + sizeof(struct iphdr), p, gue, others);
 	} else {
 		*(__u16 *)(data + 2 * ETH_ALEN) = bpf_htons(ETH_P_IPV6);
 		write_outer6(outer, p, backend, length, gue);
 		if (gue)
-			write_gue(outer + sizeof(struct ipv6hdr), p, gue);
+			write_gue(outer + sizeof(struct ipv6hdr), p, gue, others);
 	}
+	if (others && !write_others(ctx, p, backend))
+		return DROPPED(DROP_MALFORMED);
 	return send(ctx, p, hop);
 }

@@ -1,12 +1,27 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { toBytes16 } from "../../core/address.ts";
 import { testBackend, testService } from "../../dataplane/testing/doors.ts";
 import { Bench, mac } from "../../dataplane/testing/fixtures.ts";
-import { checksumsHold, frame, SYN, tcp, udp } from "../../dataplane/testing/frames.ts";
+import { ACK, checksumsHold, frame, SYN, tcp, udp } from "../../dataplane/testing/frames.ts";
 import { xdpMissing } from "../../dataplane/testing/network.ts";
 import { passThrough } from "../../dataplane/testing/pass-through.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
-import { packet4in6, packets, packets6in4, packetsIn6, packetsInGue, real, real6, vip, vip6 } from "./packets.ts";
+import {
+  others,
+  others6,
+  packet4in6,
+  packetNamingOthers6,
+  packets,
+  packets6in4,
+  packetsIn6,
+  packetsInGue,
+  packetsNamingOthers,
+  real,
+  real6,
+  vip,
+  vip6,
+} from "./packets.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: packets of tunnel: ${missing}`);
@@ -146,5 +161,108 @@ describe.skipIf(missing !== null)("packets of tunnel in GUE", () => {
     expect([1, 2, 3, 4, 5].map(port)).toEqual(ports);
     const { output } = bench.run(packetsInGue(0).input);
     runFixture(bench, "tunnel", "web", packetsInGue((output[34]! << 8) | output[35]!));
+  });
+});
+
+describe.skipIf(missing !== null)("packets of tunnel that name others", () => {
+  let bench: Bench;
+  const all = [real, ...others];
+  /** Those of these ids get new work. */
+  const serving = (ids: readonly number[], addresses: readonly string[] = all) => ({
+    ...testService(
+      "web",
+      vips,
+      addresses.map((address, i) => testBackend(i + 1, address, null, ids.includes(i + 1) ? "up" : "down")),
+    ),
+    guePort: 6080,
+    secondChance: true as const,
+  });
+  const bytesAt = (output: Uint8Array, at: number): string => [...output.subarray(at, at + 4)].join(".");
+  const segment = (sourcePort: number, flags = ACK): Uint8Array =>
+    frame(
+      mac.gateway,
+      mac.director,
+      tcp({ source: "202.20.20.20", target: vip }, { sourcePort, targetPort: 80 }, flags),
+    );
+  /** Where a flow's segment goes, and whom it names. */
+  const told = (sourcePort: number): string[] => {
+    const { output } = bench.run(segment(sourcePort));
+    const count = output[49]!;
+    return [bytesAt(output, 30), ...Array.from({ length: count }, (_, i) => bytesAt(output, 50 + 4 * i))];
+  };
+  const flows = Array.from({ length: 200 }, (_, i) => 1000 + i);
+
+  beforeAll(async () => {
+    bench = await Bench.create("tunnel", serving([1, 2, 3, 4]));
+  }, 60_000);
+  afterAll(() => bench?.close());
+
+  test("byte for byte", () => {
+    const { output } = bench.run(packetsInGue(0).input);
+    const [target, ...named] = [bytesAt(output, 30), bytesAt(output, 50), bytesAt(output, 54)];
+    expect(new Set([target, ...named]).size).toBe(3);
+    // The bench gives every real server a link address that ends like its own.
+    const fixtures = packetsNamingOthers((output[34]! << 8) | output[35]!, target!, named);
+    for (const fixture of fixtures) {
+      if (fixture.output && fixture.verdict === "tx" && fixture.output[5] === 0x14)
+        fixture.output[5] = Number(target!.split(".")[3]);
+      runFixture(bench, "tunnel", "web", fixture);
+    }
+  });
+
+  test("each flow names three of four; every one of them is somebody's first", () => {
+    const lists = flows.map(told);
+    expect(lists.every((list) => new Set(list).size === 3 && list.every((one) => all.includes(one)))).toBe(true);
+    expect(new Set(lists.map(([first]) => first))).toEqual(new Set(all));
+  });
+
+  test("who is found down is passed over, and named last; the order stays", () => {
+    const before = flows.map(told);
+    bench.plane.refresh("tunnel", [serving([2, 3, 4])]);
+    const fresh = flows.map((port) => 10_000 + port);
+    for (const port of fresh) bench.run(segment(port, 2));
+    flows.forEach((port, i) => {
+      const [first, ...rest] = before[i]!;
+      const [target, ...named] = told(port);
+      // An unknown flow of before belongs to its base.
+      expect(target).toBe(first!);
+      expect(new Set(named)).toEqual(new Set(rest));
+    });
+    bench.commit("tunnel", []);
+    bench.commit("tunnel", serving([2, 3, 4]));
+    flows.forEach((port, i) => {
+      const order = before[i]!;
+      const live = order.filter((one) => one !== real);
+      expect(told(port)).toEqual(live.length < 3 ? [...live, real] : order);
+    });
+    bench.commit("tunnel", serving([1, 2, 3, 4]));
+  });
+
+  test("where nobody of a slot's order gets new work, somebody else does, and two of the order are named", () => {
+    const before = flows.map(told);
+    bench.commit("tunnel", []);
+    bench.commit("tunnel", serving([1]));
+    flows.forEach((port, i) => {
+      const [target, ...named] = told(port);
+      expect(target).toBe(real);
+      expect(named).toEqual(before[i]!.filter((one) => one !== real).slice(0, 2));
+    });
+  });
+
+  test("in IPv6 only those of IPv6 are named", () => {
+    bench.commit("tunnel", []);
+    const addresses = [real6, ...others6, real];
+    bench.commit("tunnel", serving([1, 2, 3], addresses));
+    const input = packetNamingOthers6(0, 0, real6, others6).input;
+    const { output } = bench.run(input);
+    const group = (at: number): string => Buffer.from(output.subarray(at, at + 16)).toString("hex");
+    const text = (hex: string): string => addresses.find((one) => Buffer.from(toBytes16(one)).toString("hex") === hex)!;
+    const target = text(group(38));
+    const named = Array.from({ length: output[69]! }, (_, i) => text(group(70 + 16 * i)));
+    expect(named.every((one) => one.includes(":") && one !== target)).toBe(true);
+    expect(named.length).toBeGreaterThan(0);
+    const fixture = packetNamingOthers6((output[54]! << 8) | output[55]!, label(output), target, named);
+    fixture.output![5] = toBytes16(target)[15]!;
+    runFixture(bench, "tunnel", "web", fixture);
   });
 });

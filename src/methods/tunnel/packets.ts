@@ -1,6 +1,19 @@
 import type { Fixture } from "../../dataplane/testing/fixtures.ts";
 import { mac } from "../../dataplane/testing/fixtures.ts";
-import { ACK, frame, type Ip, icmp, icmp6, ipv4, ipv6, SYN, tcp, udp } from "../../dataplane/testing/frames.ts";
+import {
+  ACK,
+  frame,
+  type Ip,
+  icmp,
+  icmp6,
+  ipv4,
+  ipv6,
+  namingHeader,
+  RST,
+  SYN,
+  tcp,
+  udp,
+} from "../../dataplane/testing/frames.ts";
 
 export const vip = "125.12.12.77";
 export const real = "198.51.100.20";
@@ -115,3 +128,63 @@ export const packetsInGue = (sourcePort: number): Fixture => {
   );
   return into("a packet travels in UDP from a port of its flow", packet, around);
 };
+
+/** Real servers that a packet may name, besides where it goes. */
+export const others = ["198.51.100.21", "198.51.100.22", "198.51.100.23"];
+export const others6 = ["2001:db8:98::15", "2001:db8:98::16"];
+
+const inGue = (outer: Ip, sourcePort: number, header: number[], packet: number[]): number[] =>
+  udp({ id: 0, dontFragment: true, ...outer }, { sourcePort, targetPort: 6080 }, [...header, ...packet], false);
+
+/** Of a service with second chances. `asked`: whom it goes to, and who else is named, as the program chose them. */
+export const packetsNamingOthers = (sourcePort: number, target: string, named: readonly string[]): Fixture[] => {
+  const outer = { source: director, target };
+  const naming = (name: string, packet: number[]): Fixture =>
+    into(name, packet, inGue(outer, sourcePort, namingHeader(4, named), packet));
+  const plain = (name: string, packet: number[]): Fixture => into(name, packet, inGue(outer, sourcePort, [], packet));
+  const room = 1500 - 20 - 8 - 16;
+  return [
+    naming("a segment names who else may have its connection", tcp(way, web, ACK)),
+    naming("a reset does, too: it must end the connection where it is", tcp(way, web, RST)),
+    naming("a segment that just fits with the names is wrapped", tcp(way, web, ACK, 1, bytes(room - 40))),
+    {
+      name: "a segment that does not fit with the names comes back with the size that would",
+      input: frame(mac.gateway, mac.director, tcp(way, web, ACK, 1, bytes(room - 39))),
+      verdict: "tx",
+      output: frame(
+        mac.director,
+        mac.gateway,
+        icmp(
+          { source: vip, target: way.source, id: 0 },
+          3,
+          4,
+          [0, 0, room >> 8, room & 255],
+          tcp(way, web, ACK, 1, bytes(room - 39)).slice(0, 68),
+        ),
+      ),
+    },
+    plain("a SYN names nobody: it begins a connection", tcp(way, web, SYN)),
+  ];
+};
+
+/** Wrapped in IPv6. */
+export const packetNamingOthers6 = (
+  sourcePort: number,
+  flow: number,
+  target: string,
+  named: readonly string[],
+): Fixture =>
+  into(
+    "in IPv6 a segment names who else may have its connection",
+    ask6,
+    ipv6(
+      { ...outer6, target, flow },
+      17,
+      udp(
+        { source: director6, target },
+        { sourcePort, targetPort: 6080 },
+        [...namingHeader(41, named), ...ask6],
+        false,
+      ).slice(40),
+    ),
+  );
