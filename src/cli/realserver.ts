@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseAddress } from "../core/address.ts";
 import { SluiceError } from "../core/problem.ts";
@@ -18,18 +19,19 @@ interface Options {
   method?: RealServerMethod;
   vip?: string[];
   device?: string;
+  director?: string[];
   instance: string;
   json?: boolean;
 }
 
 /** `125.12.12.77,125.12.12.78`, or the option several times. */
-function addVips(text: string, before: string[] = []): string[] {
-  const vips = text.split(",").map((part) => {
+function addAddresses(text: string, before: string[] = []): string[] {
+  const addresses = text.split(",").map((part) => {
     const address = parseAddress(part.trim());
     if (address === null) throw new InvalidArgumentError(`"${part}" is not an address.`);
     return address;
   });
-  return [...before, ...vips];
+  return [...before, ...addresses];
 }
 
 /** `sluice realserver`: prepares the host behind a `direct` or `tunnel` backend. */
@@ -40,8 +42,13 @@ export function registerRealServer(program: Command): void {
       .command(verb)
       .description(description)
       .addOption(new Option("--method <method>", "how directors send to this host").choices(realServerMethods))
-      .option("--vip <addresses>", "the service's address or addresses, with commas between", addVips)
+      .option("--vip <addresses>", "the service's address or addresses, with commas between", addAddresses)
       .option("--device <device>", "where wrapped packets arrive (default: the device of the default route)")
+      .option(
+        "--director <addresses>",
+        "tunnel: take only their packets, and send on those that belong to another real server",
+        addAddresses,
+      )
       // An instance of its own: a director on the same host goes down without taking this with it.
       .option(...instanceNamed("realserver"))
       .option("--json", "what stands, versioned (sluice.realserver/v1)")
@@ -67,7 +74,8 @@ async function told(action: () => Promise<number>): Promise<number> {
 function open(name: string): { server: RealServer; bpfDir: string } {
   const { runDir, bpfDir } = instancePaths(name);
   const decap: Decap = {
-    attach: async (device, vips) => (await import("../dataplane/decap.ts")).attachDecap({ device, vips, bpfDir }),
+    attach: async (device, vips, sources) =>
+      (await import("../dataplane/decap.ts")).attachDecap({ device, vips, sources, bpfDir }),
     detach: async () => void (await (await import("../dataplane/decap.ts")).detachDecap({ bpfDir })),
   };
   return { server: createRealServer({ runDir, bpfDir, decap }), bpfDir };
@@ -78,16 +86,14 @@ const usage = (message: string): number => {
   return EXIT.usage;
 };
 
-async function up({ method, vip, device, instance, json }: Options): Promise<number> {
+async function up({ method, vip, device, director, instance, json }: Options): Promise<number> {
   if (!method) return usage("--method is needed: direct or tunnel");
   if (!vip) return usage("--vip is needed: the address that clients use");
+  if (director && method !== "tunnel") return usage("--director is for --method tunnel");
   const { server, bpfDir } = open(instance);
-  const said = await server.up({ method, vips: vip, device: device ?? null });
-  if (json)
-    return report(
-      [{ method, items: await realServerStatus({ method, vips: vip, device: device ?? null }, bpfDir) }],
-      true,
-    );
+  const request = { method, vips: vip, device: device ?? null, directors: director ?? [] };
+  const said = await server.up(request);
+  if (json) return report([{ method, items: await realServerStatus(request, bpfDir) }], true);
   for (const line of said) console.error(line);
   return EXIT.ok;
 }
@@ -104,32 +110,53 @@ async function down({ method, vip, instance, json }: Options): Promise<number> {
 }
 
 /** Without `--vip`: what `up` was asked for. With it: anything, also on a host that was prepared by hand. */
-async function status({ method, vip, device, instance, json }: Options): Promise<number> {
+async function status({ method, vip, device, director, instance, json }: Options): Promise<number> {
   const { server, bpfDir } = open(instance);
   const state = server.state();
   const asked: RealServerRequest[] = realServerMethods.flatMap((name): RealServerRequest[] => {
     if (method && method !== name) return [];
     const vips = vip && method ? vip : state[name]?.vips;
-    return vips ? [{ method: name, vips, device: device ?? state[name]?.device ?? null }] : [];
+    const directors = director ?? state[name]?.directors ?? [];
+    return vips ? [{ method: name, vips, device: device ?? state[name]?.device ?? null, directors }] : [];
   });
   if (asked.length === 0) return usage("nothing is up here; say --method and --vip to look all the same");
   const found = await Promise.all(
-    asked.map(async (request) => ({ method: request.method, items: await realServerStatus(request, bpfDir) })),
+    asked.map(async (request) => ({
+      method: request.method,
+      items: await realServerStatus(request, bpfDir),
+      ...(request.method === "tunnel" ? { packets: await packetsOf(bpfDir) } : {}),
+    })),
   );
   return report(found, json === true);
 }
 
+/** What our own program has unwrapped, left alone and sent on; null where the kernel unwraps. */
+async function packetsOf(bpfDir: string): Promise<Packets | null> {
+  if (!existsSync(bpfDir)) return null;
+  return (await import("../dataplane/decap.ts")).decapCounts(bpfDir);
+}
+
+type Packets = { packets: number; refused: number; sentOn: number };
+interface Found {
+  method: RealServerMethod;
+  items: RealServerItem[];
+  packets?: Packets | null;
+}
+
 /** Exit code 1 when something is wrong. */
-function report(found: { method: RealServerMethod; items: RealServerItem[] }[], json: boolean): number {
+function report(found: Found[], json: boolean): number {
   const good = found.every(({ items }) => items.every((item) => item.good));
   if (json) console.log(JSON.stringify({ schema: "sluice.realserver/v1", good, methods: found }, null, 2));
   else
-    for (const { method, items } of found) {
+    for (const { method, items, packets: counted } of found) {
       console.log(`real server of ${method}`);
       for (const { item, good: met, seen, fix } of items) {
         console.log(`  ${met ? "✓" : "✗"} ${item.padEnd(12)} ${seen}`);
         if (fix) console.log(`      mend it: ${fix}`);
       }
+      if (!counted) continue;
+      const { packets, refused, sentOn } = counted;
+      console.log(`    packets: ${packets} unwrapped, ${refused} left alone, ${sentOn} sent on to other real servers`);
     }
   return good ? EXIT.ok : EXIT.config;
 }

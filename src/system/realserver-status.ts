@@ -27,7 +27,7 @@ export async function realServerStatus(request: RealServerRequest, bpfDir: strin
   const { method, vips } = request;
   const items = vips.map(vipItem);
   if (!vips.every(isIPv6)) items.push(...arpItems());
-  if (method === "tunnel") items.push(...tunnelItems(request, bpfDir), ...(await mssItems()));
+  if (method === "tunnel") items.push(...tunnelItems(request, bpfDir), ...(await mssItems(request.directors)));
   return items;
 }
 
@@ -65,10 +65,11 @@ function arpItems(): RealServerItem[] {
 
 const pinned = (bpfDir: string): boolean => existsSync(bpfDir) && readdirSync(bpfDir).length > 0;
 
-function tunnelItems({ vips, device }: RealServerRequest, bpfDir: string): RealServerItem[] {
+function tunnelItems({ vips, device, directors = [] }: RealServerRequest, bpfDir: string): RealServerItem[] {
   const all = linksSync();
   const byKernel = all.ok && all.value.some(({ name, up }) => name === IPIP_DEVICE && up);
-  const again = `sluice realserver up --method tunnel --vip ${vips.join(",")}`;
+  const named = directors.length > 0 ? ` --director ${directors.join(",")}` : "";
+  const again = `sluice realserver up --method tunnel --vip ${vips.join(",")}${named}`;
   const decap = byKernel
     ? good("decap", `by the kernel, device ${IPIP_DEVICE}`)
     : pinned(bpfDir)
@@ -86,8 +87,8 @@ function filterItem(inbound: string | null): RealServerItem {
   return bad("rp_filter", `strict on ${inbound}: unwrapped packets are dropped there`, fix);
 }
 
-async function mssItems(): Promise<RealServerItem[]> {
-  const advice = await mssChanges();
+async function mssItems(directors?: readonly string[]): Promise<RealServerItem[]> {
+  const advice = await mssChanges(directors);
   const lacking: string[] = [];
   for (const change of advice) {
     const looked = await kindOf(change).look(change);

@@ -46,8 +46,8 @@ describe.skipIf(missing !== null)("a host as real server", () => {
 
   /** Stands for the data plane's program: pins a file. */
   const decap = (): Decap => ({
-    async attach(device, vips) {
-      attached.push(`${device} ${vips}`);
+    async attach(device, vips, directors) {
+      attached.push([device, vips, ...directors].join(" "));
       mkdirSync(bpfDir, { recursive: true });
       writeFileSync(join(bpfDir, "link"), device);
       return { describe: () => `a program on ${device}` };
@@ -149,6 +149,27 @@ describe.skipIf(missing !== null)("a host as real server", () => {
       await real.down();
       expect(picture()).toBe(before);
       expect(existsSync(bpfDir)).toBe(false);
+    });
+  });
+
+  test("tunnel from named directors: our program unwraps, and segments leave room for names", async () => {
+    await host.within(async () => {
+      const before = picture();
+      const real = server();
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      attached = [];
+      await real.up({ method: "tunnel", vips: [vip], device: null, directors: ["125.12.12.12"] });
+      expect(host.sh("ip -br link")).not.toContain(IPIP_DEVICE);
+      // Said once more without them they stay.
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      expect(attached).toEqual([`eth0 ${vip} 125.12.12.12`, `eth0 ${vip} 125.12.12.12`]);
+      const request = { method: "tunnel" as const, vips: [vip], device: null, directors: ["125.12.12.12"] };
+      expect((await realServerStatus(request, bpfDir)).filter(({ good }) => !good)).toEqual([]);
+      const routes = host.sh("ip route").trim().split("\n");
+      expect(routes.every((line) => line.includes(`advmss ${1500 - 44 - 40}`))).toBe(true);
+      expect(routes).toHaveLength(3);
+      await real.down();
+      expect(picture()).toBe(before);
     });
   });
 

@@ -6,7 +6,7 @@ import { createHostChanges, type HostChanges } from "./host-changes.ts";
 import { hostProblem } from "./host-command.ts";
 import { type IpLink, links, routeGetSync, routeTexts } from "./ip.ts";
 
-/** How a real server is addressed: `direct` by its link address alone, `tunnel` by packets wrapped in IPIP. */
+/** How a real server is addressed: `direct` by its link address alone, `tunnel` by packets wrapped in IPIP or GUE. */
 export type RealServerMethod = "direct" | "tunnel";
 export const realServerMethods: readonly RealServerMethod[] = ["direct", "tunnel"];
 
@@ -15,15 +15,17 @@ export interface RealServerRequest {
   vips: string[];
   /** Where wrapped packets arrive; null: the device of the default route. */
   device: string | null;
+  /** Whose tunnels alone are taken, and of whom a packet without its socket here goes on to others; empty: everybody's. */
+  directors?: string[];
 }
 
 /** What was asked of this host, by method. */
-export type RealServerState = Partial<Record<RealServerMethod, { vips: string[]; device: string | null }>>;
+export type RealServerState = Partial<Record<RealServerMethod, Omit<RealServerRequest, "method">>>;
 
-/** Unwraps IPIP by a program of ours, where the kernel has no ipip; made by the data plane. */
+/** Unwraps by a program of ours, where the kernel has no ipip or directors are named; made by the data plane. */
 export interface Decap {
-  /** On `device`, for wrapped packets to `vips`; calling it again replaces both. */
-  attach(device: string, vips: readonly string[]): Promise<{ describe(): string }>;
+  /** On `device`, for wrapped packets to `vips` from `directors` (none: from everybody); calling it again replaces all. */
+  attach(device: string, vips: readonly string[], directors: readonly string[]): Promise<{ describe(): string }>;
   detach(): Promise<void>;
 }
 
@@ -38,14 +40,19 @@ export interface RealServerDoors {
 export const IPIP_DEVICE = "sluice-ipip";
 /** What IPIP adds to a packet, bytes: one IPv4 header (RFC 2003). */
 const IPIP_HEADER = 20;
+/** What GUE that names two others adds: outer IP header, UDP header, and the names in their frame; bytes. */
+const NAMING_HEADERS = { ipv4: 20 + 8 + 16, ipv6: 40 + 8 + 40 };
 /** IPv4 header and TCP header without options, bytes. */
 const TCP_HEADERS = 40;
 /** Links of a larger MTU hold a wrapped packet of any path of 1,500 bytes. */
 const LARGEST_TIGHT_MTU = 1500;
 
-/** The MSS to advertise so that a wrapped segment still fits the link; null where the link has room. */
-export const advisedMss = (mtu: number): number | null =>
-  mtu > LARGEST_TIGHT_MTU ? null : mtu - IPIP_HEADER - TCP_HEADERS;
+/** The MSS to advertise so that a segment with `added` bytes around it still fits the link; null where the link has room. */
+export const advisedMss = (mtu: number, added = IPIP_HEADER): number | null =>
+  mtu > LARGEST_TIGHT_MTU ? null : mtu - added - TCP_HEADERS;
+
+const addedBy = (directors: readonly string[]): number =>
+  directors.length === 0 ? IPIP_HEADER : NAMING_HEADERS[directors.some(isIPv6) ? "ipv6" : "ipv4"];
 
 const sysctl = (key: string, value: string, rule: "set" | "max" = "set"): HostChange => ({
   kind: "sysctl",
@@ -67,7 +74,7 @@ export const arpChanges = (vips: readonly string[]): HostChange[] =>
   vips.every(isIPv6) ? [] : [sysctl("all.arp_ignore", "1", "max"), sysctl("all.arp_announce", "2", "max")];
 
 /** MSS advice on every route that leaves by a tight link: only what the advice limits will come back wrapped. */
-export async function mssChanges(): Promise<HostChange[]> {
+export async function mssChanges(directors: readonly string[] = []): Promise<HostChange[]> {
   const all = await links();
   if (!all.ok) throw new SluiceError(all.problems[0]!);
   const routes = await routeTexts(4);
@@ -80,7 +87,7 @@ export async function mssChanges(): Promise<HostChange[]> {
     const link = byName.get(word("dev") ?? "");
     const via = word("via");
     if (link?.type !== "ether") return [];
-    const advmss = advisedMss(link.mtu);
+    const advmss = advisedMss(link.mtu, addedBy(directors));
     return advmss === null
       ? []
       : [{ kind: "route", to: words[0]!, device: link.name, ...(via ? { via } : {}), advmss }];
@@ -110,15 +117,16 @@ export function createRealServer(doors: RealServerDoors): RealServer {
   };
   return {
     state,
-    async up({ method, vips, device }) {
+    async up({ method, vips, device, directors: named }) {
       const before = state()[method];
       const all = [...new Set([...(before?.vips ?? []), ...vips])];
       const inbound = device ?? before?.device ?? null;
-      await remember(method, { vips: all, device: inbound });
+      const directors = [...new Set([...(before?.directors ?? []), ...(named ?? [])])];
+      await remember(method, { vips: all, device: inbound, directors });
       // Silent first, then the address: the other way round a request in between would be answered.
       await host.change([...arpChanges(all), ...vipAddresses(all)], owner(method));
       const said = [`${all.join(", ")} on lo, silent to ARP`];
-      if (method === "tunnel") said.push(...(await tunnelUp(host, doors, inbound, all)));
+      if (method === "tunnel") said.push(...(await tunnelUp(host, doors, { vips: all, device: inbound, directors })));
       return said;
     },
     async down(what = {}) {
@@ -131,7 +139,8 @@ export function createRealServer(doors: RealServerDoors): RealServer {
           await host.undo(vipAddresses(gone), owner(method));
           await remember(method, { ...mine, vips: left });
           const inbound = mine.device ?? defaultDevice();
-          if (method === "tunnel" && inbound && existsSync(doors.bpfDir)) await doors.decap.attach(inbound, left);
+          if (method === "tunnel" && inbound && existsSync(doors.bpfDir))
+            await doors.decap.attach(inbound, left, mine.directors ?? []);
           continue;
         }
         if (method === "tunnel" && existsSync(doors.bpfDir)) await doors.decap.detach();
@@ -152,11 +161,13 @@ const ownedBy = (host: HostChanges, name: string): HostChange[] =>
 async function tunnelUp(
   host: HostChanges,
   doors: RealServerDoors,
-  device: string | null,
-  vips: readonly string[],
+  asked: Required<Omit<RealServerRequest, "method">>,
 ): Promise<string[]> {
-  const said = [await unwrap(host, doors, device, vips)];
-  const advice = await mssChanges();
+  const said = [await unwrap(host, doors, asked)];
+  const advice = await mssChanges(asked.directors);
+  const wanted = new Set(advice.map((change) => JSON.stringify(change)));
+  const old = ownedBy(host, owner("tunnel")).filter((one) => one.kind === "route" && !wanted.has(JSON.stringify(one)));
+  await host.undo(old, owner("tunnel"));
   await host.change(advice, owner("tunnel"));
   if (advice.length > 0) said.push(`MSS advice on ${advice.length} routes`);
   return said;
@@ -165,21 +176,12 @@ async function tunnelUp(
 async function unwrap(
   host: HostChanges,
   doors: RealServerDoors,
-  device: string | null,
-  vips: readonly string[],
+  { device, vips, directors }: Required<Omit<RealServerRequest, "method">>,
 ): Promise<string> {
   const kernel: HostChange = { kind: "ipip", name: IPIP_DEVICE };
-  try {
-    await host.change([kernel], owner("tunnel"));
-    // The unwrapped packet seems to come by the ipip device, from a client that is routed by another: the strict
-    // reverse path filter would drop it without a word. The larger of `all` and the device counts, so both.
-    await host.change([sysctl("all.rp_filter", "0"), sysctl(`${IPIP_DEVICE}.rp_filter`, "0")], owner("tunnel"));
-    return `IPIP unwrapped by the kernel (${IPIP_DEVICE})`;
-  } catch (thrown) {
-    if (!(thrown instanceof SluiceError) || !/Unknown device type|not supported/i.test(thrown.problem.message))
-      throw thrown;
-    await host.undo([kernel], owner("tunnel"));
-  }
+  if (directors.length > 0) await host.undo([kernel], owner("tunnel"));
+  // Only our program knows directors from strangers, and sockets that are here from those that are not.
+  else if (await unwrapByKernel(host, kernel)) return `IPIP unwrapped by the kernel (${IPIP_DEVICE})`;
   const inbound = device ?? defaultDevice();
   if (inbound === null)
     throw new SluiceError(
@@ -190,8 +192,24 @@ async function unwrap(
       ),
     );
   await host.change([{ kind: "bpf-pins", path: doors.bpfDir }], owner("tunnel"));
-  const attached = await doors.decap.attach(inbound, vips);
+  const attached = await doors.decap.attach(inbound, vips, directors);
   return attached.describe();
+}
+
+/** False where the kernel has no ipip. */
+async function unwrapByKernel(host: HostChanges, kernel: HostChange): Promise<boolean> {
+  try {
+    await host.change([kernel], owner("tunnel"));
+    // The unwrapped packet seems to come by the ipip device, from a client that is routed by another: the strict
+    // reverse path filter would drop it without a word. The larger of `all` and the device counts, so both.
+    await host.change([sysctl("all.rp_filter", "0"), sysctl(`${IPIP_DEVICE}.rp_filter`, "0")], owner("tunnel"));
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof SluiceError) || !/Unknown device type|not supported/i.test(thrown.problem.message))
+      throw thrown;
+    await host.undo([kernel], owner("tunnel"));
+    return false;
+  }
 }
 
 /** The device of the default route; null when there is none. */
