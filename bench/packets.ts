@@ -29,6 +29,8 @@ interface Case {
   ipv6?: boolean;
   /** As many services on ports of one VIP, all in use: each has slots of its own to be fetched. */
   services?: number;
+  /** In GUE, by tunnel alone; with a second chance every packet names others. */
+  gue?: { secondChance?: true };
 }
 
 const cases: Case[] = [
@@ -42,6 +44,10 @@ const cases: Case[] = [
   { name: "1000-backends-1M-flows", flows: 1_000_000, backends: 1000 },
   { name: "1000-services-1k-flows", flows: 1000, backends: 10, services: 1000 },
   { name: "1000-services-1M-flows", flows: 1_000_000, backends: 10, services: 1000 },
+  { name: "gue-1k-flows", flows: 1000, backends: 10, gue: {} },
+  { name: "gue-1M-flows", flows: 1_000_000, backends: 10, gue: {} },
+  { name: "second-chance-1k-flows", flows: 1000, backends: 10, gue: { secondChance: true } },
+  { name: "second-chance-1M-flows", flows: 1_000_000, backends: 10, gue: { secondChance: true } },
   { name: "all-open-1k-flows", flows: 1000, backends: 10, open: true },
   { name: "all-open-100k-flows", flows: 100_000, backends: 10, open: true },
   { name: "all-open-ipv6-1k-flows", flows: 1000, backends: 10, open: true, ipv6: true },
@@ -90,7 +96,8 @@ export function compare(rig: Rig, load: Load, seconds: number): { own: number; b
 
 async function measure(method: ForwardName, one: Case, seconds: number): Promise<{ own: number; bare: number }> {
   const { services = 1 } = one;
-  const wanted = services > 1 ? servicesOf(services, one.backends) : serviceOf(one.backends, 0, one.ipv6);
+  const single = { ...serviceOf(one.backends, 0, one.ipv6), ...(one.gue ? { guePort: 6080, ...one.gue } : {}) };
+  const wanted = services > 1 ? servicesOf(services, one.backends) : single;
   const rig = await Rig.create(method, wanted);
   try {
     if (one.open) {
@@ -172,7 +179,7 @@ export default defineBench({
     const rows: Row[] = [];
     const bares: number[] = [];
     for (const one of cases.filter(({ name }) => wanted(name)))
-      for (const method of methods) {
+      for (const method of one.gue ? (["tunnel"] as const) : methods) {
         progress(`${one.name}/${method}`);
         const { own, bare } = await measure(method, one, seconds);
         bares.push(bare);

@@ -16,6 +16,8 @@ const paths = [
   "src/dataplane/quic.test.ts",
   "src/dataplane/ranges.test.ts",
   "src/dataplane/remember.test.ts",
+  "src/dataplane/second-chance.test.ts",
+  "src/dataplane/second-chance.e2e.test.ts",
   "test/kernel",
 ];
 

@@ -49,6 +49,7 @@ describe.skipIf(outside !== null)("tunnel to the kernel's own decapsulation", ()
   for (const [name, more] of [
     ["IP in IP, by ipip", {}],
     ["GUE, by fou", { guePort: GUE_PORT }],
+    ["GUE that names others, which fou does not mind", { guePort: GUE_PORT, secondChance: true as const }],
   ] as const)
     test(name, async () => {
       const hosts = [20, 21].map((last) => net.host(`rs${last}`));
