@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseAddress } from "../core/address.ts";
 import { SluiceError } from "../core/problem.ts";
+import { parsePrefix } from "../geo/prefix.ts";
 import { instancePaths, removeInstance } from "../system/instance.ts";
 import {
   createRealServer,
@@ -34,6 +35,14 @@ function addAddresses(text: string, before: string[] = []): string[] {
   return [...before, ...addresses];
 }
 
+/** Directors by their addresses, or by the network that their outer sources come from. */
+function addSenders(text: string, before: string[] = []): string[] {
+  const senders = text.split(",").map((part) => part.trim());
+  const wrong = senders.find((one) => parsePrefix(one) === null);
+  if (wrong !== undefined) throw new InvalidArgumentError(`"${wrong}" is no address and no network without host bits.`);
+  return [...before, ...senders];
+}
+
 /** `sluice realserver`: prepares the host behind a `direct` or `tunnel` backend. */
 export function registerRealServer(program: Command): void {
   const command = program.command("realserver").description("prepare this host as a real server of direct or tunnel");
@@ -46,8 +55,8 @@ export function registerRealServer(program: Command): void {
       .option("--device <device>", "where wrapped packets arrive (default: the device of the default route)")
       .option(
         "--director <addresses>",
-        "tunnel: take only their packets, and send on those that belong to another real server",
-        addAddresses,
+        "tunnel: take only their packets, and send on those that belong to another real server; networks too",
+        addSenders,
       )
       // An instance of its own: a director on the same host goes down without taking this with it.
       .option(...instanceNamed("realserver"))

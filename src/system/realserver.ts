@@ -52,7 +52,7 @@ export const advisedMss = (mtu: number, added = IPIP_HEADER): number | null =>
   mtu > LARGEST_TIGHT_MTU ? null : mtu - added - TCP_HEADERS;
 
 const addedBy = (directors: readonly string[]): number =>
-  directors.length === 0 ? IPIP_HEADER : NAMING_HEADERS[directors.some(isIPv6) ? "ipv6" : "ipv4"];
+  directors.length === 0 ? IPIP_HEADER : NAMING_HEADERS[directors.some((one) => one.includes(":")) ? "ipv6" : "ipv4"];
 
 const sysctl = (key: string, value: string, rule: "set" | "max" = "set"): HostChange => ({
   kind: "sysctl",
