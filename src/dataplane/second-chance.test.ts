@@ -98,7 +98,7 @@ describe.skipIf(missing !== null)("a real server that gives second chances", () 
     expect(await client({ do: "open", address: VIP, port: 80, count: 1 })).toEqual(["open"]);
     const [told] = await client({ do: "ask", size: 1 });
     known = Number(/:(\d+) 1$/.exec(told!)![1]);
-  }, 60_000);
+  }, 240_000);
   afterAll(async () => {
     await programs.stop();
     object?.close();
@@ -183,7 +183,7 @@ describe.skipIf(missing !== null)("a real server that gives second chances", () 
     };
     unwraps({ packet: withCookie((cookie + 1) >>> 0) });
     leaves(wrapped({ packet: withCookie((cookie + 77_777) >>> 0) }));
-  }, 60_000);
+  }, 240_000);
 
   test("whatever comes: no abort, and nothing is sent but to whom the packet names", () => {
     const bases = [
