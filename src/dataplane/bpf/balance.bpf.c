@@ -227,10 +227,9 @@ int check_entry(struct xdp_md *ctx)
 		return XDP_DROP;
 	__u32 number = *backend - 1;
 	struct backend *found = bpf_map_lookup_elem(&backends, &number);
-	struct next_hop room;
 	if (!found || !found->used)
 		return XDP_DROP;
-	const struct next_hop *hop = find_hop(ctx, control, found, &room);
+	const struct next_hop *hop = find_hop(ctx, control, found);
 	if (!hop)
 		return XDP_DROP;
 	int verdict = found->forward == FORWARD_TUNNEL ? forward_tunnel(ctx, &p, found, hop) : forward_direct(ctx, &p, hop);

@@ -67,7 +67,8 @@ int decap(struct xdp_md *ctx)
 	}
 	if (config->tracing)
 		trace_begin(ctx, &config->tracing);
-	if (t.others && config->second_chance && is_director(&t) && may_go_on(ctx, &t) && !has_socket(ctx, &t)) {
+	/* Whom we listen to are directors, unless we listen to everybody. */
+	if (t.others && config->second_chance && !config->any_source && may_go_on(ctx, &t) && !has_socket(ctx, &t)) {
 		/* As it is: `second_chance`, behind us, sends it on. */
 		if (config->tracing)
 			trace_inner(ctx, t.bytes, t.protocol, TRACE_SECOND_CHANCE);
@@ -102,11 +103,11 @@ int second_chance(struct __sk_buff *skb)
 	struct decap_count *count = bpf_map_lookup_elem(&decap_counts, &zero);
 	struct tunnel t = {};
 
-	if (!config || !count || !config->second_chance)
+	if (!config || !count || !config->second_chance || config->any_source)
 		return TC_ACT_OK;
 	bpf_skb_pull_data(skb, skb->len < wanted ? skb->len : wanted);
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	if (!read_outer(data, end, &t) || !t.others || !is_director(&t) ||
+	if (!read_outer(data, end, &t) || !t.others ||
 	    !allowed(config, data + sizeof(struct ethhdr) + (t.bytes & OUTER_BYTES), end, &t))
 		return TC_ACT_OK;
 	if (!to_next(data, end, &t))

@@ -10,11 +10,10 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p, c
 				   __u32 number)
 {
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
-	struct next_hop room;
 
 	if (!backend || !backend->used)
 		return DROPPED(DROP_NO_BACKEND);
-	const struct next_hop *hop = find_hop(ctx, control, backend, &room);
+	const struct next_hop *hop = find_hop(ctx, control, backend);
 	if (!hop)
 		return DROPPED(DROP_NO_NEIGHBOUR);
 	int verdict;

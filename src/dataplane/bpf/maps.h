@@ -60,6 +60,8 @@ ARRAY(live_flows, __u64, MAX_BACKENDS, BPF_F_MMAPABLE);
 /* Per CPU, no atomics; the supervisor sums. */
 PERCPU(backend_counts, struct backend_count, MAX_BACKENDS);
 PERCPU(drop_counts, struct drop_count, MAX_SERVICES);
+/* What the kernel says of a way while the supervisor is silent: no room on the stack, of which all functions have 512 bytes. */
+PERCPU(hop_rooms, struct next_hop, 1);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

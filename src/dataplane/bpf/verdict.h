@@ -127,13 +127,15 @@ static __always_inline int supervisor_lives(const struct control *control)
 	return (__u32)bpf_jiffies64() - control->heartbeat <= control->patience;
 }
 
-/* Cached MACs while the supervisor lives. `room` is for what the kernel says without it. NULL: nobody knows the way. */
+/* Cached MACs while the supervisor lives. NULL: nobody knows the way. */
 static __always_inline const struct next_hop *find_hop(struct xdp_md *ctx, const struct control *control,
-						       const struct backend *backend, struct next_hop *room)
+						       const struct backend *backend)
 {
+	__u32 zero = 0;
 	const struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &backend->next_hop);
 
 	if (hop && hop->ifindex && supervisor_lives(control))
 		return hop;
-	return resolve(ctx, backend, room) ? room : 0;
+	struct next_hop *room = bpf_map_lookup_elem(&hop_rooms, &zero);
+	return room && resolve(ctx, backend, room) ? room : 0;
 }
