@@ -6,7 +6,7 @@ import { fillMaglev } from "./maglev-table.ts";
 const SLOTS = 1021;
 const namesOf = (count: number): string[] => Array.from({ length: count }, (_, i) => `10.0.0.${i + 1}:80`);
 
-function orderOf(names: readonly string[], weights = names.map(() => 1), slots = SLOTS): Uint16Array[] {
+function orderOf(names: readonly string[], weights = names.map(() => 1), slots = SLOTS): Uint16Array<ArrayBuffer>[] {
   const layers = [0, 1, 2].map(() => new Uint16Array(slots));
   fillOrder(layers, names, weights, 7);
   return layers;
