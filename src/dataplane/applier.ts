@@ -159,7 +159,10 @@ class XdpApplier implements Applier<PlaneService> {
       await plane.learn([]);
     }
     if (plane.ways.hops.whole) return;
-    const silent = plane.ways.hops.unresolved().join(", ");
+    const silent = plane.ways.hops
+      .unresolved()
+      .map(({ address, device }) => `${address} on ${device}`)
+      .join(", ");
     this.#doors.log("warn", `no link address yet for ${silent}`, { code: "SLUICE_NEIGHBOUR" });
   }
 

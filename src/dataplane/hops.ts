@@ -79,8 +79,9 @@ export class Hops {
     return [...this.#hops.values()].every((hop) => hop.number > 0);
   }
 
-  unresolved(): string[] {
-    return [...this.#hops.values()].filter((hop) => hop.number === 0).map((hop) => `${hop.address} on ${hop.device}`);
+  /** Hops that nobody has answered for yet. */
+  unresolved(): { address: string; device: string }[] {
+    return [...this.#hops.values()].filter((hop) => hop.number === 0);
   }
 
   /** Forgets hops that no route of `used` leads to. */

@@ -1,5 +1,6 @@
 import { fromBytes16 } from "../core/address.ts";
 import { run } from "../runtime/child.ts";
+import { sleep } from "../runtime/clock.ts";
 import { deleteElement, keysOf } from "../system/libbpf.ts";
 import { wantedKey } from "./generated/layout.ts";
 import type { Plane } from "./plane.ts";
@@ -15,6 +16,9 @@ const ROUTE_EVERY = 5;
 const SETTLE_EVERY = 3;
 /** Beat at which services that an earlier daemon left, and that no method has claimed, are given up. */
 const FORSAKE_AT = 30;
+
+/** ms in which a neighbour that is there has answered. */
+const ANSWERS_IN = 50;
 
 type Log = (level: "debug" | "info" | "warn" | "error", message: string) => void;
 
@@ -81,10 +85,15 @@ export class Upkeep {
     }
   }
 
-  /** Next hops that the program met and the kernel has no link address for: using the entry makes the kernel ask. */
+  /**
+   * Next hops that the program met, or that a route has moved to, and the kernel has no link address for: using the entry
+   * makes the kernel ask.
+   */
   async #askForWanted(): Promise<void> {
     const map = this.#plane.kernel.mapFd("wanted");
-    const lines: string[] = [];
+    const lines = this.#plane.ways.hops
+      .unresolved()
+      .map(({ address, device }) => `neigh replace ${address} dev ${device} use nud none\n`);
     for (const key of keysOf(map, wantedKey.size)) {
       deleteElement(map, key);
       const index = new DataView(key.buffer).getUint32(wantedKey.ifindex, true);
@@ -95,13 +104,19 @@ export class Upkeep {
   }
 
   async #rereadRoutes(): Promise<void> {
-    const { routes } = this.#plane.ways;
+    const { routes, hops } = this.#plane.ways;
     for (const [address, route] of await routesTo([...routes.keys()])) {
       const old = routes.get(address);
       if (old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
       routes.set(address, route);
-      if (!route.local) this.#plane.ways.hops.numberOf(route);
+      if (!route.local) hops.numberOf(route);
       this.#log("info", `the way to ${address} is now by ${route.hop} on ${route.device}`);
+    }
+    // Packets of a backend whose hop is unknown are dropped: a new gateway is asked for before anything points there.
+    if (!hops.whole) {
+      await this.#askForWanted();
+      await sleep(ANSWERS_IN);
+      await hops.refresh();
     }
     this.#plane.pointBackends();
   }
