@@ -3,7 +3,7 @@ import type { Backends } from "./backends.ts";
 import { Client, Reading } from "./client.ts";
 import { Cell } from "./service-state.ts";
 import type { Upstream } from "./upstream.ts";
-import { OUT } from "./wire.ts";
+import { LARGE, MOST, MOVES, OUT } from "./wire.ts";
 
 /**
  * A client joined to one backend connection: what comes from the backend goes to the client, and when that does not
@@ -61,8 +61,20 @@ export abstract class Tunneller extends Client<Backends> {
     cells.add(-1, Cell.bytesIn, chunk.length);
     cells.add(this.backend, Cell.bytesIn, chunk.length);
     upstream.wire.send(chunk, 0, chunk.length, false);
+    if (chunk.length >= LARGE) this.tunnelOn(upstream);
     upstream.alive();
     if (upstream.wire.queued > 0) this.pause();
+  }
+
+  /** Passes on what has come behind a large chunk. */
+  private tunnelOn(upstream: Upstream): void {
+    const { cells } = this.service!;
+    for (let k = 0; k < MOVES; k++) {
+      const size = upstream.wire.move(this.wire.socket, MOST);
+      if (size === 0) return;
+      cells.add(-1, Cell.bytesIn, size);
+      cells.add(this.backend, Cell.bytesIn, size);
+    }
   }
 
   tunnelled(bytes: Buffer, start: number, end: number): void {
@@ -70,6 +82,8 @@ export abstract class Tunneller extends Client<Backends> {
     this.delivered(end - start);
     this.wire.send(bytes, start, end, false);
     this.sent();
+    if (end - start < LARGE || this.upstream === null) return;
+    for (let k = 0; k < MOVES && this.moves(this.upstream.wire.socket, MOST) > 0; k++);
   }
 
   halfClosed(): void {

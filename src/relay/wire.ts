@@ -10,6 +10,8 @@ export const OUT: Buffer = Buffer.allocUnsafeSlow(640 * 1024);
 /** With so many bytes of a body to come they are moved by the kernel; and how often for each of Bun's chunks. */
 export const LARGE = 64 * 1024;
 export const MOVES = 4;
+/** Most that is moved at a time where no length is known; bytes. */
+export const MOST = 1 << 20;
 
 const NOTHING: Buffer[] = [];
 
