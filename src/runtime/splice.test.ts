@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { connectTcp } from "./dial.ts";
-import { moveBytes } from "./splice.ts";
+import { type Moved, moveBytes } from "./splice.ts";
 import { listenTcp, type TcpSocket } from "./tcp.ts";
 
 const stops: (() => void)[] = [];
@@ -84,7 +84,7 @@ test("bytes move in order; what the other side does not take comes back, and the
   for (let i = 0; i < 5000 && got < SIZE; i++) {
     // Nobody reads in the beginning: so the other side fills up.
     if (i === 100) sink.socket!.resume();
-    const now = waiting === null ? moveBytes(from.socket!, to.socket!, SIZE - moved) : { taken: 0, stuck: null };
+    const now: Moved = waiting === null ? moveBytes(from.socket!, to.socket!, SIZE - moved) : { taken: 0, stuck: null };
     moved += now.taken;
     if (now.stuck !== null) {
       stuck++;
