@@ -79,7 +79,8 @@ async function underAttack({ port }: Server, name: string, seconds: number): Pro
   if (attack) await Bun.sleep(2000);
   const good = await goodClients(port, seconds);
   await attack?.stop();
-  const closed = [...(attack?.said() ?? "").matchAll(/closed:\D*?(\d+)\s/g)].at(-1)?.[1];
+  const said = Bun.stripANSI(attack?.said() ?? "");
+  const closed = [...said.matchAll(/^closed:\s+(\d+)/gm)].at(-1)?.[1];
   return { ...good, closed: Number(closed ?? 0) };
 }
 

@@ -28,6 +28,8 @@ export interface GenerationEvents {
 
 interface Worker {
   index: number;
+  /** The listening sockets, by its own descriptors. */
+  sockets: (Listener & { fd: number })[];
   row: number;
   child: Child<ToWorker>;
   state: "starting" | "ready" | "draining" | "gone";
@@ -47,6 +49,7 @@ export class Generation {
   readonly #memory: CounterMemory;
   readonly #events: GenerationEvents;
   #draining = false;
+  #count = 1;
 
   constructor(work: Work, sockets: SocketTable, memory: CounterMemory, events: GenerationEvents) {
     this.work = work;
@@ -58,6 +61,7 @@ export class Generation {
 
   /** Starts `count` workers; resolves with the problems that kept them from being ready (none: all serve). */
   async start(count: number): Promise<Problem[]> {
+    this.#count = count;
     const started = await Promise.all(Array.from({ length: count }, (_, index) => this.#startWorker(index)));
     const problems = started.filter((problem) => problem !== null);
     if (problems.length > 0) this.kill();
@@ -67,16 +71,20 @@ export class Generation {
   #startWorker(index: number): Promise<Problem | null> {
     const row = this.#memory.takeRow();
     const began = performance.now();
-    const { listeners } = this.work;
+    const held = this.work.listeners.flatMap((listener) =>
+      this.#sockets.of(listener, index, this.#count).map((fd) => ({ listener, fd })),
+    );
+    const sockets = held.map(({ listener }, i) => ({ ...listener, fd: COUNTER_FD + 1 + i }));
     let settle: (problem: Problem | null) => void = () => {};
     const ready = new Promise<Problem | null>((resolve) => {
       settle = resolve;
     });
-    const worker: Worker = { index, row, state: "starting", child: undefined as unknown as Child<ToWorker> };
+    const child = undefined as unknown as Child<ToWorker>;
+    const worker: Worker = { index, sockets, row, state: "starting", child };
     worker.child = spawnChild<ToWorker, FromWorker>({
       program: new URL("../worker/main.ts", import.meta.url).pathname,
       args: this.work.methods,
-      fds: [this.#memory.fd, ...listeners.map((listener) => this.#sockets.of(listener, index))],
+      fds: [this.#memory.fd, ...held.map(({ fd }) => fd)],
       unprivileged: true,
       onMessage: (message) => this.#hear(worker, message, settle),
       onExit: (code, signal) => {
@@ -95,11 +103,10 @@ export class Generation {
   }
 
   #assignment(worker: Worker): Assignment {
-    const { listeners, methods: _methods, ...work } = this.work;
-    const sockets = listeners.map((listener, i) => ({ ...listener, fd: COUNTER_FD + 1 + i }));
+    const { listeners: _listeners, methods: _methods, ...work } = this.work;
     return {
       ...work,
-      sockets,
+      sockets: worker.sockets,
       snapshots: this.#events.snapshots(work.services),
       memory: this.#memory.describe(worker.row),
     };
@@ -173,10 +180,7 @@ export class Generation {
 
   /** For the next daemon, should this one die: who holds which sockets. */
   describe(): { pid: number; sockets: (Listener & { fd: number })[] }[] {
-    return this.#workers.map(({ child }) => ({
-      pid: child.pid,
-      sockets: this.work.listeners.map((listener, i) => ({ ...listener, fd: COUNTER_FD + 1 + i })),
-    }));
+    return this.#workers.map(({ child, sockets }) => ({ pid: child.pid, sockets }));
   }
 }
 

@@ -3,11 +3,14 @@ import { type Listener, listenerName } from "../core/service.ts";
 import { closeFd, makeListener } from "../runtime/listen.ts";
 
 /**
- * The listening sockets of an instance: one per listener and worker index. They outlive workers and generations, so
- * that no connection is refused while one hands over to the next.
+ * The listening sockets of an instance: one or more per listener and worker. They outlive workers and generations, so
+ * that no connection is refused while one hands over to the next. With fewer workers than before each serves several: a
+ * socket that is closed takes along what waits in it.
  */
 export class SocketTable {
   readonly #sockets = new Map<string, { listener: Listener; fds: number[] }>();
+  /** Made by the last `prepare`. */
+  #fresh: { entry: { fds: number[] }; fd: number }[] = [];
 
   /** Takes a socket that an earlier daemon made: its queue of connections is kept. */
   adopt(listener: Listener, fd: number): void {
@@ -16,12 +19,12 @@ export class SocketTable {
   }
 
   /**
-   * Sees that `count` sockets exist for each listener. On a problem the ones made by this call are closed again.
+   * Sees that at least `count` sockets exist for each listener. On a problem the ones made by this call are closed again.
    * Returns the problems; none means that `of` answers for all.
    */
   prepare(listeners: readonly Listener[], count: number): { listener: Listener; problem: Problem }[] {
     const problems: { listener: Listener; problem: Problem }[] = [];
-    const fresh: { entry: { fds: number[] }; fd: number }[] = [];
+    this.#fresh = [];
     for (const listener of listeners) {
       const entry = this.#entry(listener);
       while (entry.fds.length < count) {
@@ -31,30 +34,38 @@ export class SocketTable {
           break;
         }
         entry.fds.push(made.value);
-        fresh.push({ entry, fd: made.value });
+        this.#fresh.push({ entry, fd: made.value });
       }
     }
-    if (problems.length > 0)
-      for (const { entry, fd } of fresh) {
-        entry.fds.splice(entry.fds.indexOf(fd), 1);
-        closeFd(fd);
-      }
+    if (problems.length > 0) this.rollBack();
     return problems;
   }
 
-  /** The socket of worker `index` for this listener. */
-  of(listener: Listener, index: number): number {
-    const { fds } = this.#sockets.get(listenerName(listener))!;
-    return fds[index]!;
+  /** Closes what the last `prepare` made: nobody will serve it. */
+  rollBack(): void {
+    for (const { entry, fd } of this.#fresh) {
+      entry.fds.splice(entry.fds.indexOf(fd), 1);
+      closeFd(fd);
+    }
+    this.#fresh = [];
+    for (const [name, { fds }] of this.#sockets) if (fds.length === 0) this.#sockets.delete(name);
   }
 
-  /** Closes what no listener of `kept` uses, and surplus sockets. Workers that still drain hold their own copies. */
-  keep(kept: readonly Listener[], count: number): void {
+  /** The sockets of worker `index` of `count` for this listener: every one is some worker's. */
+  of(listener: Listener, index: number, count: number): number[] {
+    const { fds } = this.#sockets.get(listenerName(listener)) ?? { fds: [] };
+    return fds.filter((_, i) => i % count === index);
+  }
+
+  /** Closes what no listener of `kept` uses. Workers that still drain hold their own copies. */
+  keep(kept: readonly Listener[]): void {
     const names = new Set(kept.map(listenerName));
     for (const [name, { fds }] of this.#sockets) {
-      for (const fd of fds.splice(names.has(name) ? count : 0)) closeFd(fd);
-      if (fds.length === 0) this.#sockets.delete(name);
+      if (names.has(name)) continue;
+      for (const fd of fds) closeFd(fd);
+      this.#sockets.delete(name);
     }
+    this.#fresh = [];
   }
 
   #entry(listener: Listener): { listener: Listener; fds: number[] } {

@@ -79,7 +79,7 @@ export class WorkerSide {
     const failed = await next.start(count);
     if (failed.length > 0) this.#preparing = null;
     if (failed.length > 0) {
-      this.sockets.keep(current?.work.listeners ?? [], this.#count);
+      this.sockets.rollBack();
       return failed;
     }
     return {
@@ -89,12 +89,12 @@ export class WorkerSide {
         this.#count = count;
         follow();
         this.#retire(current);
-        this.sockets.keep(work.listeners, count);
+        this.sockets.keep(work.listeners);
       },
       abort: () => {
         this.#preparing = null;
         next.kill();
-        this.sockets.keep(current?.work.listeners ?? [], this.#count);
+        this.sockets.rollBack();
       },
     };
   }

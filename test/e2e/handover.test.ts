@@ -62,7 +62,7 @@ async function underLoad(
   port: number,
   what: (round: number) => Promise<void>,
 ): Promise<{ requests: number; failures: string[] }> {
-  const load = new ByteLoad(port, 8, 4);
+  const load = new ByteLoad(port, 8, 4, 30);
   const failures: string[] = [];
   let fromWrk = 0;
   for (let round = 0; load.requests + fromWrk < LEAST || round < (LONG ? 2 : 1); round++) {
@@ -82,11 +82,14 @@ test("reloads and upgrades under load lose no request", async () => {
   const port = freePort();
   const daemon = await serve(configOf(port, server.port));
   let [reloads, upgrades] = [0, 0];
-  const { requests, failures } = await underLoad(port, async (round) => {
-    await daemon.write(round % 2 === 0 ? withExtra(port) : configOf(port, server.port));
-    expect(daemon.reload().code).toBe(0);
-    reloads++;
-    await Bun.sleep(500);
+  const { requests, failures } = await underLoad(port, async () => {
+    // One worker fewer, whose socket another serves on; another listener; and all back.
+    for (const next of [configOf(port, server.port, { workers: 1 }), withExtra(port), configOf(port, server.port)]) {
+      await daemon.write(next);
+      expect(daemon.reload().code).toBe(0);
+      reloads++;
+      await Bun.sleep(300);
+    }
     await daemon.start("--upgrade");
     upgrades++;
   });

@@ -1,4 +1,4 @@
-/** Requests whose every byte is checked, over kept connections and over connections of one request each. */
+/** Requests whose every byte is checked: over kept connections, over one each, and over ones that wait in a queue first. */
 
 const PATTERN = Buffer.from(Array.from({ length: 40_000 }, (_, i) => 33 + ((i * 7919 + (i >> 7)) % 90)));
 
@@ -18,7 +18,11 @@ export function startByteServer(): { port: number; stop(): void } {
   return { port: server.port!, stop: () => void server.stop(true) };
 }
 
+/** ms that a late client says nothing: shorter than the kernel keeps its connection back for want of a word. */
+const LATE = 300;
+
 interface Exchange {
+  /** -1: nothing is under way. */
   n: number;
   got: Buffer;
   /** Offset of the body in `got`; 0: the head is not whole. */
@@ -35,13 +39,17 @@ export class ByteLoad {
   private readonly port: number;
   private readonly all: Promise<unknown>;
 
-  /** `kept`: clients that keep their connection as long as they may; `single`: a connection for each request. */
-  constructor(port: number, kept: number, single: number) {
+  /**
+   * `kept`: clients that keep their connection as long as they may; `single`: a connection for each request; `late`: the
+   * same, but the request comes a while after the connection, which waits to be accepted until then.
+   */
+  constructor(port: number, kept: number, single: number, late = 0) {
     this.port = port;
-    const run = async (keep: boolean): Promise<void> => {
-      while (this.going) await this.connection(keep);
+    const run = async (keep: boolean, after: number): Promise<void> => {
+      while (this.going) await this.connection(keep, after);
     };
-    this.all = Promise.all([...Array(kept).fill(true), ...Array(single).fill(false)].map(run));
+    const many = (count: number, keep: boolean, after = 0) => Array.from({ length: count }, () => run(keep, after));
+    this.all = Promise.all([...many(kept, true), ...many(single, false), ...many(late, false, LATE)]);
   }
 
   /** Lets what is under way end. */
@@ -50,7 +58,7 @@ export class ByteLoad {
     await this.all;
   }
 
-  private connection(keep: boolean): Promise<void> {
+  private connection(keep: boolean, after: number): Promise<void> {
     return new Promise((resolve) => {
       const exchange: Exchange = { n: -1, got: Buffer.alloc(0), body: 0, length: 0, over: resolve };
       const ask = (socket: Bun.Socket<Exchange>): void => {
@@ -63,7 +71,11 @@ export class ByteLoad {
         port: this.port,
         data: exchange,
         socket: {
-          open: ask,
+          open: (socket) => {
+            exchange.n = 0;
+            if (after === 0) ask(socket);
+            else setTimeout(() => exchange.n >= 0 && ask(socket), after);
+          },
           data: (socket, chunk) => {
             const verdict = this.read(exchange, chunk);
             if (verdict === null) return;
@@ -73,6 +85,7 @@ export class ByteLoad {
           },
           close: () => {
             if (exchange.n >= 0) this.failures.push(`/${exchange.n}: cut after ${exchange.got.length} bytes`);
+            exchange.n = -1;
             resolve();
           },
         },
