@@ -48,7 +48,7 @@ function timeOf(value: string): number {
     : usage(`"${value}" is not a time such as 30m or 12h, of a second at least`);
 }
 
-const END = "a new revision says something else of the backend, or it is set again";
+const END = "it is set again, a new revision says something else of the backend, or the daemon is stopped";
 
 export function registerSet(program: Command): void {
   program
