@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { catalog } from "../catalog.ts";
 import type { Capability } from "../core/method.ts";
+import { type Device, devices } from "../dataplane/routes.ts";
 import { runSync } from "../runtime/child.ts";
 import { connectionLimit, openFiles } from "../supervisor/limits.ts";
 import { isBpfFs } from "../system/bpffs.ts";
@@ -74,6 +75,34 @@ function methodFindings(abilities: Record<Capability, Ability>): Finding[] {
   });
 }
 
+/** What answers in the kernel for a method of workers needs; where it cannot, the workers answer all. */
+const FAST: readonly Capability[] = ["CAP_NET_ADMIN", "CAP_BPF", "xdp"];
+
+/** Can methods whose work is done by workers be answered from XDP too, and where? */
+export function fastFindings(
+  abilities: Record<Capability, Pick<Ability, "able">>,
+  links: ReadonlyMap<string, Pick<Device, "kind">>,
+): Finding[] {
+  const missing = FAST.filter((need) => !abilities[need].able);
+  // A veth's other end must take part for the driver's hook; what is made of other devices has none of its own.
+  const hook = (kind: string | null): string => (kind === null ? "driver's hook" : "generic hook, or the device below");
+  const where = [...links].map(([name, { kind }]) => `${name} (${hook(kind)})`).join(", ");
+  return catalog.methods
+    .filter(({ fastPath }) => fastPath !== undefined)
+    .map(({ name }): Finding => {
+      const item = `${name} from XDP`;
+      if (missing.length > 0)
+        return {
+          item,
+          state: "warn",
+          seen: `lacks ${missing.join(", ")}: the workers answer`,
+          fix: fixes[missing[0]!],
+        };
+      if (where === "") return { item, state: "warn", seen: "no Ethernet interface: the workers answer", fix: null };
+      return { item, state: "good", seen: `can be answered on ${where}`, fix: null };
+    });
+}
+
 /** All that this host and this process offer. Changes nothing. */
 export async function examine(): Promise<Finding[]> {
   const abilities = await hostCapabilities();
@@ -84,7 +113,8 @@ export async function examine(): Promise<Finding[]> {
   const bpffs: Finding = isBpfFs()
     ? { item: "bpffs", state: "good", seen: "mounted at /sys/fs/bpf", fix: null }
     : { item: "bpffs", state: "warn", seen: "not mounted at /sys/fs/bpf; `run` mounts it when it needs it", fix: null };
-  return [...held, bpffs, ...programFindings(), ...limitFindings(), ...methodFindings(abilities)];
+  const fast = fastFindings(abilities, await devices().catch(() => new Map<string, Device>()));
+  return [...held, bpffs, ...programFindings(), ...limitFindings(), ...methodFindings(abilities), ...fast];
 }
 
 const marks = { good: "✓", warn: "!", bad: "✗" } as const;

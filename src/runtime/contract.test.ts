@@ -1,8 +1,11 @@
 /** What the product relies on in this very version of Bun and of the host: one test for each undocumented behaviour. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { spawnChild } from "./child.ts";
 import { connectTcp } from "./dial.ts";
+import { epollOf } from "./epoll.ts";
+import { ptr } from "./ffi.ts";
+import { libc } from "./libc.ts";
 import { closeFd, makeListener } from "./listen.ts";
 import { createSharedMemory } from "./memory.ts";
 import { adoptListener, type ConnectFailure, closeGently, listenTcp } from "./tcp.ts";
@@ -105,6 +108,22 @@ test("an inherited UDP socket answers", async () => {
   });
   server.close();
   expect(answer).toBe("hello!");
+});
+
+test("Bun's epoll is found by a socket that it watches, and is readable when something waits for Bun", async () => {
+  const port = freePort();
+  let heard = 0;
+  const server = await adoptUdp(listenerOn(port, "udp"), () => void heard++);
+  stops.push(() => server.close());
+  const epoll = epollOf(server.fd);
+  expect(readlinkSync(`/proc/self/fd/${epoll}`)).toBe("anon_inode:[eventpoll]");
+  const readable = (): boolean => libc.poll(ptr(new Int32Array([epoll, 1])), 1, 0) === 1;
+  const client = await bindUdp("127.0.0.1", 0, () => {});
+  stops.push(() => client.close());
+  client.send(Buffer.from("?"), port, "127.0.0.1");
+  expect([heard, readable()]).toEqual([0, true]);
+  while (heard === 0) await new Promise((next) => setTimeout(next, 1));
+  expect(readable()).toBe(false);
 });
 
 test("a child inherits sockets and memory, has no rights left in any thread, and hears us", async () => {

@@ -91,7 +91,7 @@ test("while datagrams come without end, everything else has its turn", async () 
   for (const client of clients) client.send(Buffer.from("q"), PORT, "127.0.0.1");
   await until(() => seen.count >= 50_000);
   expect(seen.count).toBeGreaterThanOrEqual(50_000);
-  expect(turns).toBeGreaterThan(20);
+  expect(turns).toBeGreaterThan(5);
 });
 
 test("a socket that is closed serves no more; another of the same address does", async () => {

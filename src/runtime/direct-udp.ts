@@ -1,6 +1,7 @@
 import "./augment.d.ts";
 import { now } from "./clock.ts";
 import { DatagramRing, PEER } from "./datagram-ring.ts";
+import { epollOf } from "./epoll.ts";
 import { ptr } from "./ffi.ts";
 import { errno, libc } from "./libc.ts";
 import { AF_INET, toSockaddr } from "./socket-address.ts";
@@ -11,8 +12,8 @@ const EAGAIN = 11;
 const BATCH = 64;
 /** Longest datagram there is (RFC 768), IPv6 without jumbograms. */
 const MOST = 65535;
-/** While datagrams come, everything else waits so long for its turn, ms. */
-const HOLD = 2;
+/** While datagrams come without a gap, everything else waits so long for its turn, ms; timers also where there are gaps. */
+const HOLD = 5;
 /** How long the next one is waited for, ms. */
 const PAUSE = 1;
 /** Of `struct sockaddr_in`. */
@@ -37,8 +38,10 @@ export interface DatagramServer {
 /** One at a time is served: one memory for all sockets of the process. */
 let incoming: DatagramRing | null = null;
 const open: DirectUdp[] = [];
-/** `struct pollfd` of each. */
+/** `struct pollfd` of each, then of Bun's epoll. */
 let polled = new Int32Array(0);
+/** The descriptor of Bun's epoll; -1, which poll(2) passes over: not found. */
+let bunLoop = -1;
 let turning = false;
 /** When Bun last handed one over, ms. */
 let last = 0;
@@ -77,7 +80,8 @@ class DirectUdp implements DatagramServer {
       },
     } as Bun.udp.SocketOptions<"buffer">)) as Bun.udp.Socket<"buffer">;
     open.push(this);
-    polled = Int32Array.from(open.flatMap(({ fd }) => [fd, POLLIN]));
+    bunLoop = epollOf(this.fd);
+    pollAll();
   }
 
   private answerFirst(data: Uint8Array, port: number, address: string): void {
@@ -131,7 +135,7 @@ class DirectUdp implements DatagramServer {
     if (this.closed) return;
     this.closed = true;
     open.splice(open.indexOf(this), 1);
-    polled = Int32Array.from(open.flatMap(({ fd }) => [fd, POLLIN]));
+    pollAll();
     this.bun?.close();
   }
 }
@@ -150,8 +154,8 @@ function takeTurns(): void {
 }
 
 /**
- * While datagrams come quickly they are waited for here, not in Bun's loop, which costs more than an answer; it has its
- * turn every `HOLD`.
+ * While datagrams come quickly they are waited for here, not in Bun's loop, which costs more than an answer. It has its
+ * turn when anything else waits for it, and every `HOLD`.
  */
 function turn(): void {
   turning = false;
@@ -161,11 +165,22 @@ function turn(): void {
     for (const server of open) most = Math.max(most, server.take());
     if (now() > end) break;
     if (most === BATCH) continue;
-    // None came in time, or one has an ICMP error waiting, which Bun takes out: its loop waits on.
-    if (libc.poll(ptr(polled), open.length, PAUSE) <= 0 || polled.some(isError)) return;
+    if (libc.poll(ptr(polled), open.length + 1, PAUSE) <= 0) return;
+    const found = waiting();
+    // Bun takes out what ICMP said.
+    if (found > POLLIN) return;
+    if (found !== POLLIN) break;
   }
   takeTurns();
 }
 
-/** `revents` is more than POLLIN: POLLERR. */
-const isError = (word: number, place: number): boolean => place % 2 === 1 && word >>> 16 > POLLIN;
+/** What poll(2) found on the sockets, all together: POLLIN, POLLERR. */
+function waiting(): number {
+  let found = 0;
+  for (let i = 0; i < open.length; i++) found |= polled[2 * i + 1]! >>> 16;
+  return found;
+}
+
+function pollAll(): void {
+  polled = Int32Array.from([...open.map(({ fd }) => fd), bunLoop].flatMap((fd) => [fd, POLLIN]));
+}

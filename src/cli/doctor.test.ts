@@ -1,0 +1,30 @@
+import { expect, test } from "bun:test";
+import { fastFindings } from "./doctor.ts";
+
+const able = { able: true };
+const all = {
+  CAP_NET_ADMIN: able,
+  CAP_BPF: able,
+  CAP_NET_BIND_SERVICE: able,
+  xdp: able,
+  nftables: able,
+};
+const links = new Map([
+  ["eth0", { kind: null }],
+  ["veth1", { kind: "veth" }],
+]);
+
+test("dns from XDP: where it can be answered, or what it lacks", () => {
+  expect(fastFindings(all, links)).toEqual([
+    {
+      item: "dns from XDP",
+      state: "good",
+      seen: "can be answered on eth0 (driver's hook), veth1 (generic hook, or the device below)",
+      fix: null,
+    },
+  ]);
+  expect(fastFindings(all, new Map())[0]).toMatchObject({ state: "warn", seen: expect.stringContaining("Ethernet") });
+  const [lacking] = fastFindings({ ...all, xdp: { able: false } }, links);
+  expect(lacking).toMatchObject({ state: "warn", seen: "lacks xdp: the workers answer" });
+  expect(lacking!.fix).toContain("kernel");
+});
