@@ -42,7 +42,9 @@ const open: DirectUdp[] = [];
 let polled = new Int32Array(0);
 /** The descriptor of Bun's epoll; -1, which poll(2) passes over: not found. */
 let bunLoop = -1;
+/** Is a turn to come, and is the next datagram to be waited for in it? */
 let turning = false;
+let quick = false;
 /** When Bun last handed one over, ms. */
 let last = 0;
 
@@ -71,9 +73,7 @@ class DirectUdp implements DatagramServer {
       socket: {
         data: (_socket, data, port, address) => {
           this.answerFirst(data, port, address);
-          // Or Bun would read those behind it too.
-          if (this.take() > 0 || now() - last < PAUSE) takeTurns();
-          last = now();
+          this.takeBehind();
         },
         // ICMP errors of clients that are gone arrive here; without a handler they are printed.
         error() {},
@@ -82,6 +82,15 @@ class DirectUdp implements DatagramServer {
     open.push(this);
     bunLoop = epollOf(this.fd);
     pollAll();
+  }
+
+  /** Bun reads on until nothing is left: what is behind the one that it has handed over is taken before it can. */
+  private takeBehind(): void {
+    const end = now() + PAUSE;
+    quick ||= end - last < 2 * PAUSE;
+    last = end - PAUSE;
+    while (this.take() > 0 && now() < end) quick = true;
+    takeTurns();
   }
 
   private answerFirst(data: Uint8Array, port: number, address: string): void {
@@ -159,6 +168,8 @@ function takeTurns(): void {
  */
 function turn(): void {
   turning = false;
+  if (!quick) return;
+  quick = false;
   const end = now() + HOLD;
   while (open.length > 0) {
     let most = 0;
@@ -171,6 +182,7 @@ function turn(): void {
     if (found > POLLIN) return;
     if (found !== POLLIN) break;
   }
+  quick = true;
   takeTurns();
 }
 
