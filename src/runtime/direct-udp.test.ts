@@ -94,6 +94,18 @@ test("while datagrams come without end, everything else has its turn", async () 
   expect(turns).toBeGreaterThan(5);
 });
 
+test("when no more come the process sleeps", async () => {
+  await anEcho();
+  let answers = 0;
+  const client = await aClient("127.0.0.1", () => void answers++);
+  for (let i = 0; i < 100; i++) client.send(Buffer.from("q"), PORT, "127.0.0.1");
+  await until(() => answers === 100);
+  const before = process.cpuUsage();
+  await new Promise((next) => setTimeout(next, 400));
+  const { user, system } = process.cpuUsage(before);
+  expect(user + system).toBeLessThan(200_000);
+});
+
 test("a socket that is closed serves no more; another of the same address does", async () => {
   const first = await anEcho();
   const second = await anEcho();

@@ -45,7 +45,7 @@ let bunLoop = -1;
 /** Is a turn to come, and is the next datagram to be waited for in it? */
 let turning = false;
 let quick = false;
-/** When Bun last handed one over, ms. */
+/** When the last one came, ms. */
 let last = 0;
 
 /** A UDP socket whose datagrams are answered at once, many in one system call, without an object for each. */
@@ -170,11 +170,13 @@ function turn(): void {
   turning = false;
   if (!quick) return;
   quick = false;
-  const end = now() + HOLD;
-  while (open.length > 0) {
+  let time = now();
+  for (const end = time + HOLD; open.length > 0; ) {
     let most = 0;
     for (const server of open) most = Math.max(most, server.take());
-    if (now() > end) break;
+    time = now();
+    if (most > 0) last = time;
+    if (time > end) break;
     if (most === BATCH) continue;
     if (libc.poll(ptr(polled), open.length + 1, PAUSE) <= 0) return;
     const found = waiting();
@@ -182,8 +184,9 @@ function turn(): void {
     if (found > POLLIN) return;
     if (found !== POLLIN) break;
   }
-  quick = true;
-  takeTurns();
+  // Something else may wait in Bun's loop for long: without datagrams it is Bun's alone.
+  quick = time - last < 2 * PAUSE;
+  if (quick) takeTurns();
 }
 
 /** What poll(2) found on the sockets, all together: POLLIN, POLLERR. */
