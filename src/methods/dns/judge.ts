@@ -1,9 +1,12 @@
 import { configProblem, type Problem } from "../../core/problem.ts";
 import type { Geography, Service } from "../../core/service.ts";
+import { formatDuration } from "../../core/words.ts";
 import { recordOf } from "../../protocols/dns/master-file.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
+import { keyTimes } from "./dnssec/keeper.ts";
+import { RENEWAL } from "./dnssec/terms.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
 import { judgeSteer, judgeSteerPlaces } from "./steering/judge.ts";
 import { signedZones } from "./zones.ts";
@@ -112,10 +115,28 @@ function judgeTargets(services: readonly Service<DnsOptions>[], { zones }: DnsSe
   });
 }
 
-/** Zones that are to be signed and are none. */
+/** A cache that does not validate would hand out what it keeps with a signature that has ended (RFC 6781 4.4.2.1). */
+function judgeValidity(services: readonly Service<DnsOptions>[], settings: DnsSettings): Problem[] {
+  const { validity } = settings.dnssec!;
+  const { zoneTtl, dnskeyTtl } = keyTimes(services, settings);
+  const longest = Math.max(zoneTtl, dnskeyTtl);
+  if (validity >= longest * RENEWAL) return [];
+  const [given, ttl, least] = [validity, longest, longest * RENEWAL].map((s) => formatDuration(s * 1000));
+  const message = `dns: dnssec: validity is ${given}, but answers may be kept for ${ttl}: their signatures would end before.`;
+  const hint = `Write ${least} or more: a signature is made anew when a quarter of it is left.`;
+  return [configProblem("SLUICE_CONFIG_CONFLICT", [services[0]!.name, "names"], message, { hint })];
+}
+
+/** Signatures that end too soon, and zones that are to be signed and are none. */
 function judgeSigned(services: readonly Service<DnsOptions>[], settings: DnsSettings): Problem[] {
   const { dnssec } = settings;
-  if (dnssec === undefined || dnssec.zones === "all" || services.length === 0) return [];
+  if (dnssec === undefined || services.length === 0) return [];
+  return [...judgeValidity(services, settings), ...judgeUnknown(services, settings)];
+}
+
+function judgeUnknown(services: readonly Service<DnsOptions>[], settings: DnsSettings): Problem[] {
+  const { dnssec } = settings;
+  if (dnssec === undefined || dnssec.zones === "all") return [];
   const all = signedZones(services, { ...settings, dnssec: { ...dnssec, zones: "all" } });
   return dnssec.zones
     .filter((name) => !all.includes(name))

@@ -1,5 +1,15 @@
 import { createPrivateKey, generateKeyPairSync } from "node:crypto";
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { dnskeyRdata, ENTRY_KEY, keyTag, ZONE_KEY } from "../../../protocols/dns/dnssec/rrsig.ts";
 import { libc } from "../../../runtime/libc.ts";
@@ -40,10 +50,12 @@ const LOCK_EX = 2;
 
 /**
  * Reads a zone's keys and lets `change` replace them, alone among all processes: the daemon and commands meet here.
- * `keys` is empty for a zone without a file. Throws with a sentence for a file that others may read, or that is torn.
+ * `keys` is empty for a zone without a file. Throws with a sentence for a file that others may read, or that is torn, and for
+ * a folder that others may write to: they could put their keys there.
  */
 export function withKeys(folder: string, zone: string, change: (keys: ZoneKey[]) => ZoneKey[] | null): ZoneKey[] {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if ((statSync(folder).mode & 0o022) !== 0) throw new Error(`others may write to ${folder}: chmod 700 it`);
   const path = join(folder, fileName(zone));
   const lock = openSync(`${path}.lock`, "a", 0o600);
   try {
@@ -52,13 +64,31 @@ export function withKeys(folder: string, zone: string, change: (keys: ZoneKey[])
     const next = change(keys);
     if (next === null) return keys;
     const file: KeyFile = { version: 1, zone, keys: next };
-    writeFileSync(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
-    // A file of that name from a daemon that died keeps its own mode.
-    chmodSync(`${path}.new`, 0o600);
-    renameSync(`${path}.new`, path);
+    replace(folder, path, `${JSON.stringify(file, null, 2)}\n`);
     return next;
   } finally {
     closeSync(lock);
+  }
+}
+
+/** Whole or not at all, also when the power fails: a zone whose keys are lost is bogus until the parent has another DS. */
+function replace(folder: string, path: string, text: string): void {
+  const made = `${path}.new`;
+  // What a daemon that died, or somebody else, left there has a mode and perhaps a target of its own.
+  rmSync(made, { force: true });
+  const file = openSync(made, "wx", 0o600);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(made, path);
+  const directory = openSync(folder, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
   }
 }
 
