@@ -15,7 +15,10 @@ export interface Arrival {
 /** Somewhere else: the way to it leads out of the host (RFC 5737, 3849). */
 const ELSEWHERE = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
 
-/** Pure but for `facts`. Of several VLANs on one interface the first one's: the others' are the workers'. An address that only loopback holds (an anycast address) is reached by the default route. */
+/**
+ * Pure but for `facts`. An address that only loopback holds (an anycast address) is reached by the default route. Of several
+ * VLANs on one interface the first one's frames are answered; the others' are the workers'.
+ */
 export function arrivalsFor(
   addresses: readonly string[],
   facts: HostFacts,
