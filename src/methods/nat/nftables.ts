@@ -92,13 +92,13 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
   };
 }
 
-function notHere({ name, scheduler, vips, near, sticky, quic }: NatService): Problem[] {
+function notHere({ name, scheduler, vips, near, sticky, quic, byLoad }: NatService): Problem[] {
   const refuse = (why: string): Problem =>
     configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `Service ${JSON.stringify(name)}: ${why}`);
   const range = vips.find(({ last }) => last !== undefined);
   return [
     ...(countsFlows(scheduler.name) ? [refuse(COUNTS_NO_FLOWS)] : []),
-    ...(sticky || quic ? [refuse("The nftables engine has neither sticky nor quic.")] : []),
+    ...(sticky || quic || byLoad ? [refuse("The nftables engine has neither sticky nor quic nor byLoad.")] : []),
     ...(near ? [refuse(KNOWS_NO_PLACES)] : []),
     ...(range ? [refuse(`The nftables engine serves single ports, not ${listenerName(range)}.`)] : []),
   ];
