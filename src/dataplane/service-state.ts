@@ -173,8 +173,8 @@ export class ServiceState {
       const shareOf = (weights: readonly number[]): number =>
         phases.unsettledAfter(this.slots, tableOf(weights)) / this.slots.words.length;
       // Weights alone go by bounded steps, each when those before have settled; who comes or goes does so at once.
-      const full = phases.unsettled(this.slots) / this.slots.words.length > WEIGHTS_WAIT;
-      const step = !sameSet ? wanted : full ? null : weightStep(before, wanted, shareOf);
+      const full = (): boolean => phases.unsettled(this.slots) / this.slots.words.length > WEIGHTS_WAIT;
+      const step = !sameSet ? wanted : full() ? null : weightStep(before, wanted, shareOf);
       this.waiting = step?.join() !== wanted.join();
       if (step) this.#reassign(tableOf(step), chosen, step);
       // What was tried is not what is in force.
