@@ -57,10 +57,11 @@ async function peerStage(name: PeerProxy): Promise<Stage> {
 }
 
 function outcomes({ backends, at }: Stage, which: readonly number[], quiet: number): Promise<Outcome[]> {
-  const one = (n: number): Promise<Outcome> =>
-    n < requests.length
-      ? askWith(requests[n]!, backends[n]!, ...at(n), quiet)
-      : answerWith(responses[n - requests.length]!, backends[n]!, ...at(n), quiet);
+  const one = (n: number): Promise<Outcome> => {
+    const [address, port] = at(n);
+    const way = { backend: backends[n]!, address, port, quiet };
+    return n < requests.length ? askWith(requests[n]!, way) : answerWith(responses[n - requests.length]!, way);
+  };
   return Promise.all(which.map(one));
 }
 

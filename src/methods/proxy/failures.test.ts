@@ -134,6 +134,29 @@ describe("time-outs", () => {
     await backend.connections[0]!.gone();
     expect(backend.connections[0]!.got).toEndWith("\r\n\r\nhel");
   });
+  test("a client that takes nothing of its answer: its connection is cut, and the backend's", async () => {
+    const part = Buffer.alloc(4 << 20, "x");
+    const backend = raw((end) => {
+      end.send("HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n");
+      for (let i = 0; i < 16; i++) end.send(part);
+    });
+    const served = await serve([aBackend(0, backend.port)], { timeouts: { stall: "100ms" } });
+    const end = client(served);
+    await end.until(({ socket }) => socket !== null);
+    end.socket!.pause();
+    end.send(GET);
+    await (await backend.connection(0)).gone();
+    expect(served.count("-1/active")).toBe(0);
+    end.socket!.resume();
+    expect((await end.gone()).length).toBeLessThan(67_108_864);
+  });
+  test("a backend that stops in the middle of its answer: the client sees that it is not whole", async () => {
+    const backend = raw((end) => end.send("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 9\r\n\r\npart"));
+    const served = await serve([aBackend(0, backend.port)], { timeouts: { read: "100ms" } });
+    expect(await client(served).send(GET).gone()).toEndWith("\r\n\r\npart");
+    await backend.connections[0]!.gone();
+    expect(served.observed).toEqual(["0 SLUICE_BACKEND_TIMEOUT"]);
+  });
   test("a rested backend connection is closed", async () => {
     const backend = raw(answering(OK));
     const served = await serve([aBackend(0, backend.port)], { timeouts: { pool: "100ms" } });

@@ -47,13 +47,16 @@ function answerEach(end: End & { sent?: number }): void {
   for (end.sent ??= 0; end.sent < Math.min(heads(end.got), 4); end.sent++) end.send(OK);
 }
 
-export async function askWith(
-  { bytes }: RequestCase,
-  backend: LenientBackend,
-  address: string,
-  port: number,
-  quiet: number,
-): Promise<Outcome> {
+/** Where a proxy is to be asked, and what stands behind it. */
+export interface Way {
+  backend: LenientBackend;
+  address: string;
+  port: number;
+  /** ms without a byte after which an exchange is over. */
+  quiet: number;
+}
+
+export async function askWith({ bytes }: RequestCase, { backend, address, port, quiet }: Way): Promise<Outcome> {
   backend.renew();
   backend.answer = answerEach;
   const end = dial(port, address).send(bytes);
@@ -63,13 +66,8 @@ export async function askWith(
   return outcome;
 }
 
-export async function answerWith(
-  { bytes, method = "GET", end: ends }: ResponseCase,
-  backend: LenientBackend,
-  address: string,
-  port: number,
-  quiet: number,
-): Promise<Outcome> {
+export async function answerWith(one: ResponseCase, { backend, address, port, quiet }: Way): Promise<Outcome> {
+  const { bytes, method = "GET", end: ends } = one;
   backend.renew();
   backend.answer = (end, index) => {
     if (index === 0 && heads(end.got) === 1) {
