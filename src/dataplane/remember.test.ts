@@ -213,10 +213,11 @@ describe.skipIf(missing !== null)("schedulers that remember every flow", () => {
     // 12 flows on weights 2, 3, 1.
     expect([1, 2, 3].map((one) => spread.filter((who) => who === one).length + w.openOf(one))).toEqual([4, 6, 2]);
     expect(active()).toBe(12);
-    await eventually(() => {
+    const ended = await eventually(() => {
       bench.plane.settleRound();
       return active() === 0;
     }, 15_000);
+    expect(ended).toBe(true);
   }, 20_000);
 
   test("a service may begin to remember, and stop, without moving a flow", () => {
