@@ -80,10 +80,10 @@ export class ResponseTimes {
     const { length } = set.ids;
     this.set = set;
     this.#begun = Array.from({ length }, () => new Begun());
-    this.#brief = Float64Array.from({ length: length * BRIEF }, (_, i) => nothing[i % BRIEF]!);
-    this.#known = Float64Array.from({ length: length * BINS * 2 }, (_, i) =>
-      i % 2 === 0 ? 0 : Number.NEGATIVE_INFINITY,
-    );
+    this.#brief = new Float64Array(length * BRIEF);
+    for (let at = 0; at < this.#brief.length; at += BRIEF) this.#brief.set(nothing, at);
+    this.#known = new Float64Array(length * BINS * 2);
+    for (let at = 1; at < this.#known.length; at += 2) this.#known[at] = Number.NEGATIVE_INFINITY;
     if (before) this.#carry(before);
   }
 
