@@ -110,6 +110,14 @@ test("a word for a time ends by itself; another word of the backend stays; a tag
   operator.turn(said + 61_000);
   expect(eligible(book)).toEqual([0, 1, 2]);
   expect(events.at(-1)).toMatchObject({ from: "draining", to: "up", detail: "the time of an operator's word is over" });
+  // Of two words of one backend each ends in its own time.
+  operator.command("web", "10.0.0.3", { weight: 5, for: 3000 });
+  operator.command("web", "10.0.0.3", { admin: "drain", for: 1000 });
+  operator.turn(Date.now() + 2000);
+  const third = () => book.entry("web")!.snapshot.backends[2]!;
+  expect([third().state, third().weight]).toEqual(["up", 5]);
+  operator.turn(Date.now() + 4000);
+  expect(third().weight).toBe(1);
   expect(book.entry("web")!.snapshot.backends.map(({ weight }) => weight)).toEqual([7, 1, 1]);
 });
 

@@ -8,6 +8,9 @@ import { firstEnd, type Wish, type WordBook, wished, without } from "./words.ts"
 /** How often words that end are looked for, ms. */
 const TURN = 1000;
 
+/** ms after which all are looked at in any case: a revision may bring back a backend with what was said of it. */
+const LOOK_ANYWAY = 60_000;
+
 /** What the operator's side needs of the supervisor. */
 export interface OperatorDoors {
   /** A backend's state has changed: say it and give everyone the new snapshot. */
@@ -23,6 +26,8 @@ export class Operator {
   readonly #book: Book;
   readonly #doors: OperatorDoors;
   readonly #timer: ReturnType<typeof setInterval>;
+  /** No word ends before, ms since 1970: of very many backends hardly one has a word, and all are looked at seldom. */
+  #quietUntil = 0;
 
   constructor(book: Book, doors: OperatorDoors) {
     this.#book = book;
@@ -44,6 +49,7 @@ export class Operator {
   #say(meant: readonly [Entry, Member][], wish: Wish, who: string): string[] {
     const detail = wish.for === undefined ? who : `${who}, for ${formatDuration(wish.for)}`;
     const now = Date.now();
+    if (wish.for !== undefined) this.#quietUntil = Math.min(this.#quietUntil, now + wish.for);
     for (const [entry, member] of meant) this.#set(entry, member, wished(member.words, wish, now), detail);
     if (meant.length > 0) this.#doors.done();
     return meant.map(([entry, member]) => `${entry.service.name}/${member.name}`);
@@ -58,12 +64,18 @@ export class Operator {
 
   /** Ends the words whose time is over; then what the file says holds. `now`: ms since 1970. */
   turn(now: number): void {
+    if (now < this.#quietUntil || this.#book.entries.size === 0) return;
+    this.#quietUntil = now + LOOK_ANYWAY;
     let ended = false;
     for (const entry of this.#book.entries.values())
       for (const member of entry.members) {
-        if (firstEnd(member.words) > now) continue;
-        ended = true;
-        this.#set(entry, member, without(member.words, now), "the time of an operator's word is over");
+        const { admin, weight } = member.words;
+        if (admin === undefined && weight === undefined) continue;
+        if (firstEnd(member.words) <= now) {
+          ended = true;
+          this.#set(entry, member, without(member.words, now), "the time of an operator's word is over");
+        }
+        this.#quietUntil = Math.min(this.#quietUntil, firstEnd(member.words));
       }
     if (ended) this.#doors.done();
   }

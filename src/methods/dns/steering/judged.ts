@@ -74,6 +74,7 @@ export function judgeNest({ by, groups }: Nest, snapshot: Snapshot, threshold: n
 
 /** How the groups of a service stand; those without a tag are nobody's to look at. */
 export function groupStates(service: Service<DnsOptions>, snapshot: Snapshot, geography: Geography): GroupState[] {
+  if (service.options.steer === undefined && !service.nearest) return [];
   const nest = nestOf(service, snapshot, placesOf(geography));
   if (nest === null) return [];
   const told = ({ inside }: Judged): GroupState[] =>
