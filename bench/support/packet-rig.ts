@@ -1,6 +1,5 @@
 /** A director and a generator of packets, each in a namespace of its own, joined by one cable. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { toBytes16 } from "../../src/core/address.ts";
 import { compileProgram, objectPath } from "../../src/dataplane/build.ts";
@@ -55,22 +54,30 @@ export function orderOf(load: Load): Uint8Array {
 const FRAME = 60;
 const FRAME6 = 74;
 
+const generatorSource = join(import.meta.dirname, "generator.bpf.c");
+
+/** The generator's object, compiled when its source is newer: in an emulated kernel that would take minutes. */
+export function generatorObject(): string {
+  const object = join(import.meta.dirname, "../../build/generator.bpf.o");
+  const made = statSync(object, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (made < statSync(generatorSource).mtimeMs) compileProgram(generatorSource, object);
+  return object;
+}
+
 export class Rig {
   readonly bench: Bench;
   readonly #generator: BpfObject;
   readonly #pass: BpfObject;
-  readonly #folder: string;
   readonly #stats: number;
   readonly #index: number;
   /** Of a program that is not the plane's; -1: none. */
   #bareLink = -1;
   #frame = FRAME;
 
-  private constructor(bench: Bench, generator: BpfObject, pass: BpfObject, folder: string, stats: number) {
+  private constructor(bench: Bench, generator: BpfObject, pass: BpfObject, stats: number) {
     this.bench = bench;
     this.#generator = generator;
     this.#pass = pass;
-    this.#folder = folder;
     this.#stats = stats;
     this.#index = bench.peer.inside(() => ifindexOf("eth0"));
   }
@@ -78,13 +85,11 @@ export class Rig {
   /** The director has its program attached; nothing runs yet. */
   static async create(forward: ForwardName, service: PlaneService | readonly PlaneService[]): Promise<Rig> {
     const bench = await Bench.create(forward, service);
-    const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
-    compileProgram(join(import.meta.dirname, "generator.bpf.c"), join(folder, "generator.o"));
-    const generator = new BpfObject(join(folder, "generator.o"));
+    const generator = new BpfObject(generatorObject());
     generator.load();
     const pass = new BpfObject(objectPath("pass"));
     pass.load();
-    const rig = new Rig(bench, generator, pass, folder, enableStats());
+    const rig = new Rig(bench, generator, pass, enableStats());
     bench.peer.inside(() => linkXdp(generator.programFd("sink"), rig.#index, "native"));
     return rig;
   }
@@ -164,6 +169,5 @@ export class Rig {
     this.#generator.close();
     this.#pass.close();
     this.bench.close();
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 }

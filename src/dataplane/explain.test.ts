@@ -24,7 +24,8 @@ describe.skipIf(missing !== null)("what would become of a flow", () => {
   beforeAll(async () => {
     bench = await Bench.create("direct", serviceOf([20, 21, 22]));
     explainer = Explainer.open(bench.plane.kernel.pins.root)!;
-  }, 60_000);
+    // In an emulated kernel two programs are verified for a minute and more.
+  }, 240_000);
   afterAll(() => {
     explainer?.close();
     bench?.close();

@@ -2,6 +2,7 @@
  * `bun run test:kernel [PATH…]`: the data plane's tests on the oldest kernel that it promises to run on, beside what
  * only a whole distribution kernel has (ipip, fou, 8021q, bonding, IPVS). Ends like every run of tests.
  */
+import { generatorObject } from "../../bench/support/packet-rig.ts";
 import { ensureBuilt } from "../../src/dataplane/build.ts";
 import { readJunit } from "../tools/conformance/junit.ts";
 import { runInGuest } from "./guest.ts";
@@ -16,12 +17,14 @@ const paths = [
   "src/dataplane/quic.test.ts",
   "src/dataplane/ranges.test.ts",
   "src/dataplane/remember.test.ts",
+  "src/dataplane/sticky.test.ts",
   "src/dataplane/second-chance.test.ts",
   "src/dataplane/second-chance.e2e.test.ts",
   "test/kernel",
 ];
 
 ensureBuilt();
+generatorObject();
 const given = process.argv.slice(2);
 const results = readJunit(await runInGuest(given.length > 0 ? given : paths, given.length === 0));
 const count = (result: string): number => results.filter((one) => one.result === result).length;
