@@ -62,7 +62,7 @@ function isWorker(pid: number): boolean {
 
 let instances = 0;
 
-/** Octets of a configuration that is still written out; what is longer is given as code. */
+/** Octets of a configuration that is still written out; what is longer lies beside code that reads it. */
 const MOST_WRITTEN = 1 << 20;
 
 /** Sluice with one worker, with this configuration (services, settings) on a port. `at`: what stands before its command. */
@@ -76,7 +76,8 @@ export async function startSluice(
   const text = JSON.stringify({ version: 1, workers: 1, log: { level: "error" }, ...config });
   const long = text.length > MOST_WRITTEN;
   const file = join(folder, `${instance}.${long ? "config.ts" : "yaml"}`);
-  await Bun.write(file, long ? `export default ${text};` : text);
+  if (long) await Bun.write(join(folder, `${instance}.json`), text);
+  await Bun.write(file, long ? `export { default } from "./${instance}.json";` : text);
   const program = startPinned(SERVER_CORE, at(sluiceCommand, "run", "-c", file, "--instance", instance));
   for (let i = 0; i < 400 && !program.said().includes("sluice: serving"); i++) await Bun.sleep(50);
   if (!program.said().includes("sluice: serving")) throw new Error(`the daemon does not serve: ${program.said()}`);
