@@ -3,16 +3,17 @@ import type { ClientAddress } from "../../geo/prefix.ts";
 import { explanations } from "../../protocols/dns/explanation.ts";
 import { wireToName } from "../../protocols/dns/name.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import { parseQuery, Query, type Verdict } from "../../protocols/dns/query.ts";
-import { bareLength, type Transport, writeBare, writeTemplate } from "../../protocols/dns/respond.ts";
+import { parseQuery, type Verdict } from "../../protocols/dns/query.ts";
+import { bareLength, type Transport, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
-import { checkTsig, TsigError, type TsigKey, type TsigSession } from "../../protocols/dns/tsig.ts";
+import { checkTsig, TsigError, type TsigKey } from "../../protocols/dns/tsig.ts";
 import { ANY_TTL, anyRdata, Chain } from "./chain.ts";
 import type { Client } from "./client.ts";
 import { SealedAnswers } from "./dnssec/sealed-answers.ts";
 import type { Decision, Guard } from "./guard.ts";
 import type { Node } from "./node.ts";
 import type { DnsSettings } from "./options.ts";
+import { Question } from "./question.ts";
 import { apexAt, type Site } from "./site.ts";
 import {
   BADCOOKIE,
@@ -42,7 +43,7 @@ const anyAnswer: Template = new TemplateBuilder(new Uint8Array(1))
  * above it and its wildcard, else NXDOMAIN; REFUSED outside all zones. One question at a time.
  */
 export class Answerer {
-  private readonly query = new Query();
+  private readonly question = new Question();
   private readonly site: Site;
   private readonly client: Client;
   private readonly tally: Tally;
@@ -51,8 +52,6 @@ export class Answerer {
   private readonly transfers: Transfers;
   private readonly keys: readonly TsigKey[];
   private readonly kept: SealedAnswers;
-  /** Signs the answer under way; null: the query was not signed. */
-  private session: TsigSession | null = null;
   /** Says why names are answered as they are; null: to nobody. */
   why: Why | null = null;
   /** What follows when `answer` gives `TRANSFER`. */
@@ -75,135 +74,121 @@ export class Answerer {
    * message that must not be answered, `TRANSFER` (over TCP alone) for the messages of `transfer`. Never throws, whatever the bytes.
    */
   answer(bytes: Uint8Array, length: number, client: ClientAddress, transport: Transport, out: Uint8Array): number {
-    const query = this.query;
+    const { question } = this;
+    const { query } = question;
+    question.length = length;
+    question.client = client;
+    question.transport = transport;
+    question.out = out;
+    question.session = null;
     const verdict = parseQuery(query, bytes, length);
     if (verdict === "drop") {
       this.tally(SILENT);
       return 0;
     }
     const decision = this.guard.decide(query, client, transport);
-    if (decision !== "answer") return this.turnAway(query, transport, out, decision);
-    this.session = null;
-    if (query.tsigAt > 0 && (verdict === "query" || verdict === "badvers"))
-      return this.withTsig(verdict, query, length, client, transport, out);
-    return this.byVerdict(verdict, query, length, client, transport, out);
+    if (decision !== "answer") return this.turnAway(question, decision);
+    if (query.tsigAt > 0 && (verdict === "query" || verdict === "badvers")) return this.withTsig(question, verdict);
+    return this.byVerdict(question, verdict);
   }
 
   /** A signed query gets a signed answer, of whatever kind; one that is not signed right gets nothing else (RFC 8945 5.2). */
-  private withTsig(
-    verdict: Verdict,
-    query: Query,
-    length: number,
-    client: ClientAddress,
-    transport: Transport,
-    out: Uint8Array,
-  ): number {
-    const { tsigAt } = query;
-    const checked = checkTsig(query.bytes, tsigAt, length, this.keys, Math.floor(Date.now() / 1000));
-    if (checked === null) return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
+  private withTsig(question: Question, verdict: Verdict): number {
+    const { query, length, transport, out } = question;
+    const checked = checkTsig(query.bytes, query.tsigAt, length, this.keys, Math.floor(Date.now() / 1000));
+    if (checked === null) return this.error(question, Rcode.FORMERR, FORMERR);
     const { error, session } = checked;
     // Names of keys and algorithms that nobody has are as long as the client likes, and come back.
-    if (bareLength(query, transport) + session.size > out.length)
-      return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
+    if (bareLength(query, transport) + session.size > out.length) return this.error(question, Rcode.FORMERR, FORMERR);
     query.reserved = session.size;
-    if (error !== TsigError.NONE) return session.sign(out, this.error(query, transport, out, Rcode.NOTAUTH, BADTSIG));
-    this.session = session;
+    if (error !== TsigError.NONE) return session.sign(out, this.error(question, Rcode.NOTAUTH, BADTSIG));
+    question.session = session;
     this.guard.proven = true;
-    const size = this.byVerdict(verdict, query, length, client, transport, out);
+    const size = this.byVerdict(question, verdict);
     return size > 0 ? session.sign(out, size) : size;
   }
 
-  private byVerdict(
-    verdict: Verdict,
-    query: Query,
-    length: number,
-    client: ClientAddress,
-    transport: Transport,
-    out: Uint8Array,
-  ): number {
+  private byVerdict(question: Question, verdict: Verdict): number {
+    const { query, out } = question;
     switch (verdict) {
       case "query": {
-        if (!this.client.begin(query, client)) return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
+        if (!this.client.begin(query, question.client)) return this.error(question, Rcode.FORMERR, FORMERR);
         if (query.class === Class.IN && (query.type === Type.AXFR || query.type === Type.IXFR))
-          return this.transferred(query, length, client, transport, out);
-        const size = this.lookup(query, transport, out);
+          return this.transferred(question);
+        const size = this.lookup(question);
         if ((out[2]! & (Flag.TC >> 8)) !== 0) this.tally(TRUNCATED);
         return size;
       }
       case "cookie":
-        return writeBare(out, query, transport, Rcode.NOERROR);
+        return question.bare(Rcode.NOERROR);
       case "formerr":
-        return this.error(query, transport, out, Rcode.FORMERR, FORMERR);
+        return this.error(question, Rcode.FORMERR, FORMERR);
       case "badvers":
-        return this.error(query, transport, out, Rcode.BADVERS, BADVERS);
+        return this.error(question, Rcode.BADVERS, BADVERS);
       default:
-        return this.error(query, transport, out, Rcode.NOTIMP, NOTIMP);
+        return this.error(question, Rcode.NOTIMP, NOTIMP);
     }
   }
 
   /** AXFR, IXFR: a message, or `TRANSFER` with the messages in `transfer`. */
-  private transferred(
-    query: Query,
-    length: number,
-    client: ClientAddress,
-    transport: Transport,
-    out: Uint8Array,
-  ): number {
-    const made = this.transfers.answer(query, length, client, transport, this.session, out);
+  private transferred(question: Question): number {
+    const made = this.transfers.answer(question);
     if (typeof made !== "number") {
       this.transfer = made;
       this.tally(ZONE);
       return TRANSFER;
     }
-    if ((out[3]! & 15) === Rcode.REFUSED) this.tally(REFUSED);
+    if ((question.out[3]! & 15) === Rcode.REFUSED) this.tally(REFUSED);
     return made;
   }
 
-  private turnAway(query: Query, transport: Transport, out: Uint8Array, decision: Decision): number {
-    if (decision === "badcookie") return this.error(query, transport, out, Rcode.BADCOOKIE, BADCOOKIE);
+  private turnAway(question: Question, decision: Decision): number {
+    if (decision === "badcookie") return this.error(question, Rcode.BADCOOKIE, BADCOOKIE);
     this.tally(LIMITED);
-    return decision === "silent" ? 0 : writeBare(out, query, transport, Rcode.NOERROR, Flag.TC);
+    return decision === "silent" ? 0 : question.bare(Rcode.NOERROR, Flag.TC);
   }
 
-  private error(query: Query, transport: Transport, out: Uint8Array, rcode: number, place: number): number {
+  private error(question: Question, rcode: number, place: number): number {
     this.tally(place);
-    return writeBare(out, query, transport, rcode);
+    return question.bare(rcode);
   }
 
-  private lookup(query: Query, transport: Transport, out: Uint8Array): number {
-    if (query.class !== Class.IN) return this.otherClass(query, transport, out);
+  private lookup(question: Question): number {
+    const { query } = question;
+    if (query.class !== Class.IN) return this.otherClass(question);
     if (query.type >= Type.NXNAME || query.type === Type.OPT) {
       const rcode = metaRcode(query.type);
       if (query.type === Type.NXNAME) query.explained = explanations.invalidType;
-      if (rcode !== Rcode.NOERROR) return this.error(query, transport, out, rcode, META_PLACES[rcode]!);
+      if (rcode !== Rcode.NOERROR) return this.error(question, rcode, META_PLACES[rcode]!);
     }
     const node = this.site.exact(query);
     if (node !== undefined && query.dnssecOk && this.speaker(node, query.type).signing !== null)
-      return this.sealed(node, true, query, transport, out);
-    if (node !== undefined) return this.atNode(node, query, transport, out);
+      return this.sealed(question, node, true);
+    if (node !== undefined) return this.atNode(question, node);
     const encloser = this.site.encloser(query);
     if (encloser === undefined) {
       query.explained = explanations.notAuthoritative;
-      return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
+      return this.error(question, Rcode.REFUSED, REFUSED);
     }
     const followed = encloser.cut !== null || encloser.records?.has(Type.DNAME);
     if (encloser.zone.signing !== null && query.dnssecOk)
-      return this.sealed(followed ? encloser : encloser.wildcard, false, query, transport, out);
-    if (followed) return this.follow(query, transport, out);
-    if (encloser.wildcard !== null) return this.atNode(encloser.wildcard, query, transport, out);
+      return this.sealed(question, followed ? encloser : encloser.wildcard, false);
+    if (followed) return this.follow(question);
+    if (encloser.wildcard !== null) return this.atNode(question, encloser.wildcard);
     const { zone } = encloser;
     this.tally(NXDOMAIN);
-    return writeTemplate(out, query, transport, zone.nxdomain, apexAt(query, zone));
+    return this.template(question, zone.nxdomain, zone);
   }
 
   /** Nothing is there in other classes, but the reasons of our answers, for those who may know them. */
-  private otherClass(query: Query, transport: Transport, out: Uint8Array): number {
+  private otherClass(question: Question): number {
     const { why, client } = this;
+    const { query } = question;
     if (query.class === Class.CH && query.type === Type.TXT && why?.allowed(client.asker)) {
       const service = (this.site.exact(query) ?? this.site.encloser(query)?.wildcard)?.service;
-      if (service) return why.answer(out, query, transport, service.name, wireToName(query.name()), client.name);
+      if (service) return why.answer(question, service.name, wireToName(query.name()), client.name);
     }
-    return this.error(query, transport, out, Rcode.REFUSED, REFUSED);
+    return this.error(question, Rcode.REFUSED, REFUSED);
   }
 
   /** The zone that answers: of DS the one around, which may be signed where this one is not (RFC 4035 3.1.4.1). */
@@ -212,8 +197,9 @@ export class Answerer {
     return outer ?? node.zone;
   }
 
-  private atNode(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
-    const type = query.type;
+  private atNode(question: Question, node: Node): number {
+    const { query } = question;
+    const { type } = query;
     if (node.service !== null) {
       const service = this.client.answersOf(node.service);
       service.refresh();
@@ -222,8 +208,7 @@ export class Answerer {
       if (type === Type.A || type === Type.AAAA) {
         const set = type === Type.A ? service.v4 : service.v6;
         if (set.count > 0) {
-          const key = this.client.keyFor(service);
-          const length = service.write(out, query, transport, type === Type.AAAA, key);
+          const length = service.write(question, type === Type.AAAA, this.client.keyFor(service));
           if (set.first >= 0) cells.add(set.first, REQUESTS, 1);
           return length;
         }
@@ -231,52 +216,54 @@ export class Answerer {
           cells.add(-1, ERRORS, 1);
           query.scope = 0;
           query.explained = explanations.nobodyEligible;
-          return writeBare(out, query, transport, Rcode.SERVFAIL);
+          return question.bare(Rcode.SERVFAIL);
         }
       }
     }
     // What is not there is not there for anybody (RFC 7871 7.4).
     query.scope = 0;
-    if (node.follows(type)) return this.follow(query, transport, out);
+    if (node.follows(type)) return this.follow(question);
     if (node.service === null) this.tally(ZONE);
-    return this.fixed(node, query, transport, out);
+    return this.fixed(question, node);
   }
 
-  private follow(query: Query, transport: Transport, out: Uint8Array): number {
+  private follow(question: Question): number {
     this.tally(ZONE);
-    return this.chained(query, transport, out);
+    return this.chained(question);
   }
 
-  private chained(query: Query, transport: Transport, out: Uint8Array): number {
-    const length = this.chain.answer(query, transport, out, this.client, this.guard);
+  private chained(question: Question): number {
+    const length = this.chain.answer(question, this.client, this.guard);
     if (this.chain.spent) this.tally(UNSIGNED);
     return length;
   }
 
   /** Out of a signed zone, for a client that takes signatures. `node`: where the name is; null: nowhere. `exact`: it is there. */
-  private sealed(node: Node | null, exact: boolean, query: Query, transport: Transport, out: Uint8Array): number {
-    query.scope = 0;
+  private sealed(question: Question, node: Node | null, exact: boolean): number {
+    const { query, out } = question;
     const { type } = query;
+    query.scope = 0;
     if (node === null) this.tally(NXDOMAIN);
     else if (node.service === null) this.tally(ZONE);
     // The service counts its addresses' questions itself, where it is met in the chain.
     else if (type !== Type.A && type !== Type.AAAA) node.service.cells.add(-1, REQUESTS, 1);
-    if (!exact) return this.chained(query, transport, out);
+    if (!exact) return this.chained(question);
     const { site, kept } = this;
     const now = Math.floor(Date.now() / 1000);
     const key = SealedAnswers.keyOf(query);
-    let length = kept.write(key, query, transport, out, site.version, now);
+    let length = kept.write(key, question, site.version, now);
     if (length === 0) {
-      length = this.chained(query, transport, out);
+      length = this.chained(question);
       const { bodyEnd, lacking } = this.chain;
-      if (bodyEnd > 0) kept.take(key, query, out, bodyEnd, lacking, site.version, now);
+      if (bodyEnd > 0) kept.take(key, question, bodyEnd, lacking, site.version, now);
     }
     const empty = out[6] === 0 && out[7] === 0 && (out[3]! & 15) === Rcode.NOERROR;
     if (empty && (type === Type.A || type === Type.AAAA)) node?.service?.cells.add(-1, REQUESTS, 1);
     return length;
   }
 
-  private fixed(node: Node, query: Query, transport: Transport, out: Uint8Array): number {
+  private fixed(question: Question, node: Node): number {
+    const { query } = question;
     let { zone } = node;
     let template = (query.type === Type.ANY ? anyAnswer : node.answer(query.type)) ?? node.nodata ?? zone.nodata;
     if (query.type === Type.DS && query.labels === zone.labels) {
@@ -286,6 +273,10 @@ export class Answerer {
         zone = outer;
       }
     }
+    return this.template(question, template, zone);
+  }
+
+  private template({ out, query, transport }: Question, template: Template, zone: Zone): number {
     return writeTemplate(out, query, transport, template, apexAt(query, zone));
   }
 }

@@ -5,13 +5,13 @@ import { isWithin, parentName } from "../../protocols/dns/name.ts";
 import { MAX_NAME, MAX_TTL, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import { stringsRdata } from "../../protocols/dns/rdata.ts";
-import type { Transport } from "../../protocols/dns/respond.ts";
 import type { Rdata, Section } from "../../protocols/dns/template.ts";
 import type { Client } from "./client.ts";
 import { Seal, typesAt } from "./dnssec/seal.ts";
 import type { Asker } from "./dnssec/signature-budget.ts";
 import type { Origin } from "./dnssec/zone-signing.ts";
 import type { Node } from "./node.ts";
+import type { Question } from "./question.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
 import type { Site } from "./site.ts";
 import { type Rrset, targetOf } from "./static-zone.ts";
@@ -63,14 +63,14 @@ export class Chain {
   }
 
   /** Writes the answer to a question. Returns its length. */
-  answer(query: Query, transport: Transport, out: Uint8Array, client: Client, asker: Asker): number {
-    const length = this.compose(query, transport, out, client, asker);
+  answer(question: Question, client: Client, asker: Asker): number {
+    const length = this.compose(question, client, asker);
     if (this.once || this.seal.spent) this.bodyEnd = 0;
     else this.bodyEnd = this.writer.length;
     return length;
   }
 
-  private compose(query: Query, transport: Transport, out: Uint8Array, client: Client, asker: Asker): number {
+  private compose({ out, query, transport }: Question, client: Client, asker: Asker): number {
     const { writer } = this;
     writer.begin(out, query, transport);
     this.query = query;

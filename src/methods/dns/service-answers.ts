@@ -2,11 +2,11 @@ import { counterIndex } from "../../core/counters.ts";
 import type { Balancer, ServiceCells } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import { Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import type { Query } from "../../protocols/dns/query.ts";
 import { addressRdata } from "../../protocols/dns/rdata.ts";
-import { bodyLimit, bodyStart, finish, type Transport, writeTruncated } from "../../protocols/dns/respond.ts";
+import { bodyLimit, bodyStart, finish, writeTruncated } from "../../protocols/dns/respond.ts";
 import { AddressSet, type Orders } from "./address-set.ts";
 import type { CompiledDns } from "./compile.ts";
+import type { Question } from "./question.ts";
 import type { Rrset } from "./static-zone.ts";
 import type { Steering } from "./steering/steering.ts";
 
@@ -105,7 +105,7 @@ export class ServiceAnswers implements Orders {
   }
 
   /** Writes the whole answer to an A (or, with `v6`, AAAA) query; the set must not be empty. Returns its length. */
-  write(out: Uint8Array, query: Query, transport: Transport, v6: boolean, key: number): number {
+  write({ out, query, transport }: Question, v6: boolean, key: number): number {
     const set = v6 ? this.v6 : this.v4;
     if (!set.fits(bodyLimit(query, transport))) {
       set.first = -1;

@@ -6,9 +6,10 @@ import { MessageWriter } from "../../protocols/dns/message-writer.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { parseQuery, Query, skipName } from "../../protocols/dns/query.ts";
-import { type Transport, writeBare } from "../../protocols/dns/respond.ts";
+import type { Transport } from "../../protocols/dns/respond.ts";
 import type { TsigKey, TsigSession } from "../../protocols/dns/tsig.ts";
 import type { DnsSettings } from "./options.ts";
+import type { Question } from "./question.ts";
 import type { Site } from "./site.ts";
 import type { Rrset } from "./static-zone.ts";
 import type { Zone } from "./zones.ts";
@@ -50,30 +51,24 @@ export class Transfers {
    * The answer to AXFR or IXFR: a message that was written, or the messages of the transfer. Refused to whoever may not
    * have it, and for a signed zone: its signatures are made for each question.
    */
-  answer(
-    query: Query,
-    length: number,
-    client: ClientAddress,
-    transport: Transport,
-    session: TsigSession | null,
-    out: Uint8Array,
-  ): number | Messages {
+  answer(question: Question): number | Messages {
+    const { query, length, client, transport, session } = question;
     const refuse = (): number => {
       query.explained = explanations.prohibited;
-      return writeBare(out, query, transport, Rcode.REFUSED);
+      return question.bare(Rcode.REFUSED);
     };
     if (!this.allowed(client, session)) return refuse();
     const zone = query.labels === 0 ? undefined : this.site.zoneAt(query.name());
-    if (zone === undefined) return writeBare(out, query, transport, Rcode.NOTAUTH);
+    if (zone === undefined) return question.bare(Rcode.NOTAUTH);
     if (zone.signing !== null) return refuse();
     const known = query.type === Type.IXFR ? serialOf(query, length) : null;
-    if (query.type === Type.IXFR && known === null) return writeBare(out, query, transport, Rcode.FORMERR);
-    if (!transport.tcp && query.type === Type.AXFR) return writeBare(out, query, transport, Rcode.REFUSED);
+    if (query.type === Type.IXFR && known === null) return question.bare(Rcode.FORMERR);
+    if (!transport.tcp && query.type === Type.AXFR) return question.bare(Rcode.REFUSED);
     // The one SOA says: nothing newer here, or over UDP: come by TCP (RFC 1995 2, 4).
     const brief = !transport.tcp || (known !== null && ((zone.soa.serial - known) | 0) <= 0);
     const sets = brief ? [zone.soaSet] : this.site.contents(zone);
     const own = copyOf(query, length);
-    if (!transport.tcp) return soaOnly(out, query, transport, zone);
+    if (!transport.tcp) return soaOnly(question, zone);
     return messages(own, transport, sets, session);
   }
 
@@ -93,7 +88,7 @@ function copyOf(query: Query, length: number): Query {
   return own;
 }
 
-function soaOnly(out: Uint8Array, query: Query, transport: Transport, zone: Zone): number {
+function soaOnly({ out, query, transport }: Question, zone: Zone): number {
   const writer = new MessageWriter();
   writer.begin(out, query, transport);
   writer.record("answers", zone.apex, Type.SOA, zone.soaTtl, zone.soaSet.rdata[0]!);

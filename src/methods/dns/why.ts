@@ -3,10 +3,10 @@ import type { Snapshot } from "../../core/snapshot.ts";
 import { parsePrefix, readAddress } from "../../geo/prefix.ts";
 import { type PrefixTrie, trieOf } from "../../geo/trie.ts";
 import { Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import type { Query } from "../../protocols/dns/query.ts";
-import { bodyLimit, bodyStart, finish, type Transport, writeBare } from "../../protocols/dns/respond.ts";
+import { bodyLimit, bodyStart, finish } from "../../protocols/dns/respond.ts";
 import { explain } from "./explain.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
+import type { Question } from "./question.ts";
 
 /** Octets of a character string in TXT, at most. */
 const MOST_TEXT = 255;
@@ -45,10 +45,11 @@ export class Why {
    * The answer about a service: a TXT record, TTL 0, a sentence in each of its strings; `client`: for whom it is asked, an
    * address or a network. What does not fit is left to TCP.
    */
-  answer(out: Uint8Array, query: Query, transport: Transport, service: string, name: string, client: string): number {
+  answer(question: Question, service: string, name: string, client: string): number {
+    const { out, query, transport } = question;
     const texts = this.sentences(service, name, client).map((text) => Buffer.from(text).subarray(0, MOST_TEXT));
     const size = texts.reduce((sum, text) => sum + 1 + text.length, 0);
-    if (RECORD + size > bodyLimit(query, transport)) return writeBare(out, query, transport, Rcode.NOERROR, Flag.TC);
+    if (RECORD + size > bodyLimit(query, transport)) return question.bare(Rcode.NOERROR, Flag.TC);
     const view = new DataView(out.buffer, out.byteOffset);
     let at = bodyStart(query);
     view.setUint16(at, 0xc00c);

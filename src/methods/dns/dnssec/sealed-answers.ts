@@ -1,6 +1,7 @@
 import { Flag } from "../../../protocols/dns/numbers.ts";
 import type { Query } from "../../../protocols/dns/query.ts";
-import { bodyLimit, bodyStart, finish, type Transport } from "../../../protocols/dns/respond.ts";
+import { bodyLimit, bodyStart, finish } from "../../../protocols/dns/respond.ts";
+import type { Question } from "../question.ts";
 import type { ServiceAnswers } from "../service-answers.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 
@@ -41,7 +42,7 @@ export class SealedAnswers {
   }
 
   /** Writes the answer that is kept; 0: there is none that holds, or fits. */
-  write(key: string, query: Query, transport: Transport, out: Uint8Array, site: number, now: number): number {
+  write(key: string, { out, query, transport }: Question, site: number, now: number): number {
     const kept = this.answers.get(key);
     if (kept === undefined || kept.site !== site || now >= kept.until) return 0;
     const { body, rcode, bits, counts, service, version } = kept;
@@ -55,13 +56,12 @@ export class SealedAnswers {
   /** Keeps the answer that was written to `out`; `end`: of its body. */
   take(
     key: string,
-    query: Query,
-    out: Uint8Array,
+    { out, query }: Question,
     end: number,
     service: ServiceAnswers | null,
     site: number,
     now: number,
-  ) {
+  ): void {
     const word = (at: number): number => (out[at]! << 8) | out[at + 1]!;
     const flags = word(2);
     if ((flags & Flag.TC) !== 0) return;
