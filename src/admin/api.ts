@@ -20,8 +20,10 @@ export interface Daemon {
   explain(method: string, question: Record<string, string>): Promise<Result<string[]> | null>;
   /** What clients of a service have asked for most; null when nothing of it is counted. */
   wanted(service: string, most: number): { since: string; files: Counted[] } | null;
-  /** Leaves everything running for the next daemon and ends. */
-  handOver(): void;
+  /** Starts the program on disk, which will ask for the handover; its pid. `file`: the running configuration's, or another. */
+  upgrade(file: string | null): Result<number>;
+  /** Leaves everything running for the next daemon (`pid`, where it says so) and ends. */
+  handOver(pid: number | null): void;
 }
 
 /** A year. */
@@ -34,6 +36,8 @@ const backendWish = z.strictObject({
   for: z.int().min(1000).max(MOST_MS).optional(),
 });
 const tagWish = backendWish.extend({ service: z.string().optional() });
+const upgradeWish = z.strictObject({ file: z.string().startsWith("/").optional() });
+const handoverWish = z.strictObject({ pid: z.int().min(1).optional() });
 const roleWish = z.strictObject({ role: z.enum(["active", "standby"]) });
 
 /** The admin API of a daemon: reads by GET, every change by POST. */
@@ -82,8 +86,16 @@ export function createApi(daemon: Daemon): OpenAPIHono {
     return c.json({ ok: true });
   });
   api.get("/v1/config", (c) => c.json(daemon.config() as object));
-  api.post("/v1/handover", (c) => {
-    daemon.handOver();
+  api.post("/v1/upgrade", async (c) => {
+    const wish = upgradeWish.safeParse(await c.req.json().catch(() => ({})));
+    if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
+    const started = daemon.upgrade(wish.data.file ?? null);
+    return started.ok ? c.json({ pid: started.value }) : c.json({ message: started.problems[0]!.message }, 409);
+  });
+  api.post("/v1/handover", async (c) => {
+    const wish = handoverWish.safeParse(await c.req.json().catch(() => ({})));
+    if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
+    daemon.handOver(wish.data.pid ?? null);
     return c.json({ ok: true });
   });
   api.get("/v1/explain/:method", async (c) => {

@@ -20,11 +20,13 @@ import { registerSchema } from "./schema.ts";
 import { registerSet } from "./set.ts";
 import { registerStatus } from "./status.ts";
 import { registerTrace } from "./trace.ts";
+import { registerUpgrade } from "./upgrade.ts";
 
 /** Every command of the product, one file each. Adding one is adding a line. */
 export const commands: readonly ((program: Command) => void)[] = [
   registerRun,
   registerReload,
+  registerUpgrade,
   registerStatus,
   registerMetrics,
   registerEvents,

@@ -14,10 +14,13 @@ import { type ApiServer, fetchUnix, serveUnix } from "../runtime/http.ts";
 import { raiseOpenFiles } from "../runtime/rlimit.ts";
 import { type Assembled, assemble, attempt } from "../supervisor/daemon.ts";
 import { lookUp } from "../supervisor/status.ts";
+import type { Supervisor } from "../supervisor/supervisor.ts";
 import { type Instance, instanceHeld, instancePaths, removeInstance, takeInstance } from "../system/instance.ts";
+import { tellManager } from "../system/service-manager.ts";
 import { configFile, EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
 import { explainRunning } from "./explain.ts";
+import { Successor } from "./successor.ts";
 
 interface RunOptions {
   config?: string;
@@ -52,18 +55,20 @@ async function runDaemon(options: RunOptions): Promise<void> {
   const known = existsSync(instance.runDir);
   /** A start that is refused leaves no trace of an instance that never was. */
   const leave = (code: number): never => {
-    if (!known && !existsSync(instance.journal)) removeInstance(instance);
+    if (!known && !existsSync(instance.journal) && !instanceHeld(instance)) removeInstance(instance);
     process.exit(code);
   };
+  // Before the lock: a configuration that does not hold costs the daemon that runs nothing.
+  const loaded = await load(file, instance);
+  if (!loaded.ok) {
+    const state = options.upgrade && instanceHeld(instance) ? "the running daemon goes on" : "nothing was started";
+    say(diagnose(loaded.problems, loaded.source, { color: wantsColor(process.stderr), state }));
+    return leave(EXIT.config);
+  }
   const lock = options.upgrade ? await takeOver(instance) : takeInstance(instance);
   if (!lock.ok) {
     sayRefused(lock.problems);
     process.exit(EXIT.usage);
-  }
-  const loaded = await load(file, instance);
-  if (!loaded.ok) {
-    say(diagnose(loaded.problems, loaded.source, { color: wantsColor(process.stderr), state: "nothing was started" }));
-    return leave(EXIT.config);
   }
   if (loaded.warnings.length > 0)
     say(
@@ -80,14 +85,16 @@ async function runDaemon(options: RunOptions): Promise<void> {
     return leave(problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
   }
   for (const { code, message } of await assembled.sweep()) assembled.log("warn", message, { code });
-  const api = serveApi(instance, assembled, file);
+  const api = serveApi(instance, assembled, file, options.keep === true);
   banner(assembled, file, instance);
+  tellManager("READY=1");
   begun.resolve(api);
 }
 
 /** Asks the running daemon to leave everything to us, and waits until it has gone. Without one this is a plain start. */
 async function takeOver(instance: Instance): Promise<ReturnType<typeof takeInstance>> {
-  await fetchUnix(instance.adminSocket, "/v1/handover", { method: "POST" }).catch(() => {});
+  const body = JSON.stringify({ pid: process.pid });
+  await fetchUnix(instance.adminSocket, "/v1/handover", { method: "POST", body }).catch(() => {});
   for (let waited = 0; waited < HANDOVER_LIMIT && instanceHeld(instance); waited += 20) await sleep(20);
   return takeInstance(instance);
 }
@@ -127,11 +134,14 @@ async function reload({ supervisor, log }: Assembled, instance: Instance, file: 
   };
 }
 
-function serveApi(instance: Instance, assembled: Assembled, file: string): ApiServer {
-  const { supervisor, events } = assembled;
+function serveApi(instance: Instance, assembled: Assembled, file: string, keep: boolean): ApiServer {
+  const { supervisor, events, log } = assembled;
+  const next = new Successor(instance, (code) =>
+    log("error", "the next daemon ended before it took over; this one goes on", { code: "SLUICE_UPGRADE", exit: code }),
+  );
   const api = createApi({
     events,
-    status: () => lookUp(supervisor, catalog, instance.name),
+    status: () => lookUp(supervisor, catalog, instance.name, file),
     reload: () => reload(assembled, instance, file),
     command: (service, backend, wish) => supervisor.operator.command(service, backend, wish),
     commandTag: (tag, service, wish) => supervisor.operator.commandTag(tag, service, wish),
@@ -139,9 +149,20 @@ function serveApi(instance: Instance, assembled: Assembled, file: string): ApiSe
     explain: (method, question) => explainRunning(supervisor, method, question),
     wanted: (service, most) => supervisor.wanted.top(service, most),
     config: () => supervisor.revision && withoutSecrets(supervisor.revision.config),
-    handOver: () => void supervisor.handOver().then(() => process.exit(0)),
+    upgrade(other) {
+      const flags = [...(supervisor.role === "standby" ? ["--standby"] : []), ...(keep ? ["--keep"] : [])];
+      return next.start(other ?? file, flags);
+    },
+    handOver: (pid) => void handOver(supervisor, pid),
   });
   return serveUnix(instance.adminSocket, (request) => api.fetch(request));
+}
+
+/** Leaves everything to the next daemon, of which a service manager hears before this one has gone. */
+async function handOver(supervisor: Supervisor, pid: number | null): Promise<never> {
+  await supervisor.handOver();
+  if (pid !== null) tellManager(`MAINPID=${pid}`);
+  process.exit(0);
 }
 
 function banner({ supervisor, log }: Assembled, file: string, instance: Instance): void {
@@ -172,6 +193,7 @@ function onSignals(
     // A second signal means now.
     if (stopping) process.exit(1);
     stopping = true;
+    tellManager("STOPPING=1");
     const api = await begun;
     await assembled.supervisor.stop(keep);
     api.stop();

@@ -19,6 +19,10 @@ export const codes = {
   SLUICE_PRIVILEGE: ["A right is missing.", "Run as root or grant the capability that is named."],
   SLUICE_HOST_COMMAND: ["A system program failed.", "Run the command that is named by hand."],
   SLUICE_INSTANCE_BUSY: ["Another daemon runs this instance.", "Use another --instance, or stop it."],
+  SLUICE_UPGRADE: [
+    "The next daemon did not take over; the running one goes on.",
+    "See the log for the next one's own words, mend that, and upgrade again.",
+  ],
   SLUICE_DAEMON_UNREACHABLE: ["No daemon answers.", "Start it with sluice run, or name it with --instance."],
   SLUICE_WORKER_START: ["A worker did not become ready.", "See the log lines before this one."],
   SLUICE_WORKER_DIED: ["A worker died; its own connections are lost.", "Report it, with the log."],

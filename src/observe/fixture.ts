@@ -41,6 +41,7 @@ export const statusModel = (services: ServiceStatus[]): StatusModel => ({
   instance: "main",
   pid: 4242,
   version: "0.1.0",
+  file: "/etc/sluice/sluice.yaml",
   revision: 3,
   since: 400_500,
   workers: 2,

@@ -17,6 +17,8 @@ export interface StatusModel {
   instance: string;
   pid: number;
   version: string;
+  /** The configuration file, as an absolute path. */
+  file: string;
   revision: number;
   /** When the daemon started. */
   since: number;

@@ -1,5 +1,6 @@
 import { fromBytes16, isIPv6, toBytes16 } from "../core/address.ts";
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 
@@ -22,4 +23,19 @@ export function fromSockaddr(bytes: Uint8Array): { address: string; port: number
   const address =
     bytes[0] === AF_INET ? `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}` : fromBytes16(bytes.subarray(8, 24));
   return { address, port };
+}
+
+/**
+ * `struct sockaddr_un` of a path, or of an abstract name when it begins with `@` (unix(7)). Null: longer than the 107
+ * bytes there is room for.
+ */
+export function toSockaddrUnix(path: string): Uint8Array | null {
+  const name = Buffer.from(path);
+  if (name.length === 0 || name.length > 107) return null;
+  const abstract = name[0] === 0x40;
+  if (abstract) name[0] = 0;
+  const bytes = new Uint8Array(2 + name.length + (abstract ? 0 : 1));
+  bytes[0] = AF_UNIX;
+  bytes.set(name, 2);
+  return bytes;
 }

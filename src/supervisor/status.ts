@@ -17,8 +17,13 @@ import type { Supervisor } from "./supervisor.ts";
 
 export const VERSION = "0.1.0";
 
-/** Looks up all there is to see of a running instance. */
-export async function lookUp(supervisor: Supervisor, catalog: Catalog, instance: string): Promise<StatusModel> {
+/** Looks up all there is to see of a running instance, which serves the configuration in `file`. */
+export async function lookUp(
+  supervisor: Supervisor,
+  catalog: Catalog,
+  instance: string,
+  file: string,
+): Promise<StatusModel> {
   supervisor.fast.collect();
   const kernelCounts = await supervisor.kernel.counts();
   const methodOf = (name: string): Method => catalog.methods.find((method) => method.name === name)!;
@@ -31,6 +36,7 @@ export async function lookUp(supervisor: Supervisor, catalog: Catalog, instance:
     instance,
     pid: process.pid,
     version: VERSION,
+    file,
     revision: supervisor.revision?.number ?? 0,
     since: supervisor.started,
     workers: supervisor.workers.workers,
