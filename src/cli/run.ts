@@ -15,7 +15,14 @@ import { raiseOpenFiles } from "../runtime/rlimit.ts";
 import { type Assembled, assemble, attempt } from "../supervisor/daemon.ts";
 import { lookUp } from "../supervisor/status.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
-import { type Instance, instanceHeld, instancePaths, removeInstance, takeInstance } from "../system/instance.ts";
+import {
+  type Instance,
+  instanceHeld,
+  instancePaths,
+  removeInstance,
+  STATE_FILE,
+  takeInstance,
+} from "../system/instance.ts";
 import { tellManager } from "../system/service-manager.ts";
 import { configFile, EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
@@ -197,7 +204,9 @@ function onSignals(
     const api = await begun;
     await assembled.supervisor.stop(keep);
     api.stop();
-    if (!keep) removeInstance(instance);
+    // What was found is left to the next daemon where the configuration wants that; `sluice down` removes it.
+    const remembers = assembled.supervisor.revision?.config.start !== undefined;
+    if (!keep) removeInstance(instance, remembers ? STATE_FILE : undefined);
     process.exit(0);
   };
   process.on("SIGTERM", () => void stop());

@@ -121,8 +121,12 @@ export function toConfig(written: WrittenConfig, services: Service[], catalog: C
       }
     }
   }
-  const { version, workers = null, log, drain, secret, guard } = written;
+  const { version, workers = null, log, drain, start, secret, guard } = written;
   const geography = toGeography(written);
-  const given = { ...(guard === undefined ? {} : { guard }), ...(secret === undefined ? {} : { secret }) };
+  const given = {
+    ...(guard === undefined ? {} : { guard }),
+    ...(secret === undefined ? {} : { secret }),
+    ...(start === undefined ? {} : { start }),
+  };
   return { version, services, settings, geography, workers, log, drain, ...given };
 }

@@ -104,7 +104,7 @@ function sharedChanges(before: Config, after: Config): string[] {
     ...new Set([...Object.keys(before.settings), ...Object.keys(after.settings)]),
   ] as (keyof Config["settings"])[];
   const settings = methods.filter((m) => !isDeepStrictEqual(before.settings[m], after.settings[m]));
-  const plain = (["guard", "workers", "log", "drain", "secret"] as const).filter(
+  const plain = (["guard", "workers", "log", "drain", "start", "secret"] as const).filter(
     (key) => !isDeepStrictEqual(before[key], after[key]),
   );
   const where = (["places", "geo"] as const).filter(

@@ -119,6 +119,12 @@ export function configSchema(catalog: Catalog) {
     drain: duration({ max: 86_400_000 })
       .prefault("30s")
       .describe("How long connections may go on after a reload or stop before they are cut."),
+    start: z
+      .strictObject({
+        remembered: duration({ min: 1000, max: 86_400_000 }).describe("How old that may be. Kept young while it runs."),
+      })
+      .optional()
+      .describe("Serve at once by what the last daemon had found. Default: first checks are waited for."),
     secret: z
       .string()
       .min(8)

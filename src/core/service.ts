@@ -94,8 +94,15 @@ export interface Config {
   log: { level: "debug" | "info" | "warn" | "error"; format: "text" | "json" };
   /** How long draining workers may live on, ms. */
   drain: number;
+  /** Absent: first checks are waited for. Read when a daemon starts. */
+  start?: StartConfig;
   /** Directors that share it choose alike; absent: each has one of its own. Read when a daemon starts. */
   secret?: string;
+}
+
+/** What is served at a start before checks have spoken: what an earlier daemon wrote down, no longer ago than this, ms. */
+export interface StartConfig {
+  remembered: number;
 }
 
 /** A configuration with its number. The seed is secret and stays over revisions. */

@@ -129,7 +129,7 @@ test("the next daemon knows what was said, but for what has ended and what the f
   operator.command("web", "10.0.0.3:80", { admin: "drain" });
   const said = JSON.parse(JSON.stringify(operator.said));
   said.web["10.0.0.4|80"] = { admin: { is: "drain", until: Date.now() - 1 }, written: { admin: "ready", weight: 1 } };
-  const book = new Book({}, { web: ["10.0.0.2|80", "10.0.0.3|80", "10.0.0.4|80"] }, said);
+  const book = new Book({}, (_, { address }) => (address === "10.0.0.1" ? null : true), said);
   book.commit(book.stage(config(service([backend(1), backend(2), backend(3, { weight: 2 }), backend(4)])), 1));
   expect(book.entry("web")!.snapshot.backends.map(({ state, weight }) => [state, weight])).toEqual([
     ["maintenance", 1],
@@ -140,7 +140,7 @@ test("the next daemon knows what was said, but for what has ended and what the f
 });
 
 test("who chooses by latency gets it smoothed, a new snapshot only when it is another by far; others none", () => {
-  const book = new Book({}, {}, {}, ({ name }) => name === "web");
+  const book = new Book({}, undefined, {}, ({ name }) => name === "web");
   book.commit(book.stage(config(service([backend(1)]), { ...service([backend(2)]), name: "other" }), 1));
   const latency = () => book.entry("web")!.snapshot.backends[0]!.latency;
   const answers = (ms: number, times: number) => {

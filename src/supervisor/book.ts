@@ -26,6 +26,7 @@ import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import { type IdBook, identity, numbersFor } from "./ids.ts";
+import type { LastKnown } from "./last-known.ts";
 import { type Entry, type Member, outlookOf, toSnapshot, weightOf } from "./member.ts";
 import { paced, unknownPace } from "./pace.ts";
 import { freshPassive, serves, shownState, warmth } from "./passive.ts";
@@ -38,9 +39,6 @@ export interface Staged {
   ids: IdBook;
 }
 
-/** Identities of living backends, by service. */
-export type AliveBook = Record<string, string[]>;
-
 /** The one view of health: every backend of the running revision. Nobody else keeps a backend's state. */
 export class Book {
   #entries = new Map<string, Entry>();
@@ -48,34 +46,24 @@ export class Book {
   /** Backends that are other services, by those. */
   readonly #followers = new Map<string, [Entry, Member][]>();
 
-  readonly #aliveBefore: AliveBook;
+  readonly #lastKnown: LastKnown;
   readonly #wordsBefore: WordBook;
   readonly #readsLatency: (service: Service) => boolean;
 
   /**
-   * `aliveBefore`: backends that a daemon which died last knew to be alive; they are taken as up until a verdict.
+   * `lastKnown`: what an earlier daemon had found; it holds until checks have found something else.
    * `wordsBefore`: what operators had said to it. `readsLatency`: does a service choose by how fast checks are answered?
    */
   constructor(
     remembered: IdBook,
-    aliveBefore: AliveBook = {},
+    lastKnown: LastKnown = () => null,
     wordsBefore: WordBook = {},
     readsLatency: (service: Service) => boolean = () => false,
   ) {
     this.#readsLatency = readsLatency;
     this.#ids = remembered;
-    this.#aliveBefore = aliveBefore;
+    this.#lastKnown = lastKnown;
     this.#wordsBefore = wordsBefore;
-  }
-
-  /** Backends that passed their last checks, for the next daemon should this one die. */
-  get alive(): AliveBook {
-    return Object.fromEntries(
-      [...this.#entries].map(([name, { members }]) => [
-        name,
-        members.filter(({ health }) => health.alive).map(({ config }) => identity(config)),
-      ]),
-    );
   }
 
   get ids(): IdBook {
@@ -290,8 +278,8 @@ export class Book {
   #newMember(id: number, config: BackendConfig, service: Service): Member {
     const words = stillSaid(this.#wordsBefore[service.name]?.[identity(config)], config, Date.now());
     const fresh = initialHealth(service.check, words.admin?.is ?? config.admin);
-    const alive = service.check !== null && this.#aliveBefore[service.name]?.includes(identity(config));
-    const health = alive ? { ...fresh, alive, state: stateOf({ ...fresh, alive }) } : fresh;
+    const alive = this.#lastKnown(service, config);
+    const health = { ...fresh, alive, state: stateOf({ ...fresh, alive }) };
     return {
       id,
       name: config.url ?? backendName(config),

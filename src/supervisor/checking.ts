@@ -50,10 +50,13 @@ function hostTarget({ service }: Entry, { config }: Member): ProbeJob["target"] 
   return { address: config.address, port: config.port ?? checkedListener(service.listen)?.port ?? 80 };
 }
 
-/** Have all checked backends of this service had a verdict, and all agents been asked? */
-export const judged = ({ service: { check, agent }, members }: Entry): boolean =>
-  members.every(
-    (m) =>
-      m.config.follows ||
-      ((check === null || m.last !== null || m.health.state === "maintenance") && (!agent || m.reported.last !== null)),
-  );
+/**
+ * Have all checked backends of this service had a verdict, and all agents been asked? `trusted`: what an earlier daemon
+ * found is as good as a verdict.
+ */
+export const judged = ({ service: { check, agent }, members }: Entry, trusted: boolean): boolean =>
+  members.every((m) => {
+    if (m.config.follows) return true;
+    const found = m.last !== null || m.health.state === "maintenance" || (trusted && m.health.alive !== null);
+    return (check === null || found) && (!agent || m.reported.last !== null);
+  });

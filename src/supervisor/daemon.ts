@@ -36,7 +36,9 @@ export function assemble(instance: Instance, config: Config, options: { standby:
     standby: options.standby,
   });
   const workers = config.workers ?? navigator.hardwareConcurrency;
-  const supervisor = new Supervisor({ instance, catalog, events, doorsOf, log, workers, standby: options.standby });
+  const { standby } = options;
+  const { start } = config;
+  const supervisor = new Supervisor({ instance, catalog, events, doorsOf, log, workers, standby, start });
   return { supervisor, events, log, sweep: host.sweep };
 }
 

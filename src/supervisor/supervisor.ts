@@ -4,38 +4,27 @@ import type { EventBody } from "../core/event.ts";
 import { hashText } from "../core/hash.ts";
 import type { Doors, Method } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
-import type { Config, Revision, Service } from "../core/service.ts";
+import type { Config, Revision, Service, StartConfig } from "../core/service.ts";
 import type { EventLog } from "../observe/events.ts";
 import { sleep } from "../runtime/clock.ts";
-import { type Instance, readState, writeState } from "../system/instance.ts";
-import { type AliveBook, Book } from "./book.ts";
+import { type Instance, STATE_FILE } from "../system/instance.ts";
+import { Book } from "./book.ts";
 import { changesOf, sameBackends } from "./changes.ts";
 import { Checkers } from "./checkers.ts";
 import { askedAgent, assignChecks, judged } from "./checking.ts";
 import { FastSide } from "./fast-side.ts";
 import { Groups } from "./groups.ts";
-import type { IdBook } from "./ids.ts";
 import { KernelSide } from "./kernel-side.ts";
+import { foundBy, lastKnown } from "./last-known.ts";
 import { connectionLimit } from "./limits.ts";
 import { prepareLogFiles } from "./log-files.ts";
 import type { Entry } from "./member.ts";
+import { Notes } from "./notes.ts";
 import { Operator } from "./operator.ts";
 import { adoptOrphans, writeWorkers } from "./orphans.ts";
 import { Wanted } from "./wanted.ts";
 import { Watch, type WatchDoors } from "./watch.ts";
-import type { WordBook } from "./words.ts";
 import { WorkerSide } from "./worker-side.ts";
-
-/** What an instance remembers over a restart. The seed is secret. */
-interface Remembered {
-  revision: number;
-  seed: number;
-  ids: IdBook;
-  /** Known alive when last written: only a daemon that died leaves this to the next. */
-  alive: AliveBook;
-  /** What operators have said; absent in what an older daemon has written. */
-  words?: WordBook;
-}
 
 export interface SupervisorOptions {
   instance: Instance;
@@ -44,6 +33,8 @@ export interface SupervisorOptions {
   doorsOf(method: Method): Doors;
   log: Doors["log"];
   standby: boolean;
+  /** Of the configuration that it will start with. */
+  start?: StartConfig | undefined;
   /** Worker processes. */
   workers: number;
 }
@@ -54,8 +45,6 @@ interface Failed {
   problem: Problem;
 }
 
-/** ms after a change of health until it is written down: many come together. */
-const REMEMBER_AFTER = 50;
 const FIRST_RETRY = 1000;
 const LAST_RETRY = 30_000;
 /** ms that a start waits for first verdicts, beyond the slowest check's own time-out. */
@@ -76,7 +65,9 @@ export class Supervisor {
   readonly started = Date.now();
   revision: Revision | null = null;
   role: "active" | "standby";
-  #remembered: Remembered;
+  readonly #notes: Notes;
+  /** Is what an earlier daemon had found served without waiting for checks? */
+  readonly #trusted: boolean;
   #failed: Failed[] = [];
   #retry: { timer: Timer | null; after: number } = { timer: null, after: FIRST_RETRY };
   #queue: Promise<unknown> = Promise.resolve();
@@ -86,15 +77,21 @@ export class Supervisor {
     this.#options = options;
     const { instance, catalog } = options;
     this.role = options.standby ? "standby" : "active";
-    this.#remembered = readState<Remembered>(instance, "state.json") ?? {
-      revision: 0,
-      seed: newSeed(),
-      ids: {},
-      alive: {},
-    };
-    const { ids, alive, words } = this.#remembered;
+    this.#notes = new Notes(
+      instance,
+      () => ({ found: foundBy(this.book.entries.values()), words: this.operator.said }),
+      () =>
+        options.log("warn", "what an earlier daemon has left cannot be read: starting without", { file: STATE_FILE }),
+    );
+    const { ids, found, words } = this.#notes.kept;
+    this.#trusted = this.#notes.trusted(options.start, Date.now());
     const methodOf = ({ method }: Service) => catalog.methods.find(({ name }) => name === method);
-    this.book = new Book(ids, alive, words, (service) => methodOf(service)?.readsLatency?.(service) ?? false);
+    this.book = new Book(
+      ids,
+      lastKnown(found, this.#trusted),
+      words,
+      (service) => methodOf(service)?.readsLatency?.(service) ?? false,
+    );
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
       observed: (service, backend) => this.#watch.failed(service, backend),
@@ -125,10 +122,10 @@ export class Supervisor {
   /** The first revision: services that cannot start are left out, said, and tried again. */
   async start(config: Config, bundle: string | null): Promise<Problem[]> {
     const methodOf = (name: string): Method => this.#options.catalog.methods.find((m) => m.name === name)!;
-    if (config.secret !== undefined) this.#remembered.seed = hashText(config.secret, 0);
+    if (config.secret !== undefined) this.#notes.kept.seed = hashText(config.secret, 0);
     const orphans = adoptOrphans(this.#options.instance, this.workers.sockets);
     // Probes from the host's own network come first, so that nothing is served before it is known who is alive.
-    this.book.commit(this.book.stage(config, this.#remembered.revision));
+    this.book.commit(this.book.stage(config, this.#notes.kept.revision));
     this.#assignChecks();
     await this.#firstVerdicts(({ service }) => methodOf(service.method).traits.checks === "backend");
     const problems = await this.#alone(() => this.#applyTolerant(config, bundle));
@@ -153,7 +150,7 @@ export class Supervisor {
     if (problems.length > 0)
       this.#record({
         kind: "revision",
-        revision: this.#remembered.revision + 1,
+        revision: this.#notes.kept.revision + 1,
         outcome: "refused",
         problems,
         changes: [],
@@ -190,7 +187,7 @@ export class Supervisor {
     this.operator.stop();
     this.workers.secrets.stop();
     await this.#queue;
-    this.#remember();
+    this.#notes.write();
     writeWorkers(this.#options.instance, this.workers.describe());
     await this.fast.release();
     await this.kernel.release();
@@ -199,7 +196,7 @@ export class Supervisor {
   /** Drains the workers, then removes what was set on the host (`keep`: leaves the kernel's path running). */
   async stop(keep: boolean): Promise<void> {
     this.#stopping = true;
-    if (this.#rememberSoon) this.#remember();
+    this.#notes.stop();
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
     await this.#queue;
@@ -251,8 +248,8 @@ export class Supervisor {
   /** Prepare, then commit. `whole` is what was asked for, of which `config` may be the part that can start. */
   async #apply(config: Config, bundle: string | null, whole: Config): Promise<Problem[]> {
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
-    const number = this.#remembered.revision + 1;
-    const revision: Revision = { number, seed: this.#remembered.seed, config, bundle };
+    const number = this.#notes.kept.revision + 1;
+    const revision: Revision = { number, seed: this.#notes.kept.seed, config, bundle };
     const prepared = this.book.stage(config, number).entries;
     this.#preparing = prepared;
     const committed = await this.#prepareAndCommit([...prepared.values()], revision);
@@ -264,8 +261,9 @@ export class Supervisor {
     this.book.commit(staged);
     const changes = changesOf(this.revision?.config ?? null, config, this.#options.catalog);
     this.revision = { ...revision, config: whole };
-    this.#remembered = { ...this.#remembered, revision: number, ids: staged.ids };
-    this.#remember();
+    Object.assign(this.#notes.kept, { revision: number, ids: staged.ids });
+    this.#notes.write();
+    this.#notes.follow(config.start);
     this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
     writeWorkers(this.#options.instance, this.workers.describe());
     for (const entry of staged.entries.values()) {
@@ -311,7 +309,7 @@ export class Supervisor {
     // Who has had a verdict keeps it: the next look begins where the last one stopped.
     let first = 0;
     for (const end = performance.now() + slowest + VERDICT_GRACE; performance.now() < end; await sleep(20)) {
-      while (first < awaited.length && judged(awaited[first]!)) first++;
+      while (first < awaited.length && judged(awaited[first]!, this.#trusted)) first++;
       if (first === awaited.length) return;
     }
   }
@@ -339,25 +337,13 @@ export class Supervisor {
     if (event?.kind !== "backend") return;
     this.#record(event);
     this.#spread(this.book.entry(event.service)!);
-    this.#rememberSoon ??= setTimeout(() => this.#remember(), Math.max(REMEMBER_AFTER, this.#rememberCost * 20));
-  }
-
-  #rememberSoon: Timer | null = null;
-  #rememberCost = 0; // ms: writing down a large book must not eat the time of verdicts
-
-  #remember(): void {
-    if (this.#rememberSoon) clearTimeout(this.#rememberSoon);
-    this.#rememberSoon = null;
-    const begun = performance.now();
-    this.#remembered = { ...this.#remembered, alive: this.book.alive, words: this.operator.said };
-    writeState(this.#options.instance, "state.json", this.#remembered, 0o600);
-    this.#rememberCost = performance.now() - begun;
+    this.#notes.soon();
   }
 
   /** Operators have said something: who is probed may be others. */
   #told(): void {
     this.#assignChecks();
-    this.#remember();
+    this.#notes.write();
   }
 
   #tell(snapshot: Entry["snapshot"]): void {
@@ -391,5 +377,3 @@ export class Supervisor {
     return done;
   }
 }
-
-const newSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;

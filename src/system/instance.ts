@@ -1,4 +1,14 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { ok, type Result, refuse } from "../core/problem.ts";
 import { libc } from "../runtime/libc.ts";
@@ -85,5 +95,11 @@ export function writeState(instance: Instance, name: string, value: unknown, mod
   renameSync(`${path}.new`, path);
 }
 
-/** Removes the instance's folder. Callers have undone what its files remember. */
-export const removeInstance = (instance: Instance): void => rmSync(instance.runDir, { recursive: true, force: true });
+/** What a daemon leaves to the next one of its instance. */
+export const STATE_FILE = "state.json";
+
+/** Removes the instance's folder, but for one file. Callers have undone what its files remember. */
+export function removeInstance({ runDir }: Instance, except?: string): void {
+  if (except === undefined) rmSync(runDir, { recursive: true, force: true });
+  else for (const file of readdirSync(runDir)) if (file !== except) rmSync(join(runDir, file), { recursive: true });
+}

@@ -1,0 +1,50 @@
+import type { CheckConfig } from "../core/check.ts";
+import { hashText } from "../core/hash.ts";
+import type { BackendConfig, Service } from "../core/service.ts";
+import { identity } from "./ids.ts";
+import type { Entry } from "./member.ts";
+
+/** What checks had found of a service's backends, by identity, and a hash of the check that found it. */
+export interface Found {
+  check: number;
+  alive: string[];
+  dead: string[];
+}
+
+/** What checks had found, by service. */
+export type FoundBook = Record<string, Found>;
+
+/** What an earlier daemon found of a backend; null: nothing that still says anything. */
+export type LastKnown = (service: Service, backend: BackendConfig) => boolean | null;
+
+const hashOf = ({ kind, options }: CheckConfig): number => hashText(JSON.stringify([kind, options]), 0);
+
+/** For the next daemon. */
+export function foundBy(entries: Iterable<Entry>): FoundBook {
+  const book: FoundBook = {};
+  for (const { service, members } of entries) {
+    if (service.check === null) continue;
+    const own = members.filter(({ config }) => config.follows === undefined);
+    const which = (alive: boolean): string[] =>
+      own.filter(({ health }) => health.alive === alive).map(({ config }) => identity(config));
+    book[service.name] = { check: hashOf(service.check), alive: which(true), dead: which(false) };
+  }
+  return book;
+}
+
+/**
+ * What holds of a book for a configuration: what the same check found of the same backends. `trusted`: also whom it found
+ * dead; else those are as good as never seen, and their first verdict decides.
+ */
+export function lastKnown(book: FoundBook, trusted: boolean): LastKnown {
+  const sets = new Map<string, { alive: ReadonlySet<string>; dead: ReadonlySet<string> }>();
+  return (service, backend) => {
+    const found = book[service.name];
+    if (found === undefined || service.check === null || backend.follows !== undefined) return null;
+    if (found.check !== hashOf(service.check)) return null;
+    const known = sets.get(service.name) ?? { alive: new Set(found.alive), dead: new Set(found.dead) };
+    sets.set(service.name, known);
+    if (known.alive.has(identity(backend))) return true;
+    return trusted && known.dead.has(identity(backend)) ? false : null;
+  };
+}
