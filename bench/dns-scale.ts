@@ -6,6 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sluiceCommand } from "../src/lab/paths.ts";
+import { livingWorkers } from "../src/supervisor/orphans.ts";
+import { instancePaths } from "../src/system/instance.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import {
   cpuOf,
@@ -128,17 +130,25 @@ async function changeDelays(port: number, instance: string, ports: readonly numb
   return delays;
 }
 
-const partOf = (pid: number): string => {
+function partOf(pid: number, instance: string): string {
   const command = Bun.spawnSync(["cat", `/proc/${pid}/cmdline`]).stdout.toString();
-  return command.includes("worker/main.ts") ? "worker" : command.includes("checker/main.ts") ? "checker" : "daemon";
-};
+  if (command.includes("checker/main.ts")) return "checker";
+  if (!command.includes("worker/main.ts")) return "daemon";
+  return livingWorkers(instancePaths(instance)).some((worker) => worker.pid === pid) ? "worker" : "spare";
+}
 
-async function measure(program: Pinned, begun: number, server: ReturnType<typeof countingServer>, seconds: number) {
+async function measure(
+  program: Pinned,
+  instance: string,
+  begun: number,
+  server: ReturnType<typeof countingServer>,
+  seconds: number,
+) {
   await until("the daemon serves", () => program.said().includes("sluice: serving"), 120_000);
   const rows: Row[] = [row("start/user/s", "s", "lower", (performance.now() - begun) / 1000)];
   // The first round, in which all are asked soon after one another, must be over.
   await Bun.sleep(1.6 * INTERVAL_S * 1000);
-  const parts = Map.groupBy(family(program.pid), partOf);
+  const parts = Map.groupBy(family(program.pid), (pid) => partOf(pid, instance));
   const cpu = (): number => cpuOf(family(program.pid));
   const [from, before] = [performance.now(), cpu()];
   const length = Math.max(INTERVAL_S, seconds) * 1000;
@@ -167,7 +177,7 @@ export default defineBench({
     const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
     try {
       progress("start, then checks");
-      const rows = await measure(program, begun, server, seconds);
+      const rows = await measure(program, instance, begun, server, seconds);
       progress("health changes");
       const delays = await changeDelays(port!, instance, watched);
       rows.push(row("health-change/user/ms", "ms", "lower", median(delays)));

@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sluiceCommand } from "../../src/lab/paths.ts";
 import { peer } from "../../src/lab/peers.ts";
+import { livingWorkers } from "../../src/supervisor/orphans.ts";
+import { instancePaths } from "../../src/system/instance.ts";
 import {
   cpuOf,
   FILES,
@@ -51,15 +52,6 @@ export function toServer({ name, version, port, program, serves = () => true }: 
   };
 }
 
-/** Is this one of Sluice's relay workers? */
-function isWorker(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("src/worker/main.ts");
-  } catch {
-    return false;
-  }
-}
-
 let instances = 0;
 
 /** Octets of a configuration that is still written out; what is longer lies beside code that reads it. */
@@ -81,7 +73,9 @@ export async function startSluice(
   const program = startPinned(SERVER_CORE, at(sluiceCommand, "run", "-c", file, "--instance", instance));
   for (let i = 0; i < 400 && !program.said().includes("sluice: serving"); i++) await Bun.sleep(50);
   if (!program.said().includes("sluice: serving")) throw new Error(`the daemon does not serve: ${program.said()}`);
-  return toServer({ name: "sluice", version: "", port, program, serves: isWorker });
+  // The spare beside the worker does not serve.
+  const serves = (pid: number): boolean => livingWorkers(instancePaths(instance)).some((worker) => worker.pid === pid);
+  return toServer({ name: "sluice", version: "", port, program, serves });
 }
 
 /** nginx with one worker; `http`: what stands in its http block. `core`: the backend runs beside the load. */

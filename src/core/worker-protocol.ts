@@ -6,7 +6,7 @@ import type { Problem } from "./problem.ts";
 import type { Config, Geography, Listener, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** A listening socket that a child has inherited: descriptor number in the child. */
+/** A listening socket that a child has been given: descriptor number in the child. */
 export interface InheritedSocket extends Listener {
   fd: number;
 }
@@ -42,8 +42,12 @@ export interface Assignment {
   secrets: Record<string, unknown>;
 }
 
-/** Descriptor of the counter memory in every relay worker; inherited sockets follow. */
+/** Descriptor of the counter memory in every relay worker. */
 export const COUNTER_FD = 3;
+/** Descriptor of the channel over which a relay worker gets the sockets of its assignment. */
+export const SOCKETS_FD = 4;
+/** Under this number and those behind it they are held: beyond what a worker opens before it has an assignment. */
+export const FIRST_SOCKET_FD = 128;
 
 export type ToWorker =
   | { kind: "assign"; assignment: Assignment }
@@ -56,6 +60,8 @@ export type ToWorker =
   | { kind: "ping"; n: number };
 
 export type FromWorker =
+  /** Its files are read, its rights given up: it waits for an assignment. */
+  | { kind: "loaded" }
   | { kind: "ready"; revision: number }
   | { kind: "failed"; service: string; problem: Problem }
   /** Passive health: a request to this backend failed in this way. */

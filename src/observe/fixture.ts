@@ -45,6 +45,7 @@ export const statusModel = (services: ServiceStatus[]): StatusModel => ({
   revision: 3,
   since: 400_500,
   workers: 2,
+  spare: true,
   methods: [],
   services,
 });

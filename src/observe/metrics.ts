@@ -55,6 +55,11 @@ function instanceFamilies(model: StatusModel): Family[] {
     gauge("sluice_config_revision", "Number of the running configuration.", one(model.revision)),
     gauge("sluice_start_time_seconds", "When the daemon started, seconds since 1970.", one(model.since / 1000)),
     gauge("sluice_workers", "Worker processes.", one(model.workers)),
+    gauge(
+      "sluice_spare_worker",
+      "1: a started worker waits to take the place of one that dies.",
+      one(Number(model.spare)),
+    ),
     {
       name: "sluice_method_events_total",
       help: "What happened at a method beside its services, by code.",

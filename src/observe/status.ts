@@ -23,6 +23,8 @@ export interface StatusModel {
   /** When the daemon started. */
   since: number;
   workers: number;
+  /** Does a started worker wait to take the place of one that dies? */
+  spare: boolean;
   /** What methods count that belongs to no service, and what they say of themselves. */
   methods: { name: MethodName; tallies: Partial<Record<Code, number>>; describe: string[] }[];
   services: ServiceStatus[];

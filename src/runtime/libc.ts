@@ -5,6 +5,7 @@ const { i32, u32, u64, i64 } = T;
 /** The few functions of the C library that Bun does not offer. Every call blocks the loop: none here waits. */
 export const libc = dlopen("libc.so.6", {
   socket: { args: [i32, i32, i32], returns: i32 },
+  socketpair: { args: [i32, i32, i32, T.ptr], returns: i32 },
   setsockopt: { args: [i32, i32, i32, T.ptr, u32], returns: i32 },
   getsockopt: { args: [i32, i32, i32, T.ptr, T.ptr], returns: i32 },
   getsockname: { args: [i32, T.ptr, T.ptr], returns: i32 },

@@ -1,7 +1,10 @@
 /** Numbers of <sys/socket.h> and <netinet/in.h> on Linux, as socket(2) and setsockopt(2) take them. */
+export const AF_UNIX = 1;
+
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
+export const SOCK_SEQPACKET = 5;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 

@@ -2,10 +2,11 @@ import type { Counted } from "../core/most-wanted.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Listener, Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import { type Assignment, COUNTER_FD, type FromWorker, type ToWorker } from "../core/worker-protocol.ts";
-import { type Child, spawnChild } from "../runtime/child.ts";
+import { type Assignment, FIRST_SOCKET_FD, type FromWorker, type ToWorker } from "../core/worker-protocol.ts";
+import type { Child } from "../runtime/child.ts";
 import type { CounterMemory } from "./memory.ts";
 import type { SocketTable } from "./sockets.ts";
+import type { Spare } from "./spare.ts";
 
 /** What every worker of a generation serves; the rest of the assignment is each worker's own. */
 export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots"> {
@@ -47,15 +48,17 @@ export class Generation {
   readonly #workers: Worker[] = [];
   readonly #sockets: SocketTable;
   readonly #memory: CounterMemory;
+  readonly #spare: Spare;
   readonly #events: GenerationEvents;
   #draining = false;
   #count = 1;
 
-  constructor(work: Work, sockets: SocketTable, memory: CounterMemory, events: GenerationEvents) {
+  constructor(work: Work, sockets: SocketTable, memory: CounterMemory, spare: Spare, events: GenerationEvents) {
     this.work = work;
     this.#names = new Set(work.services.map(({ name }) => name));
     this.#sockets = sockets;
     this.#memory = memory;
+    this.#spare = spare;
     this.#events = events;
   }
 
@@ -74,31 +77,27 @@ export class Generation {
     const held = this.work.listeners.flatMap((listener) =>
       this.#sockets.of(listener, index, this.#count).map((fd) => ({ listener, fd })),
     );
-    const sockets = held.map(({ listener }, i) => ({ ...listener, fd: COUNTER_FD + 1 + i }));
-    let settle: (problem: Problem | null) => void = () => {};
-    const ready = new Promise<Problem | null>((resolve) => {
-      settle = resolve;
-    });
-    const child = undefined as unknown as Child<ToWorker>;
-    const worker: Worker = { index, sockets, row, state: "starting", child };
-    worker.child = spawnChild<ToWorker, FromWorker>({
-      program: new URL("../worker/main.ts", import.meta.url).pathname,
-      args: this.work.methods,
-      fds: [this.#memory.fd, ...held.map(({ fd }) => fd)],
-      unprivileged: true,
-      onMessage: (message) => this.#hear(worker, message, settle),
-      onExit: (code, signal) => {
-        settle(startProblem(`worker ended with ${signal ?? `code ${code}`} before it was ready`));
-        this.#ended(worker, performance.now() - began, signal ?? `code ${code}`, code === 0);
-      },
-    });
+    const sockets = held.map(({ listener }, i) => ({ ...listener, fd: FIRST_SOCKET_FD + i }));
+    const { promise: ready, resolve: settle } = Promise.withResolvers<Problem | null>();
+    const blank = this.#spare.take(this.work.methods);
+    const worker: Worker = { index, sockets, row, state: "starting", child: blank.child };
     this.#workers.push(worker);
     const limit = setTimeout(
       () => settle(startProblem(`worker was not ready within ${START_LIMIT / 1000} s`)),
       START_LIMIT,
     );
+    blank.employ(
+      this.#assignment(worker),
+      held.map(({ fd }) => fd),
+      {
+        message: (message) => this.#hear(worker, message, settle),
+        exit: (code, signal) => {
+          settle(startProblem(`worker ended with ${signal ?? `code ${code}`} before it was ready`));
+          this.#ended(worker, performance.now() - began, signal ?? `code ${code}`, code === 0);
+        },
+      },
+    );
     this.#events.spawned();
-    worker.child.send({ kind: "assign", assignment: this.#assignment(worker) });
     return ready.finally(() => clearTimeout(limit));
   }
 

@@ -23,8 +23,8 @@ export function writeWorkers(instance: Instance, workers: readonly Omit<Written,
   );
 }
 
-/** The workers of a daemon that died, as far as they still live. */
-function living(instance: Instance): Written[] {
+/** The workers that a daemon of this instance has started, as far as they live. */
+export function livingWorkers(instance: Instance): Written[] {
   const written = readState<Written[]>(instance, FILE) ?? [];
   return written.filter(({ pid, started }) => started !== null && startTime(pid) === started);
 }
@@ -40,9 +40,9 @@ function signal({ pid, started }: Written, name: NodeJS.Signals): void {
 
 /** Ends the workers that a dead daemon left: they may finish what is under way within `graceMs`. Returns how many. */
 export async function endOrphans(instance: Instance, graceMs: number): Promise<number> {
-  const orphans = living(instance);
+  const orphans = livingWorkers(instance);
   for (const orphan of orphans) signal(orphan, "SIGTERM");
-  for (let waited = 0; waited < graceMs && living(instance).length > 0; waited += 50) await sleep(50);
+  for (let waited = 0; waited < graceMs && livingWorkers(instance).length > 0; waited += 50) await sleep(50);
   for (const orphan of orphans) signal(orphan, "SIGKILL");
   return orphans.length;
 }
@@ -52,7 +52,7 @@ export async function endOrphans(instance: Instance, graceMs: number): Promise<n
  * table, so that no waiting connection is lost; `release` lets them finish and go, once new workers serve.
  */
 export function adoptOrphans(instance: Instance, sockets: SocketTable): { count: number; release(): void } {
-  const alive = living(instance);
+  const alive = livingWorkers(instance);
   const seen = new Set<bigint>();
   for (const { pid, sockets: held } of alive)
     for (const { fd, ...listener } of held) {

@@ -40,6 +40,7 @@ export async function lookUp(
     revision: supervisor.revision?.number ?? 0,
     since: supervisor.started,
     workers: supervisor.workers.workers,
+    spare: supervisor.workers.spare.ready,
     methods: catalog.methods.flatMap((method) => methodStatus(supervisor, method)),
     services: [...services, ...failedServices(supervisor)],
   };

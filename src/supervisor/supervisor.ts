@@ -186,6 +186,7 @@ export class Supervisor {
     this.#watch.stop();
     this.operator.stop();
     this.workers.secrets.stop();
+    this.workers.spare.stop();
     await this.#queue;
     this.#notes.write();
     writeWorkers(this.#options.instance, this.workers.describe());

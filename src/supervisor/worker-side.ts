@@ -8,6 +8,7 @@ import type { Entry } from "./member.ts";
 import { CounterMemory } from "./memory.ts";
 import { Secrets, type SecretsByMethod } from "./secrets.ts";
 import { SocketTable } from "./sockets.ts";
+import { Spare } from "./spare.ts";
 
 /** Generations that may be alive at once; the oldest is then cut. */
 const MOST_GENERATIONS = 4;
@@ -28,6 +29,7 @@ export class WorkerSide {
   readonly memory: CounterMemory;
   readonly sockets = new SocketTable();
   readonly secrets: Secrets;
+  readonly spare: Spare;
   readonly #methods: readonly Method[];
   #count: number;
   readonly #most: number;
@@ -44,6 +46,7 @@ export class WorkerSide {
     this.#most = Math.max(count, LEAST_ROOM);
     this.#events = events;
     this.memory = new CounterMemory(instance, this.#most * (MOST_GENERATIONS + 2));
+    this.spare = new Spare(this.memory.fd);
   }
 
   /** Makes sockets and workers for these entries; they accept from the moment they are ready. */
@@ -66,7 +69,10 @@ export class WorkerSide {
     if (same || work.services.length === 0)
       return {
         commit: () => {
-          if (!same) this.#retire(current);
+          if (!same) {
+            this.#retire(current);
+            this.spare.keep([]);
+          }
           for (const [method, value] of Object.entries(secrets)) this.#tellSecrets(method, value);
           follow();
         },
@@ -74,7 +80,7 @@ export class WorkerSide {
       };
     const unbound = this.sockets.prepare(work.listeners, count);
     if (unbound.length > 0) return this.#blame(unbound, work.services, revision);
-    const next = new Generation(work, this.sockets, this.memory, this.#events);
+    const next = new Generation(work, this.sockets, this.memory, this.spare, this.#events);
     this.#preparing = next;
     const failed = await next.start(count);
     if (failed.length > 0) this.#preparing = null;
@@ -90,6 +96,7 @@ export class WorkerSide {
         follow();
         this.#retire(current);
         this.sockets.keep(work.listeners);
+        this.spare.keep(work.methods);
       },
       abort: () => {
         this.#preparing = null;
@@ -168,6 +175,7 @@ export class WorkerSide {
   /** Drains all generations; resolves when every worker is gone. */
   async drain(deadlineMs: number): Promise<void> {
     this.secrets.stop();
+    this.spare.stop();
     const all = [...this.#draining, ...(this.#current ? [this.#current] : [])];
     this.#current = null;
     await Promise.all(all.map((generation) => generation.drain(deadlineMs)));

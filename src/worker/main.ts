@@ -1,12 +1,21 @@
 /**
- * A relay worker: serves redirect, dns and proxy on sockets it inherits. Its arguments are the methods to load: their
- * files are read before the process gives up its rights, for they may lie where only root can read.
+ * A relay worker: serves redirect, dns and proxy on sockets it is given. Its arguments are the methods to load: their
+ * files are read before the process gives up its rights, for they may lie where only root can read. Then it waits for
+ * its assignment, maybe for long: a spare takes the place of a worker that dies.
  */
 import { catalog } from "../catalog.ts";
 import type { Balancer, Method, Serving, WorkerSide } from "../core/method.ts";
 import { toProblem } from "../core/problem.ts";
-import type { Assignment, FromWorker, ToWorker } from "../core/worker-protocol.ts";
+import {
+  type Assignment,
+  FIRST_SOCKET_FD,
+  type FromWorker,
+  SOCKETS_FD,
+  type ToWorker,
+} from "../core/worker-protocol.ts";
+import { takeDescriptors } from "../runtime/descriptors.ts";
 import { parentPort } from "../runtime/ipc.ts";
+import { closeFd } from "../runtime/listen.ts";
 import { dropPrivileges } from "../runtime/privileges.ts";
 import { openDoors } from "./doors.ts";
 
@@ -16,6 +25,7 @@ async function load(): Promise<void> {
   const methods = catalog.methods.filter(({ name }) => process.argv.slice(2).includes(name));
   for (const method of methods) sides.set(method, await method.worker!());
   dropPrivileges();
+  parent.send({ kind: "loaded" });
 }
 
 const parent = parentPort<ToWorker, FromWorker>();
@@ -23,6 +33,7 @@ let balancers = new Map<string, Balancer>();
 const serving = new Map<string, Serving>();
 const servingMethod = new Map<string, Serving>();
 let draining = false;
+let assigned = false;
 
 /** Without a parent to say otherwise, what is under way may take this long, ms. */
 const ORPHAN_DRAIN = 30_000;
@@ -39,6 +50,8 @@ function shareOf(assignment: Assignment, method: Method): Assignment {
 }
 
 async function assign(assignment: Assignment): Promise<void> {
+  takeDescriptors(SOCKETS_FD, assignment.sockets.length, FIRST_SOCKET_FD);
+  closeFd(SOCKETS_FD);
   const opened = openDoors(assignment, catalog, parent.send);
   balancers = opened.balancers;
   for (const [method, side] of sides) {
@@ -79,11 +92,15 @@ async function handle(message: ToWorker): Promise<void> {
 // One after the other: a snapshot that arrives while an assignment is being taken must not be lost.
 let queue = load();
 parent.onMessage((message) => {
+  assigned ||= message.kind === "assign";
   queue = queue.then(() => handle(message));
 });
 
-// The daemon is gone: serve on with the last snapshot; the next daemon takes the sockets over and ends us by SIGTERM.
-parent.onClosed(() => {});
+// The daemon is gone. Serve on with the last snapshot; the next daemon takes the sockets over and ends us by SIGTERM. A
+// spare has nothing to serve, and nobody who would give it work.
+parent.onClosed(() => {
+  if (!assigned) process.exit(0);
+});
 process.on("SIGTERM", () => void drain(ORPHAN_DRAIN));
 // A terminal's Ctrl-C reaches the whole group; the daemon decides when we drain.
 process.on("SIGINT", () => {});

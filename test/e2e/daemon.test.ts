@@ -257,12 +257,13 @@ test("a start that is refused leaves no trace of its instance", async () => {
 
 test.skipIf(process.getuid?.() !== 0)("what parses strangers' bytes is nobody, and can do nothing more", async () => {
   const daemon = await serve(proxyOn(freePort()));
+  while (!daemon.status().spare) await Bun.sleep(100);
   const children = Bun.spawnSync(["pgrep", "-P", String(daemon.pid)])
     .stdout.toString()
     .trim()
     .split("\n");
-  // Two workers and a checker.
-  expect(children.length).toBe(3);
+  // Two workers, the spare and a checker.
+  expect(children.length).toBe(4);
   for (const pid of children) {
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1]?.split(/\s+/);

@@ -3,9 +3,11 @@
  * in the suite; SLUICE_TEST_LONG=1 makes 200,000 requests and more in each, and prints what it measured.
  */
 import { afterAll, expect, test } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { peer } from "../../src/lab/peers.ts";
 import { dial, RawBackend } from "../../src/relay/testing.ts";
+import { livingWorkers } from "../../src/supervisor/orphans.ts";
+import { instancePaths } from "../../src/system/instance.ts";
 import { ByteLoad, startByteServer } from "../lib/byte-load.ts";
 import { freePort, startDaemon, type TestDaemon } from "../lib/daemon.ts";
 
@@ -21,7 +23,13 @@ afterAll(async () => {
 const server = startByteServer();
 stops.push(server.stop);
 
-const configOf = (port: number, backend: number, more: object = {}): object => ({
+interface Written {
+  version: 1;
+  workers: number;
+  services: { web: { listen: string[]; [key: string]: unknown } };
+}
+
+const configOf = (port: number, backend: number, more: object = {}): Written => ({
   version: 1,
   workers: 2,
   services: {
@@ -31,8 +39,8 @@ const configOf = (port: number, backend: number, more: object = {}): object => (
 });
 
 /** Another listener beside: what makes new workers. */
-const withExtra = (port: number, more: object = {}): object => {
-  const config = configOf(port, server.port, more) as { services: { web: { listen: string[] } } };
+const withExtra = (port: number, more: object = {}): Written => {
+  const config = configOf(port, server.port, more);
   config.services.web.listen.push(`127.0.0.1:${freePort()}`);
   return config;
 };
@@ -98,13 +106,8 @@ test("reloads and upgrades under load lose no request", async () => {
   expect(daemon.status()).toMatchObject({ pid: daemon.pid, workers: 2 });
 }, 900_000);
 
-/** The worker processes of a daemon. */
-const workersOf = (daemon: TestDaemon): number[] =>
-  Bun.spawnSync(["pgrep", "-P", String(daemon.pid), "-f", "worker/main"])
-    .stdout.toString()
-    .trim()
-    .split("\n")
-    .map(Number);
+/** The worker processes of a daemon that serve. */
+const workersOf = (daemon: TestDaemon): number[] => livingWorkers(instancePaths(daemon.instance)).map(({ pid }) => pid);
 
 /** Connections of clients that a process holds: established, its own port this one. */
 function heldBy(pid: number, port: number): number {
@@ -123,34 +126,71 @@ function heldBy(pid: number, port: number): number {
     .filter(([, at, , , , , , , , inode]) => at?.endsWith(local) && inodes.has(inode)).length;
 }
 
-test("a worker that is killed costs its own connections at most, and none is refused", async () => {
+/** The worker that waits; undefined while none is ready. */
+function spareOf(daemon: TestDaemon): number | undefined {
+  if (!daemon.status().spare) return undefined;
+  const children = Bun.spawnSync(["pgrep", "-P", String(daemon.pid), "-f", "worker/main"]).stdout.toString();
+  const serving = workersOf(daemon);
+  return children
+    .trim()
+    .split("\n")
+    .map(Number)
+    .find((pid) => !serving.includes(pid));
+}
+
+async function untilSpare(daemon: TestDaemon): Promise<number> {
+  for (let i = 0; i < 300; i++) {
+    const pid = spareOf(daemon);
+    if (pid !== undefined) return pid;
+    await Bun.sleep(100);
+  }
+  throw new Error("no spare came");
+}
+
+/** Keeps all cores busy until it is stopped. */
+function busy(processes: number): () => void {
+  const children = Array.from({ length: processes }, () => Bun.spawn(["sha1sum", "/dev/zero"], { stdout: "ignore" }));
+  return () => {
+    for (const child of children) child.kill("SIGKILL");
+  };
+}
+
+/** Kills one worker; returns the client connections it held, and ms until another served in its place. */
+async function killOne(daemon: TestDaemon, port: number): Promise<{ held: number; ms: number }> {
+  const spare = await untilSpare(daemon);
+  const [victim] = workersOf(daemon);
+  const ready = (): number => daemon.said().split("READY").length;
+  const before = ready();
+  // Stopped first: what it holds is counted while it can take no more.
+  process.kill(victim!, "SIGSTOP");
+  await Bun.sleep(20);
+  const held = heldBy(victim!, port);
+  const killed = performance.now();
+  process.kill(victim!, "SIGKILL");
+  while (ready() === before && performance.now() - killed < 30_000) await Bun.sleep(2);
+  const ms = Math.round(performance.now() - killed);
+  expect(workersOf(daemon)).toContain(spare);
+  return { held, ms };
+}
+
+test("a worker that is killed costs its own connections at most, none is refused, and the spare takes its place", async () => {
   const port = freePort();
   const daemon = await serve(configOf(port, server.port));
   const load = new ByteLoad(port, 8, 4);
-  const readies: number[] = [];
+  const times: number[] = [];
   let held = 0;
-  for (let round = 0; round < (LONG ? 10 : 1) || load.requests < (LONG ? 50_000 : 500); round++) {
-    const [victim] = workersOf(daemon);
-    const ready = (): number => daemon.said().split("READY").length;
-    const before = ready();
-    // Stopped first: what it holds is counted while it can take no more.
-    process.kill(victim!, "SIGSTOP");
-    await Bun.sleep(20);
-    held += heldBy(victim!, port);
-    const killed = performance.now();
-    process.kill(victim!, "SIGKILL");
-    while (ready() === before && performance.now() - killed < 30_000) await Bun.sleep(2);
-    readies.push(Math.round(performance.now() - killed));
-    // A worker that dies at once after its start is replaced later.
-    await Bun.sleep(1200);
+  for (let round = 0; round < (LONG ? 24 : 1) || load.requests < 500; round++) {
+    if (round === 12) stops.push(busy(navigator.hardwareConcurrency));
+    const killed = await killOne(daemon, port);
+    held += killed.held;
+    times.push(killed.ms);
   }
   await load.stop();
   say(
-    `${load.requests} requests, ${readies.length} workers killed, which held ${held} connections: ${load.failures.length} failed; replaced after ${readies.join(", ")} ms`,
+    `${load.requests} requests, ${times.length} workers killed, which held ${held} connections: ${load.failures.length} failed; replaced after ${times.slice(0, 12).join(", ")} ms, with all cores busy ${times.slice(12).join(", ")} ms`,
   );
   expect(load.failures.filter((why) => !why.includes("cut after"))).toEqual([]);
   expect(load.failures.length).toBeLessThanOrEqual(held);
-  expect(Math.max(...readies)).toBeLessThan(15_000);
 }, 300_000);
 
 test("a supervisor that is killed costs no request, nor does the next one's start", async () => {
@@ -166,6 +206,44 @@ test("a supervisor that is killed costs no request, nor does the next one's star
   say(`${requests} requests, ${deaths} supervisors killed: ${failures.length} failed`);
   expect(failures).toEqual([]);
   expect(daemon.status().workers).toBe(2);
+}, 900_000);
+
+test("the spare that dies is made anew, a reload takes it, and it does not outlive its daemon", async () => {
+  const port = freePort();
+  const daemon = await serve(configOf(port, server.port));
+  const first = await untilSpare(daemon);
+  process.kill(first, "SIGKILL");
+  while (existsSync(`/proc/${first}`)) await Bun.sleep(10);
+  const second = await untilSpare(daemon);
+  expect(second).not.toBe(first);
+  await daemon.write(withExtra(port));
+  expect(daemon.reload().code).toBe(0);
+  expect(workersOf(daemon)).toContain(second);
+  const third = await untilSpare(daemon);
+  await daemon.kill("SIGKILL");
+  while (existsSync(`/proc/${third}`)) await Bun.sleep(10);
+  expect(workersOf(daemon)).toContain(second);
+});
+
+test("a supervisor that is killed at any moment of a reload costs no request, nor does the next one's start", async () => {
+  const port = freePort();
+  const daemon = await serve(configOf(port, server.port));
+  const load = new ByteLoad(port, 8, 4, 30);
+  const rounds = LONG ? 60 : 4;
+  for (let round = 0; round < rounds; round++) {
+    const next = round % 2 === 0 ? withExtra(port) : configOf(port, server.port);
+    await daemon.write(next);
+    process.kill(daemon.pid, "SIGHUP");
+    // A reload takes some 300 ms; the moments are spread over it and a while behind its commit.
+    await Bun.sleep(((round + Math.random()) / rounds) * 600);
+    await daemon.kill("SIGKILL");
+    await daemon.start();
+    expect(daemon.status().workers).toBe(2);
+    for (const listener of next.services.web.listen) expect((await fetch(`http://${listener}/7`)).status).toBe(200);
+  }
+  await load.stop();
+  say(`${load.requests} requests, ${rounds} supervisors killed in a reload: ${load.failures.length} failed`);
+  expect(load.failures).toEqual([]);
 }, 900_000);
 
 const GO = "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
@@ -205,7 +283,7 @@ test("WebSockets and downloads live on through a reload and an upgrade, until th
   await alive(1);
   await daemon.write(configOf(port, raw.port, { drain: "25s" }));
   expect(daemon.reload().code).toBe(0);
-  const web = configOf(port, raw.port) as { services: { web: { listen: string[] } } };
+  const web = configOf(port, raw.port);
   web.services.web.listen.push(`127.0.0.1:${freePort()}`);
   await daemon.write(web);
   expect(daemon.reload().code).toBe(0);
@@ -224,7 +302,7 @@ test("the drain limit ends what does not end by itself, and not before", async (
   const daemon = await serve(configOf(port, raw.port, more));
   const socket = dial(port).send(UPGRADE);
   await socket.has("101 Go");
-  const web = configOf(port, raw.port, more) as { services: { web: { listen: string[] } } };
+  const web = configOf(port, raw.port, more);
   web.services.web.listen.push(`127.0.0.1:${freePort()}`);
   await daemon.write(web);
   const before = performance.now();

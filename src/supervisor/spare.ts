@@ -1,0 +1,140 @@
+import { type Assignment, COUNTER_FD, type FromWorker, SOCKETS_FD, type ToWorker } from "../core/worker-protocol.ts";
+import { type Child, spawnChild } from "../runtime/child.ts";
+import { descriptorChannel, sendDescriptors } from "../runtime/descriptors.ts";
+import { closeFd } from "../runtime/listen.ts";
+
+/** Who hears what a worker process says, and of its end. */
+export interface WorkerEars {
+  message(message: FromWorker): void;
+  exit(code: number | null, signal: string | null): void;
+}
+
+/** A worker process that has no assignment yet. */
+export class BlankWorker {
+  readonly child: Child<ToWorker>;
+  readonly methods: readonly string[];
+  readonly #channel: number;
+  #ears: WorkerEars;
+
+  /** Starts it. `memory`: the counter memory's descriptor. */
+  constructor(methods: readonly string[], memory: number, ears: WorkerEars) {
+    this.methods = methods;
+    this.#ears = ears;
+    const [ours, theirs] = descriptorChannel();
+    this.#channel = ours;
+    const fds: number[] = [];
+    fds[COUNTER_FD - FIRST] = memory;
+    fds[SOCKETS_FD - FIRST] = theirs;
+    this.child = spawnChild<ToWorker, FromWorker>({
+      program: new URL("../worker/main.ts", import.meta.url).pathname,
+      args: methods,
+      fds,
+      unprivileged: true,
+      onMessage: (message) => this.#ears.message(message),
+      onExit: (code, signal) => this.#ears.exit(code, signal),
+    });
+    closeFd(theirs);
+  }
+
+  /** Gives it work, once: `fds` are our descriptors of the assignment's sockets. */
+  employ(assignment: Assignment, fds: readonly number[], ears: WorkerEars): Child<ToWorker> {
+    this.#ears = ears;
+    // A worker that has just died takes none: whoever hears of its end knows what to do.
+    sendDescriptors(this.#channel, fds);
+    closeFd(this.#channel);
+    this.child.send({ kind: "assign", assignment });
+    return this.child;
+  }
+
+  /** It is not needed. */
+  dismiss(): void {
+    this.#ears = deaf;
+    closeFd(this.#channel);
+    this.child.kill("SIGKILL");
+  }
+}
+
+/** The first descriptor that a child is given. */
+const FIRST = 3;
+
+const deaf: WorkerEars = { message() {}, exit() {} };
+
+/** ms without a worker's start until the next spare is made: what goes on after a death or a reload comes first. */
+const QUIET = 1000;
+/** A spare that dies while it waits is made anew after twice as long as the last one, at most this, ms. */
+const LONGEST = 60_000;
+
+/**
+ * One worker process that waits beside those that serve: its files are read, so it takes a dead one's place in some
+ * milliseconds instead of the time that a start takes. It is made when nothing else goes on.
+ */
+export class Spare {
+  readonly #memory: number;
+  #methods: readonly string[] = [];
+  #waiting: BlankWorker | null = null;
+  #loaded = false;
+  #timer: Timer | null = null;
+  #after = QUIET;
+
+  /** `memory`: the counter memory's descriptor. */
+  constructor(memory: number) {
+    this.#memory = memory;
+  }
+
+  /** Is one there that could serve at once? */
+  get ready(): boolean {
+    return this.#loaded;
+  }
+
+  /** From now on one waits that can serve these methods. */
+  keep(methods: readonly string[]): void {
+    this.#methods = methods;
+    if (this.#waiting !== null && !canServe(this.#waiting, methods)) this.#release()!.dismiss();
+    this.#later();
+  }
+
+  /** A worker process for these methods: the one that waits, or one that starts now. */
+  take(methods: readonly string[]): BlankWorker {
+    const blank =
+      this.#waiting !== null && canServe(this.#waiting, methods)
+        ? this.#release()!
+        : new BlankWorker(methods, this.#memory, deaf);
+    this.#after = QUIET;
+    this.#later();
+    return blank;
+  }
+
+  stop(): void {
+    this.keep([]);
+  }
+
+  #release(): BlankWorker | null {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    this.#loaded = false;
+    return waiting;
+  }
+
+  #later(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#waiting === null && this.#methods.length > 0) this.#timer = setTimeout(() => this.#make(), this.#after);
+  }
+
+  #make(): void {
+    this.#timer = null;
+    this.#waiting = new BlankWorker(this.#methods, this.#memory, {
+      message: ({ kind }) => {
+        this.#loaded ||= kind === "loaded";
+      },
+      exit: () => {
+        this.#release();
+        this.#after = Math.min(this.#after * 2, LONGEST);
+        this.#later();
+      },
+    });
+  }
+}
+
+const canServe = (blank: BlankWorker, methods: readonly string[]): boolean =>
+  methods.length > 0 && methods.every((name) => blank.methods.includes(name));
