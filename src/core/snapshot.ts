@@ -37,3 +37,21 @@ export function eligibleIds(backends: readonly Backend[]): number[] {
     .map((b) => b.id)
     .sort((a, b) => a - b);
 }
+
+/** The average of the loads that a snapshot's backends report, once for each. */
+const usualLoads = new WeakMap<Snapshot, number>();
+
+/**
+ * How busy a backend says it is, 0..1. One that says nothing counts as the average of those that do: as neither idle nor
+ * busy; 0 when nobody does.
+ */
+export function reportedLoad(snapshot: Snapshot, backend: Backend | undefined): number {
+  if (typeof backend?.load === "number") return backend.load;
+  let usual = usualLoads.get(snapshot);
+  if (usual === undefined) {
+    const known = snapshot.backends.flatMap(({ load }) => (load === null ? [] : [load]));
+    usual = known.reduce((sum, load) => sum + load, 0) / Math.max(1, known.length);
+    usualLoads.set(snapshot, usual);
+  }
+  return usual;
+}

@@ -30,8 +30,7 @@ export class Tagged implements Among {
     this.tags = tags;
     this.gate = new Gate(rules, cells, shared.wheel);
     const definition = schedulers.find(({ name }) => name === service.scheduler.name)!;
-    const load = (id: number): number =>
-      definition.needs.load === "reported" ? (this.balancer.backend(id)?.load ?? 0) : cells.activeEverywhere(id);
+    const load = (id: number): number => cells.activeEverywhere(id);
     const env = { random: Math.random, now: () => shared.doors.now(), seed: shared.seed, load };
     this.balancer = createBalancer(definition, service.scheduler.options, env, this.part(snapshot));
     this.gate.follow(this.balancer.snapshot);

@@ -253,6 +253,29 @@ test("an agent's answer: states at once, weight, limit and load with the next re
   expect(first()).toMatchObject({ weight: 3, load: null });
 });
 
+test("a reported load is forgotten when the agent was silent three times in a row; its other words stand", () => {
+  const asked = { ...service([backend(1, { weight: 1 })], false), agent: { port: 9, interval: 100, timeout: 50 } };
+  const book = new Book({});
+  book.commit(book.stage(config(asked), 1));
+  const first = () => book.entry("web")!.snapshot.backends[0]!;
+  const say = (said: AgentWord) => book.agentSaid("web/0", { ...good, said });
+  const silent = (times: number): void => {
+    for (let i = 0; i < times; i++) book.agentSaid("web/0", bad);
+  };
+  say({ load: 0.7, percent: 50, limit: 3 });
+  silent(2);
+  say({});
+  silent(2);
+  book.takeReports();
+  expect(first()).toMatchObject({ load: 0.7, weight: 50 });
+  silent(1);
+  expect(book.takeReports()).toEqual([book.entry("web")!]);
+  expect(first()).toMatchObject({ load: null, weight: 50, limit: 3 });
+  say({});
+  book.takeReports();
+  expect(first().load).toBeNull();
+});
+
 test("percentages of weights of any size keep their proportions, and a weight that is asked for is never none", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 65_535 }), fc.integer({ min: 1, max: 100 }), (weight, percent) => {

@@ -6,22 +6,32 @@ export interface Reported {
   readonly percent: number;
   /** Most units of work at a time; null: it has named none. */
   readonly limit: number | null;
-  /** 0..1, to a hundredth: finer changes are not worth a snapshot. Null: it has named none. */
+  /** 0..1, to a hundredth: finer changes are not worth a snapshot. Null: it has named none, or nothing for too long. */
   readonly load: number | null;
+  /** Times in a row that its agent was asked in vain. */
+  readonly unanswered: number;
   /** The agent's last answer, or why there was none. */
   readonly last: { readonly verdict: Verdict; readonly at: number } | null;
 }
 
 /** A backend that has said nothing. */
-export const silent: Reported = { percent: 100, limit: null, load: null, last: null };
+export const silent: Reported = { percent: 100, limit: null, load: null, unanswered: 0, last: null };
 
-/** What an answer of the agent adds; without one, what it said before still stands. */
+/**
+ * So many times in a row an agent may be asked in vain until its load is forgotten: a load is a measurement and grows old,
+ * where weights, limits and states are words, which stand until they are taken back.
+ */
+const LOAD_OUTLIVES = 2;
+
+/** What an answer of the agent adds; without one, what it said before still stands, its load for a while. */
 export function heard(before: Reported, verdict: Verdict, at: number): Reported {
   const { percent = before.percent, limit = before.limit, load = before.load } = verdict.said ?? {};
+  const unanswered = verdict.said ? 0 : before.unanswered + 1;
   return {
     percent,
     limit: limit === 0 ? null : limit,
-    load: load === null ? null : hundredth(load),
+    load: load === null || unanswered > LOAD_OUTLIVES ? null : hundredth(load),
+    unanswered,
     last: { verdict, at },
   };
 }

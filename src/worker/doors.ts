@@ -1,5 +1,6 @@
 import type { Catalog } from "../catalog.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../core/method.ts";
+import { reportedLoad } from "../core/snapshot.ts";
 import type { Assignment, FromWorker } from "../core/worker-protocol.ts";
 import { COUNTER_FD } from "../core/worker-protocol.ts";
 import { rowsInUse, serviceCells } from "../observe/cells.ts";
@@ -36,6 +37,10 @@ export function openDoors(
   );
   const balancers = new Map<string, Balancer>();
   const snapshots = new Map(assignment.snapshots.map((snapshot) => [snapshot.service, snapshot]));
+  const reportedAt = (service: string, id: number): number => {
+    const balancer = balancers.get(service);
+    return balancer ? reportedLoad(balancer.snapshot, balancer.backend(id)) : 0;
+  };
   for (const service of assignment.services) {
     const definition = schedulers.find(({ name }) => name === service.scheduler.name)!;
     const snapshot = snapshots.get(service.name)!;
@@ -46,8 +51,7 @@ export function openDoors(
       random: Math.random,
       now,
       seed: assignment.seed,
-      load: (backend: number) =>
-        reported ? (balancers.get(service.name)?.backend(backend)?.load ?? 0) : counted.activeEverywhere(backend),
+      load: (backend: number) => (reported ? reportedAt(service.name, backend) : counted.activeEverywhere(backend)),
     };
     balancers.set(service.name, createBalancer(definition, service.scheduler.options, env, snapshot));
   }

@@ -1,6 +1,15 @@
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
-import { fileHost, readHead } from "./file-probe.ts";
+import { run } from "../../runtime/child.ts";
+import { fileHost, probeFile, readHead } from "./file-probe.ts";
+
+const undo: (() => unknown)[] = [];
+afterAll(() => {
+  for (const step of undo) step();
+});
 
 const head = (...lines: string[]): Buffer => Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
 
@@ -59,3 +68,50 @@ test("a host is reached at its own address, asked by the name and folder of its 
   });
   expect(of("10.0.0.1", 81, "http://m.example:8000/").port).toBe(81);
 });
+
+/** A TLS server of `m.example` that has `/pub/a.iso`; what it was asked, and by which name its certificate was wanted. */
+function tlsMirror(folder: string): { port: number; asked: string[]; certificate: string } {
+  const [key, certificate] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  const how = "req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 2 -subj /CN=m.example";
+  const { exitCode } = Bun.spawnSync(
+    ["openssl", ...how.split(" "), "-addext", "subjectAltName=DNS:m.example", "-keyout", key, "-out", certificate],
+    { stdout: "ignore", stderr: "ignore" },
+  );
+  if (exitCode !== 0) throw new Error("openssl makes no certificate");
+  const asked: string[] = [];
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: { key: readFileSync(key), cert: readFileSync(certificate) },
+    fetch(request) {
+      asked.push(`${request.method} ${new URL(request.url).pathname} ${request.headers.get("host")}`);
+      const there = request.url.endsWith("/pub/a.iso");
+      return new Response(null, { status: there ? 200 : 404, headers: there ? { "content-length": "7" } : {} });
+    },
+  });
+  undo.push(() => server.stop(true));
+  return { port: server.port!, asked, certificate };
+}
+
+test.skipIf(Bun.which("openssl") === null)(
+  "a host of https is asked over TLS by its url's name, and not believed without a certificate for it",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-mirror-"));
+    undo.push(() => rmSync(folder, { recursive: true }));
+    const { port, asked, certificate } = tlsMirror(folder);
+    const of = (name: string) => fileHost({ address: "127.0.0.1", port, url: `https://${name}/pub` }, "http", 80);
+    expect(await probeFile(of("m.example"), "/a.iso", 2000)).toBe("silent");
+    // Trusted authorities are read when a process starts.
+    const script = `import { probeFile } from ${JSON.stringify(join(import.meta.dirname, "file-probe.ts"))};
+    const found = [];
+    for (const [host, path] of ${JSON.stringify([
+      [of("m.example"), "/a.iso"],
+      [of("m.example"), "/b.iso"],
+      [of("other.example"), "/a.iso"],
+    ])}) found.push(await probeFile(host, path, 2000));
+    console.log(JSON.stringify(found));`;
+    const { stdout } = await run([process.execPath, "-e", script], { env: { NODE_EXTRA_CA_CERTS: certificate } });
+    expect(JSON.parse(stdout)).toEqual([{ size: 7, modified: null, digest: null }, "missing", "silent"]);
+    expect(asked).toEqual(["HEAD /pub/a.iso m.example", "HEAD /pub/b.iso m.example"]);
+  },
+);

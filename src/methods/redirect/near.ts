@@ -1,5 +1,6 @@
 import type { Balancer, WorkerDoors } from "../../core/method.ts";
 import type { Service } from "../../core/service.ts";
+import { reportedLoad } from "../../core/snapshot.ts";
 import { placeSnapshot } from "../../geo/nearest.ts";
 import type { Place } from "../../geo/places.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
@@ -19,7 +20,8 @@ export class Near {
     this.whole = whole;
     this.places = service.nearest ? places : [];
     // The client's exchange with a backend is not seen: the load is what backends report.
-    this.env = { random: Math.random, now: () => doors.now(), seed, load: (id) => whole.backend(id)?.load ?? 0 };
+    const load = (id: number): number => reportedLoad(whole.snapshot, whole.backend(id));
+    this.env = { random: Math.random, now: () => doors.now(), seed, load };
   }
 
   /** The balancers to ask for a client of a place (-1: none), in order. */
