@@ -25,6 +25,8 @@ export interface TestDaemon {
   status(): StatusModel;
   write(config: unknown): Promise<void>;
   reload(): ReturnType<typeof sluice>;
+  /** The same without holding up this process, which may be somebody's client. Its exit code. */
+  reloadBeside(): Promise<number>;
   /** Starts it again after `kill("SIGKILL")`. */
   start(...args: string[]): Promise<void>;
   kill(signal: NodeJS.Signals): Promise<void>;
@@ -46,6 +48,8 @@ export async function startDaemon(config: unknown, hint = "test", under: string[
     status: () => JSON.parse(sluice("status", "--json", "--instance", instance).stdout) as StatusModel,
     write: async (next) => void (await Bun.write(file, JSON.stringify(next, null, 2))),
     reload: () => sluice("reload", "--instance", instance),
+    reloadBeside: () =>
+      Bun.spawn([command, "reload", "--instance", instance], { stdout: "ignore", stderr: "ignore" }).exited,
     async start(...args) {
       child = Bun.spawn([...under, command, "run", "-c", file, "--instance", instance, ...args], {
         stdin: "ignore",
