@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { Code } from "../core/codes.ts";
 import { configProblem, type Path, type Problem } from "../core/problem.ts";
 import { closestWord } from "../core/words.ts";
 import { keysAt, wordsAt } from "./shape.ts";
@@ -88,11 +89,15 @@ function toProblems(issue: Issue, prefix: Path, schema: z.ZodType, root: unknown
     case "invalid_format":
       return [configProblem("SLUICE_CONFIG_VALUE", path, formatRefusal(issue, value, noun(path)))];
     case "custom":
-      return [configProblem("SLUICE_CONFIG_VALUE", path, customText(issue.message, value, noun(path)))];
+      return [configProblem(codeOf(issue), path, customText(issue.message, value, noun(path)))];
     default:
       return [configProblem("SLUICE_CONFIG_VALUE", path, `${shown(value)} is not ${article(noun(path))}.`)];
   }
 }
+
+/** A schema's own refusal may name its code. */
+const codeOf = ({ params }: Extract<Issue, { code: "custom" }>): Code =>
+  (params as { code?: Code } | undefined)?.code ?? "SLUICE_CONFIG_VALUE";
 
 function formatRefusal(issue: Extract<Issue, { code: "invalid_format" }>, value: unknown, what: string): string {
   const affix = issue as { prefix?: string; suffix?: string };

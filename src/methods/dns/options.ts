@@ -9,7 +9,7 @@ import { MAX_TTL, SAFE_SIZE, Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
 import { type TsigAlgorithm, tsigAlgorithms } from "../../protocols/dns/tsig.ts";
 import { nest, upThreshold } from "./steering/schema.ts";
-import { zones } from "./zone-settings.ts";
+import { twice, zones } from "./zone-settings.ts";
 
 /**
  * Most addresses of one kind in an answer: as many AAAA records as a TCP message of 65,535 octets holds beside the
@@ -48,11 +48,10 @@ const seconds = word<number>(
   "number",
 );
 
-const domain = word<string>(
-  (text) => (text !== "." && nameToWire(text) !== null ? text.toLowerCase().replace(/\.$/, "") : null),
-  (name) => name,
-  (text) => `${quote(text)} is not a domain name.`,
-);
+const toDomain = (text: string): string | null =>
+  text !== "." && nameToWire(text) !== null ? text.toLowerCase().replace(/\.$/, "") : null;
+const noDomain = (text: string): string => `${quote(text)} is not a domain name.`;
+const domain = word<string>(toDomain, (name) => name, noDomain);
 
 const address = word<string>(
   parseAddress,
@@ -153,6 +152,23 @@ const tsigKey = z.strictObject({
     .describe("Base64, as tsig-keygen makes it."),
 });
 
+type TsigKeySettings = z.output<typeof tsigKey>;
+
+/** Keys by name: two names that differ in case alone are one (RFC 8945 4.2, RFC 4343). */
+const tsigKeys = z.codec(z.record(z.string(), tsigKey), z.custom<Record<string, TsigKeySettings>>(), {
+  decode: (given, context) => {
+    const made: Record<string, TsigKeySettings> = {};
+    for (const [text, key] of Object.entries(given)) {
+      const name = toDomain(text);
+      if (name === null) context.issues.push({ code: "custom", path: [text], message: noDomain(text), input: given });
+      else if (Object.hasOwn(made, name)) context.issues.push({ ...twice(name, [text]), input: given });
+      else made[name] = key;
+    }
+    return made;
+  },
+  encode: (made) => made,
+});
+
 const transfers = z
   .strictObject({
     from: z.array(prefix).max(1000).default([]).describe("Networks that may have zones."),
@@ -229,10 +245,7 @@ export const settings = z
         "Take a resolver's word for the network of its client (RFC 7871). For known resolvers: anybody can claim any.",
       ),
     cookies: cookies.prefault({}).describe("Server cookies (RFC 7873)."),
-    tsigKeys: z
-      .record(domain, tsigKey)
-      .default({})
-      .describe("Secrets that are shared with other servers (RFC 8945), by name."),
+    tsigKeys: tsigKeys.default({}).describe("Secrets that are shared with other servers (RFC 8945), by name."),
     transfers: transfers
       .optional()
       .describe(
@@ -243,7 +256,9 @@ export const settings = z
       .optional()
       .describe("Limits answers over UDP per client network, but for clients with a valid cookie. Default: none."),
   })
-  .superRefine(({ dnssec: signing, zones: given, transfers: out, tsigKeys: shared }, context) => {
+  .superRefine(({ ns, dnssec: signing, zones: given, transfers: out, tsigKeys: shared }, context) => {
+    const servers = ns.map((one) => (typeof one === "string" ? one : one.name));
+    for (const [i, name] of servers.entries()) if (servers.indexOf(name) < i) context.addIssue(twice(name, ["ns", i]));
     for (const [i, key] of (out?.keys ?? []).entries())
       if (!Object.hasOwn(shared, key)) {
         const message = `"${key}" is no key of tsigKeys: ${Object.keys(shared).join(", ") || "there are none"}.`;

@@ -82,17 +82,32 @@ function loadZone(key: string, written: ZoneSettings["written"], report: Report)
   return made;
 }
 
+/** A name that stands twice, written in another way perhaps: DNS knows no case (RFC 4343). */
+export const twice = (name: string, path: (string | number)[]) => ({
+  code: "custom" as const,
+  path,
+  message: `The name ${name} stands twice, as DNS reads it: in any case, with a dot at its end or without.`,
+  params: { code: "SLUICE_CONFIG_DUPLICATE" },
+});
+
 /** Schema of `zones:`: a list of names, or names with what they hold. Reads the files it names. */
 export const zones = z
   .codec(shape, z.custom<ZoneSettings[]>(), {
     decode: (given, context): ZoneSettings[] => {
       const listed = Array.isArray(given);
       const entries = listed ? given.map((name) => [name, null] as const) : Object.entries(given);
-      return entries.map(([name, written], i) =>
+      const made = entries.map(([name, written], i) =>
         loadZone(name, written, (path, message) => {
           context.issues.push({ code: "custom", path: [listed ? i : name, ...path], message, input: given });
         }),
       );
+      const seen = new Set<string>();
+      for (const [i, { name }] of made.entries()) {
+        const key = entries[i]![0];
+        if (seen.has(name)) context.issues.push({ ...twice(name, [listed ? i : key]), input: given });
+        seen.add(name);
+      }
+      return made;
     },
     encode: (made) =>
       made.every((zone) => zone.written === null)
