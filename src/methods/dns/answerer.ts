@@ -3,7 +3,7 @@ import type { ClientAddress } from "../../geo/prefix.ts";
 import { explanations } from "../../protocols/dns/explanation.ts";
 import { wireToName } from "../../protocols/dns/name.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import { parseQuery, type Verdict } from "../../protocols/dns/query.ts";
+import { findTsig, parseQuery, type Verdict } from "../../protocols/dns/query.ts";
 import { bareLength, type Transport, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import { checkTsig, TsigError, type TsigKey } from "../../protocols/dns/tsig.ts";
@@ -86,16 +86,20 @@ export class Answerer {
       this.tally(SILENT);
       return 0;
     }
+    if (verdict === "notimp" || verdict === "formerr") query.tsigAt = findTsig(bytes, length);
     const decision = this.guard.decide(query, client, transport);
-    if (decision !== "answer") return this.turnAway(question, decision);
-    if (query.tsigAt > 0 && (verdict === "query" || verdict === "badvers")) return this.withTsig(question, verdict);
-    return this.byVerdict(question, verdict);
+    if (query.tsigAt > 0) return this.withTsig(question, verdict, decision);
+    return decision === "answer" ? this.byVerdict(question, verdict) : this.turnAway(question, decision);
   }
 
-  /** A signed query gets a signed answer, of whatever kind; one that is not signed right gets nothing else (RFC 8945 5.2). */
-  private withTsig(question: Question, verdict: Verdict): number {
+  /**
+   * A signed message gets a signed answer, of whatever kind; one that is not signed right gets nothing else (RFC 8945 5.2).
+   * A right signature proves who asks, so that such a client is not turned away: it could not believe it, unsigned.
+   */
+  private withTsig(question: Question, verdict: Verdict, decision: Decision): number {
     const { query, length, transport, out } = question;
     const checked = checkTsig(query.bytes, query.tsigAt, length, this.keys, Math.floor(Date.now() / 1000));
+    if (decision !== "answer" && checked?.error !== TsigError.NONE) return this.turnAway(question, decision);
     if (checked === null) return this.error(question, Rcode.FORMERR, FORMERR);
     const { error, session } = checked;
     // Names of keys and algorithms that nobody has are as long as the client likes, and come back.

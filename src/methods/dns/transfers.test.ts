@@ -4,6 +4,7 @@ import { nameToWire } from "../../protocols/dns/name.ts";
 import { Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { plainUdp } from "../../protocols/dns/respond.ts";
 import { type Parsed, parseMessage } from "../../protocols/dns/testing.ts";
+import { answerHolds, signMessage } from "../../protocols/dns/tsig-client.ts";
 import { aBackend, aServer, aService, aSnapshot, ask, someSettings } from "./testing.ts";
 import { TRANSFER } from "./transfers.ts";
 
@@ -229,4 +230,67 @@ test("tsig.errors: a query with a wrong TSIG gets NOTAUTH and the reason, whatev
   bytes[11] = 2;
   const opt = Buffer.from([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
   expect(server.raw(Buffer.concat([bytes, opt]))[3]! & 15).toBe(Rcode.FORMERR);
+});
+
+describe("a signed message gets a signed answer", () => {
+  const secret = Buffer.alloc(16, 7);
+  const key = { name: nameToWire("peer.example")!, algorithm: "hmac-sha256" as const, secret: Uint8Array.from(secret) };
+  const settings = { zones, tsigKeys: { "peer.example": { secret: secret.toString("base64") } } };
+  const now = (): number => Math.floor(Date.now() / 1000);
+  const plain = ask({ name: "mail.example.com" });
+  const altered = (change: (bytes: Buffer) => void): Buffer => {
+    const bytes = Buffer.from(plain);
+    change(bytes);
+    return bytes;
+  };
+  const signedBy = (server: ReturnType<typeof aServer>, message: Uint8Array) => {
+    const asked = signMessage(message, key, now());
+    const answer = server.raw(asked.bytes);
+    return {
+      rcode: answer[3]! & 15,
+      truncated: (answer[2]! & 2) !== 0,
+      signed: answerHolds(answer, asked, key, now()),
+    };
+  };
+  const peer = aServer(services, snapshots, settings);
+  const whole = { truncated: false, signed: true };
+
+  test("tsig.errors: also to another operation, and to what is malformed where the signature can be read", () => {
+    expect(signedBy(peer, plain)).toEqual({ rcode: 0, ...whole });
+    const notify = altered((bytes) => bytes.writeUInt8(0x20, 2));
+    expect(signedBy(peer, notify)).toEqual({ rcode: Rcode.NOTIMP, ...whole });
+    const update = altered((bytes) => bytes.writeUInt8(0x28, 2));
+    expect(signedBy(peer, update)).toEqual({ rcode: Rcode.NOTIMP, ...whole });
+    const twice = Buffer.concat([plain, plain.subarray(12)]);
+    twice[5] = 2;
+    expect(signedBy(peer, twice)).toEqual({ rcode: Rcode.FORMERR, ...whole });
+    const none = Buffer.from(plain.subarray(0, 12));
+    none[5] = 0;
+    expect(signedBy(peer, none)).toEqual({ rcode: Rcode.FORMERR, ...whole });
+  });
+
+  test("a wrong signature under another operation is NOTAUTH, and what hides the record is FORMERR without one", () => {
+    const notify = signMessage(
+      altered((bytes) => bytes.writeUInt8(0x20, 2)),
+      { ...key, secret: Uint8Array.from(Buffer.alloc(16, 8)) },
+      now(),
+    );
+    expect(peer.raw(notify.bytes)[3]! & 15).toBe(Rcode.NOTAUTH);
+    const { bytes } = signMessage(plain, key, now());
+    bytes[11] = 2;
+    const answer = peer.raw(bytes);
+    expect([answer[3]! & 15, answer.readUInt16BE(10)]).toEqual([Rcode.FORMERR, 0]);
+  });
+
+  test("whoever has a key is not turned away unsigned: no rate and no cookie stands before a right signature", () => {
+    const limited = aServer(services, snapshots, { ...settings, rateLimit: { perSecond: 1, slip: 1 } });
+    limited.raw(plain);
+    expect(limited.raw(plain)[2]! & 2).toBe(2);
+    expect(signedBy(limited, plain)).toEqual({ rcode: 0, ...whole });
+    const wrong = signMessage(plain, { ...key, secret: Uint8Array.from(Buffer.alloc(16, 8)) }, now());
+    expect(limited.raw(wrong.bytes)[2]! & 2).toBe(2);
+    const required = aServer(services, snapshots, { ...settings, cookies: { require: true } });
+    expect(required.raw(plain)[2]! & 2).toBe(2);
+    expect(signedBy(required, plain)).toEqual({ rcode: 0, ...whole });
+  });
 });

@@ -180,6 +180,28 @@ function readRecords(query: Query, bytes: Uint8Array, length: number, count: num
   return at === length;
 }
 
+/**
+ * Where the TSIG record of a message begins that is no query we know: of another operation, or malformed. 0: there is
+ * none, or more than one, or it is not the last record, or the counts do not lead to it.
+ */
+export function findTsig(bytes: Uint8Array, length: number): number {
+  let at = HEADER;
+  for (let i = u16(bytes, 4); i > 0 && at !== -1; i--) {
+    at = skipName(bytes, at, length);
+    if (at !== -1) at += 4;
+  }
+  const records = u16(bytes, 6) + u16(bytes, 8) + u16(bytes, 10);
+  for (let i = 0; i < records && at !== -1; i++) {
+    const owner = at;
+    at = skipName(bytes, at, length);
+    if (at === -1 || at + 10 > length) return 0;
+    const tsig = u16(bytes, at) === Type.TSIG;
+    at += 10 + u16(bytes, at + 8);
+    if (tsig) return i === records - 1 && at === length && u16(bytes, 10) > 0 ? owner : 0;
+  }
+  return 0;
+}
+
 /** Octet after the name at `at`, or -1. A pointer ends a name; where it leads does not matter here, so no loop can arise. */
 export function skipName(bytes: Uint8Array, at: number, length: number): number {
   const start = at;

@@ -18,10 +18,10 @@ export type TsigAlgorithm = keyof typeof tsigAlgorithms;
 export const TsigError = { NONE: 0, BADSIG: 16, BADKEY: 17, BADTIME: 18, BADTRUNC: 22 } as const;
 
 /** Seconds that the clocks of both may differ. */
-const FUDGE = 300;
+export const FUDGE = 300;
 /** A MAC may be cut to half its octets, never below this (RFC 8945 5.2.2.1). */
 const LEAST_MAC = 10;
-const CLASS_ANY = 255;
+export const CLASS_ANY = 255;
 
 /** A TSIG record as it came. */
 interface TsigRecord {
@@ -71,18 +71,18 @@ export function readTsig(bytes: Uint8Array, at: number, length: number): TsigRec
   };
 }
 
-const wireAlgorithm = (algorithm: TsigAlgorithm): Uint8Array => nameToWire(algorithm)!;
+export const wireAlgorithm = (algorithm: TsigAlgorithm): Uint8Array => nameToWire(algorithm)!;
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((octet, i) => octet === b[i]);
 
-function time48(seconds: number): number[] {
+export function time48(seconds: number): number[] {
   const high = Math.floor(seconds / 2 ** 32);
   return [high >> 8, high & 255, ...[24, 16, 8, 0].map((shift) => (seconds >>> shift) & 255)];
 }
 
-const word = (value: number): number[] => [value >> 8, value & 255];
+export const word = (value: number): number[] => [value >> 8, value & 255];
 
 /** Octets of the RDATA after the MAC's place, without it: what is signed beside the message (RFC 8945 4.3.3). */
-function variables(
+export function variables(
   name: Uint8Array,
   algorithm: Uint8Array,
   time: number,
