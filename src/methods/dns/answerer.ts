@@ -205,7 +205,7 @@ export class Answerer {
     const { query } = question;
     const { type } = query;
     if (node.service !== null) {
-      const service = this.client.answersOf(node.service);
+      const service = this.client.answersOf(node.service, type);
       service.refresh();
       const { cells } = service;
       cells.add(-1, REQUESTS, 1);

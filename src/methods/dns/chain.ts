@@ -124,7 +124,7 @@ export class Chain {
     const { type } = query;
     const { writer } = this;
     if (node.service !== null && (type === Type.A || type === Type.AAAA)) {
-      const service = client.answersOf(node.service);
+      const service = client.answersOf(node.service, type);
       service.refresh();
       this.once ||= node.service.steering !== null || this.lacking !== null;
       this.lacking = service;
@@ -161,7 +161,7 @@ export class Chain {
     const found = this.find(name, Type.A);
     if (found.kind !== "node") return null;
     const { node } = found;
-    const service = node.service === null ? null : client.answersOf(node.service);
+    const service = node.service === null ? null : client.answersOf(node.service, null);
     this.once ||= service !== null;
     if (service === null) {
       const [v4, v6] = [node.rrset(Type.A), node.rrset(Type.AAAA)];

@@ -1,6 +1,7 @@
 import { hashBytes } from "../../core/hash.ts";
 import { type ClientAddress, prefixText } from "../../geo/prefix.ts";
 import type { PrefixTrie } from "../../geo/trie.ts";
+import { Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
 import { readSubnet } from "../../protocols/dns/subnet.ts";
 import type { ServiceAnswers } from "./service-answers.ts";
@@ -53,9 +54,14 @@ export class Client {
     return this.own.text;
   }
 
-  /** The answers of a service to this client: those of the group that it is steered to, where there are groups. */
-  answersOf(service: ServiceAnswers): ServiceAnswers {
-    return service.steering === null ? service : service.steering.answers(this, service.network);
+  /**
+   * The answers of a service to this client: those of the group that it is steered to, where there are groups. `type`: what
+   * is asked for; null: addresses of both kinds.
+   */
+  answersOf(service: ServiceAnswers, type: number | null): ServiceAnswers {
+    const { steering, network } = service;
+    if (steering === null) return service;
+    return steering.answers(this, network, type === Type.A ? "v4" : type === Type.AAAA ? "v6" : null);
   }
 
   /** The number of the place that the client is in; -1: in none. */

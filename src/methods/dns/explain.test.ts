@@ -105,6 +105,19 @@ test("by latency and by load the figures stand beside the groups", () => {
   ]);
 });
 
+test("a group without the kind of address that is asked for is not drawn, and that is said", () => {
+  const some = [aBackend(0, "192.0.2.10", { tags: ["east"] }), aBackend(1, "2001:db8::1", { tags: ["west"] })];
+  const one = aService("shop", { dns: { steer: { by: "weighted", groups: ["east", "west"] } } });
+  const state = { services: [one], snapshots: [aSnapshot("shop", some)], settings, geography, seed: 1 };
+  const said = explain(state, { name: "shop.example.com", type: "AAAA" });
+  expect(said.ok && said.value.slice(5, 9).map((line) => line.trim())).toEqual([
+    'Not drawn, without IPv6 addresses: "east".',
+    'Answered: "west".',
+    "192.0.2.10 up: of another group",
+    "2001:db8::1 up, weight 1: answered",
+  ]);
+});
+
 test("a network, no place, the other kind of address", () => {
   const lines = told({ name: "shop.example.com", type: "AAAA", from: "10.0.0.0/8" });
   expect(lines[2]).toContain("10.0.0.0/8 is in no place");

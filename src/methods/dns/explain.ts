@@ -23,7 +23,7 @@ import { type Rrset, targetOf } from "./static-zone.ts";
 import { judgeNest, nestOf } from "./steering/judged.ts";
 import { goesBy } from "./steering/plan.ts";
 import type { Nest } from "./steering/schema.ts";
-import { reach, tellGroups, tellReached } from "./steering/tell.ts";
+import { reach, tellGroups, tellLacking, tellReached } from "./steering/tell.ts";
 
 const silent: ServiceCells = { add() {}, activeEverywhere: () => 0 };
 
@@ -166,8 +166,14 @@ class Explanation {
     const nest = nestOf(service, snapshot, placesOf(this.state.geography));
     const client = this.asClient();
     if (nest !== null) this.groups(service, nest, snapshot);
-    const reached = reach(this.live.get(name)!.plan(), client, service.options.network, seed);
-    if (nest !== null) this.say(tellReached(reached));
+    const plan = this.live.get(name)!.plan();
+    const reached = reach(plan, client, service.options.network, seed, v6 ? "v6" : "v4");
+    if (nest !== null) {
+      const all = reach(plan, client, service.options.network, seed, null);
+      const lacking = tellLacking(all, reached, v6);
+      if (lacking !== null) this.say(lacking);
+      this.say(tellReached(reached));
+    }
     const parts = reached.map(({ leaf }) => compile(service, leaf.snapshot));
     const chosen = new Set(parts.flatMap((part) => (v6 ? part.v6 : part.v4).map(({ id }) => id)));
     const inside = new Set(reached.flatMap(({ leaf }) => leaf.snapshot.backends.map(({ id }) => id)));

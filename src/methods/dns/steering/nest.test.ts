@@ -204,6 +204,50 @@ describe("answers by groups", () => {
     expect(addressesOf(server.raw(question))).toEqual(["192.0.2.2"]);
   });
 
+  describe("one kind of address is drawn among the groups that have it", () => {
+    const both = [...backends.slice(0, 3), aBackend(5, "2001:db8::5", { tags: ["west"] })];
+    const given = (steer: object, snapshot = both) => {
+      const server = serverOf({ steer });
+      server.change(aSnapshot("shop", snapshot, 2));
+      const of = (type: string, client: string) =>
+        addressesOf(server.raw(ask({ name: "shop.example.com", type }), client));
+      return { of, all: (type: string) => Array.from({ length: 60 }, (_, i) => of(type, `10.0.${i}.7`).join()) };
+    };
+    const groups = ["east", "west"];
+
+    test.each(["weighted", "hash", "load"])("%s", (by) => {
+      const { all } = given({ by, groups });
+      expect(new Set(all("AAAA"))).toEqual(new Set(["2001:db8::5"]));
+      expect(new Set(all("A"))).toEqual(new Set(["192.0.2.1", "192.0.2.2", "192.0.2.3"]));
+    });
+
+    test("in groups inside groups too; what is drawn of the other kind stays as it is", () => {
+      const inner = { tag: "east", by: "hash", groups: ["blue", "green"] };
+      const before = given({ by: "hash", groups: [inner, "west"] }, backends.slice(0, 3)).all("A");
+      const { all } = given({ by: "hash", groups: [inner, "west"] });
+      expect(new Set(all("AAAA"))).toEqual(new Set(["2001:db8::5"]));
+      expect(all("A")).toEqual(before);
+    });
+
+    test("whom an order prefers is not passed over, and what no group has is not there", () => {
+      expect(new Set(given({ by: "failover", groups }).all("AAAA"))).toEqual(new Set([""]));
+      expect(new Set(given({ by: "weighted", groups }, backends).all("AAAA"))).toEqual(new Set([""]));
+      const dead = both.map((b) => (b.id === 5 ? { ...b, state: "down" as const } : b));
+      expect(new Set(given({ by: "weighted", groups }, dead).all("AAAA"))).toEqual(new Set([""]));
+    });
+
+    test("signed too", () => {
+      const keys = mkdtempSync(join(tmpdir(), "sluice-steer-keys-"));
+      const server = serverOf({ steer: { by: "weighted", groups } }, { dnssec: { keys } });
+      server.change(aSnapshot("shop", both, 2));
+      for (let i = 0; i < 8; i++) {
+        const aaaa = server.raw(ask({ name: "shop.example.com", type: "AAAA", edns: 1232, dnssecOk: true }));
+        expect(packet.decode(Buffer.from(aaaa)).answers!.map(({ type }) => type)).toEqual(["AAAA", "RRSIG"]);
+      }
+      rmSync(keys, { recursive: true });
+    });
+  });
+
   test("signed answers follow the groups", () => {
     const keys = mkdtempSync(join(tmpdir(), "sluice-steer-keys-"));
     const server = serverOf({ steer: { by: "weighted", groups: ["blue", "green"] } }, { dnssec: { keys } });

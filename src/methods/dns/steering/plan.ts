@@ -12,13 +12,25 @@ export interface Leaf {
   snapshot: Snapshot;
 }
 
-/** One of several is drawn for each answer, or stands by the client's network. */
-export interface Draw {
-  kind: "weighted" | "hash";
+/** The kinds of address: what A and what AAAA asks for. */
+export type Kind = "v4" | "v6";
+
+/** Groups of which one answers. */
+export interface Choice {
   paths: string[];
   /** Above 0, in proportion. */
   weights: number[];
   parts: Plan[];
+}
+
+/**
+ * One of several is drawn for each answer, or stands by the client's network. For a question of one kind of address only
+ * those are drawn that have it (`v4`, `v6`): one that lacks it would give an empty answer, which caches keep.
+ */
+export interface Draw extends Choice {
+  kind: "weighted" | "hash";
+  v4: Choice;
+  v6: Choice;
 }
 
 /** One for each place, in their order, and at last the one for clients of no place. */
@@ -69,8 +81,23 @@ function planOfGroup(group: Judged, places: readonly Place[], elsewhere: Leaf | 
   }
   if (good.length === 1) return planned(good[0]!);
   const weights = by === "load" ? roomOf(good) : good.map(({ weight }) => weight);
-  const kind = by === "hash" ? "hash" : "weighted";
-  return { kind, paths: good.map((one) => pathOf(one)), weights, parts: good.map(planned) };
+  const all: Choice = { paths: good.map((one) => pathOf(one)), weights, parts: good.map(planned) };
+  return { kind: by === "hash" ? "hash" : "weighted", ...all, v4: having(all, "v4"), v6: having(all, "v6") };
+}
+
+/** Those of some groups that have eligible backends of a kind; all, where that is none or all of them. */
+function having(all: Choice, kind: Kind): Choice {
+  const kept = all.parts.flatMap((part, i) => (has(part, kind) ? [i] : []));
+  if (kept.length === 0 || kept.length === all.parts.length) return all;
+  const of = <T>(list: readonly T[]): T[] => kept.map((i) => list[i]!);
+  return { paths: of(all.paths), weights: of(all.weights), parts: of(all.parts) };
+}
+
+function has(plan: Plan, kind: Kind): boolean {
+  if (plan.kind !== "leaf") return plan.parts.some((part) => has(part, kind));
+  const { backends, eligible } = plan.snapshot;
+  const ids = new Set(eligible);
+  return backends.some(({ id, address }) => address.includes(":") === (kind === "v6") && ids.has(id));
 }
 
 /** Groups within this of the fastest one are as fast: what they differ by is noise. */

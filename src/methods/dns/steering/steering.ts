@@ -1,7 +1,7 @@
 import { hashText, mix32 } from "../../../core/hash.ts";
 import type { Client } from "../client.ts";
 import type { ServiceAnswers } from "../service-answers.ts";
-import type { Draw, Leaf, Plan } from "./plan.ts";
+import type { Choice, Kind, Leaf, Plan } from "./plan.ts";
 
 /**
  * Steps of sequences that fall evenly into every part of 0..1 (Weyl): the groups' shares are kept within any run of
@@ -15,7 +15,7 @@ const WHOLE = 2 ** 32;
  * Which of the groups that have something to give gets a client's hash: rendezvous with weights, so that a group that
  * fails moves nobody but its own clients, and a group that comes back gets exactly those again.
  */
-export function byHash({ weights }: Pick<Draw, "weights">, seeds: ArrayLike<number>, key: number): number {
+export function byHash({ weights }: Pick<Choice, "weights">, seeds: ArrayLike<number>, key: number): number {
   let best = 0;
   let highest = -1;
   for (let i = 0; i < weights.length; i++) {
@@ -30,7 +30,7 @@ export function byHash({ weights }: Pick<Draw, "weights">, seeds: ArrayLike<numb
 }
 
 /** The part that `unit` (0..1) falls into. */
-export function byWeight({ weights }: Pick<Draw, "weights">, unit: number): number {
+export function byWeight({ weights }: Pick<Choice, "weights">, unit: number): number {
   let point = unit * weights.reduce((sum, weight) => sum + weight, 0);
   for (let i = 0; i < weights.length; i++) {
     point -= weights[i]!;
@@ -40,7 +40,7 @@ export function byWeight({ weights }: Pick<Draw, "weights">, unit: number): numb
 }
 
 /** What the groups' names are hashed to, so that each client has an order of its own. */
-export const seedsOf = ({ paths }: Pick<Draw, "paths">, seed: number): Uint32Array =>
+export const seedsOf = ({ paths }: Pick<Choice, "paths">, seed: number): Uint32Array =>
   Uint32Array.from(paths, (path) => hashText(path, seed));
 
 /** Leads each question of one service to the group that answers it. */
@@ -50,7 +50,7 @@ export class Steering {
   private readonly answersOf: (leaf: Leaf) => ServiceAnswers;
   private plan: Plan | null = null;
   private turn: number;
-  private readonly seeds = new WeakMap<Draw, Uint32Array>();
+  private readonly seeds = new WeakMap<Choice, Uint32Array>();
 
   /** `planned`: makes the plan of the present snapshot. `answersOf`: what a group answers. `start`: any number from 0 to 1. */
   constructor(planned: () => Plan, answersOf: (leaf: Leaf) => ServiceAnswers, seed: number, start: number) {
@@ -65,24 +65,34 @@ export class Steering {
     this.plan = null;
   }
 
-  /** What this client is answered with now; the scope of the answer widens by what was looked at. */
-  answers(client: Client, network: { ipv4: number; ipv6: number }): ServiceAnswers {
+  /**
+   * What this client is answered with now; the scope of the answer widens by what was looked at. `kind`: of the addresses
+   * that are asked for; null: both, or none.
+   */
+  answers(client: Client, network: { ipv4: number; ipv6: number }, kind: Kind | null = null): ServiceAnswers {
     this.plan ??= this.planned();
     let { plan } = this;
     this.turn++;
     for (let depth = 0; plan.kind !== "leaf"; depth++) {
-      if (plan.kind === "place") plan = plan.parts[client.place()] ?? plan.parts.at(-1)!;
-      else if (plan.kind === "hash") plan = plan.parts[byHash(plan, this.seedsFor(plan), client.key(network))]!;
-      else plan = plan.parts[byWeight(plan, (this.turn * STEPS[depth]!) % 1)]!;
+      if (plan.kind === "place") {
+        plan = plan.parts[client.place()] ?? plan.parts.at(-1)!;
+        continue;
+      }
+      const choice: Choice = kind === null ? plan : plan[kind];
+      const drawn =
+        plan.kind === "hash"
+          ? byHash(choice, this.seedsFor(choice), client.key(network))
+          : byWeight(choice, (this.turn * STEPS[depth]!) % 1);
+      plan = choice.parts[drawn]!;
     }
     return this.answersOf(plan);
   }
 
-  private seedsFor(draw: Draw): Uint32Array {
-    let known = this.seeds.get(draw);
+  private seedsFor(choice: Choice): Uint32Array {
+    let known = this.seeds.get(choice);
     if (known === undefined) {
-      known = seedsOf(draw, this.seed);
-      this.seeds.set(draw, known);
+      known = seedsOf(choice, this.seed);
+      this.seeds.set(choice, known);
     }
     return known;
   }
