@@ -216,6 +216,15 @@ export interface ServiceCells {
   activeEverywhere(backend: number): number;
 }
 
+/** Counts what is held at the moment, by name, over all workers of the instance. */
+export interface Crowd {
+  /** The number under which a name is counted. */
+  keyOf(name: string): number;
+  /** One more; returns how many all workers hold now, this one included. */
+  enter(key: number): number;
+  leave(key: number): void;
+}
+
 /** A service's schedulers follow its snapshots; made by `schedulers/follow.ts`, handed to the worker side. */
 export interface Balancer {
   readonly snapshot: Snapshot;
@@ -232,6 +241,8 @@ export interface Balancer {
 export interface WorkerDoors {
   balancer(service: string): Balancer;
   cells(service: string): ServiceCells;
+  /** For limits that hold over all workers. Names of different kinds begin with different words. */
+  readonly crowd: Crowd;
   observed(service: string, backend: number, why: Code): void;
   /** What clients of a service have asked for most since the last time. */
   wanted(service: string, counted: readonly Counted[]): void;

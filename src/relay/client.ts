@@ -39,8 +39,9 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   /** A head has begun and is not whole: its time runs. */
   private partial = false;
   private requests = 0;
-  /** Its address has been counted. */
-  limited = false;
+  /** It is counted at its listener; under what its address is counted, 0: under nothing. */
+  held = false;
+  addressKey = 0;
   /** It is beyond a limit, and is told so. */
   turnedAway = false;
   private progress = 0;

@@ -13,9 +13,9 @@ import type { Wheel } from "./wheel.ts";
 export interface DatagramRules {
   /** Without a datagram in either direction a session is over. */
   readonly idle: number;
-  /** Most sessions of the worker at this listener. */
+  /** Most sessions at this listener, over all workers. */
   readonly sessions: number;
-  /** Most of them from one client address. */
+  /** Most of them from one client address, over all workers. */
   readonly perAddress: number;
   /** One datagram each way: each finds a backend of its own. */
   readonly oneShot: boolean;
@@ -40,7 +40,8 @@ export class Datagrams {
    * no room they make some, so that a flood pushes out itself and not those who talk.
    */
   private readonly unproven = new Set<Session>();
-  private readonly addresses = new Map<string, number>();
+  /** Under what its sessions are counted over all workers. */
+  private readonly counted: number;
   private socket: UdpSocket | null = null;
   private sender: UdpSender | null = null;
   private numbered = 0;
@@ -52,6 +53,7 @@ export class Datagrams {
     this.service = service;
     this.rules = rules;
     this.name = listenerName({ address, port, protocol: "udp" });
+    this.counted = shared.doors.crowd.keyOf(`listener ${this.name}`);
   }
 
   /** Takes over the socket and relays what comes. */
@@ -73,21 +75,16 @@ export class Datagrams {
   }
 
   private begin(key: string, address: string, port: number): Session | null {
-    const { shared, service, rules, addresses } = this;
-    const full = this.sessions.size >= rules.sessions || shared.connections >= shared.connectionLimit;
-    if (full) {
-      const [oldest] = this.unproven;
-      this.refused("SLUICE_UDP_SESSIONS", oldest?.address ?? address);
-      if (oldest === undefined) return null;
-      oldest.end();
-    }
-    const held = addresses.get(address) ?? 0;
-    if (held >= rules.perAddress) {
+    const { shared, service } = this;
+    if (!this.room(address)) return null;
+    const addressKey = this.admits(address);
+    if (addressKey < 0) {
+      shared.doors.crowd.leave(this.counted);
       this.refused("SLUICE_HTTP_CLIENT_LIMIT", address);
       return null;
     }
-    addresses.set(address, held + 1);
     const session = new Session(this, key, address, port, hashText(address, shared.seed));
+    session.addressKey = addressKey;
     this.sessions.set(key, session);
     this.unproven.add(session);
     shared.connections++;
@@ -95,6 +92,29 @@ export class Datagrams {
     service.cells.add(-1, Cell.requests, 1);
     service.cells.add(-1, Cell.active, 1);
     return session;
+  }
+
+  /** Counts one more session, and ends an unproven one where there are too many; false: there is none such. */
+  private room(address: string): boolean {
+    const { shared, rules } = this;
+    const { crowd } = shared.doors;
+    if (crowd.enter(this.counted) <= rules.sessions && shared.connections < shared.connectionLimit) return true;
+    const [oldest] = this.unproven;
+    this.refused("SLUICE_UDP_SESSIONS", oldest?.address ?? address);
+    if (oldest === undefined) crowd.leave(this.counted);
+    oldest?.end();
+    return oldest !== undefined;
+  }
+
+  /** May this address have one more session? What it is counted under, 0 where nothing limits it; -1: no. */
+  private admits(address: string): number {
+    const { perAddress } = this.rules;
+    if (perAddress === Number.POSITIVE_INFINITY) return 0;
+    const { crowd } = this.shared.doors;
+    const key = crowd.keyOf(`${this.name} ${address}`);
+    if (crowd.enter(key) <= perAddress) return key;
+    crowd.leave(key);
+    return -1;
   }
 
   /** The client has had an answer and goes on. */
@@ -123,9 +143,9 @@ export class Datagrams {
   ended(session: Session): void {
     if (!this.sessions.delete(session.key)) return;
     this.unproven.delete(session);
-    const left = this.addresses.get(session.address)! - 1;
-    if (left === 0) this.addresses.delete(session.address);
-    else this.addresses.set(session.address, left);
+    const { crowd } = this.shared.doors;
+    crowd.leave(this.counted);
+    if (session.addressKey !== 0) crowd.leave(session.addressKey);
     this.shared.connections--;
     this.service.cells.add(-1, Cell.active, -1);
     if (this.sessions.size === 0) this.whenEmpty?.();

@@ -26,9 +26,9 @@ export interface ClientLimits extends RequestLimits {
   readonly idleTimeout: number;
   /** Without the client taking a byte that waits for it. */
   readonly stallTimeout: number;
-  /** Connections of all clients to one listener of the worker. */
+  /** Connections of all clients to one listener, over all workers. */
   readonly connections: number;
-  /** Connections of one client address to all listeners of the worker. */
+  /** Connections of one client address to all listeners of the method, over all workers. */
   readonly perAddress: number;
 }
 
@@ -36,13 +36,15 @@ export interface ClientLimits extends RequestLimits {
 export interface Shared {
   readonly wheel: Wheel;
   readonly seed: number;
+  /** Names the method whose fronts they are: their clients are counted together. */
+  readonly scope: string;
   readonly doors: WorkerDoors;
   /** Where clients are. */
   readonly atlas: Atlas;
+  /** Most client connections of this worker, which its descriptors allow. */
   readonly connectionLimit: number;
-  /** Client connections of all fronts; and by client address, where a limit is set. */
+  /** Client connections of all its fronts. */
   connections: number;
-  readonly addresses: Map<string, number>;
   /** Connections beyond a limit that are being told so. */
   farewells: number;
 }
@@ -62,8 +64,8 @@ export class Front<S extends ServiceState = ServiceState> {
   private readonly clients = new Set<Client<S>>();
   private readonly listener: TcpListener;
   private whenEmpty: (() => void) | null = null;
-  /** Connections beyond a limit that are being told so. */
-  private leaving = 0;
+  /** Under what its connections are counted over all workers, where a limit is set. */
+  private readonly key: number;
   /** Connections beyond a limit since the last line about them, and when that was, ms. */
   private turnedAway = 0;
   private saidAt = Number.NEGATIVE_INFINITY;
@@ -85,6 +87,7 @@ export class Front<S extends ServiceState = ServiceState> {
     this.site = site;
     this.limits = limits;
     this.name = listenerName(socket);
+    this.key = shared.doors.crowd.keyOf(`listener ${this.name}`);
     this.head = new RequestHead(limits);
     this.listener = adoptListener<Client<S>>(
       socket.fd,
@@ -126,17 +129,30 @@ export class Front<S extends ServiceState = ServiceState> {
     const { connections, connectionLimit, farewells } = this.shared;
     socket.data.begin(socket);
     // Who is on the way out does not count: those that try again would keep each other out.
-    const here = this.clients.size - this.leaving;
-    if (connections - farewells <= connectionLimit && here <= this.limits.connections) socket.data.opened();
+    if (connections - farewells <= connectionLimit && this.holds(socket.data)) socket.data.opened();
     else this.turnAway(socket.data, 503, "SLUICE_HTTP_CONNECTION_LIMIT");
+  }
+
+  /** Is there room for one more at this listener? Then it is counted. */
+  private holds(client: Client<S>): boolean {
+    const { connections } = this.limits;
+    if (connections === Number.POSITIVE_INFINITY) return true;
+    client.held = this.shared.doors.crowd.enter(this.key) <= connections;
+    if (!client.held) this.shared.doors.crowd.leave(this.key);
+    return client.held;
   }
 
   /** It is known whose connection this is: may it have one more? If not, it is turned away. */
   admits(client: Client<S>): boolean {
-    client.limited = true;
-    if (this.arrivedFrom(client.address) <= this.limits.perAddress) return true;
-    client.limited = false;
-    this.leftFrom(client.address);
+    const { perAddress } = this.limits;
+    if (perAddress === Number.POSITIVE_INFINITY) return true;
+    const { crowd } = this.shared.doors;
+    const key = crowd.keyOf(`${this.shared.scope} ${client.address}`);
+    if (crowd.enter(key) <= perAddress) {
+      client.addressKey = key;
+      return true;
+    }
+    crowd.leave(key);
     this.turnAway(client, 429, "SLUICE_HTTP_CLIENT_LIMIT");
     return false;
   }
@@ -155,35 +171,26 @@ export class Front<S extends ServiceState = ServiceState> {
       return;
     }
     this.shared.farewells++;
-    this.leaving++;
+    this.giveBack(client);
     client.turnAway(status, code);
-  }
-
-  /** @returns how many connections this address has now; 0 where no limit makes that worth counting. */
-  private arrivedFrom(address: string): number {
-    if (this.limits.perAddress === Number.POSITIVE_INFINITY) return 0;
-    const count = (this.shared.addresses.get(address) ?? 0) + 1;
-    this.shared.addresses.set(address, count);
-    return count;
-  }
-
-  private leftFrom(address: string): void {
-    const count = this.shared.addresses.get(address);
-    if (count === undefined) return;
-    if (count === 1) this.shared.addresses.delete(address);
-    else this.shared.addresses.set(address, count - 1);
   }
 
   /** A client is gone. */
   left(client: Client<S>): void {
     if (!this.clients.delete(client)) return;
     this.shared.connections--;
-    if (client.turnedAway) {
-      this.shared.farewells--;
-      this.leaving--;
-    }
-    if (client.limited) this.leftFrom(client.address);
+    if (client.turnedAway) this.shared.farewells--;
+    this.giveBack(client);
     if (this.clients.size === 0) this.whenEmpty?.();
+  }
+
+  /** It no longer counts towards any limit. */
+  private giveBack(client: Client<S>): void {
+    const { crowd } = this.shared.doors;
+    if (client.held) crowd.leave(this.key);
+    if (client.addressKey !== 0) crowd.leave(client.addressKey);
+    client.held = false;
+    client.addressKey = 0;
   }
 
   /**

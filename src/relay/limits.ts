@@ -30,13 +30,15 @@ export const clientLimits = {
     .min(1)
     .optional()
     .describe(
-      "Connections of all clients to one worker at a listener; beyond it 503. By default what the open files allow.",
+      "Connections of all clients at a listener, over all workers; beyond it 503. By default what the open files allow.",
     ),
   perAddress: z
     .int()
     .min(1)
     .optional()
-    .describe("Connections of one client address to one worker; beyond it 429. None by default: many may share one."),
+    .describe(
+      "Connections of one client address, over all workers; beyond it 429. None by default: many may share one.",
+    ),
   requests: z.int().min(1).default(10_000).describe("Requests on one client connection; then it is closed."),
 };
 

@@ -38,11 +38,11 @@ export async function serveHttp<S extends ServiceState>(
   const shared: Shared = {
     wheel,
     seed,
+    scope: assignment.services[0]!.method,
     doors,
     atlas,
     connectionLimit,
     connections: 0,
-    addresses: new Map(),
     farewells: 0,
   };
   const logs = new LogFiles(doors);

@@ -21,6 +21,8 @@ export class Session extends Timed {
   readonly key: string;
   readonly address: string;
   readonly port: number;
+  /** Under what its address is counted; 0: under nothing. */
+  addressKey = 0;
   private readonly datagrams: Datagrams;
   private readonly hash: number;
   private among: Among | null = null;

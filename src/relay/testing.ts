@@ -4,6 +4,7 @@ import type { Balancer, Method, ServiceCells, Serving, WorkerDoors } from "../co
 import type { Counted } from "../core/most-wanted.ts";
 import type { Geography, Protocol, Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
+import { lonelyCrowd } from "../observe/crowd.ts";
 import { now } from "../runtime/clock.ts";
 import { connectTcp } from "../runtime/dial.ts";
 import { ptr } from "../runtime/ffi.ts";
@@ -160,6 +161,7 @@ function fakeDoors(service: Service, snapshot: Snapshot): FakeDoors {
     asked,
     balancer: () => balancer,
     cells: () => cells,
+    crowd: lonelyCrowd(),
     observed: (_service, backend, why) => void seen.push(`${backend} ${why}`),
     wanted: (_service, counted) => void asked.push(...counted),
     log: (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields)}`),

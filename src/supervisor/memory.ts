@@ -8,10 +8,13 @@ import {
 } from "../core/counters.ts";
 import type { CounterMemory as Described } from "../core/worker-protocol.ts";
 import { cellsOf, rowsInUse, toCounts } from "../observe/cells.ts";
+import { CROWD_CELLS, clearCrowd, crowdOf } from "../observe/crowd.ts";
 import { createSharedMemory, type SharedMemory } from "../runtime/memory.ts";
 
-/** Cells of a row: room for 200,000 backends. Pages that nobody writes cost nothing. */
+/** Cells of a row: room for 140,000 backends, and for the crowd. Pages that nobody writes cost nothing. */
 const ROW_CELLS = 1 << 21;
+/** Those of services and backends. */
+const COUNTING_CELLS = ROW_CELLS - 1 - CROWD_CELLS;
 /** Backends a service may grow to before it gets a new range, at least. */
 const LEAST_BACKENDS = 16;
 
@@ -57,6 +60,7 @@ export class CounterMemory {
       if (counters[counterNames[cell % counterNames.length]!].kind === "counter") cells[cell]! += cells[from + cell]!;
       cells[from + cell] = 0;
     }
+    clearCrowd(crowdOf(cells.subarray(from, from + ROW_CELLS)));
     this.#taken.delete(row);
     this.#inUse[0] = Math.max(0, ...this.#taken);
   }
@@ -74,7 +78,7 @@ export class CounterMemory {
     if (held && highestId < held.backends) return held;
     const backends = Math.max(LEAST_BACKENDS, (highestId + 1) * 2);
     const range = { service, base: this.#used, backends };
-    if (this.#used + cellsOf(backends) >= ROW_CELLS) throw new Error("the counter memory is full");
+    if (this.#used + cellsOf(backends) > COUNTING_CELLS) throw new Error("the counter memory is full");
     this.#used += cellsOf(backends);
     if (held) this.#carry(held, range);
     this.#ranges.set(service, range);

@@ -4,6 +4,7 @@ import { reportedLoad } from "../core/snapshot.ts";
 import type { Assignment, FromWorker } from "../core/worker-protocol.ts";
 import { COUNTER_FD } from "../core/worker-protocol.ts";
 import { rowsInUse, serviceCells } from "../observe/cells.ts";
+import { SharedCrowd } from "../observe/crowd.ts";
 import { createLog } from "../observe/log.ts";
 import { now } from "../runtime/clock.ts";
 import { mapSharedMemory } from "../runtime/memory.ts";
@@ -61,6 +62,7 @@ export function openDoors(
     doors: {
       balancer: (service) => balancers.get(service)!,
       cells: (service) => counting.get(service)!,
+      crowd: new SharedCrowd(own, living, inUse, assignment.seed),
       observed: (service, backend, why) => send({ kind: "observed", service, backend, why }),
       wanted: (service, counted) => send({ kind: "wanted", service, counted }),
       log,

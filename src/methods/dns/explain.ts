@@ -85,7 +85,8 @@ class Explanation {
       const env = { random: () => 0, now: () => 0, load, seed };
       return createBalancer(definition, scheduler.options, env, snapshot);
     };
-    return { balancer, cells: () => silent, observed() {}, wanted() {}, log() {}, now: () => 0 };
+    const crowd = { keyOf: () => 0, enter: () => 0, leave() {} };
+    return { balancer, cells: () => silent, crowd, observed() {}, wanted() {}, log() {}, now: () => 0 };
   }
 
   /** The way from a name to its answer, a sentence each. */

@@ -101,7 +101,7 @@ const soa = z.strictObject({
 
 const tcp = z.strictObject({
   idle: duration({ min: 1000, max: 3_600_000 }).prefault("10s").describe("A silent connection is closed after it."),
-  connections: z.int().min(1).max(1_000_000).default(1000).describe("Most connections per worker."),
+  connections: z.int().min(1).max(1_000_000).default(1000).describe("Most connections, over all workers."),
   perClient: z.int().min(1).max(1_000_000).default(100).describe("Most of them from one address."),
 });
 

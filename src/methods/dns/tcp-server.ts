@@ -1,3 +1,4 @@
+import type { Crowd, WorkerDoors } from "../../core/method.ts";
 import { ClientAddress } from "../../geo/prefix.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { adoptListener, closeGently, type TcpHandlers, type TcpSocket } from "../../runtime/tcp.ts";
@@ -7,8 +8,12 @@ import { type Messages, TRANSFER } from "./transfers.ts";
 export interface TcpLimits {
   /** ms without a whole query or a taken answer until a connection is closed. */
   idle: number;
+  /** Over all workers. */
   connections: number;
+  /** Over all workers. */
   perClient: number;
+  /** Most connections of this server alone: what the worker's descriptors allow. */
+  own: number;
 }
 
 /** One client's connection. Length-prefixed messages both ways (RFC 1035 4.2.2); answered in the order they came. */
@@ -19,6 +24,8 @@ class Connection {
   output: Buffer | null = null;
   touched = 0;
   client = "";
+  /** Under what its client is counted. */
+  counted = 0;
   /** The peer has sent FIN: close once everything is answered. */
   ended = false;
   /** Messages of a transfer that are still to be sent, before anything else is answered. */
@@ -40,7 +47,6 @@ export class TcpServer {
   private readonly open = new Set<TcpSocket<Connection>>();
   /** Who asks at this moment. */
   private readonly client = new ClientAddress();
-  private readonly perClient = new Map<string, number>();
   private readonly out = Buffer.allocUnsafeSlow(FRAME);
   private readonly gather = Buffer.allocUnsafeSlow(MOST_OUTPUT + FRAME);
   private readonly sweep: ReturnType<typeof setInterval>;
@@ -51,12 +57,22 @@ export class TcpServer {
   private readonly transport: Transport;
   private readonly limits: TcpLimits;
   private readonly now: () => number;
+  private readonly crowd: Crowd;
+  /** Under what all connections are counted. */
+  private readonly everybody: number;
 
-  constructor(answerer: Answerer, transport: Transport, limits: TcpLimits, now: () => number) {
+  constructor(
+    answerer: Answerer,
+    transport: Transport,
+    limits: TcpLimits,
+    { now, crowd }: Pick<WorkerDoors, "now" | "crowd">,
+  ) {
     this.answerer = answerer;
     this.transport = transport;
     this.limits = limits;
     this.now = now;
+    this.crowd = crowd;
+    this.everybody = crowd.keyOf("dns connections");
     this.sweep = setInterval(() => this.closeIdle(), Math.min(1000, limits.idle / 2));
     this.sweep.unref();
   }
@@ -105,21 +121,21 @@ export class TcpServer {
   }
 
   private accept(socket: TcpSocket<Connection>): void {
-    const client = socket.remoteAddress;
-    const held = this.perClient.get(client) ?? 0;
-    socket.data.client = client;
+    const { crowd, limits, open } = this;
+    const client = crowd.keyOf(`dns ${socket.remoteAddress}`);
+    socket.data.client = socket.remoteAddress;
+    socket.data.counted = client;
     socket.data.touched = this.now();
-    this.open.add(socket);
-    this.perClient.set(client, held + 1);
-    if (this.draining || held >= this.limits.perClient || this.open.size > this.limits.connections) socket.terminate();
+    open.add(socket);
+    const [all, held] = [crowd.enter(this.everybody), crowd.enter(client)];
+    if (this.draining || held > limits.perClient || all > limits.connections || open.size > limits.own)
+      socket.terminate();
   }
 
   private forget(socket: TcpSocket<Connection>): void {
     if (!this.open.delete(socket)) return;
-    const { client } = socket.data;
-    const held = this.perClient.get(client)! - 1;
-    if (held === 0) this.perClient.delete(client);
-    else this.perClient.set(client, held);
+    this.crowd.leave(this.everybody);
+    this.crowd.leave(socket.data.counted);
     if (this.draining && this.open.size === 0) this.idle();
   }
 

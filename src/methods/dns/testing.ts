@@ -7,6 +7,7 @@ import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
 import { placesOf, placeTrie } from "../../geo/places.ts";
 import { ClientAddress } from "../../geo/prefix.ts";
 import { geo as geoSchema, places as placesSchema } from "../../geo/schema.ts";
+import { lonelyCrowd } from "../../observe/crowd.ts";
 import { nameToWire } from "../../protocols/dns/name.ts";
 import { HEADER } from "../../protocols/dns/numbers.ts";
 import { plainUdp, type Transport } from "../../protocols/dns/respond.ts";
@@ -106,6 +107,7 @@ export function fakeDoors(services: readonly Service<DnsOptions>[], snapshots: r
     balancers,
     balancer: (service) => balancers.get(service)!,
     cells,
+    crowd: lonelyCrowd(),
     observed() {},
     wanted() {},
     log() {},

@@ -41,13 +41,13 @@ export const workerSide: WorkerSide = {
     const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
     const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };
-    const limits = { ...settings.tcp, connections: Math.min(settings.tcp.connections, assignment.connectionLimit) };
+    const limits = { ...settings.tcp, own: assignment.connectionLimit };
 
     const udpServers: UdpServer[] = [];
     const tcpServers: TcpServer[] = [];
     for (const socket of assignment.sockets) {
       if (socket.protocol === "udp") udpServers.push(await serveUdp(socket, answerer, udp));
-      else tcpServers.push(new TcpServer(answerer, tcp, limits, doors.now).listen(socket.fd));
+      else tcpServers.push(new TcpServer(answerer, tcp, limits, doors).listen(socket.fd));
     }
     return {
       secrets,

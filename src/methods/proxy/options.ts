@@ -111,7 +111,7 @@ export const options = z.strictObject({
         .max(1_000_000)
         .default(10_000)
         .describe(
-          "Most sessions of a worker at a listener; a descriptor each. Beyond it those whose client may be forged make room.",
+          "Most sessions at a listener, over all workers; a descriptor each. Beyond it those whose client may be forged make room.",
         ),
       oneShot: z
         .boolean()

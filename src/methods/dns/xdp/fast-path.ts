@@ -234,6 +234,7 @@ const silentDoors: WorkerDoors = {
     throw new Error("nobody is asked for an order here");
   },
   cells: () => ({ add() {}, activeEverywhere: () => 0 }),
+  crowd: { keyOf: () => 0, enter: () => 0, leave() {} },
   observed() {},
   wanted() {},
   log() {},
