@@ -6,7 +6,7 @@ import { type Assignment, FIRST_SOCKET_FD, type FromWorker, type ToWorker } from
 import type { Child } from "../runtime/child.ts";
 import type { CounterMemory } from "./memory.ts";
 import type { SocketTable } from "./sockets.ts";
-import type { Spare } from "./spare.ts";
+import type { BlankWorker, Spare } from "./spare.ts";
 
 /** What every worker of a generation serves; the rest of the assignment is each worker's own. */
 export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots"> {
@@ -36,8 +36,8 @@ interface Worker {
   state: "starting" | "ready" | "draining" | "gone";
 }
 
-/** ms a worker may take from its start to `ready`. */
-const START_LIMIT = 15_000;
+/** ms a worker may take to read its files, and again from its assignment to `ready`. */
+export const START_LIMIT = 15_000;
 /** Replacements within this many ms of a worker's start wait: a worker that dies at once must not spin. */
 const QUICK_DEATH = 1000;
 
@@ -62,16 +62,16 @@ export class Generation {
     this.#events = events;
   }
 
-  /** Starts `count` workers; resolves with the problems that kept them from being ready (none: all serve). */
-  async start(count: number): Promise<Problem[]> {
-    this.#count = count;
-    const started = await Promise.all(Array.from({ length: count }, (_, index) => this.#startWorker(index)));
+  /** Gives these workers their work; resolves with the problems that kept them from being ready (none: all serve). */
+  async start(blanks: readonly BlankWorker[]): Promise<Problem[]> {
+    this.#count = blanks.length;
+    const started = await Promise.all(blanks.map((blank, index) => this.#employ(blank, index)));
     const problems = started.filter((problem) => problem !== null);
     if (problems.length > 0) this.kill();
     return problems;
   }
 
-  #startWorker(index: number): Promise<Problem | null> {
+  #employ(blank: BlankWorker, index: number): Promise<Problem | null> {
     const row = this.#memory.takeRow();
     const began = performance.now();
     const held = this.work.listeners.flatMap((listener) =>
@@ -79,7 +79,6 @@ export class Generation {
     );
     const sockets = held.map(({ listener }, i) => ({ ...listener, fd: FIRST_SOCKET_FD + i }));
     const { promise: ready, resolve: settle } = Promise.withResolvers<Problem | null>();
-    const blank = this.#spare.take(this.work.methods);
     const worker: Worker = { index, sockets, row, state: "starting", child: blank.child };
     this.#workers.push(worker);
     const limit = setTimeout(
@@ -139,7 +138,7 @@ export class Generation {
 
   async #replace(index: number): Promise<void> {
     if (this.#draining) return;
-    const problem = await this.#startWorker(index);
+    const problem = await this.#employ(this.#spare.take(this.work.methods), index);
     if (problem && !this.#draining) setTimeout(() => this.#replace(index), QUICK_DEATH);
   }
 

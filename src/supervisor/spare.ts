@@ -13,8 +13,12 @@ export interface WorkerEars {
 export class BlankWorker {
   readonly child: Child<ToWorker>;
   readonly methods: readonly string[];
+  /** Its files are read: it could serve at once. False: it ended before that. */
+  readonly loaded: Promise<boolean>;
   readonly #channel: number;
   #ears: WorkerEars;
+  /** It has ended, so. */
+  #end: [code: number | null, signal: string | null] | null = null;
 
   /** Starts it. `memory`: the counter memory's descriptor. */
   constructor(methods: readonly string[], memory: number, ears: WorkerEars) {
@@ -25,13 +29,19 @@ export class BlankWorker {
     const fds: number[] = [];
     fds[COUNTER_FD - FIRST] = memory;
     fds[SOCKETS_FD - FIRST] = theirs;
+    const loaded = Promise.withResolvers<boolean>();
+    this.loaded = loaded.promise;
     this.child = spawnChild<ToWorker, FromWorker>({
       program: new URL("../worker/main.ts", import.meta.url).pathname,
       args: methods,
       fds,
       unprivileged: true,
-      onMessage: (message) => this.#ears.message(message),
-      onExit: (code, signal) => this.#ears.exit(code, signal),
+      onMessage: (message) => (message.kind === "loaded" ? loaded.resolve(true) : this.#ears.message(message)),
+      onExit: (code, signal) => {
+        loaded.resolve(false);
+        this.#end = [code, signal];
+        this.#ears.exit(code, signal);
+      },
     });
     closeFd(theirs);
   }
@@ -39,6 +49,7 @@ export class BlankWorker {
   /** Gives it work, once: `fds` are our descriptors of the assignment's sockets. */
   employ(assignment: Assignment, fds: readonly number[], ears: WorkerEars): Child<ToWorker> {
     this.#ears = ears;
+    if (this.#end !== null) queueMicrotask(() => ears.exit(...this.#end!));
     // A worker that has just died takes none: whoever hears of its end knows what to do.
     sendDescriptors(this.#channel, fds);
     closeFd(this.#channel);
@@ -123,15 +134,15 @@ export class Spare {
 
   #make(): void {
     this.#timer = null;
-    this.#waiting = new BlankWorker(this.#methods, this.#memory, {
-      message: ({ kind }) => {
-        this.#loaded ||= kind === "loaded";
-      },
-      exit: () => {
-        this.#release();
-        this.#after = Math.min(this.#after * 2, LONGEST);
-        this.#later();
-      },
+    const exit = (): void => {
+      this.#release();
+      this.#after = Math.min(this.#after * 2, LONGEST);
+      this.#later();
+    };
+    const blank = new BlankWorker(this.#methods, this.#memory, { message() {}, exit });
+    this.#waiting = blank;
+    void blank.loaded.then((loaded) => {
+      if (this.#waiting === blank) this.#loaded = loaded;
     });
   }
 }

@@ -3,12 +3,13 @@ import { type Method, tallyName } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import { type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import { Generation, type GenerationEvents, type Work } from "./generation.ts";
+import { sleep } from "../runtime/clock.ts";
+import { Generation, type GenerationEvents, START_LIMIT, type Work } from "./generation.ts";
 import type { Entry } from "./member.ts";
 import { CounterMemory } from "./memory.ts";
 import { Secrets, type SecretsByMethod } from "./secrets.ts";
 import { SocketTable } from "./sockets.ts";
-import { Spare } from "./spare.ts";
+import { type BlankWorker, Spare } from "./spare.ts";
 
 /** Generations that may be alive at once; the oldest is then cut. */
 const MOST_GENERATIONS = 4;
@@ -78,13 +79,18 @@ export class WorkerSide {
         },
         abort: () => {},
       };
+    const blanks = await this.#loadedWorkers(work.methods, count);
+    // Sockets only now: what comes to one waits until its worker serves.
     const unbound = this.sockets.prepare(work.listeners, count);
-    if (unbound.length > 0) return this.#blame(unbound, work.services, revision);
+    if (unbound.length > 0) {
+      for (const blank of blanks) blank.dismiss();
+      return this.#blame(unbound, work.services, revision);
+    }
     const next = new Generation(work, this.sockets, this.memory, this.spare, this.#events);
     this.#preparing = next;
-    const failed = await next.start(count);
-    if (failed.length > 0) this.#preparing = null;
+    const failed = await next.start(blanks);
     if (failed.length > 0) {
+      this.#preparing = null;
       this.sockets.rollBack();
       return failed;
     }
@@ -104,6 +110,13 @@ export class WorkerSide {
         this.sockets.rollBack();
       },
     };
+  }
+
+  /** Processes that have read their files. One that takes too long is named when it is not ready in time. */
+  async #loadedWorkers(methods: readonly string[], count: number): Promise<BlankWorker[]> {
+    const blanks = Array.from({ length: count }, () => this.spare.take(methods));
+    await Promise.race([Promise.all(blanks.map(({ loaded }) => loaded)), sleep(START_LIMIT)]);
+    return blanks;
   }
 
   /** Living workers of every generation hear it, and those that take the place of one that dies. */
