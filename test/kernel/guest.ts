@@ -3,7 +3,16 @@
  * host's kernel. Its files are the host's, read only, so the product runs there as it is.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { peer } from "../../src/lab/peers.ts";
@@ -13,7 +22,7 @@ const root = join(import.meta.dirname, "../..");
 /** What stands between a bare kernel and the host's files. */
 const FIRST_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 const MEMORY_MIB = 2048;
-const PATIENCE_S = 900;
+const PATIENCE_S = 1800;
 
 interface Kernel {
   image: string;
@@ -66,41 +75,46 @@ function firstFiles({ modules, release, busybox }: Kernel, command: string): Uin
   ]);
 }
 
+/** A copy of the tree, which stays as it is while it is tested: whoever works on the tree need not wait. */
+function copyTree(to: string): string {
+  const apart = new Set(["node_modules", ".git"].map((name) => join(root, name)));
+  cpSync(root, to, { recursive: true, preserveTimestamps: true, filter: (path) => !apart.has(path) });
+  symlinkSync(join(root, "node_modules"), join(to, "node_modules"));
+  return to;
+}
+
 const machine = (kernel: Kernel, folder: string, firmware: string): string[] => [
   ...["-L", `${firmware}/qemu`, "-L", `${firmware}/seabios`, "-nodefaults", "-no-user-config", "-no-reboot"],
   ...["-display", "none", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", String(MEMORY_MIB)],
   ...["-kernel", kernel.image, "-initrd", join(folder, "first.cpio")],
   ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off"],
-  ...["-serial", "stdio", "-serial", `file:${join(folder, "report.xml")}`],
+  ...["-serial", "stdio", "-serial", `file:${join(folder, "report")}`],
   ...["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"],
   ...["-device", "virtio-9p-pci,fsdev=host,mount_tag=host"],
 ];
 
-/** Boots, runs these tests, and says what their report says (JUnit; empty when none came). What is said there goes to stdout. `bench`: then measures beside IPVS. */
-export async function runInGuest(paths: readonly string[], bench: boolean): Promise<string> {
+/**
+ * Boots, and runs a command of the shell in a copy of the tree. What is said there goes to `talk`; what the command writes
+ * to the file that REPORT names is the result (empty when nothing came).
+ */
+export async function runInGuest(command: string, talk: "stdout" | "stderr"): Promise<string> {
   const kernel = await unpackKernel();
   const qemu = await peer("qemu");
   await peer("ipvsadm");
   const folder = mkdtempSync(join(tmpdir(), "sluice-guest-"));
-  const words = [
-    join(import.meta.dirname, "inside.sh"),
-    root,
-    kernel.modules,
-    kernel.busybox,
-    bench ? "ipvs" : "no",
-    ...paths,
-  ];
+  const tree = copyTree(join(folder, "tree"));
+  const words = [join(tree, "test/kernel/inside.sh"), tree, kernel.modules, kernel.busybox, command];
   writeFileSync(join(folder, "first.cpio"), firstFiles(kernel, `sh ${words.map((word) => `'${word}'`).join(" ")}`));
   try {
     const args = machine(kernel, folder, join(qemu.folder, "usr/share"));
     const run = spawn(qemu.program, args, {
       env: { ...process.env, ...qemu.env },
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", talk === "stdout" ? 1 : 2, 2],
     });
     const timer = setTimeout(() => run.kill("SIGKILL"), PATIENCE_S * 1000);
     await new Promise((resolve) => run.on("exit", resolve));
     clearTimeout(timer);
-    return readFileSync(join(folder, "report.xml"), "utf8");
+    return readFileSync(join(folder, "report"), "utf8");
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

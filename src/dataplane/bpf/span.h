@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* How long a frame is. */
+/* How long a frame is, and how much is copied at once. */
 #pragma once
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -11,4 +11,14 @@ static __always_inline __u32 frame_bytes(struct xdp_md *ctx)
 
 	asm volatile("" : "+r"(data), "+r"(end));
 	return end - data;
+}
+
+/* A length that is known to be 1 to `most`, a power of two, said so that kernel 6.1 sees it too: there the verifier learns
+ * nothing from "is not 0", and a helper may not copy nothing. */
+static __always_inline __u32 copy_length(__u32 bytes, __u32 most)
+{
+	bytes--;
+	/* The compiler knows it too, and would leave the rest out. */
+	asm volatile("" : "+r"(bytes));
+	return (bytes & (most - 1)) + 1;
 }

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "array.h"
+#include "span.h"
 #include "types.h"
 
 ARRAY(trace_orders, struct trace_order, 1, 0);
@@ -37,10 +38,7 @@ static __always_inline __u32 trace_copy(struct xdp_md *ctx, __u8 *to, __u32 leng
 
 	if (!bytes)
 		return 0;
-	/* 1 to TRACE_BYTES, a power of two, by arithmetic: a verifier of 6.1 learns nothing from "is not 0". */
-	bytes = (bytes - 1) & (TRACE_BYTES - 1);
-	asm volatile("" : "+r"(bytes));
-	bytes++;
+	bytes = copy_length(bytes, TRACE_BYTES);
 	return bpf_xdp_load_bytes(ctx, 0, to, bytes) ? 0 : bytes;
 }
 

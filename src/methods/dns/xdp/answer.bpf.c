@@ -3,7 +3,6 @@
  * that is certainly absent. All else, and whatever is odd, is passed on as it came; nothing is ever dropped. */
 #include "places.h"
 #include "reply.h"
-#include "span.h"
 
 #define TYPE_A 1
 #define TYPE_AAAA 28
@@ -189,14 +188,20 @@ static __always_inline int grow_front(struct xdp_md *ctx, const struct question 
 
 	if (head < 1 || head > sizeof(scratch->head) || question < 1 || question > DNS_MESSAGE_MOST)
 		return 0;
-	return !bpf_xdp_adjust_head(ctx, -grow) && !bpf_xdp_load_bytes(ctx, grow, scratch->head, head) &&
-	       !bpf_xdp_store_bytes(ctx, 0, scratch->head, head) &&
-	       !bpf_xdp_store_bytes(ctx, head, scratch->raw, question);
+	return !bpf_xdp_adjust_head(ctx, -grow) &&
+	       !bpf_xdp_load_bytes(ctx, grow, scratch->head, copy_length(head, sizeof(scratch->head))) &&
+	       !bpf_xdp_store_bytes(ctx, 0, scratch->head, copy_length(head, sizeof(scratch->head))) &&
+	       !bpf_xdp_store_bytes(ctx, head, scratch->raw, copy_length(question, DNS_MESSAGE_MOST));
 }
 
-static __always_inline int give(struct xdp_md *ctx, const struct question *q, const struct found *found,
-				struct dns_scratch *scratch, const struct dns_control *control, __u32 random)
+/* Global for the same reason as `read_message`. */
+__noinline int give(struct xdp_md *ctx, const struct question *q, const struct found *found, __u32 random)
 {
+	struct dns_control *control = dns_control();
+	struct dns_scratch *scratch = dns_scratch();
+
+	if (!q || !found || !control || !scratch)
+		return PASSED | DNS_COUNT_NAME;
 	const struct dns_ready *ready = 0;
 	struct body body = {};
 	__u32 counter = 0, kind = DNS_COUNT_SERVICE;
@@ -244,11 +249,11 @@ static __always_inline int answer(struct xdp_md *ctx, int fixed)
 	if (kind == FRAME_QUESTION)
 		why = bpf_ktime_get_coarse_ns() < control->fresh_until ? -1 : DNS_COUNT_STALE;
 	if (why < 0)
-		why = read_message(ctx, &q, scratch, control);
+		why = read_message(ctx, &q);
 	if (why < 0)
 		why = find_answer(&q, scratch, &found);
 	if (why < 0) {
-		int verdict = give(ctx, &q, &found, scratch, control, fixed ? control->fixed : bpf_get_prandom_u32());
+		int verdict = give(ctx, &q, &found, fixed ? control->fixed : bpf_get_prandom_u32());
 		if (!(verdict & PASSED))
 			return verdict;
 		why = verdict & ~PASSED;

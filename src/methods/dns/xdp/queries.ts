@@ -90,6 +90,15 @@ const types = [
 /** Whole numbers below `n`, evenly. */
 export type Below = (n: number) => number;
 
+/** Numbers that a seed fixes (numerical recipes' generator, its high bits). */
+export function numbers(seed: number): Below {
+  let state = seed;
+  return (n) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) >>> 0) * (n / 2 ** 32));
+  };
+}
+
 /** The wire form of a name in presentation form, in whatever case. */
 function wireOf(name: string): number[] {
   const out: number[] = [];

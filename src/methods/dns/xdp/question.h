@@ -2,6 +2,7 @@
 /* Reads a query. Whatever is not the plain case is the workers' to judge: they know what is malformed, and how. */
 #pragma once
 #include "names.h"
+#include "span.h"
 #include "wire.h"
 
 #define DNS_HEADER 12
@@ -107,10 +108,15 @@ static __always_inline int read_opt(struct question *q, const struct dns_scratch
 	return !data || plain_options(scratch, at + OPT_BYTES, q->message, control->flags);
 }
 
-/* What keeps the message from being answered here, as a counter; -1: nothing. */
-static __always_inline int read_message(struct xdp_md *ctx, struct question *q, struct dns_scratch *scratch,
-					const struct dns_control *control)
+/* What keeps the message from being answered here, as a counter; -1: nothing. Global, and so verified by itself: else
+ * every length of a name is followed to the end of the program, which is too much for kernel 6.1. */
+__noinline int read_message(struct xdp_md *ctx, struct question *q)
 {
+	struct dns_control *control = dns_control();
+	struct dns_scratch *scratch = dns_scratch();
+
+	if (!q || !control || !scratch)
+		return DNS_COUNT_MESSAGE;
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct dns_header *header = data + (q->dns & 127);
 
@@ -124,7 +130,7 @@ static __always_inline int read_message(struct xdp_md *ctx, struct question *q, 
 	__u32 length = q->message;
 	if (length < 5 || length > DNS_MESSAGE_MOST)
 		return DNS_COUNT_MESSAGE;
-	if (bpf_xdp_load_bytes(ctx, q->dns + DNS_HEADER, scratch->raw, length))
+	if (bpf_xdp_load_bytes(ctx, q->dns + DNS_HEADER, scratch->raw, copy_length(length, DNS_MESSAGE_MOST)))
 		return DNS_COUNT_MESSAGE;
 	if (!read_name(q, scratch, control->seed))
 		return DNS_COUNT_MESSAGE;

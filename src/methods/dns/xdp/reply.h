@@ -123,13 +123,14 @@ static __always_inline int write_reply(struct xdp_md *ctx, const struct question
 	if (q->edns)
 		udp_bytes += OPT_BYTES;
 	if (bytes && bytes <= DNS_BODY_MOST &&
-	    bpf_xdp_store_bytes(ctx, q->dns + DNS_HEADER + records, (void *)body->from, bytes))
+	    bpf_xdp_store_bytes(ctx, q->dns + DNS_HEADER + records, (void *)body->from,
+				copy_length(bytes, DNS_BODY_ROOM)))
 		return 0;
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct udphdr *udp = data + (q->udp & 127);
 	struct dns_header *header = (void *)(udp + 1);
 	void *ip = data + (q->ip & 31);
-	if ((void *)(header + 1) > end || ip + sizeof(struct ipv6hdr) > end)
+	if (data + sizeof(struct ethhdr) > end || (void *)(header + 1) > end || ip + sizeof(struct ipv6hdr) > end)
 		return 0;
 	__u64 sum = write_header(header, q, body) + q->sum + shifted(body->sum, q->name & 1);
 	if (q->edns) {

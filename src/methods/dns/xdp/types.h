@@ -19,6 +19,8 @@ enum sluice_dns_limit {
 	DNS_SET_MOST = 4096,
 	/* octets of the records of one answer. */
 	DNS_BODY_MOST = 1000,
+	/* the power of two above it. */
+	DNS_BODY_ROOM = 1024,
 	/* octets of a message behind its header that are read: the longest question, OPT and its options. */
 	DNS_MESSAGE_MOST = 512,
 	/* addresses of the server that are answered for. */

@@ -15,47 +15,11 @@ import { aBackend, aService, aSnapshot, ask } from "../testing.ts";
 import { bothWays, compareMany, frameOf } from "./compare.ts";
 import { DnsCount } from "./layout.ts";
 import { LiveSets } from "./live.ts";
-import { services, settings, snapshots } from "./queries.ts";
-import { aliasTable, orderFor } from "./records.ts";
+import { numbers, services, settings, snapshots } from "./queries.ts";
 import { setOf } from "./view.ts";
 
-/** Numbers that a seed fixes (numerical recipes' generator, its high bits). */
-function numbers(seed: number): (n: number) => number {
-  let state = seed;
-  return (n) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) >>> 0) * (n / 2 ** 32));
-  };
-}
-
-test("an alias table gives each its share exactly", () => {
-  for (const weights of [[1], [1, 1], [1, 2, 3], [5, 0.5, 90, 1, 1], Array.from({ length: 40 }, (_, i) => i + 1)]) {
-    const total = weights.reduce((sum, w) => sum + w, 0);
-    const shares = weights.map(() => 0);
-    for (const [i, { keep, other }] of aliasTable(weights).entries()) {
-      shares[i]! += keep / 65536 / weights.length;
-      shares[other]! += (65536 - keep) / 65536 / weights.length;
-    }
-    for (const [i, share] of shares.entries()) expect(share).toBeCloseTo(weights[i]! / total, 4);
-  }
-});
-
-test("over random numbers each stands first by its weight, and is followed by all others", () => {
-  const below = numbers(5);
-  const weights = [1, 2, 3, 4, 5];
-  const firsts = weights.map(() => 0);
-  const pairs = new Set<string>();
-  const draws = 60_000;
-  for (let i = 0; i < draws; i++) {
-    const order = orderFor(weights, { most: 5, inTurn: false }, below(2 ** 32));
-    expect([...order].sort()).toEqual([0, 1, 2, 3, 4]);
-    firsts[order[0]!]!++;
-    pairs.add(`${order[0]} ${order[1]}`);
-  }
-  for (const [i, count] of firsts.entries()) expect(Math.abs(count / draws - weights[i]! / 15)).toBeLessThan(0.01);
-  // Three rings: three of the four others.
-  expect(pairs.size).toBe(15);
-});
+/** Queries: an emulated machine takes a hundred times as long for each. */
+const COMPARED = process.env.SLUICE_TEST_KERNEL ? 1000 : 5000;
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: answers from XDP: ${missing}`);
@@ -69,10 +33,10 @@ describe.skipIf(missing !== null)("the program", () => {
   afterAll(() => ways?.close());
 
   test("gives the bytes that the workers give, or passes the frame as it came", () => {
-    const { outcomes, faults } = compareMany(ways, 5000, numbers(1));
+    const { outcomes, faults } = compareMany(ways, COMPARED, numbers(1));
     expect(faults).toEqual([]);
     for (const outcome of ["passed", "rcode 3, 0+1", "rcode 0, 0+1", "rcode 0, 1+0", "rcode 0, 5+0"])
-      expect(outcomes.get(outcome)).toBeGreaterThan(5);
+      expect(outcomes.get(outcome)).toBeGreaterThan(0);
   });
 
   test("answers all plain questions itself", () => {
@@ -220,8 +184,10 @@ describe.skipIf(missing !== null)("the program", () => {
 
   test("says nothing once the daemon is silent", () => {
     const query = ask({ name: "one.example.com" });
+    ways.signs.given = false;
     ways.program.hush();
     expect(ways.kernel(query, 1)).toBeNull();
+    ways.signs.given = true;
     ways.program.beat();
     expect(ways.kernel(query, 1)).not.toBeNull();
   });
@@ -317,11 +283,11 @@ test.skipIf(missing !== null)(
       }),
     );
     ways.program.fixed = 99;
-    ways.program.beat();
     for (const edns of [undefined, 1232]) {
       const query = ask({ name: "weights.example.com", ...(edns ? { edns } : {}) });
       // A first packet may be lost to address resolution.
       for (let i = 0; i < 100 && answers.length === 0; i++) {
+        ways.program.beat();
         socket.send(query);
         await new Promise((done) => setTimeout(done, 50));
       }
