@@ -11,6 +11,7 @@ import { xdpMissing } from "../src/dataplane/testing/network.ts";
 import { peer } from "../src/lab/peers.ts";
 import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
+import { KatranLike } from "./support/katran-like.ts";
 import { type Load, Rig } from "./support/packet-rig.ts";
 import { cpuPerPacket } from "./support/whole-way.ts";
 
@@ -31,13 +32,15 @@ interface Case {
   services?: number;
   /** In GUE, by tunnel alone; with a second chance every packet names others. */
   gue?: { secondChance?: true };
+  /** A balancer of Katran's kind is measured too. */
+  katran?: true;
 }
 
 const cases: Case[] = [
-  { name: "1-flow", flows: 1, backends: 10 },
-  { name: "1k-flows", flows: 1000, backends: 10 },
-  { name: "100k-flows", flows: 100_000, backends: 10 },
-  { name: "1M-flows", flows: 1_000_000, backends: 10 },
+  { name: "1-flow", flows: 1, backends: 10, katran: true },
+  { name: "1k-flows", flows: 1000, backends: 10, katran: true },
+  { name: "100k-flows", flows: 100_000, backends: 10, katran: true },
+  { name: "1M-flows", flows: 1_000_000, backends: 10, katran: true },
   { name: "ipv6-1k-flows", flows: 1000, backends: 10, ipv6: true },
   { name: "ipv6-1M-flows", flows: 1_000_000, backends: 10, ipv6: true },
   { name: "1000-backends-1k-flows", flows: 1000, backends: 1000 },
@@ -76,8 +79,16 @@ const least = (values: readonly number[]): number => Math.min(...values);
 /** Packets of one round: short, so that some rounds meet nothing else on the machine. */
 const ROUND = 20_000;
 
-/** ns per run of the data plane's program and of the bare one, round about; the best of the rounds counts. */
-export function compare(rig: Rig, load: Load, seconds: number): { own: number; bare: number } {
+/**
+ * ns per run of a program, the data plane's unless `attach` attaches another, and of the bare one, round about; the best of
+ * the rounds counts.
+ */
+export function compare(
+  rig: Rig,
+  load: Load,
+  seconds: number,
+  attach = (): number => rig.attachPlane(),
+): { own: number; bare: number } {
   rig.load(load);
   const own: number[] = [];
   const bare: number[] = [];
@@ -86,9 +97,9 @@ export function compare(rig: Rig, load: Load, seconds: number): { own: number; b
     const program = rig.attachBare();
     rig.send(ROUND);
     for (let i = 0; i < 3; i++) bare.push(rig.cost(program, ROUND));
-    const plane = rig.attachPlane();
+    const plane = attach();
     // The first time round every flow is new to the caches, and in an open slot to the table.
-    rig.send(turn === 0 ? Math.max(ROUND, Math.min(load.flows, 300_000)) : ROUND);
+    rig.send(turn === 0 ? Math.max(ROUND, load.flows) : ROUND);
     for (let i = 0; i < 6; i++) own.push(rig.cost(plane, ROUND));
   }
   return { own: least(own), bare: least(bare) };
@@ -109,6 +120,19 @@ async function measure(method: ForwardName, one: Case, seconds: number): Promise
     const [source, target] = one.ipv6 ? [CLIENTS6, VIP6] : [CLIENTS, VIP];
     return compare(rig, { source, target, port: 80, flows: one.flows, services }, seconds);
   } finally {
+    rig.close();
+  }
+}
+
+/** The same for a balancer that does what Katran does for each packet. */
+async function measureKatran(flows: number, seconds: number): Promise<{ own: number; bare: number }> {
+  const rig = await Rig.create("tunnel", serviceOf(10));
+  const backends = Array.from({ length: 10 }, (_, i) => realOf(i));
+  const katran = new KatranLike({ address: VIP, port: 80 }, backends);
+  try {
+    return compare(rig, { source: CLIENTS, target: VIP, port: 80, flows }, seconds, () => rig.attach(katran.program));
+  } finally {
+    katran.close();
     rig.close();
   }
 }
@@ -178,13 +202,18 @@ export default defineBench({
     const wanted = (name: string): boolean => only.length === 0 || only.includes(name);
     const rows: Row[] = [];
     const bares: number[] = [];
-    for (const one of cases.filter(({ name }) => wanted(name)))
+    for (const one of cases.filter(({ name }) => wanted(name))) {
       for (const method of one.gue ? (["tunnel"] as const) : methods) {
         progress(`${one.name}/${method}`);
         const { own, bare } = await measure(method, one, seconds);
         bares.push(bare);
         rows.push(row(`${one.name}/${method}/ns`, "ns", "lower", own, { bare }));
       }
+      if (!one.katran) continue;
+      progress(`${one.name}/katran-like`);
+      const { own, bare } = await measureKatran(one.flows, seconds);
+      rows.push(row(`${one.name}/katran-like/ns`, "ns", "lower", own, { bare }));
+    }
     if (bares.length > 0) rows.unshift(row("pass/bare/ns", "ns", "lower", least(bares)));
     if (wanted("dnat")) {
       progress("dnat");

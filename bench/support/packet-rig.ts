@@ -54,13 +54,12 @@ export function orderOf(load: Load): Uint8Array {
 const FRAME = 60;
 const FRAME6 = 74;
 
-const generatorSource = join(import.meta.dirname, "generator.bpf.c");
-
-/** The generator's object, compiled when its source is newer: in an emulated kernel that would take minutes. */
-export function generatorObject(): string {
-  const object = join(import.meta.dirname, "../../build/generator.bpf.o");
+/** A bench's own object, compiled when its source is newer: in an emulated kernel that would take minutes. */
+export function benchObject(name: "generator" | "katran-like"): string {
+  const source = join(import.meta.dirname, `${name}.bpf.c`);
+  const object = join(import.meta.dirname, `../../build/${name}.bpf.o`);
   const made = statSync(object, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (made < statSync(generatorSource).mtimeMs) compileProgram(generatorSource, object);
+  if (made < statSync(source).mtimeMs) compileProgram(source, object);
   return object;
 }
 
@@ -85,7 +84,7 @@ export class Rig {
   /** The director has its program attached; nothing runs yet. */
   static async create(forward: ForwardName, service: PlaneService | readonly PlaneService[]): Promise<Rig> {
     const bench = await Bench.create(forward, service);
-    const generator = new BpfObject(generatorObject());
+    const generator = new BpfObject(benchObject("generator"));
     generator.load();
     const pass = new BpfObject(objectPath("pass"));
     pass.load();
@@ -106,14 +105,18 @@ export class Rig {
     return programById(link.xdp.prog.id);
   }
 
-  /** A program that passes everything. */
-  attachBare(): number {
+  /** Another program at the director's door; returns it. */
+  attach(program: number): number {
     this.detach();
-    const program = this.#pass.programFd("pass");
     this.director.inside(() => {
       this.#bareLink = linkXdp(program, ifindexOf("eth0"), "native");
     });
     return program;
+  }
+
+  /** A program that passes everything. */
+  attachBare(): number {
+    return this.attach(this.#pass.programFd("pass"));
   }
 
   /** No program: what arrives goes to the kernel's stack. */
@@ -128,10 +131,7 @@ export class Rig {
 
   /** A program that sends every packet back as it came. */
   attachBounce(): void {
-    this.detach();
-    this.director.inside(() => {
-      this.#bareLink = linkXdp(this.#generator.programFd("bounce"), ifindexOf("eth0"), "native");
-    });
+    this.attach(this.#generator.programFd("bounce"));
   }
 
   /** Packets that the director's interface has received and sent since it was made. */

@@ -12,8 +12,8 @@ export interface ViewedService {
   number: number;
   name: string;
   method: ForwardName;
-  /** Which of its two tables is read. */
-  active: number;
+  /** Which table of its chunk is read. */
+  table: number;
 }
 
 const names = ["services", "backends", "flows"] as const;
@@ -55,7 +55,7 @@ export class PlaneView {
         number,
         name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
         method: forwardName(at.getUint32(service.forward, true)),
-        active: at.getUint32(service.active, true) & 1,
+        table: at.getUint32(service.table, true),
       });
     }
     return found;
@@ -70,11 +70,11 @@ export class PlaneView {
   }
 
   /** A service's table in force; null when its chunk is not pinned. */
-  #table({ number, active }: ViewedService): DataView | null {
+  #table({ number, table: inForce }: ViewedService): DataView | null {
     const chunk = openPinned(join(this.#folder, `tables_${Math.floor(number / Limit.CHUNK_SERVICES)}`));
     if (chunk === null) return null;
     const bytes = new Uint8Array(Math.ceil(table.size / 8) * 8);
-    lookupElement(chunk, word(2 * (number % Limit.CHUNK_SERVICES) + active), bytes);
+    lookupElement(chunk, word(inForce), bytes);
     closeFd(chunk);
     return new DataView(bytes.buffer);
   }

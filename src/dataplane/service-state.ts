@@ -59,6 +59,11 @@ export class ServiceState {
     this.slots = phases.createSlots(slots);
   }
 
+  /** Which of its two tables is read, 0 or 1. */
+  get #copy(): number {
+    return getWord(this.#memory.services, this.number, at.table) & 1;
+  }
+
   /** ms after which an idle flow is forgotten: the longest of the service's protocols. */
   get idle(): number {
     const { tcp, udp } = this.config?.idle ?? defaultIdle;
@@ -73,6 +78,8 @@ export class ServiceState {
     bytes.fill(0);
     bytes.set(new TextEncoder().encode(this.name).subarray(0, Limit.SERVICE_NAME - 1), at.name);
     this.#set32(at.slots, this.slots.words.length);
+    this.#set32(at.chunk, Math.floor(this.number / Limit.CHUNK_SERVICES));
+    this.#set32(at.table, inChunk(this.number));
     this.#set32(at.seed, hashText(this.name, config.seed));
     this.#set32(at.seed + 4, hashText(this.name, config.seed ^ 0x5bd1e995));
     this.#set32(at.forward, forwardNumber[this.forward]);
@@ -84,7 +91,7 @@ export class ServiceState {
 
   /** Takes up a service that an earlier daemon left: numbering and phases from the maps, every window opened now. */
   adopt(now: number): void {
-    const words = this.#memory.tables.words(2 * this.number + getWord(this.#memory.services, this.number, at.active));
+    const words = this.#memory.tables.words(2 * this.number + this.#copy);
     this.slots.words.set(words.subarray(table.slots / 4, table.slots / 4 + this.slots.words.length));
     this.slots.opened.fill(now);
     this.slots.closed.fill(now);
@@ -303,7 +310,7 @@ export class ServiceState {
 
   /** Fills the copy of the table that nobody reads. The caller has waited for a barrier since the last `flip`. */
   fill(): void {
-    const copy = 1 - getWord(this.#memory.services, this.number, at.active);
+    const copy = 1 - this.#copy;
     const words = this.#memory.tables.words(2 * this.number + copy);
     words.fill(0, table.backends / 4, table.slots / 4);
     for (const one of this.locals.values())
@@ -331,7 +338,7 @@ export class ServiceState {
       this.#set32(at.udpLife, toLife(udp));
     }
     this.#set32(at.used, this.config?.near ? Used.USED_BY_PLACE : Used.USED_PLAIN);
-    this.#set32(at.active, 1 - getWord(this.#memory.services, this.number, at.active));
+    this.#set32(at.table, inChunk(this.number) + 1 - this.#copy);
   }
 
   /** ms since a flow last found no room. */
@@ -371,3 +378,6 @@ export function slotsOf(config: PlaneService): number {
   const wanted = config.slots ?? (typeof slots === "number" ? slots : defaultSlots);
   return wanted <= Limit.MAX_SLOTS ? wanted : defaultSlots;
 }
+
+/** The first of a service's two tables, among those of its chunk. */
+const inChunk = (service: number): number => 2 * (service % Limit.CHUNK_SERVICES);

@@ -112,8 +112,10 @@ export class BpfObject {
     this.#handle = handle;
   }
 
+  /** A variable's map has the name of its section. */
   #map(name: string): Pointer {
-    const map = bpf().bpf_object__find_map_by_name(this.#handle, ptr(cstring(name))) as Pointer | null;
+    const find = (one: string) => bpf().bpf_object__find_map_by_name(this.#handle, ptr(cstring(one))) as Pointer | null;
+    const map = find(name) ?? find(`.data.${name}`);
     if (!map) throw bpfError("SLUICE_BPF_LOAD", `the object has no map ${name}`);
     return map;
   }
@@ -186,6 +188,12 @@ function createMap(type: number, name: string, key: number, value: number, entri
 /** A new trie of prefixes; its descriptor. Throws SluiceError. */
 export const createTrie = (name: string, keySize: number, valueSize: number, entries: number): number =>
   createMap(LPM_TRIE, name, keySize, valueSize, entries, NO_PREALLOC);
+
+const LRU_HASH = 9;
+
+/** A new hash map that forgets what was used longest ago; its descriptor. Throws SluiceError. */
+export const createLru = (name: string, keySize: number, valueSize: number, entries: number): number =>
+  createMap(LRU_HASH, name, keySize, valueSize, entries, 0);
 
 const ARRAY = 2;
 const MMAPABLE = 1 << 10;

@@ -3,7 +3,7 @@
  * only a whole distribution kernel has (ipip, fou, 8021q, bonding, IPVS). Ends like every run of tests.
  * `bun run test:kernel --ipvs [--json] [--seconds=N]`: only `bench ipvs`, which needs that kernel; its words on stdout.
  */
-import { generatorObject } from "../../bench/support/packet-rig.ts";
+import { benchObject } from "../../bench/support/packet-rig.ts";
 import { ensureBuilt } from "../../src/dataplane/build.ts";
 import { readJunit } from "../tools/conformance/junit.ts";
 import { runInGuest } from "./guest.ts";
@@ -27,7 +27,7 @@ const paths = [
 ];
 
 ensureBuilt();
-generatorObject();
+benchObject("generator");
 const given = process.argv.slice(2);
 const bench = "bin/bun bench/run.ts ipvs";
 if (given[0] === "--ipvs") {

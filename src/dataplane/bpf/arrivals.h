@@ -44,11 +44,11 @@ static __noinline __u32 find_further(const struct address *address, __u32 rest, 
 	return 0;
 }
 
-static __always_inline struct arrival *find_arrival(const struct control *control, const struct address *address,
+static __always_inline struct arrival *find_arrival(const struct address *address,
 						    __u16 port, __u8 protocol, __u8 kind)
 {
-	__u32 second = control->arrivals_active & 1, copy = second ? ARRIVALS : 0;
-	const __u32 *seed = control->arrivals_seed + 2 * second;
+	__u32 second = control.arrivals_active & 1, copy = second ? ARRIVALS : 0;
+	const __u32 *seed = control.arrivals_seed + 2 * second;
 	__u32 hash = arrival_hash(seed[0], seed[1], address, port, protocol, kind);
 	__u32 index = copy + (hash & (ARRIVALS - 1));
 	struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &index);
@@ -66,13 +66,10 @@ static __always_inline struct arrival *find_arrival(const struct control *contro
 /* The range of ports that holds this one; the place of its entry + 1, or 0. `kind`: which of the two kinds of range. */
 __noinline __u32 find_range(const struct address *address, __u32 port, __u32 protocol, __u32 kind)
 {
-	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
-
-	if (!control || !address || !(control->flags & CONTROL_RANGES))
+	if (!address || !(control.flags & CONTROL_RANGES))
 		return 0;
-	__u32 second = control->arrivals_active & 1, copy = second ? ARRIVALS : 0;
-	const __u32 *seed = control->arrivals_seed + 2 * second;
+	__u32 second = control.arrivals_active & 1, copy = second ? ARRIVALS : 0;
+	const __u32 *seed = control.arrivals_seed + 2 * second;
 	for (__u32 i = 0; i < RANGES; i++) {
 		__u16 key = bpf_htons(i);
 		__u32 hash = arrival_hash(seed[0], seed[1], address, key, protocol, kind);
@@ -95,12 +92,12 @@ __noinline __u32 find_range(const struct address *address, __u32 port, __u32 pro
 }
 
 /* Whom this address and port serve: one port before a range, a range before all ports. */
-static __always_inline struct arrival *find_vip(const struct control *control, const struct address *address, __u16 port,
+static __always_inline struct arrival *find_vip(const struct address *address, __u16 port,
 						__u8 protocol)
 {
-	struct arrival *arrival = find_arrival(control, address, port, protocol, ARRIVAL_VIP);
+	struct arrival *arrival = find_arrival(address, port, protocol, ARRIVAL_VIP);
 
-	if (arrival || !(control->flags & CONTROL_RANGES))
+	if (arrival || !(control.flags & CONTROL_RANGES))
 		return arrival;
 	__u32 index = find_range(address, bpf_ntohs(port), protocol, ARRIVAL_RANGE);
 	if (index-- == 0)

@@ -18,13 +18,6 @@ static __always_inline int not_ours(struct xdp_md *ctx, const struct packet *p)
 	return ask_places(ctx, PLACE_BALANCE + 1);
 }
 
-static __always_inline struct control *the_control(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&control_words, &zero);
-}
-
 #define NANOSECONDS 1000000000ull
 
 /* From here on a drop is this service's. */
@@ -55,39 +48,37 @@ __noinline int reply(struct xdp_md *ctx, struct packet *p, const struct arrival 
 		return PASSED_ON;
 	if (verdict >= 0) {
 		remember_fragment(p, FRAGMENT_REVERSE, number, &t.new);
-		count_out(number, p->frame);
+		count_out(&number, p->frame);
 	}
 	return verdict;
 }
 
 /* The answer of a real server to a check of the VIP: into the namespace where the checker lives. */
-static __noinline int into_checks(struct xdp_md *ctx, const struct control *control)
+static __noinline int into_checks(struct xdp_md *ctx)
 {
 	struct next_hop inner = {};
 
-	if (!control)
-		return XDP_DROP;
-	__builtin_memcpy(inner.target, control->check_inner_mac, ETH_ALEN);
-	__builtin_memcpy(inner.source, control->check_outer_mac, ETH_ALEN);
-	return set_macs(ctx, &inner) ? XDP_DROP : bpf_redirect(control->check_ifindex, 0);
+	__builtin_memcpy(inner.target, control.check_inner_mac, ETH_ALEN);
+	__builtin_memcpy(inner.source, control.check_outer_mac, ETH_ALEN);
+	return set_macs(ctx, &inner) ? XDP_DROP : bpf_redirect(control.check_ifindex, 0);
 }
 
-static __always_inline int is_check_answer(const struct control *control, const struct packet *p)
+static __always_inline int is_check_answer(const struct packet *p)
 {
 	__u16 port = bpf_ntohs(p->target_port);
 
-	return control->flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE && port >= control->check_low &&
-	       port <= control->check_high && find_vip(control, &p->source, p->source_port, p->protocol);
+	return control.flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE && port >= control.check_low &&
+	       port <= control.check_high && find_vip(&p->source, p->source_port, p->protocol);
 }
 
 /* A real server that lacks the VIP but forwards sends our own check back to us. Balanced once more it would be answered
  * by another, and the one that lacks the VIP would pass its check. */
-static __always_inline int is_returned_check(const struct control *control, const struct packet *p)
+static __always_inline int is_returned_check(const struct packet *p)
 {
-	if (!(control->flags & CONTROL_CHECKS))
+	if (!(control.flags & CONTROL_CHECKS))
 		return 0;
 	__u32 port = bpf_ntohs(p->source_port);
-	if (port < control->check_low || port > control->check_high)
+	if (port < control.check_low || port > control.check_high)
 		return 0;
 	__u64 *owner = bpf_map_lookup_elem(&check_ports, &port);
 	if (!owner || !*owner)
@@ -99,16 +90,14 @@ static __always_inline int is_returned_check(const struct control *control, cons
 
 __noinline int later_fragment(struct xdp_md *ctx, struct packet *p)
 {
-	struct control *control = the_control();
-
-	if (!p || !control)
+	if (!p)
 		return PASSED_ON;
 	struct fragment *first = recall_fragment(p);
 	if (!first) {
 		/* Of what the kernel serves itself, a long echo say, no part is ours. */
 		if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
 			return PASSED_ON;
-		struct arrival *known = find_arrival(control, &p->target, 0, 0, ARRIVAL_ADDRESS);
+		struct arrival *known = find_arrival(&p->target, 0, 0, ARRIVAL_ADDRESS);
 		if (!known)
 			return PASSED_ON;
 		belongs(p, known->service);
@@ -121,22 +110,22 @@ __noinline int later_fragment(struct xdp_md *ctx, struct packet *p)
 	belongs(p, backend->service);
 	p->backend = number + 1;
 	if (first->kind == FRAGMENT_FORWARD)
-		return deliver(ctx, p, control, number);
+		return deliver(ctx, p, number);
 	struct translation t = { .old = p->source, .new = first->vip };
 	int own = 0;
 	int verdict = return_nat(ctx, p, &t, &backend->source, &own);
 	if (own)
 		return PASSED_ON;
 	if (verdict >= 0)
-		count_out(number, p->frame);
+		count_out(&number, p->frame);
 	return verdict;
 }
 
-static __always_inline struct arrival *find_way_back(const struct control *control, const struct packet *p)
+static __always_inline struct arrival *find_way_back(const struct packet *p)
 {
-	struct arrival *way = find_arrival(control, &p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
+	struct arrival *way = find_arrival(&p->source, p->source_port, p->protocol, ARRIVAL_REVERSE);
 
-	if (way || !(control->flags & CONTROL_RANGES))
+	if (way || !(control.flags & CONTROL_RANGES))
 		return way;
 	__u32 index = find_range(&p->source, bpf_ntohs(p->source_port), p->protocol, ARRIVAL_REVERSE_RANGE);
 	if (index-- == 0)
@@ -147,29 +136,27 @@ static __always_inline struct arrival *find_way_back(const struct control *contr
 /* Not for a VIP: a reply, an answer to a check, or nothing to do with us. */
 __noinline int other(struct xdp_md *ctx, struct packet *p)
 {
-	struct control *control = the_control();
-
-	if (!p || !control)
+	if (!p)
 		return PASSED_ON;
-	if (control->flags & CONTROL_REVERSE) {
-		struct arrival *way = find_way_back(control, p);
+	if (control.flags & CONTROL_REVERSE) {
+		struct arrival *way = find_way_back(p);
 		if (way)
 			return p->truncated ? finish(way->service, DROPPED(DROP_MALFORMED)) : reply(ctx, p, way);
 	}
-	if (is_check_answer(control, p))
-		return into_checks(ctx, control);
+	if (is_check_answer(p))
+		return into_checks(ctx);
 	remember_fragment(p, FRAGMENT_PASS, 0, &p->target);
 	return PASSED_ON;
 }
 
 /* An XDP action, PASSED_ON or a named drop. */
-static __always_inline int decide(struct xdp_md *ctx, const struct control *control, struct packet *p)
+static __always_inline int decide(struct xdp_md *ctx, struct packet *p)
 {
 	if (!parse(ctx, p))
 		return PASSED_ON;
 	if (p->part == LATER)
 		return later_fragment(ctx, p);
-	struct arrival *arrival = find_vip(control, &p->target, p->target_port, p->protocol);
+	struct arrival *arrival = find_vip(&p->target, p->target_port, p->protocol);
 	if (!arrival)
 		return other(ctx, p);
 	__u32 number;
@@ -179,11 +166,11 @@ static __always_inline int decide(struct xdp_md *ctx, const struct control *cont
 	belongs(p, number);
 	if (p->truncated)
 		return DROPPED(DROP_MALFORMED);
-	if (is_returned_check(control, p))
+	if (is_returned_check(p))
 		return DROPPED(DROP_CHECK_RETURNED);
 	int backend = -1;
 	if (service->flags & SERVICE_QUIC) {
-		backend = named_backend(ctx, p, service->active);
+		backend = named_backend(ctx, p, service);
 		p->hash = flow_hash(service, p);
 	}
 	if (backend < 0)
@@ -192,22 +179,19 @@ static __always_inline int decide(struct xdp_md *ctx, const struct control *cont
 		return backend;
 	p->backend = backend + 1;
 	remember_fragment(p, FRAGMENT_FORWARD, backend, &p->target);
-	return deliver(ctx, p, control, backend);
+	return deliver(ctx, p, backend);
 }
 
 SEC("xdp")
 int balance(struct xdp_md *ctx)
 {
 	struct packet p = {};
-	struct control *control = the_control();
 
-	if (!control)
-		return XDP_PASS;
-	if (control->tracing)
-		trace_begin(ctx, &control->tracing);
+	if (control.tracing)
+		trace_begin(ctx, &control.tracing);
 	p.tag = has_tag(ctx) ? pull_tag(ctx) : 0;
-	int verdict = decide(ctx, control, &p);
-	if (control->tracing)
+	int verdict = decide(ctx, &p);
+	if (control.tracing)
 		trace_packet(ctx, &p, PLACE_BALANCE, verdict);
 	return verdict == PASSED_ON ? not_ours(ctx, &p) : finish(p.service, verdict);
 }
@@ -217,9 +201,8 @@ SEC("xdp")
 int check_entry(struct xdp_md *ctx)
 {
 	struct packet p = {};
-	struct control *control = the_control();
 
-	if (!control || !parse(ctx, &p) || p.part != WHOLE || p.icmp_error || p.truncated)
+	if (!parse(ctx, &p) || p.part != WHOLE || p.icmp_error || p.truncated)
 		return XDP_PASS;
 	__u32 port = bpf_ntohs(p.source_port);
 	__u64 *backend = bpf_map_lookup_elem(&check_ports, &port);
@@ -229,7 +212,7 @@ int check_entry(struct xdp_md *ctx)
 	struct backend *found = bpf_map_lookup_elem(&backends, &number);
 	if (!found || !found->used)
 		return XDP_DROP;
-	const struct next_hop *hop = find_hop(ctx, control, found);
+	const struct next_hop *hop = find_hop(ctx, found);
 	if (!hop)
 		return XDP_DROP;
 	int verdict = found->forward == FORWARD_TUNNEL ? forward_tunnel(ctx, &p, found, hop) : forward_direct(ctx, &p, hop);
@@ -240,19 +223,15 @@ int check_entry(struct xdp_md *ctx)
 SEC("xdp")
 int beat(struct xdp_md *ctx)
 {
-	struct control *control = the_control();
-
-	if (!control)
-		return XDP_ABORTED;
-	__u32 jiffies = bpf_jiffies64(), passed = jiffies - control->heartbeat;
-	__u64 ns = bpf_ktime_get_coarse_ns(), since = ns - control->heartbeat_ns;
-	if (!control->patience)
-		control->patience = FIRST_PATIENCE;
+	__u32 jiffies = bpf_jiffies64(), passed = jiffies - control.heartbeat;
+	__u64 ns = bpf_ktime_get_coarse_ns(), since = ns - control.heartbeat_ns;
+	if (!control.patience)
+		control.patience = FIRST_PATIENCE;
 	/* Between half a second and an hour: long enough to be exact, short enough not to overflow. */
 	else if (since > NANOSECONDS / 2 && since < 3600 * NANOSECONDS && passed)
-		control->patience = (__u64)passed * PATIENCE_SECONDS * NANOSECONDS / since;
-	control->heartbeat_ns = ns;
-	control->heartbeat = jiffies;
+		control.patience = (__u64)passed * PATIENCE_SECONDS * NANOSECONDS / since;
+	control.heartbeat_ns = ns;
+	control.heartbeat = jiffies;
 	return XDP_PASS;
 }
 

@@ -3,9 +3,10 @@
 #pragma once
 #include "maps.h"
 
-static __always_inline void count_in(__u32 backend, __u32 bytes)
+/* `backend`: where the number stands already; a copy on the stack could not be read back at once. */
+static __always_inline void count_in(const __u32 *backend, __u32 bytes)
 {
-	struct backend_count *count = bpf_map_lookup_elem(&backend_counts, &backend);
+	struct backend_count *count = bpf_map_lookup_elem(&backend_counts, backend);
 
 	if (!count)
 		return;
@@ -13,9 +14,9 @@ static __always_inline void count_in(__u32 backend, __u32 bytes)
 	count->bytes_in += bytes;
 }
 
-static __always_inline void count_out(__u32 backend, __u32 bytes)
+static __always_inline void count_out(const __u32 *backend, __u32 bytes)
 {
-	struct backend_count *count = bpf_map_lookup_elem(&backend_counts, &backend);
+	struct backend_count *count = bpf_map_lookup_elem(&backend_counts, backend);
 
 	if (!count)
 		return;

@@ -6,14 +6,14 @@
 #include "nat/forward.bpf.h"
 #include "tunnel/forward.bpf.h"
 
-static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p, const struct control *control,
+static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p,
 				   __u32 number)
 {
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
 
 	if (!backend || !backend->used)
 		return DROPPED(DROP_NO_BACKEND);
-	const struct next_hop *hop = find_hop(ctx, control, backend);
+	const struct next_hop *hop = find_hop(ctx, backend);
 	if (!hop)
 		return DROPPED(DROP_NO_NEIGHBOUR);
 	int verdict;
@@ -24,6 +24,6 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p, c
 	else
 		verdict = forward_nat(ctx, p, backend, hop);
 	if (verdict >= 0)
-		count_in(number, p->frame);
+		count_in(&number, p->frame);
 	return verdict;
 }

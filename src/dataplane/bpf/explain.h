@@ -33,13 +33,12 @@ __noinline __u32 peek_slot(struct service *service, struct table *table, const s
 			    struct decision *decision)
 {
 	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
 	struct flow_bucket *copy = bpf_map_lookup_elem(&bucket_copies, &zero);
 
-	if (!control || !copy || !service || !table || !p || !decision)
+	if (!copy || !service || !table || !p || !decision)
 		return SLOT_NONE;
 	hash = cell_hash(service, p, hash);
-	__u32 index = (__u32)hash & control->flow_mask;
+	__u32 index = (__u32)hash & control.flow_mask;
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
 	if (!bucket)
 		return SLOT_NONE;
@@ -77,18 +76,16 @@ static __always_inline int explain_named(__u32 number, const struct table *table
 static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *decision)
 {
 	struct packet p = {};
-	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
 
-	if (!control || !parse(ctx, &p) || p.part == LATER)
+	if (!parse(ctx, &p) || p.part == LATER)
 		return 0;
-	struct arrival *arrival = find_vip(control, &p.target, p.target_port, p.protocol);
+	struct arrival *arrival = find_vip(&p.target, p.target_port, p.protocol);
 	if (!arrival)
 		return 0;
 	struct service *service = serving(&arrival->service, &p.source, &p.service);
 	if (!service)
 		return 0;
-	struct table *table = find_table(p.service, service->active);
+	struct table *table = find_table(service);
 	__u64 hash = flow_hash(service, &p);
 	__u32 slot = (hash >> 32) * service->slots >> 32;
 	asm volatile("" : "+r"(slot));
@@ -99,7 +96,7 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 	decision->service = p.service;
 	decision->slot = slot;
 	decision->word = word;
-	int named = service->flags & SERVICE_QUIC ? named_backend(ctx, &p, service->active) : -1;
+	int named = service->flags & SERVICE_QUIC ? named_backend(ctx, &p, service) : -1;
 	if (named >= 0)
 		return explain_named(named, table, decision);
 	if (is_open(service, &p, word))

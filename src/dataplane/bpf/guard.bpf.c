@@ -53,7 +53,7 @@ static __always_inline int judge_syn(struct xdp_md *ctx, const struct guard *gua
 	return answer_syn(ctx, p, challenge(guard, p, now_ticks() >> EPOCH_SHIFT));
 }
 
-static __always_inline int judge(struct xdp_md *ctx, const struct control *control, struct packet *p)
+static __always_inline int judge(struct xdp_md *ctx, struct packet *p)
 {
 	__u32 zero = 0, later;
 	struct guard *guard = bpf_map_lookup_elem(&guard_words, &zero);
@@ -61,8 +61,8 @@ static __always_inline int judge(struct xdp_md *ctx, const struct control *contr
 	if (!guard || !parse(ctx, p))
 		return PASSED_ON;
 	later = p->part == LATER;
-	struct arrival *arrival = later ? find_arrival(control, &p->target, 0, 0, ARRIVAL_ADDRESS)
-					: find_vip(control, &p->target, p->target_port, p->protocol);
+	struct arrival *arrival = later ? find_arrival(&p->target, 0, 0, ARRIVAL_ADDRESS)
+					: find_vip(&p->target, p->target_port, p->protocol);
 	if (!arrival)
 		return PASSED_ON;
 	p->service = arrival->service;
@@ -94,21 +94,17 @@ SEC("xdp")
 int guard(struct xdp_md *ctx)
 {
 	struct packet p = {};
-	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
 
-	if (!control)
-		return XDP_PASS;
-	if (control->tracing)
-		trace_begin(ctx, &control->tracing);
+	if (control.tracing)
+		trace_begin(ctx, &control.tracing);
 	p.tag = has_tag(ctx) ? pull_tag(ctx) : 0;
-	int verdict = judge(ctx, control, &p);
+	int verdict = judge(ctx, &p);
 	if (verdict == PASSED_ON) {
 		if (p.tag && !push_tag(ctx, p.tag & 0xffff))
 			return XDP_DROP;
 		return ask_places(ctx, PLACE_GUARD + 1);
 	}
-	if (control->tracing)
+	if (control.tracing)
 		trace_packet(ctx, &p, PLACE_GUARD, verdict);
 	/* A challenge took the SYN's place. */
 	if (verdict >= 0)

@@ -40,7 +40,8 @@ struct {
 	__array(values, struct slot_orders_of);
 } orders SEC(".maps");
 
-ARRAY(control_words, struct control, 1, BPF_F_MMAPABLE);
+/* A variable, so that its words stand at known addresses: a map of one element by the name of its section, mappable too. */
+struct control control SEC(".data.control_words") = {};
 ARRAY(arrivals, struct arrival, 2 * ARRIVALS, BPF_F_MMAPABLE);
 ARRAY(services, struct service, MAX_SERVICES, BPF_F_MMAPABLE);
 ARRAY(turns, struct turns, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
@@ -87,11 +88,11 @@ struct {
 	__type(value, __u32);
 } regions SEC(".maps");
 
-/* Where the chunk lies depends on the service's number alone: it is fetched beside the service, not after it. */
-static __always_inline struct table *find_table(__u32 service, __u32 active)
+/* The table that is read. Both keys lie in a map: a key that were put together on the stack would have every packet wait
+ * until it can be read back. */
+static __always_inline struct table *find_table(const struct service *service)
 {
-	__u32 chunk = service / CHUNK_SERVICES, index = service % CHUNK_SERVICES * 2 + (active & 1);
-	void *tables_of = bpf_map_lookup_elem(&tables, &chunk);
+	void *tables_of = bpf_map_lookup_elem(&tables, &service->chunk);
 
-	return tables_of ? bpf_map_lookup_elem(tables_of, &index) : 0;
+	return tables_of ? bpf_map_lookup_elem(tables_of, &service->table) : 0;
 }

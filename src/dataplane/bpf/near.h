@@ -6,12 +6,9 @@
 /* Number of the service for this client's place; the given one for a client in no place. */
 __noinline __u32 near_service(__u32 number, const struct address *client)
 {
-	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
-
-	if (!control || !client)
+	if (!client)
 		return number;
-	__u32 copy = control->region_copy & 1, row = number + (copy ? MAX_SERVICES : 0);
+	__u32 copy = control.region_copy & 1, row = number + (copy ? MAX_SERVICES : 0);
 	struct region_key key = { .length = REGION_COPY_BITS + 128, .copy = copy, .client = *client };
 	__u32 *place = bpf_map_lookup_elem(&regions, &key);
 	struct place_services *services_of = bpf_map_lookup_elem(&near_services, &row);

@@ -285,13 +285,10 @@ static __always_inline int ask_new(struct slot_view *v, __u32 service, __u32 pee
 __noinline __u32 open_slot(struct service *service, struct table *table, const struct packet *p, __u64 hash,
 				  __u32 word)
 {
-	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
-
-	if (!control || !service || !table || !p)
+	if (!service || !table || !p)
 		return SLOT_NONE;
 	hash = cell_hash(service, p, hash);
-	__u32 index = (__u32)hash & control->flow_mask;
+	__u32 index = (__u32)hash & control.flow_mask;
 	struct flow_bucket *bucket = bpf_map_lookup_elem(&flows, &index);
 	if (!bucket)
 		return SLOT_NONE;
@@ -321,7 +318,7 @@ __noinline __u32 open_slot(struct service *service, struct table *table, const s
 /* The plane's number of the backend for this packet, or a named drop. */
 static __always_inline int pick(struct service *service, struct packet *p)
 {
-	struct table *table = find_table(p->service, service->active);
+	struct table *table = find_table(service);
 
 	if (!table)
 		return DROPPED(DROP_NO_BACKEND);

@@ -39,12 +39,9 @@ static __always_inline const __u8 *connection_id(struct xdp_md *ctx, struct pack
 }
 
 /* The plane's number of the backend that a packet's connection ID names, -1: nobody, and the flow decides. */
-static __noinline int named_backend(struct xdp_md *ctx, struct packet *p, __u32 active)
+static __noinline int named_backend(struct xdp_md *ctx, struct packet *p, const struct service *service)
 {
-	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&control_words, &zero);
-
-	if (!control || !p || p->protocol != IPPROTO_UDP || p->icmp_error || p->part != WHOLE)
+	if (!service || !p || p->protocol != IPPROTO_UDP || p->icmp_error || p->part != WHOLE)
 		return -1;
 	const __u8 *id = connection_id(ctx, p);
 	/* The top three bits are the configuration; only 0 is ours. */
@@ -53,11 +50,11 @@ static __noinline int named_backend(struct xdp_md *ctx, struct packet *p, __u32 
 	__u32 server = (__u32)id[1] | id[2] << 8 | id[3] << 16 | (__u32)id[4] << 24;
 	struct address key = { .high = bpf_htonl(0xff710000) | (__u64)bpf_htonl(p->service) << 32,
 			       .low = (__u64)server << 32 };
-	struct arrival *named = find_arrival(control, &key, 0, IPPROTO_UDP, ARRIVAL_QUIC);
+	struct arrival *named = find_arrival(&key, 0, IPPROTO_UDP, ARRIVAL_QUIC);
 	if (!named)
 		return -1;
 	__u32 local = named->local;
-	struct table *table = find_table(p->service, active);
+	struct table *table = find_table(service);
 	if (!table)
 		return -1;
 	asm volatile("" : "+r"(local));

@@ -37,7 +37,7 @@ __noinline int uncount(__u32 number, __u32 local)
 
 	if (!service || !service->used)
 		return 0;
-	struct table *table = find_table(number, service->active);
+	struct table *table = find_table(service);
 	struct load *load = table ? load_of(table, local) : 0;
 	if (load)
 		__sync_fetch_and_add(&load->open, -1);
@@ -56,7 +56,7 @@ static __always_inline void count_begun(const struct table *table, __u32 local)
 
 /* The best so far of a comparison, and where it goes on. */
 struct comparison {
-	__u32 copy; /* number of the service's table */
+	__u32 number; /* of the service */
 	__u32 start;
 	__u32 top;
 	__u32 best;
@@ -66,7 +66,9 @@ struct comparison {
 
 static long compare_backend(__u32 step, struct comparison *c)
 {
-	struct table *table = find_table(c->copy >> 1, c->copy);
+	__u32 number = c->number;
+	struct service *service = bpf_map_lookup_elem(&services, &number);
+	struct table *table = service ? find_table(service) : 0;
 	__u32 local = c->start + step;
 
 	if (local >= c->top)
@@ -89,14 +91,14 @@ static long compare_backend(__u32 step, struct comparison *c)
 /* Fewest open flows for its weight. `turn`: who wins among equals; the others are looked at from there on. The comparison
  * starts with what the turn's backend has, read from its load: kernel 6.1 verifies the callback of bpf_loop once, with what it
  * starts with, and cuts away as dead what a constant of the start rules out. */
-static __always_inline __u32 least_loaded(const struct table *table, __u32 copy, __u32 turn, __u32 top)
+static __always_inline __u32 least_loaded(const struct table *table, __u32 number, __u32 turn, __u32 top)
 {
 	const struct load *first = load_of(table, turn);
 
 	if (!first)
 		return turn;
 	struct comparison c = {
-		.copy = copy,
+		.number = number,
 		.start = turn < top ? turn : 0,
 		.top = top,
 		.best = turn,
@@ -115,9 +117,9 @@ __noinline __u32 choose_new(__u32 number, __u32 peek)
 
 	if (!service)
 		return SLOT_NONE;
-	__u32 copy = number * 2 + (service->active & 1);
+	__u32 copy = number * 2 + (service->table & 1);
 	struct turns *turns_of = bpf_map_lookup_elem(&turns, &copy);
-	struct table *table = find_table(number, copy);
+	struct table *table = find_table(service);
 	if (!turns_of || !table || !turns_of->count)
 		return SLOT_NONE;
 	__u32 at = peek ? turns_of->cursor : __sync_fetch_and_add(&turns_of->cursor, 1);
@@ -127,7 +129,7 @@ __noinline __u32 choose_new(__u32 number, __u32 peek)
 		return SLOT_NONE;
 	__u32 local = turns_of->turn[at];
 	if (service->choice == CHOICE_LEAST)
-		local = least_loaded(table, copy, local, turns_of->top);
+		local = least_loaded(table, number, local, turns_of->top);
 	/* Only while a table is changed may it name one that is up no more. */
 	return state_of(table, local) == STATE_UP ? local : SLOT_NONE;
 }

@@ -47,7 +47,7 @@ static __always_inline void sweep_cell(struct flow_bucket *b, int i, __u32 now)
 	struct service *service = bpf_map_lookup_elem(&services, &number);
 	if (!service || !service->used)
 		return free_cell(b, i, cell, seen);
-	struct table *table = find_table(number, service->active);
+	struct table *table = find_table(service);
 	/* clang would test a copy, which an older verifier does not follow back */
 	asm volatile("" : "+r"(slot));
 	if (!table || slot >= MAX_SLOTS)

@@ -45,18 +45,19 @@ struct arrival {
 
 /* 256 bytes: what every packet needs is one cache line, that before the name. */
 struct service {
-	__u32 active; /* which of its two tables is read: 0 or 1 */
+	__u32 table; /* which table of its chunk is read: its first one or the next */
 	__u32 used; /* sluice_used */
 	__u32 flags; /* sluice_service_flag */
 	__u32 slots; /* never changes in a live service */
-	__u32 seed[2]; /* of the flow hash; never changes in a live service */
+	__u64 seed; /* of the flow hash; never changes in a live service */
 	__u32 tcp_life; /* idle time-out of a flow: LIFE_BITS of sluice_life */
 	__u32 udp_life;
 	__u32 last_full; /* tick at which a flow last found no room */
 	__u32 forward; /* sluice_forward */
 	__u32 choice; /* sluice_choice */
 	__u32 no_room; /* flows that SERVICE_REMEMBERS could not remember, and that went by their slot */
-	__u32 spare[4];
+	__u32 chunk; /* where its tables are: its number / CHUNK_SERVICES */
+	__u32 spare[3];
 	__u8 name[SERVICE_NAME];
 	/* SERVICE_BY_SOURCE: which bits of a client's address choose its slot, by family. */
 	struct address source_mask4;
@@ -104,7 +105,7 @@ struct next_hop {
 	__u8 source[6];
 	__u32 vlan; /* 802.1Q identifier of the frames; 0: untagged */
 	__u32 spare[2];
-};
+} __attribute__((aligned(8))); /* MACs are copied by one long load and one short one */
 
 /* 64 bytes: one cache line. `seen` in ticks, low 16 bits. */
 struct flow_bucket {

@@ -122,19 +122,19 @@ static __noinline int resolve(struct xdp_md *ctx, const struct backend *backend,
 }
 
 /* Jiffies: a load that the kernel writes into the program, where even the coarse clock is a call of 10 ns. */
-static __always_inline int supervisor_lives(const struct control *control)
+static __always_inline int supervisor_lives(void)
 {
-	return (__u32)bpf_jiffies64() - control->heartbeat <= control->patience;
+	return (__u32)bpf_jiffies64() - control.heartbeat <= control.patience;
 }
 
 /* Cached MACs while the supervisor lives. NULL: nobody knows the way. */
-static __always_inline const struct next_hop *find_hop(struct xdp_md *ctx, const struct control *control,
+static __always_inline const struct next_hop *find_hop(struct xdp_md *ctx,
 						       const struct backend *backend)
 {
 	__u32 zero = 0;
 	const struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &backend->next_hop);
 
-	if (hop && hop->ifindex && supervisor_lives(control))
+	if (hop && hop->ifindex && supervisor_lives())
 		return hop;
 	struct next_hop *room = bpf_map_lookup_elem(&hop_rooms, &zero);
 	return room && resolve(ctx, backend, room) ? room : 0;

@@ -35,7 +35,7 @@ export const arrival = {
 
 export const service = {
   size: 256,
-  active: 0,
+  table: 0,
   used: 4,
   flags: 8,
   slots: 12,
@@ -46,6 +46,7 @@ export const service = {
   forward: 36,
   choice: 40,
   noRoom: 44,
+  chunk: 48,
   name: 64,
   sourceMask4: 192,
   sourceMask6: 208,
