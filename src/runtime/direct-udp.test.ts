@@ -15,12 +15,12 @@ async function anEcho(address = "127.0.0.1") {
   const made = makeListener({ address, port: PORT, protocol: "udp" });
   if (!made.ok) throw new Error(made.problems[0]!.message);
   const seen = { count: 0, octets: 0 };
-  const server: DatagramServer = await serveDatagrams(made.value, 1000, (bytes, length, peer, out) => {
+  const server: DatagramServer = await serveDatagrams(made.value, ({ octets }, length, peer) => {
     seen.count++;
     seen.octets += length;
-    if (bytes[0] === 33) return 0;
-    const said = Buffer.concat([Buffer.from(`${fromSockaddr(peer).port} `), bytes.subarray(0, Math.min(length, 900))]);
-    out.set(said);
+    if (octets[0] === 33) return 0;
+    const said = Buffer.concat([Buffer.from(`${fromSockaddr(peer).port} `), octets.subarray(0, Math.min(length, 900))]);
+    octets.set(said);
     return said.length;
   });
   closers.push(() => server.close());

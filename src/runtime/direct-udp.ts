@@ -1,6 +1,6 @@
 import "./augment.d.ts";
 import { now } from "./clock.ts";
-import { DatagramRing, PEER } from "./datagram-ring.ts";
+import { DatagramRing, makeSlots, PEER, type Slot } from "./datagram-ring.ts";
 import { epollOf } from "./epoll.ts";
 import { ptr } from "./ffi.ts";
 import { errno, libc } from "./libc.ts";
@@ -23,10 +23,11 @@ const POLLIN = 1;
 const FINISH = 1000;
 
 /**
- * Answers one datagram: reads `bytes[0..length)`, sent by `peer` (a `struct sockaddr_in` or `sockaddr_in6`), writes the
- * answer to `out`; returns its length, 0 for none. Nothing of what it is given may be kept. Must not throw.
+ * Answers one datagram: the first `length` octets of a slot, sent by `peer` (a `struct sockaddr_in` or `sockaddr_in6`).
+ * Writes the answer into the slot, in the question's place; returns its length, 0 for none. Nothing of what it is given may
+ * be kept. Must not throw.
  */
-export type Reply = (bytes: Uint8Array, length: number, peer: Uint8Array, out: Uint8Array) => number;
+export type Reply = (slot: Slot, length: number, peer: Uint8Array) => number;
 
 export interface DatagramServer {
   /** Answers what waits now. */
@@ -36,7 +37,9 @@ export interface DatagramServer {
 }
 
 /** One at a time is served: one memory for all sockets of the process. */
-let incoming: DatagramRing | null = null;
+let ring: DatagramRing | null = null;
+/** What Bun hands over. */
+let handed: { slot: Slot; peer: Uint8Array } | null = null;
 const open: DirectUdp[] = [];
 /** `struct pollfd` of each, then of Bun's epoll. */
 let polled = new Int32Array(0);
@@ -52,17 +55,14 @@ let last = 0;
 class DirectUdp implements DatagramServer {
   readonly fd: number;
   private readonly reply: Reply;
-  private readonly outgoing: DatagramRing;
-  private readonly first: { peer: Uint8Array; out: Uint8Array };
   private bun: Bun.udp.Socket<"buffer"> | null = null;
   closed = false;
 
-  constructor(fd: number, most: number, reply: Reply) {
-    incoming ??= new DatagramRing(BATCH, MOST);
+  constructor(fd: number, reply: Reply) {
+    ring ??= new DatagramRing(BATCH, MOST);
+    handed ??= { slot: makeSlots(1, MOST)[0]!, peer: new Uint8Array(PEER) };
     this.fd = fd;
     this.reply = reply;
-    this.outgoing = new DatagramRing(BATCH, most, incoming);
-    this.first = { peer: new Uint8Array(PEER), out: new Uint8Array(most) };
   }
 
   /** Bun's loop tells when datagrams come; it hands over those that it has read itself. */
@@ -94,31 +94,30 @@ class DirectUdp implements DatagramServer {
   }
 
   private answerFirst(data: Uint8Array, port: number, address: string): void {
-    const { peer, out } = this.first;
+    const { slot, peer } = handed!;
     // Of the zone of a link-local address nothing hangs but the way back, which Bun finds.
     peer.set(toSockaddr(address.split("%", 1)[0]!, port).bytes);
-    const length = port === 0 ? 0 : this.reply(data, data.length, peer, out);
-    if (length > 0 && !this.closed) this.bun!.send(out.subarray(0, length), port, address);
+    slot.octets.set(data);
+    const length = port === 0 ? 0 : this.reply(slot, data.length, peer);
+    if (length > 0 && !this.closed) this.bun!.send(slot.octets.subarray(0, length), port, address);
   }
 
   /** Answers up to `BATCH` datagrams that wait; returns how many they were. */
   take(): number {
-    const ring = incoming!;
-    ring.clear(BATCH);
-    let count = libc.recvmmsg(this.fd, ring.at(0), BATCH, MSG_DONTWAIT, null);
+    const { slots, peers, arrivals } = ring!;
+    let count = libc.recvmmsg(this.fd, arrivals, BATCH, MSG_DONTWAIT, null);
     // An ICMP error of an earlier answer is told once, in place of what waits.
-    if (count < 0 && errno() !== EAGAIN) count = libc.recvmmsg(this.fd, ring.at(0), BATCH, MSG_DONTWAIT, null);
+    if (count < 0 && errno() !== EAGAIN) count = libc.recvmmsg(this.fd, arrivals, BATCH, MSG_DONTWAIT, null);
     if (count <= 0) return 0;
-    const { outgoing } = this;
     let answers = 0;
     for (let i = 0; i < count; i++) {
-      const peer = ring.peers[i]!;
+      const peer = peers[i]!;
       // Port 0 cannot be answered (RFC 768); a packet from there is forged.
       if (peer[2] === 0 && peer[3] === 0) continue;
-      const length = this.reply(ring.slots[i]!, ring.length(i), peer, outgoing.slots[answers]!);
-      if (length === 0) continue;
-      outgoing.fill(answers++, length, i, peer[0] === AF_INET ? PEER_V4 : PEER);
+      const length = this.reply(slots[i]!, ring!.length(i), peer);
+      if (length > 0) ring!.fill(answers++, i, length, peer[0] === AF_INET ? PEER_V4 : PEER);
     }
+    ring!.clear(count);
     this.send(answers);
     return count;
   }
@@ -126,7 +125,7 @@ class DirectUdp implements DatagramServer {
   private send(count: number): void {
     let failed = -1;
     for (let sent = 0; sent < count; ) {
-      const done = libc.sendmmsg(this.fd, this.outgoing.at(sent), count - sent, MSG_DONTWAIT);
+      const done = libc.sendmmsg(this.fd, ring!.answers(sent), count - sent, MSG_DONTWAIT);
       if (done > 0) sent += done;
       // Full: they are dropped, as UDP may.
       else if (errno() === EAGAIN) return;
@@ -149,9 +148,9 @@ class DirectUdp implements DatagramServer {
   }
 }
 
-/** Serves a bound UDP socket that was made elsewhere (`runtime/listen.ts`); owns the descriptor from then on. `most`: octets of an answer. */
-export async function serveDatagrams(fd: number, most: number, reply: Reply): Promise<DatagramServer> {
-  const server = new DirectUdp(fd, most, reply);
+/** Serves a bound UDP socket that was made elsewhere (`runtime/listen.ts`); owns the descriptor from then on. */
+export async function serveDatagrams(fd: number, reply: Reply): Promise<DatagramServer> {
+  const server = new DirectUdp(fd, reply);
   await server.watch();
   return server;
 }

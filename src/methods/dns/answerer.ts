@@ -13,6 +13,7 @@ import { SealedAnswers } from "./dnssec/sealed-answers.ts";
 import type { Decision, Guard } from "./guard.ts";
 import type { Node } from "./node.ts";
 import type { DnsSettings } from "./options.ts";
+import type { Lesson } from "./prepared/prepared-answers.ts";
 import { Question } from "./question.ts";
 import { apexAt, type Site } from "./site.ts";
 import {
@@ -76,12 +77,7 @@ export class Answerer {
   answer(bytes: Uint8Array, length: number, client: ClientAddress, transport: Transport, out: Uint8Array): number {
     const { question } = this;
     const { query } = question;
-    question.length = length;
-    question.client = client;
-    question.transport = transport;
-    question.out = out;
-    question.session = null;
-    const verdict = parseQuery(query, bytes, length);
+    const verdict = this.begin(bytes, length, client, transport, out);
     if (verdict === "drop") {
       this.tally(SILENT);
       return 0;
@@ -90,6 +86,48 @@ export class Answerer {
     const decision = this.guard.decide(query, client, transport);
     if (query.tsigAt > 0) return this.withTsig(question, verdict, decision);
     return decision === "answer" ? this.byVerdict(question, verdict) : this.turnAway(question, decision);
+  }
+
+  /** What is done instead of answering a query that is right in all else; as `answer`. */
+  withhold(
+    decision: Decision,
+    bytes: Uint8Array,
+    length: number,
+    client: ClientAddress,
+    transport: Transport,
+    out: Uint8Array,
+  ): number {
+    this.begin(bytes, length, client, transport, out);
+    return this.turnAway(this.question, decision);
+  }
+
+  private begin(
+    bytes: Uint8Array,
+    length: number,
+    client: ClientAddress,
+    transport: Transport,
+    out: Uint8Array,
+  ): Verdict {
+    const { question } = this;
+    question.length = length;
+    question.client = client;
+    question.transport = transport;
+    question.out = out;
+    question.session = null;
+    question.node = null;
+    return parseQuery(question.query, bytes, length);
+  }
+
+  /** What the last answer hangs on; null: on the client, on time, or on other names. */
+  get lesson(): Lesson | null {
+    const { node, query } = this.question;
+    if (node === null || node.follows(query.type) || query.type === Type.ANY) return null;
+    // Of an apex's DS the zone around tells.
+    if (query.type === Type.DS && node.parent === null) return null;
+    const { service } = node;
+    const addresses = service !== null && (query.type === Type.A || query.type === Type.AAAA);
+    if (addresses && (service.steering !== null || service.needsKey)) return null;
+    return { service, addresses, signed: node.zone.signing !== null };
   }
 
   /**
@@ -168,7 +206,10 @@ export class Answerer {
     const node = this.site.exact(query);
     if (node !== undefined && query.dnssecOk && this.speaker(node, query.type).signing !== null)
       return this.sealed(question, node, true);
-    if (node !== undefined) return this.atNode(question, node);
+    if (node !== undefined) {
+      question.node = node;
+      return this.atNode(question, node);
+    }
     const encloser = this.site.encloser(query);
     if (encloser === undefined) {
       query.explained = explanations.notAuthoritative;

@@ -123,6 +123,9 @@ export function fuzzDns(count: number, random: () => number): FuzzResult {
   }
 }
 
+const overTcp = { ...plainUdp, tcp: true };
+
+/** Every second message comes over TCP. */
 function fuzzWith(server: ReturnType<typeof aServer>, count: number, random: () => number): FuzzResult {
   const result: FuzzResult = {
     messages: count,
@@ -138,13 +141,14 @@ function fuzzWith(server: ReturnType<typeof aServer>, count: number, random: () 
   const client = new ClientAddress().read("192.0.2.9");
   for (let i = 0; i < count; i++) {
     const bytes = mutate(seeds, random);
-    const transport = { ...plainUdp, tcp: i % 2 === 1 };
+    const tcp = i % 2 === 1;
     let fault: string | null = null;
     try {
-      const length = server.answerer.answer(bytes, bytes.length, client, transport, out);
-      const parts = length === TRANSFER ? server.answerer.transfer! : [out.subarray(0, length)];
+      const length = tcp ? server.answerer.answer(bytes, bytes.length, client, overTcp, out) : 0;
+      const parts =
+        length === TRANSFER ? server.answerer.transfer! : [tcp ? out.subarray(0, length) : server.raw(bytes)];
       if (length === TRANSFER) result.transfers++;
-      for (const part of parts) fault ??= faultOf(bytes, part, transport.tcp, result);
+      for (const part of parts) fault ??= faultOf(bytes, part, tcp, result);
     } catch (error) {
       fault = String(error);
     }

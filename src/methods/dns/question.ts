@@ -2,6 +2,7 @@ import { ClientAddress } from "../../geo/prefix.ts";
 import { Query } from "../../protocols/dns/query.ts";
 import { plainUdp, type Transport, writeBare } from "../../protocols/dns/respond.ts";
 import type { TsigSession } from "../../protocols/dns/tsig.ts";
+import type { Node } from "./node.ts";
 
 /**
  * The question under way: what was asked, by whom, on what way, and where the answer goes. An object is made once and
@@ -17,6 +18,8 @@ export class Question {
   out: Uint8Array = new Uint8Array(0);
   /** Signs the answer; null: the message was not signed. */
   session: TsigSession | null = null;
+  /** The very name that was asked for, when what is there is the answer; null: it is another's, or the answer is sealed. */
+  node: Node | null = null;
 
   /** Writes an answer without records; `bits`: flags of its own. Returns its length. */
   bare(rcode: number, bits = 0): number {

@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import { frame, udp } from "../../dataplane/testing/frames.ts";
 import { ClientAddress } from "../../geo/prefix.ts";
-import { plainUdp } from "../../protocols/dns/respond.ts";
 import { serveDatagrams } from "../../runtime/direct-udp.ts";
 import { makeListener } from "../../runtime/listen.ts";
 import { openFrameSocket } from "../../system/announce.ts";
@@ -22,14 +21,14 @@ test.skipIf(missing !== null)(
     const macOf = (side: typeof server): string =>
       (JSON.parse(side.sh("ip -json link show dev eth0")) as { address: string }[])[0]!.address;
     const macs = [macOf(client), macOf(server)] as const;
-    const { answerer } = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])]);
+    const { datagrams } = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])]);
     /** Length of each message that came, and of what was answered. */
     const seen: [asked: number, answered: number][] = [];
     const address = new ClientAddress().read(CLIENT);
     const made = server.inside(() => makeListener({ address: SERVER, port: 53, protocol: "udp" }));
     if (!made.ok) throw new Error(made.problems[0]!.message);
-    const serving = await serveDatagrams(made.value, plainUdp.udpSize, (bytes, length, _peer, out) => {
-      const answered = answerer.answer(bytes, length, address, plainUdp, out);
+    const serving = await serveDatagrams(made.value, (slot, length) => {
+      const answered = datagrams.answer(slot, length, address);
       seen.push([length, answered]);
       return answered;
     });

@@ -4,7 +4,7 @@ import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import { Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { addressRdata } from "../../protocols/dns/rdata.ts";
 import { bodyLimit, bodyStart, finish, writeTruncated } from "../../protocols/dns/respond.ts";
-import { AddressSet, type Orders } from "./address-set.ts";
+import { AddressSet } from "./address-set.ts";
 import type { CompiledDns } from "./compile.ts";
 import type { Question } from "./question.ts";
 import type { Rrset } from "./static-zone.ts";
@@ -36,14 +36,14 @@ const nothing = new AddressSet([], 0, 0);
  * What one service answers: made whole when it is asked for the first time after a change of its snapshot, read by
  * every query. A name that nobody asks for costs nothing, and a change of a hundred thousand names costs a mark each.
  */
-export class ServiceAnswers implements Orders {
+export class ServiceAnswers {
   readonly name: string;
   /** The shortest of its answers, seconds: no negative answer lives longer. */
   readonly ttl: number;
   /** Does the order hang on the client? */
   readonly needsKey: boolean;
   /** May orders be drawn ahead: do they hang on the scheduler's own turns alone? */
-  private readonly ahead: boolean;
+  readonly ahead: boolean;
   readonly cells: ServiceCells;
   /** How many bits of a client's address stand for it, where `needsKey`. */
   readonly network: { ipv4: number; ipv6: number };
@@ -56,6 +56,8 @@ export class ServiceAnswers implements Orders {
   v4 = nothing;
   v6 = nothing;
   rule: CompiledDns["rule"] = "servfail";
+  /** Is told when the snapshot is another one. */
+  onChange: (() => void) | null = null;
   /** Grows with every change of what is answered. */
   version = 0;
   /** TTL of the addresses as they are answered now, seconds. */
@@ -75,6 +77,7 @@ export class ServiceAnswers implements Orders {
   /** The service's snapshot is another one. */
   changed(): void {
     this.stale = true;
+    this.onChange?.();
   }
 
   /** Its sets as they would be if all checks had passed, at this name: for transfers. */
@@ -120,10 +123,7 @@ export class ServiceAnswers implements Orders {
   writeRecords(out: Uint8Array, at: number, v6: boolean, key: number): number {
     const set = v6 ? this.v6 : this.v4;
     let count = 0;
-    if (this.rule === "steered") {
-      if (this.ahead) count = set.deal(out, at, this, v6);
-      else count = set.writeOrdered(out, at, this.order(v6, key));
-    }
+    if (this.rule === "steered") count = set.writeOrdered(out, at, this.order(v6, key));
     return count === 0 ? set.writeRotated(out, at) : count;
   }
 

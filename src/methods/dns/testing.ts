@@ -11,15 +11,18 @@ import { lonelyCrowd } from "../../observe/crowd.ts";
 import { nameToWire } from "../../protocols/dns/name.ts";
 import { HEADER } from "../../protocols/dns/numbers.ts";
 import { plainUdp, type Transport } from "../../protocols/dns/respond.ts";
+import { makeSlots } from "../../runtime/datagram-ring.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { Answerer } from "./answerer.ts";
 import { Client } from "./client.ts";
+import { Datagrams } from "./datagrams.ts";
 import { Keeper } from "./dnssec/keeper.ts";
 import { SigningRoom } from "./dnssec/zone-signing.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import { type DnsOptions, options, settings } from "./options.ts";
+import { PreparedAnswers } from "./prepared/prepared-answers.ts";
 import { Site } from "./site.ts";
 import { TALLY_NAME, tallies, tallyOf } from "./tally.ts";
 
@@ -191,19 +194,22 @@ export function aServer(
     if (kept.value !== null) site.sign(kept.value, room!);
   };
   keep();
-  const answerer = new Answerer(
-    site,
-    new Client(7, placeTrie(geography), given.clientSubnet),
-    tallyOf(doors.cells(TALLY_NAME)),
-    new Guard(given, 7, doors.now),
-    given,
-  );
+  const tally = tallyOf(doors.cells(TALLY_NAME));
+  const guard = new Guard(given, 7, doors.now);
+  const way: Transport = { ...plainUdp, ...transport };
+  const answerer = new Answerer(site, new Client(7, placeTrie(geography), given.clientSubnet), tally, guard, given);
+  const prepared = new PreparedAnswers(site, given.clientSubnet, tally, () => {});
+  const datagrams = new Datagrams(answerer, guard, prepared, way);
+  const slot = makeSlots(1, 65535)[0]!;
   const out = Buffer.alloc(65535);
-  const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer =>
-    out.subarray(
-      0,
-      answerer.answer(bytes, bytes.length, new ClientAddress().read(client), { ...plainUdp, ...transport }, out),
-    );
+  const raw = (bytes: Uint8Array, client = "192.0.2.9"): Buffer => {
+    const from = new ClientAddress().read(client);
+    if (way.tcp) return out.subarray(0, answerer.answer(bytes, bytes.length, from, way, out));
+    slot.octets.set(bytes);
+    const size = datagrams.answer(slot, bytes.length, from);
+    datagrams.tell();
+    return Buffer.from(slot.octets.subarray(0, size));
+  };
   const tell = (question: Ask | Uint8Array, client?: string) => {
     const answer = raw(question instanceof Uint8Array ? question : ask(question), client);
     return answer.length === 0 ? null : packet.decode(Buffer.from(answer));
@@ -215,5 +221,5 @@ export function aServer(
   /** How often a code was counted. */
   const counted = (code: (typeof tallies)[number]): number =>
     doors.counts.get(`${TALLY_NAME}/${tallies.indexOf(code)}/requests`) ?? 0;
-  return { doors, live, site, settings: given, raw, tell, change, answerer, counted, keep, room };
+  return { doors, live, site, settings: given, raw, tell, change, answerer, datagrams, counted, keep, room };
 }

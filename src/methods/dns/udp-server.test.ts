@@ -1,5 +1,4 @@
 import { expect, test } from "bun:test";
-import { plainUdp } from "../../protocols/dns/respond.ts";
 import { libc } from "../../runtime/libc.ts";
 import { closeFd, makeListener } from "../../runtime/listen.ts";
 import { bindUdp } from "../../runtime/udp.ts";
@@ -22,8 +21,8 @@ function aSocket(): number {
 }
 
 async function aWorker(fd: number) {
-  const { answerer } = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])]);
-  const server = await serveUdp({ fd: inherited(fd) }, answerer, plainUdp);
+  const { datagrams } = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])]);
+  const server = await serveUdp({ fd: inherited(fd) }, datagrams);
   return { server };
 }
 

@@ -1,9 +1,8 @@
 import { ClientAddress } from "../../geo/prefix.ts";
-import type { Transport } from "../../protocols/dns/respond.ts";
 import { sleep } from "../../runtime/clock.ts";
 import { serveDatagrams } from "../../runtime/direct-udp.ts";
 import { AF_INET } from "../../runtime/socket-address.ts";
-import type { Answerer } from "./answerer.ts";
+import type { Datagrams } from "./datagrams.ts";
 
 export interface UdpServer {
   /**
@@ -17,18 +16,19 @@ export interface UdpServer {
 const QUEUE_TIME = 50;
 
 /** Serves one adopted UDP socket. */
-export async function serveUdp({ fd }: { fd: number }, answerer: Answerer, transport: Transport): Promise<UdpServer> {
+export async function serveUdp({ fd }: { fd: number }, datagrams: Datagrams): Promise<UdpServer> {
   const client = new ClientAddress();
-  const server = await serveDatagrams(fd, Math.max(transport.udpSize, 512), (bytes, length, peer, out) => {
+  const server = await serveDatagrams(fd, (slot, length, peer) => {
     if (peer[0] === AF_INET) client.take(peer, 4, 4);
     else client.take(peer, 8, 16);
-    return answerer.answer(bytes, length, client, transport, out);
+    return datagrams.answer(slot, length, client);
   });
   return {
     async drain() {
       await sleep(QUEUE_TIME);
       server.finish();
       server.close();
+      datagrams.tell();
     },
   };
 }

@@ -5,16 +5,21 @@ import { placesOf, placeTrie } from "../../geo/places.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
 import { Answerer } from "./answerer.ts";
 import { Client } from "./client.ts";
+import { Datagrams } from "./datagrams.ts";
 import type { DnsSecrets } from "./dnssec/secrets.ts";
 import { SigningRoom } from "./dnssec/zone-signing.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
+import { PreparedAnswers } from "./prepared/prepared-answers.ts";
 import { Site } from "./site.ts";
 import { TALLY_NAME, tallyOf } from "./tally.ts";
 import { TcpServer } from "./tcp-server.ts";
 import { serveUdp, type UdpServer } from "./udp-server.ts";
 import { Why } from "./why.ts";
+
+/** Within so many ms answers are counted. */
+const COUNTED = 50;
 
 /** Serves all dns services of an assignment on its UDP and TCP sockets. */
 export const workerSide: WorkerSide = {
@@ -32,7 +37,8 @@ export const workerSide: WorkerSide = {
     const client = new Client(assignment.seed, placeTrie(assignment.geography), settings.clientSubnet);
     let serial = assignment.revision;
     const guard = new Guard(settings, assignment.seed, doors.now);
-    const answerer = new Answerer(site, client, tallyOf(doors.cells(TALLY_NAME)), guard, settings);
+    const tally = tallyOf(doors.cells(TALLY_NAME));
+    const answerer = new Answerer(site, client, tally, guard, settings);
     if (settings.debug !== undefined) {
       const { geography, seed } = assignment;
       const snapshot = (service: string) => doors.balancer(service).snapshot;
@@ -43,10 +49,13 @@ export const workerSide: WorkerSide = {
     const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };
     const limits = { ...settings.tcp, own: assignment.connectionLimit };
 
+    const later = (call: () => void): void => void setTimeout(call, COUNTED);
+    const prepared = new PreparedAnswers(site, settings.clientSubnet, tally, later);
+    const datagrams = new Datagrams(answerer, guard, prepared, udp);
     const udpServers: UdpServer[] = [];
     const tcpServers: TcpServer[] = [];
     for (const socket of assignment.sockets) {
-      if (socket.protocol === "udp") udpServers.push(await serveUdp(socket, answerer, udp));
+      if (socket.protocol === "udp") udpServers.push(await serveUdp(socket, datagrams));
       else tcpServers.push(new TcpServer(answerer, tcp, limits, doors).listen(socket.fd));
     }
     return {

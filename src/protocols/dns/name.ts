@@ -3,6 +3,15 @@ import { MAX_LABEL, MAX_NAME } from "./numbers.ts";
 /** Case-insensitive form of one octet (RFC 4343). Length octets (<= 63) are never letters, so whole wire names may be folded. */
 export const foldOctet = (octet: number): number => (octet >= 65 && octet <= 90 ? octet + 32 : octet);
 
+/**
+ * The same of four octets in a word at once: 0x20 goes into each octet that is at least `A`, not above `Z`, and has its
+ * high bit clear. No octet's sum reaches the next one.
+ */
+export function foldWord(word: number): number {
+  const low = word & 0x7f7f7f7f;
+  return word | (((low + 0x3f3f3f3f) & ~(low + 0x25252525) & ~word & 0x80808080) >>> 2);
+}
+
 const DOT = 46;
 const BACKSLASH = 92;
 const escaped = /\\(?:(\d{3})|([\s\S]))/y;

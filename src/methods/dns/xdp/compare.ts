@@ -77,6 +77,40 @@ function signsTo(program: Program) {
   };
 }
 
+/** Has the schedulers of the workers' way draw a number; `changed`: all services are told that they have changed. */
+function drawing({ doors, live }: ReturnType<typeof aServer>, services: readonly Service<DnsOptions>[]) {
+  const drawn = services
+    .filter((service) => drawable(service, false))
+    .flatMap((service) => {
+      const snapshot = doors.balancer(service.name).snapshot;
+      const compiled = compileForAll(service, snapshot);
+      if (compiled === null) return [];
+      const [v4, v6] = [false, true].map((kind) => drawOf(service, compiled, snapshot, kind));
+      const { answers } = live.get(service.name)!;
+      // A group that everybody gets hangs on no client.
+      const given = answers.steering?.answers(new Client(0, null, false), answers.network) ?? answers;
+      return { answers: given, v4: v4!, v6: v6! };
+    });
+
+  return (random: number, changed: boolean): void => {
+    for (const { answers, v4, v6 } of drawn) {
+      const order = (kind: boolean): number[] => {
+        const { firsts, manner } = kind ? v6 : v4;
+        const weights = firsts.map(({ weight }) => weight);
+        return firsts.length === 0 ? [] : orderFor(weights, manner, random).map((place) => firsts[place]!.id);
+      };
+      if (changed) answers.changed();
+      answers.refresh();
+      answers.order = order;
+      // In turn means from the cursor on.
+      // An empty set is one for all services: nothing may be written there.
+      for (const [set, draw, kind] of [[answers.v4, v4, false] as const, [answers.v6, v6, true] as const])
+        if (draw.manner.inTurn && draw.firsts.length > 0)
+          (set as unknown as { cursor: number }).cursor = draw.firsts.findIndex(({ id }) => id === order(kind)[0]);
+    }
+  };
+}
+
 /** Both ways over the same services; `close` frees the program. Services need no client, or are passed. */
 export async function bothWays(
   services: readonly Service<DnsOptions>[],
@@ -93,36 +127,17 @@ export async function bothWays(
   const signs = signsTo(program);
   program.watch(IFINDEX, bytesOfMac(MACS.server), 0);
 
-  const drawn = services
-    .filter((service) => drawable(service, false))
-    .flatMap((service) => {
-      const snapshot = snapshotOf(service.name);
-      const compiled = compileForAll(service, snapshot);
-      if (compiled === null) return [];
-      const [v4, v6] = [false, true].map((kind) => drawOf(service, compiled, snapshot, kind));
-      const { answers } = server.live.get(service.name)!;
-      // A group that everybody gets hangs on no client.
-      const given = answers.steering?.answers(new Client(0, null, false), answers.network) ?? answers;
-      return { answers: given, v4: v4!, v6: v6! };
-    });
-
-  /** What the workers answer when their schedulers draw this number; the bytes are the server's own. */
+  const draw = drawing(server, services);
+  /** What the workers answer when their schedulers draw this number. */
   const worker = (message: Uint8Array, random: number): Uint8Array => {
-    for (const { answers, v4, v6 } of drawn) {
-      const order = (kind: boolean): number[] => {
-        const { firsts, manner } = kind ? v6 : v4;
-        const weights = firsts.map(({ weight }) => weight);
-        return firsts.length === 0 ? [] : orderFor(weights, manner, random).map((place) => firsts[place]!.id);
-      };
-      answers.changed();
-      answers.refresh();
-      answers.order = order;
-      // In turn means from the cursor on. An empty set is one for all services: nothing may be written there.
-      for (const [set, draw, kind] of [[answers.v4, v4, false] as const, [answers.v6, v6, true] as const])
-        if (draw.manner.inTurn && draw.firsts.length > 0)
-          (set as unknown as { cursor: number }).cursor = draw.firsts.findIndex(({ id }) => id === order(kind)[0]);
-    }
-    return server.raw(message);
+    draw(random, true);
+    const given = server.raw(message);
+    // What was answered once is prepared from then on.
+    draw(random, false);
+    const again = server.raw(message);
+    if (Buffer.compare(given, again) !== 0)
+      throw new Error(`again: ${again.toString("hex")}, not ${given.toString("hex")}`);
+    return given;
   };
 
   /** The message that the program answers with; null when it passes. Throws what is wrong with its frame. */
