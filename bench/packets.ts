@@ -3,7 +3,6 @@
  * statistics; beside it a program that only passes, and DNAT by nftables and iptables for the same packets.
  */
 
-import * as phases from "../src/dataplane/phases.ts";
 import type { ForwardName } from "../src/dataplane/plane-service.ts";
 import { testBackend, testService } from "../src/dataplane/testing/doors.ts";
 import { mac } from "../src/dataplane/testing/fixtures.ts";
@@ -115,7 +114,7 @@ async function measure(method: ForwardName, one: Case, seconds: number): Promise
       // Other backends for every slot; those of before drain.
       rig.bench.commit(method, serviceOf(one.backends, one.backends, one.ipv6));
       const { slots } = rig.bench.plane.mustHave(method, "web");
-      if (phases.unsettled(slots) < slots.words.length) throw new Error("some slots have not opened");
+      if (slots.open < slots.words.length) throw new Error("some slots have not opened");
     }
     const [source, target] = one.ipv6 ? [CLIENTS6, VIP6] : [CLIENTS, VIP];
     return compare(rig, { source, target, port: 80, flows: one.flows, services }, seconds);

@@ -24,15 +24,27 @@ export function parseEndpoint(text: string, portOptional = false): { address: st
 }
 
 /** 16 bytes in network order; IPv4 is mapped (::ffff:a.b.c.d). The only form of an address in BPF keys and values. */
-export function toBytes16(address: string): Uint8Array {
-  const parsed = ipaddr.parse(address);
-  const v6 = parsed.kind() === "ipv4" ? (parsed as ipaddr.IPv4).toIPv4MappedAddress() : parsed;
-  return Uint8Array.from(v6.toByteArray());
+export function toBytes16(address: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(16);
+  if (!IPV4.test(address)) {
+    bytes.set(ipaddr.IPv6.parse(address).toByteArray());
+    return bytes;
+  }
+  bytes.fill(0xff, 10, 12);
+  for (let i = 0, at = 12; i < address.length; i++) {
+    const digit = address.charCodeAt(i) - 48;
+    // Below the digits stands the dot.
+    if (digit < 0) at++;
+    else bytes[at] = bytes[at]! * 10 + digit;
+  }
+  return bytes;
 }
 
 /** The inverse of `toBytes16`. */
 export function fromBytes16(bytes: Uint8Array): string {
-  return parseAddress(ipaddr.fromByteArray([...bytes.subarray(0, 16)]).toString())!;
+  const mapped = bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((octet) => octet === 0);
+  if (mapped) return bytes.subarray(12, 16).join(".");
+  return (ipaddr.fromByteArray([...bytes.subarray(0, 16)]) as ipaddr.IPv6).toRFC5952String();
 }
 
 export const isIPv6 = (address: string): boolean => address.includes(":");

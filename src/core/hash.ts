@@ -12,17 +12,19 @@ export function mix32(value: number): number {
 }
 
 /** Hash of a byte string under a seed, u32. */
-export function hashBytes(bytes: Uint8Array, seed: number): number {
+export const hashBytes = (bytes: Uint8Array, seed: number): number => hashFirst(bytes, bytes.length, seed);
+
+function hashFirst(bytes: Uint8Array, length: number, seed: number): number {
   let h = seed | 0;
-  const blocks = bytes.length & ~3;
+  const blocks = length & ~3;
   for (let i = 0; i < blocks; i += 4) {
     h = step(h, bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24));
     h = (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0;
   }
   let tail = 0;
-  for (let i = bytes.length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!;
-  if (blocks !== bytes.length) h = step(h, tail);
-  return mix32(h ^ bytes.length);
+  for (let i = length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!;
+  if (blocks !== length) h = step(h, tail);
+  return mix32(h ^ length);
 }
 
 function step(h: number, block: number): number {
@@ -32,5 +34,16 @@ function step(h: number, block: number): number {
 }
 
 const encoder = new TextEncoder();
+/** Addresses and names are short and ASCII: their bytes are laid here instead of into memory of their own. */
+const ascii = new Uint8Array(256);
+
 /** Hash of a text's UTF-8 bytes under a seed, u32. */
-export const hashText = (text: string, seed: number): number => hashBytes(encoder.encode(text), seed);
+export function hashText(text: string, seed: number): number {
+  if (text.length > ascii.length) return hashBytes(encoder.encode(text), seed);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return hashBytes(encoder.encode(text), seed);
+    ascii[i] = code;
+  }
+  return hashFirst(ascii, text.length, seed);
+}

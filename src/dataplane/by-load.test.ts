@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { netnsMissing } from "../system/netns-testing.ts";
 import { kernelCounts } from "./counts.ts";
-import * as phases from "./phases.ts";
 import type { PlaneService } from "./plane-service.ts";
 import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
@@ -61,10 +60,10 @@ describe.skipIf(missing !== null)("weights by reported load", () => {
     for (let round = 0; round < 60 && state.drifting; round++) {
       // A minute: reports are followed, and no window closes.
       pass(60_000);
-      expect(phases.unsettled(state.slots) / state.slots.words.length).toBeLessThanOrEqual(WEIGHTS_WAIT + 0.01);
+      expect(state.slots.open / state.slots.words.length).toBeLessThanOrEqual(WEIGHTS_WAIT + 0.01);
       expect(held.map((port) => send(port, ACK))).toEqual(before);
     }
-    for (let round = 0; round < 20 && (state.drifting || phases.unsettled(state.slots) > 0); round++) pass(HOUR);
+    for (let round = 0; round < 20 && (state.drifting || state.slots.open > 0); round++) pass(HOUR);
     expect(state.drifting).toBe(false);
     // Free parts 0.8, 0.8 and 0.125: 16, 16 and two or three sixteenths.
     const [, , busy] = sharesOf(ports.map((port) => send(port + 10_000, SYN)));

@@ -24,14 +24,25 @@ interface Future {
 
 function futureOf(config: PlaneService, forward: ForwardName, state: ServiceState | undefined, spare: number): Future {
   const locals = new Map(state?.locals);
-  const keys = new Set([...locals.values()].map(backendKey));
+  const keys = new Set([...locals.values()].map(({ key }) => key));
+  const usualPort = portOf(config, { port: null });
   const before = locals.size;
   for (const { address, port } of config.backends) {
-    const key = { address, port: portOf(config, { port }) };
-    if (keys.has(backendKey(key))) continue;
-    keys.add(backendKey(key));
+    const named = { address, port: port ?? usualPort };
+    const key = backendKey(named);
+    if (keys.has(key)) continue;
+    keys.add(key);
     // No number yet: the key is what counts.
-    const one: LocalBackend = { ...key, local: locals.size, number: 0, id: null, state: 0, downSince: null };
+    const one: LocalBackend = {
+      ...named,
+      key,
+      local: locals.size,
+      number: 0,
+      id: null,
+      weight: 1,
+      state: 0,
+      downSince: null,
+    };
     locals.set(Limit.MAX_LOCAL + locals.size, one);
   }
   const arriving = { number: state?.number ?? Limit.MAX_SERVICES + spare, forward, config, locals };

@@ -13,16 +13,20 @@ export interface LocalBackend {
   number: number;
   /** Id in the snapshots; null once the configuration has dropped it. */
   id: number | null;
-  address: string;
-  port: number;
+  readonly address: string;
+  readonly port: number;
+  /** `backendKey` of these two. */
+  readonly key: string;
+  /** What the configuration gives it, 1 at least. */
+  weight: number;
   /** One of the program's states. */
   state: number;
   /** Since when it is down, ms; null when it is not. */
   downSince: number | null;
 }
 
-export const backendKey = (backend: Pick<LocalBackend, "address" | "port">): string =>
-  `${backend.address} ${backend.port}`;
+/** What a backend is known by within its service, and what consistent hashing hangs on. */
+export const backendKey = ({ address, port }: Pick<LocalBackend, "address" | "port">): string => `${address}:${port}`;
 
 /** How long unknown flows still go to a backend that has just been found down, ms: it may only have been slow. After that they go on to another, which answers with a reset instead of silence. */
 export const DOWN_GRACE = 5000;
@@ -62,19 +66,28 @@ export function writeGue(memory: PlaneMemory, number: number, port: number, othe
   setWord(memory.backends, number, at.guePort, swap16(port) | (others ? 1 << (8 * (at.others - at.guePort)) : 0));
 }
 
-/** One word likewise. `network`: IPv4, as `parsePrefix` reads it; undefined: the outer source is the way's own address. */
-export function writeOuterNetwork(memory: PlaneMemory, number: number, network?: Prefix): void {
-  const word = new Uint8Array(8);
-  if (network) {
-    word.set(network.bytes);
-    const mask = clearHostBits(Uint8Array.of(255, 255, 255, 255), network.length);
-    word.set(
-      mask.map((octet) => octet ^ 0xff),
-      4,
-    );
-  }
-  const words = new BigUint64Array(memory.backends.bytes.buffer);
-  words[(number * memory.backends.size + at.outerNetwork) / 8] = new DataView(word.buffer).getBigUint64(0, true);
+/** `outer_network` as its two halves: the network, and the mask of its host bits, both as they stand in memory. */
+export interface OuterNetwork {
+  network: number;
+  hosts: number;
+}
+
+/** `network`: IPv4, as `parsePrefix` reads it; undefined: the outer source is the way's own address. */
+export function outerNetworkOf(network?: Prefix): OuterNetwork {
+  if (!network) return { network: 0, hosts: 0 };
+  const mask = clearHostBits(Uint8Array.of(255, 255, 255, 255), network.length);
+  const word = (bytes: Uint8Array): number =>
+    new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0, true);
+  return { network: word(network.bytes), hosts: ~word(mask) >>> 0 };
+}
+
+/** One word likewise. */
+export function writeOuterNetwork({ backends }: PlaneMemory, number: number, { network, hosts }: OuterNetwork): void {
+  const { outerNetwork } = at;
+  if (getWord(backends, number, outerNetwork) === network && getWord(backends, number, outerNetwork + 4) === hosts)
+    return;
+  const word = (BigInt(hosts) << 32n) | BigInt(network);
+  backends.view.setBigUint64(number * backends.size + outerNetwork, word, true);
 }
 
 export const hopOf = (memory: PlaneMemory, number: number): number => getWord(memory.backends, number, at.nextHop);
@@ -82,6 +95,9 @@ export const hopOf = (memory: PlaneMemory, number: number): number => getWord(me
 export function eraseBackend(memory: PlaneMemory, number: number): void {
   elementBytes(memory.backends, number).fill(0);
 }
+
+export const isUsed = ({ backends }: PlaneMemory, number: number): boolean =>
+  backends.bytes[number * backends.size + at.used] === 1;
 
 /** What an earlier daemon wrote there. */
 export function readBackend(memory: PlaneMemory, number: number): Pick<LocalBackend, "address" | "port"> {

@@ -29,7 +29,7 @@ describe("a slot", () => {
     to(slots, 2, 10);
     to(slots, 3, 500);
     expect(seen(slots)).toEqual({ current: 3, base: 1, phase: phases.WINDOW });
-    expect(slots.opened[0]).toBe(10);
+    expect(slots.since[0]).toBe(10);
   });
 
   test("takes a new opening time when it leaves its base again", () => {
@@ -38,7 +38,7 @@ describe("a slot", () => {
     to(slots, 1, 20);
     to(slots, 3, 900);
     expect(seen(slots)).toEqual({ current: 3, base: 1, phase: phases.WINDOW });
-    expect(slots.opened[0]).toBe(900);
+    expect(slots.since[0]).toBe(900);
   });
 
   test("closes only when the idle time has passed since it opened and since a flow found no room", () => {
@@ -82,11 +82,11 @@ describe("a slot", () => {
         let time = 0;
         for (const { backend, wait } of steps) {
           const before = seen(slots);
-          const opened = slots.opened[0]!;
+          const opened = slots.since[0]!;
           to(slots, backend, time);
           const after = seen(slots);
           const open = before.phase === phases.WINDOW && before.current !== before.base;
-          if (open) expect([after.base, slots.opened[0]]).toEqual([before.base, opened]);
+          if (open) expect([after.base, slots.since[0]]).toEqual([before.base, opened]);
           else if (before.current !== backend) expect(after.base).toBe(before.current);
           time += wait;
           phases.closeWindows(slots, time, T, -1e9);

@@ -11,7 +11,16 @@ import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
 import { Guard, type StagedLists } from "./guard/guard.ts";
 import { Kernel, pinned } from "./kernel.ts";
-import { eraseBackend, hopOf, type LocalBackend, writeBackend, writeGue, writeOuterNetwork } from "./local-backend.ts";
+import {
+  eraseBackend,
+  hopOf,
+  isUsed,
+  type LocalBackend,
+  outerNetworkOf,
+  writeBackend,
+  writeGue,
+  writeOuterNetwork,
+} from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
@@ -29,7 +38,7 @@ import { type Swept, sweep } from "./sweep.ts";
 import { clearFlows } from "./turns.ts";
 import { Ways } from "./ways.ts";
 
-const { Limit, ControlFlag, State } = layout;
+const { Limit, ControlFlag } = layout;
 
 export const stateKey = (forward: ForwardName, name: string): string => `${forward}/${name}`;
 export type SchedulerOf = (name: string) => SchedulerDefinition;
@@ -92,6 +101,12 @@ export class Plane {
       }
       this.services.set(stateKey(forward, name), state);
     }
+    const named = new Set(
+      [...this.services.values()].flatMap(({ locals }) => [...locals.values()].map((one) => one.number)),
+    );
+    // Of a daemon that was killed between numbering a backend and naming it.
+    for (let number = 0; number < Limit.MAX_BACKENDS; number++)
+      if (isUsed(this.memory, number) && !named.has(number)) this.#clear(number);
   }
 
   /** Every method that had something to put in force has done so: the programs of another version may go. */
@@ -137,6 +152,10 @@ export class Plane {
     const names = new Set(next.map(({ name }) => name));
     const removed = [...this.services.values()].filter((s) => s.forward === forward && !names.has(s.name));
     for (const state of removed) this.services.delete(stateKey(forward, state.name));
+    this.#begin(
+      forward,
+      next.filter(({ name }) => !this.services.has(stateKey(forward, name))),
+    );
     const touched = next.map((config) => this.#take(forward, config));
     this.#publish(touched, forward);
     this.#forget(removed);
@@ -156,21 +175,24 @@ export class Plane {
     this.#publish(touched, forward);
   }
 
-  #take(forward: ForwardName, config: PlaneService): ServiceState {
-    const key = stateKey(forward, config.name);
-    let state = this.services.get(key);
-    if (!state) {
-      const number = this.#serviceNumbers.take();
-      this.memory.tables.make(number);
-      state = new ServiceState(this.memory, number, forward, config.name, slotsOf(config));
+  /** Numbers new services, and makes room for their tables: all at once, since the kernel waits each time. */
+  #begin(forward: ForwardName, fresh: readonly PlaneService[]): void {
+    const numbers = fresh.map(() => this.#serviceNumbers.take());
+    this.memory.tables.make(Math.max(-1, ...numbers));
+    fresh.forEach((config, i) => {
+      const state = new ServiceState(this.memory, numbers[i]!, forward, config.name, slotsOf(config));
       state.announce(config);
-      this.services.set(key, state);
-    }
+      this.services.set(stateKey(forward, config.name), state);
+    });
+  }
+
+  #take(forward: ForwardName, config: PlaneService): ServiceState {
+    const state = this.mustHave(forward, config.name);
     // Made before anything is flipped: the kernel may refuse.
     if (config.secondChance) this.memory.orders.words(state.number);
     const take = (one: LocalBackend): number => this.#number(state, one);
     state.update(config, this.schedulers(config.scheduler.name), take, now(), this.quiet.has(forward));
-    const network = config.outerSource === undefined ? undefined : parsePrefix(config.outerSource)!;
+    const network = outerNetworkOf(config.outerSource === undefined ? undefined : parsePrefix(config.outerSource)!);
     for (const { number } of state.locals.values()) {
       writeGue(this.memory, number, config.guePort ?? 0, config.secondChance === true);
       writeOuterNetwork(this.memory, number, network);
@@ -181,8 +203,6 @@ export class Plane {
   #number(state: ServiceState, one: LocalBackend): number {
     const number = this.#backendNumbers.take();
     if (number < 0) return number;
-    this.counting.clear(number);
-    clearFlows(this.memory, number);
     writeBackend(this.memory, { ...one, number }, state.number, forwardNumber[state.forward]);
     this.ways.point(one.address, number);
     return number;
@@ -190,23 +210,26 @@ export class Plane {
 
   /** Fills, flips, waits. `favoured`: whose VIP wins while a service is between two methods. */
   #publish(touched: readonly ServiceState[], favoured: ForwardName): void {
-    for (const state of touched) state.fill();
+    const moved = new Set(touched.filter(({ changed }) => changed));
+    for (const state of moved) state.fill();
     const arrivals = arrivalsOf([...this.services.values()], favoured, this.ownAddresses);
     const copy = stageArrivals(this.memory, arrivals);
     // Never after `lacks`; nothing has been flipped yet, so what stood goes on.
     if (copy === null) throw new SluiceError(noPlace(arrivals.length));
     const regions = this.regions.stage(this.#rows());
     // Parts before those who send their clients there.
-    for (const state of touched.toReversed())
-      state.flip(state.config?.scheduler.name ? this.schedulers(state.config.scheduler.name) : null);
+    for (const state of touched.toReversed()) {
+      state.tell(state.config?.scheduler.name ? this.schedulers(state.config.scheduler.name) : null);
+      if (moved.has(state)) state.flip();
+    }
     flipArrivals(this.memory, copy);
-    const moved = this.regions.flip(regions);
+    const movedRegions = this.regions.flip(regions);
     const reverse = [...this.services.values()].some((state) => state.forward === "nat");
     this.kernel.setFlag(ControlFlag.CONTROL_REVERSE, reverse);
     const ranges = arrivals.some(({ kind }) => kind === "range");
     this.kernel.setFlag(ControlFlag.CONTROL_RANGES, ranges);
     this.#barrier();
-    if (moved) this.regions.forget(1 - regions);
+    if (movedRegions) this.regions.forget(1 - regions);
     const time = now();
     for (const state of touched) phases.stamp(state.slots, time);
   }
@@ -238,31 +261,28 @@ export class Plane {
     }
   }
 
+  /** What has no entry has counted nothing: whoever is killed in between leaves the entry. */
   #release(one: LocalBackend): void {
     this.checkPorts.release(one.number);
-    eraseBackend(this.memory, one.number);
+    this.#clear(one.number);
     this.#backendNumbers.free(one.number);
+  }
+
+  #clear(backend: number): void {
+    this.counting.clear(backend);
+    clearFlows(this.memory, backend);
+    eraseBackend(this.memory, backend);
   }
 
   /** Is there anything that time, or a sweep, could move? */
   get restless(): boolean {
-    return [...this.services.values()].some(
-      (s) =>
-        s.drifting ||
-        s.remembers ||
-        phases.unsettled(s.slots) > 0 ||
-        [...s.locals.values()].some((one) => one.id === null || one.state === State.STATE_DOWN),
-    );
+    return [...this.services.values()].some((state) => state.restless);
   }
 
   /** One round of what only time moves: gives up the dead, closes windows, settles slots, retires the drained. */
   settleRound(time = now()): void {
     const all = [...this.services.values()];
-    const moved = all.filter((state) => {
-      const abandoned = state.abandon(time);
-      const closed = phases.closeWindows(state.slots, time, state.idle, time - state.sinceFull);
-      return abandoned || closed > 0;
-    });
+    const moved = all.filter((state) => state.pass(time));
     if (moved.length > 0) this.#publish(moved, moved[0]!.forward);
     const begun = now();
     const swept: Swept = sweep(this.memory, this.kernel.programFd("sweep"), Limit.FLOW_BUCKETS);
@@ -284,12 +304,12 @@ export class Plane {
   }
 
   #settle(state: ServiceState, begun: number, time: number, swept: Swept): boolean {
-    const moved = phases.settle(state.slots, begun, (slot) => !state.remembers && swept.busy(state.number, slot));
+    const moved = state.settle(begun, swept);
     if (state.drifting && state.config?.scheduler.name) {
       state.update(state.config, this.schedulers(state.config.scheduler.name), (one) => this.#number(state, one), time);
       return true;
     }
-    return moved > 0;
+    return moved;
   }
 
   /** Throws unless the plane has a number for the service. */

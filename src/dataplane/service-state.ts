@@ -4,27 +4,33 @@ import { clearHostBits } from "../geo/prefix.ts";
 import maglev from "../schedulers/maglev.ts";
 import { service as at, Choice, Limit, ServiceFlag, State, table, Used } from "./generated/layout.ts";
 import { LoadWeights } from "./load-weights.ts";
-import { backendKey, kernelState, type LocalBackend, readBackend } from "./local-backend.ts";
+import { backendKey, type LocalBackend, readBackend } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord } from "./memory.ts";
-import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
-import {
-  defaultIdle,
-  defaultSlots,
-  type ForwardName,
-  forwardNumber,
-  type PlaneService,
-  portOf,
-} from "./plane-service.ts";
+import { defaultIdle, defaultSlots, type ForwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
+import { Roster, type Take } from "./roster.ts";
 import { allWeights, restingText, SlotOrder } from "./slot-order.ts";
+import type { Swept } from "./sweep.ts";
 import { ticksNow, toLife } from "./ticks.ts";
 import { flowsOf, forgetRounds, type Round, roundOf, writeRound } from "./turns.ts";
 import { WEIGHTS_WAIT, weightStep } from "./weight-step.ts";
 
+/** Where tables are made, one after another. */
+const scratch = new Uint16Array(Limit.MAX_SLOTS);
+
+const alike = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);
+
 const overflow = maglev as SchedulerDefinition;
 const overflowOptions = overflow.options.parse({});
 
-type Take = (local: LocalBackend) => number;
+/** What slots were last computed from. */
+interface Basis {
+  /** Scheduler, options and, where packets name others, who gets no new work. */
+  text: string;
+  /** Local numbers. */
+  chosen: readonly number[];
+}
 
 /** One service in the plane: its numbering, its slots, and its two tables in the kernel. */
 export class ServiceState {
@@ -32,22 +38,23 @@ export class ServiceState {
   readonly forward: ForwardName;
   readonly name: string;
   config: PlaneService | null = null;
-  readonly locals = new Map<number, LocalBackend>();
-  slots: phases.Slots;
+  readonly slots: phases.Slots;
   readonly #memory: PlaneMemory;
-  readonly #localNumbers = new Numbers(Limit.MAX_LOCAL);
+  readonly #roster = new Roster();
   /** Of a service whose scheduler remembers every flow; null of one whose slots alone decide. */
   #round: Round | null = null;
   /** Of a service whose packets name others; else null. */
   #order: SlotOrder | null = null;
-  /** Eligible locals of the slots in force, as text: tells a change of the set from one of weights. */
-  #set = "";
+  /** Of the slots in force: tells a change of the set from one of weights. */
+  #basis: Basis | null = null;
   /** Weights of the slots in force, by local number. */
   #weights = new Map<number, number>();
   /** Flows given to backends that have gone since. */
   formerFlows = 0;
   /** A change of weights that waits for slots to settle. */
   waiting = false;
+  /** The table to come differs from the one in force. */
+  changed = true;
   #loads: LoadWeights | null = null;
   #fresh = true;
 
@@ -62,6 +69,11 @@ export class ServiceState {
   /** Which of its two tables is read, 0 or 1. */
   get #copy(): number {
     return getWord(this.#memory.services, this.number, at.table) & 1;
+  }
+
+  /** Its backends by local number. */
+  get locals(): ReadonlyMap<number, LocalBackend> {
+    return this.#roster.all;
   }
 
   /** ms after which an idle flow is forgotten: the longest of the service's protocols. */
@@ -92,18 +104,17 @@ export class ServiceState {
   /** Takes up a service that an earlier daemon left: numbering and phases from the maps, every window opened now. */
   adopt(now: number): void {
     const words = this.#memory.tables.words(2 * this.number + this.#copy);
-    this.slots.words.set(words.subarray(table.slots / 4, table.slots / 4 + this.slots.words.length));
-    this.slots.opened.fill(now);
-    this.slots.closed.fill(now);
+    const from = table.slots / 4;
+    phases.adopt(this.slots, words.subarray(from, from + this.slots.words.length), now);
     this.#fresh = false;
     for (let local = 0; local < Limit.MAX_LOCAL; local++) {
       const word = words[table.backends / 4 + local]!;
       const state = word >>> State.STATE_SHIFT;
       if (state === State.STATE_EMPTY) continue;
       const number = word & State.STATE_NUMBER_MASK;
-      this.#localNumbers.claim(local);
       const downSince = state === State.STATE_DOWN ? now : null;
-      this.locals.set(local, { local, number, id: null, state, downSince, ...readBackend(this.#memory, number) });
+      const named = readBackend(this.#memory, number);
+      this.#roster.adopt({ local, number, id: null, weight: 1, state, downSince, key: backendKey(named), ...named });
     }
   }
 
@@ -115,42 +126,12 @@ export class ServiceState {
    */
   update(config: PlaneService, definition: SchedulerDefinition, take: Take, now: number, quiet = false): boolean {
     this.config = config;
-    const byKey = new Map([...this.locals.values()].map((one) => [backendKey(one), one]));
-    const byId = new Map<number, LocalBackend>();
-    const present = new Set<LocalBackend>();
-    for (const backend of config.backends) {
-      const key = { address: backend.address, port: portOf(config, backend) };
-      const one = byKey.get(backendKey(key)) ?? this.#number(key, take);
-      if (!one) return false;
-      byKey.set(backendKey(one), one);
-      one.id = backend.id;
-      one.downSince = backend.state === "down" ? (one.downSince ?? now) : null;
-      one.state = kernelState(backend.state, one.downSince, now);
-      byId.set(backend.id, one);
-      present.add(one);
-    }
-    // What the configuration has dropped keeps its flows, like one that is drained, and goes with the last of them.
-    for (const one of this.locals.values()) {
-      if (present.has(one)) continue;
-      one.id = null;
-      if (one.state === State.STATE_UP) one.state = State.STATE_DRAINING;
-    }
+    const followed = this.#roster.follow(config, take, now);
+    if (followed === null) return false;
+    if (followed.changed) this.changed = true;
     if (quiet) this.#fresh = true;
-    this.#reslot(config, definition, byId, now);
+    this.#reslot(config, definition, now);
     return true;
-  }
-
-  #number(key: Pick<LocalBackend, "address" | "port">, take: Take): LocalBackend | null {
-    const local = this.#localNumbers.take();
-    if (local < 0) return null;
-    const one: LocalBackend = { local, number: -1, id: null, state: State.STATE_UP, downSince: null, ...key };
-    one.number = take(one);
-    if (one.number < 0) {
-      this.#localNumbers.free(local);
-      return null;
-    }
-    this.locals.set(local, one);
-    return one;
   }
 
   /** Has every flow of this service a cell? */
@@ -158,48 +139,56 @@ export class ServiceState {
     return this.#round !== null;
   }
 
-  #reslot(config: PlaneService, definition: SchedulerDefinition, byId: Map<number, LocalBackend>, now: number): void {
-    const chosen = config.eligible.flatMap((id) => byId.get(id) ?? []);
-    const weightOf = new Map(config.backends.map((backend) => [backend.id, Math.max(1, backend.weight)]));
-    const parts = this.#partsOf(config, chosen, now);
-    const wanted = chosen.map((one, i) => weightOf.get(one.id!)! * parts[i]!);
+  #reslot(config: PlaneService, definition: SchedulerDefinition, now: number): void {
+    const chosen: LocalBackend[] = [];
+    for (const id of config.eligible) {
+      const one = this.#roster.byId(id);
+      if (one) chosen.push(one);
+    }
+    const wanted = this.#wanted(config, chosen, now);
     this.#order = config.secondChance ? (this.#order ?? new SlotOrder(this.slots.words.length)) : null;
-    const resting = this.#order ? restingText(config, byId, chosen) : "";
-    const set = `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${chosen.map(backendKey).sort()} ${resting}`;
-    const before = chosen.map((one) => this.#weights.get(one.local) ?? 0);
-    const sameSet = set === this.#set && !this.#fresh;
-    if (sameSet && wanted.join() === before.join()) this.waiting = false;
+    const resting = this.#order ? restingText(config, this.#roster, chosen) : "";
+    const basis: Basis = {
+      text: `${config.scheduler.name} ${JSON.stringify(config.scheduler.options)} ${resting}`,
+      chosen: chosen.map(({ local }) => local),
+    };
+    const before = basis.chosen.map((local) => this.#weights.get(local) ?? 0);
+    const sameSet = !this.#fresh && basis.text === this.#basis?.text && alike(basis.chosen, this.#basis.chosen);
+    if (sameSet && alike(wanted, before)) this.waiting = false;
     else {
+      this.changed = true;
       this.#newRound(config, definition, chosen, wanted, now);
       const tableOf = (weights: readonly number[]) => {
         const out = this.#table(chosen, weights, config, definition, now);
-        this.#order?.learn(allWeights(config, byId, chosen, weights), config.seed);
+        this.#order?.learn(allWeights(config, this.#roster, chosen, weights), config.seed);
         this.#order?.choose(out, chosen);
         return out;
       };
       const shareOf = (weights: readonly number[]): number =>
         phases.unsettledAfter(this.slots, tableOf(weights)) / this.slots.words.length;
       // Weights alone go by bounded steps, each when those before have settled; who comes or goes does so at once.
-      const full = (): boolean => phases.unsettled(this.slots) / this.slots.words.length > WEIGHTS_WAIT;
+      const full = (): boolean => this.slots.open / this.slots.words.length > WEIGHTS_WAIT;
       const step = !sameSet ? wanted : full() ? null : weightStep(before, wanted, shareOf);
-      this.waiting = step?.join() !== wanted.join();
+      this.waiting = step === null || !alike(step, wanted);
       if (step) this.#reassign(tableOf(step), chosen, step);
       // What was tried is not what is in force.
       else if (this.#order) tableOf(before);
-      this.#set = set;
+      this.#basis = basis;
     }
-    phases.forceOut(this.slots, this.#gone());
+    if (phases.forceOut(this.slots, this.#roster.gone()) > 0) this.changed = true;
   }
 
-  /** What reported loads make of weights: all alike where nobody asks for them. */
-  #partsOf({ byLoad, backends }: PlaneService, chosen: readonly LocalBackend[], now: number): number[] {
+  /** Weights of the chosen, times what reported loads make of them where somebody asks for that. */
+  #wanted({ byLoad, backends }: PlaneService, chosen: readonly LocalBackend[], now: number): number[] {
     this.#loads = byLoad ? (this.#loads ?? new LoadWeights()) : null;
+    if (this.#loads === null) return chosen.map(({ weight }) => weight);
     const able = new Set(chosen.map(({ id }) => id));
-    this.#loads?.follow(
+    const loads = this.#loads;
+    loads.follow(
       backends.filter(({ id }) => able.has(id)),
       now,
     );
-    return chosen.map(({ id }) => this.#loads?.partsOf(id!) ?? 1);
+    return chosen.map(({ id, weight }) => weight * loads.partsOf(id!));
   }
 
   /** Has time something to do with its weights: do some wait for slots, or follow a report? */
@@ -247,12 +236,12 @@ export class ServiceState {
     config: PlaneService,
     now: number,
   ): Scheduler {
-    const names = chosen.map((one) => `${one.address}:${one.port}`);
+    const names = chosen.map(({ key }) => key);
     const env = { random: Math.random, now: () => now, load: () => 0, seed: config.seed };
     return definition.create({ ids: chosen.map((one) => one.id!), names, weights }, config.scheduler.options, env);
   }
 
-  /** Who has which slot. Where every flow is remembered, slots are for those that find no room: Maglev's. */
+  /** Who has which slot: to be read before the next table is made. Where every flow is remembered, slots are for those that find no room: Maglev's. */
   #table(
     chosen: LocalBackend[],
     weights: readonly number[],
@@ -260,7 +249,7 @@ export class ServiceState {
     definition: SchedulerDefinition,
     now: number,
   ): Uint16Array {
-    const out = new Uint16Array(this.slots.words.length);
+    const out = scratch.subarray(0, this.slots.words.length);
     if (chosen.length === 0) return out.fill(phases.NONE);
     const filler = definition.faces.includes("slots") ? definition : overflow;
     const options = filler === overflow ? overflowOptions : config.scheduler.options;
@@ -270,27 +259,25 @@ export class ServiceState {
     return out;
   }
 
-  /** Local numbers of those that were forced out. */
-  #gone(): Set<number> {
-    const gone = [...this.locals.values()].filter(({ state }) => state === State.STATE_GONE);
-    return new Set(gone.map(({ local }) => local));
+  /** What time alone moves: who has been down for longer than the grace is given up, and windows close. True when any did. */
+  pass(now: number): boolean {
+    const abandoned = this.#roster.abandon(now);
+    if (abandoned) phases.forceOut(this.slots, this.#roster.gone());
+    const closed = phases.closeWindows(this.slots, now, this.idle, now - this.sinceFull);
+    this.changed ||= abandoned || closed > 0;
+    return this.changed;
   }
 
-  /** Backends that have been down for longer than the grace: their flows go on to others. True when there was one. */
-  abandon(now: number): boolean {
-    let moved = false;
-    for (const one of this.locals.values()) {
-      if (
-        one.state !== State.STATE_DOWN ||
-        one.downSince === null ||
-        kernelState("down", one.downSince, now) === one.state
-      )
-        continue;
-      one.state = State.STATE_GONE;
-      moved = true;
-    }
-    if (moved) phases.forceOut(this.slots, this.#gone());
-    return moved;
+  /** Settles what a sweep, begun at `begun`, has found no other flows of. True when it has settled some. */
+  settle(begun: number, swept: Swept): boolean {
+    const moved = phases.settle(this.slots, begun, (slot) => !this.remembers && swept.busy(this.number, slot));
+    this.changed ||= moved > 0;
+    return moved > 0;
+  }
+
+  /** Is there anything that time, or a sweep, could move? */
+  get restless(): boolean {
+    return this.drifting || this.remembers || this.slots.open > 0 || this.#roster.restless;
   }
 
   /** Backends that nothing names any more and that the configuration has dropped. */
@@ -304,8 +291,8 @@ export class ServiceState {
   /** Takes a backend out of the numbering; the next `fill` forgets it. */
   retire(one: LocalBackend): void {
     this.formerFlows += flowsOf(this.#memory, one.number).connections;
-    this.locals.delete(one.local);
-    this.#localNumbers.free(one.local);
+    this.#roster.retire(one);
+    this.changed = true;
   }
 
   /** Fills the copy of the table that nobody reads. The caller has waited for a barrier since the last `flip`. */
@@ -319,10 +306,11 @@ export class ServiceState {
     if (this.#round) writeRound(this.#memory, this.number, copy, this.#round, this.locals.values());
     this.#order?.write(this.#memory.orders.words(this.number));
     words[table.generation / 4]! += 1;
+    this.changed = false;
   }
 
-  /** Puts the filled copy in force, and the words that stand beside it. */
-  flip(definition: SchedulerDefinition | null): void {
+  /** Writes the words that stand beside its tables. */
+  tell(definition: SchedulerDefinition | null): void {
     const { tcp, udp } = this.config?.idle ?? defaultIdle;
     if (definition) {
       const { sticky, quic } = this.config ?? {};
@@ -338,6 +326,10 @@ export class ServiceState {
       this.#set32(at.udpLife, toLife(udp));
     }
     this.#set32(at.used, this.config?.near ? Used.USED_BY_PLACE : Used.USED_PLAIN);
+  }
+
+  /** Puts the filled copy in force. */
+  flip(): void {
     this.#set32(at.table, inChunk(this.number) + 1 - this.#copy);
   }
 

@@ -1,8 +1,9 @@
 import { fillOrder, NOBODY } from "../schedulers/maglev-order.ts";
 import { Limit, State } from "./generated/layout.ts";
-import { backendKey, type LocalBackend } from "./local-backend.ts";
+import type { LocalBackend } from "./local-backend.ts";
 import { toOrder } from "./orders.ts";
 import type { PlaneService } from "./plane-service.ts";
+import type { Roster } from "./roster.ts";
 
 /**
  * Of a service whose packets name others: in which order each slot prefers its backends, those that get no new work now
@@ -20,9 +21,8 @@ export class SlotOrder {
 
   /** Takes all backends of the configuration with their weights. Dear when they, or a weight, have changed. */
   learn(weightOf: ReadonlyMap<LocalBackend, number>, seed: number): void {
-    const nameOf = (one: LocalBackend): string => `${one.address}:${one.port}`;
-    this.#backends = [...weightOf.keys()].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
-    const names = this.#backends.map(nameOf);
+    this.#backends = [...weightOf.keys()].sort((a, b) => (a.key < b.key ? -1 : 1));
+    const names = this.#backends.map(({ key }) => key);
     const weights = this.#backends.map((one) => weightOf.get(one)!);
     const of = `${seed} ${names.map((name, i) => `${name}=${weights[i]}`)}`;
     if (of === this.#of) return;
@@ -67,24 +67,20 @@ function resters(config: PlaneService, chosen: readonly LocalBackend[]): PlaneSe
 /** All backends of a configuration with their weights: the chosen by these, the others by their own. */
 export function allWeights(
   config: PlaneService,
-  byId: ReadonlyMap<number, LocalBackend>,
+  roster: Roster,
   chosen: readonly LocalBackend[],
   weights: readonly number[],
 ): Map<LocalBackend, number> {
   const working = chosen.map((one, i): [LocalBackend, number] => [one, weights[i]!]);
   const resting = resters(config, chosen).map((one): [LocalBackend, number] => [
-    byId.get(one.id)!,
+    roster.byId(one.id)!,
     Math.max(1, one.weight),
   ]);
   return new Map([...working, ...resting]);
 }
 
 /** All that an order depends on besides those that get new work. */
-export const restingText = (
-  config: PlaneService,
-  byId: ReadonlyMap<number, LocalBackend>,
-  chosen: readonly LocalBackend[],
-): string => {
-  const resting = resters(config, chosen).map(({ id, weight }) => `${backendKey(byId.get(id)!)} ${weight}`);
+export const restingText = (config: PlaneService, roster: Roster, chosen: readonly LocalBackend[]): string => {
+  const resting = resters(config, chosen).map(({ id, weight }) => `${roster.byId(id)!.key} ${weight}`);
   return `before ${resting.sort()}`;
 };

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { createArray, openPinned, pin, updateElement } from "../system/libbpf.ts";
+import { bpfError, createArray, openPinned, pin, updateBatch } from "../system/libbpf.ts";
 import { mapDescriptor } from "../system/net.ts";
 import { Limit, table } from "./generated/layout.ts";
 
@@ -26,15 +26,23 @@ export class Tables {
     this.#chunks.push(mapDescriptor(fd, SIZE * PER_CHUNK));
   }
 
-  /** Makes room for the tables of this service. Waits some 10 ms for each new chunk. Throws SluiceError (SLUICE_BPF_LOAD). */
+  /** Makes room for the tables of all services up to this one. Waits some 10 ms when it has to. Throws SluiceError. */
   make(service: number): void {
-    while (this.#chunks.length * Limit.CHUNK_SERVICES <= service) {
-      const chunk = this.#chunks.length;
-      const fd = createArray("tables", table.size, PER_CHUNK);
-      updateElement(this.#outer, word(chunk), word(fd));
-      pin(fd, this.#pin(chunk));
+    const first = this.#chunks.length;
+    const made: number[] = [];
+    while ((first + made.length) * Limit.CHUNK_SERVICES <= service)
+      made.push(createArray("tables", table.size, PER_CHUNK));
+    if (made.length === 0) return;
+    const places = bytesOf(made.map((_, i) => first + i));
+    if (!updateBatch(this.#outer, places, bytesOf(made), made.length))
+      throw bpfError(
+        "SLUICE_BPF_MEMORY",
+        `the tables of ${made.length * Limit.CHUNK_SERVICES} services found no place`,
+      );
+    made.forEach((fd, i) => {
+      pin(fd, this.#pin(first + i));
       this.#open(fd);
-    }
+    });
   }
 
   /** Table number 2 * service + copy as its u32 words. */
@@ -49,4 +57,4 @@ export class Tables {
   }
 }
 
-const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+const bytesOf = (words: readonly number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { defineScheduler, type EligibleSet, type Scheduler, type Tried } from "../core/scheduler.ts";
-import { fillMaglev } from "./maglev-table.ts";
+import { fillMaglev, isPrime } from "./maglev-table.ts";
 
 /** 2^14 - 3: a prime, as the paper asks, and 64 KiB of u32 slots in the kernel. */
 export const DEFAULT_SLOTS = 16_381;
@@ -85,12 +85,6 @@ export class Maglev implements Scheduler {
     }
     return this.#table;
   }
-}
-
-function isPrime(value: number): boolean {
-  if (value < 2) return false;
-  for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false;
-  return true;
 }
 
 export default defineScheduler({

@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { schedulers } from "../schedulers/list.ts";
+import { updateElement } from "../system/libbpf.ts";
+import { netnsMissing } from "../system/netns-testing.ts";
+import { backendCount, service as serviceAt } from "./generated/layout.ts";
+import { isUsed, writeBackend } from "./local-backend.ts";
+import { getWord } from "./memory.ts";
+import { Plane } from "./plane.ts";
+import { testBackend, testDoors, testService } from "./testing/doors.ts";
+import { xdpMissing } from "./testing/network.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: the plane's maps: ${missing}`);
+
+const serviceOf = (name: string, backends: number) =>
+  testService(
+    name,
+    [{ address: `125.12.12.${name.length}`, port: 80, protocol: "tcp" }],
+    Array.from({ length: backends }, (_, i) => testBackend(i + 1, `10.0.${name.length}.${i + 1}`, null)),
+  );
+
+/** Which of its two tables a service has. */
+const activeOf = (plane: Plane, name: string): number =>
+  getWord(plane.memory.services, plane.mustHave("direct", name).number, serviceAt.table) & 1;
+
+describe.skipIf(missing !== null)("the plane's maps", () => {
+  let doors: ReturnType<typeof testDoors>;
+  const planes: Plane[] = [];
+  const start = (): Plane => {
+    const plane = new Plane(doors.bpfDir);
+    plane.schedulers = (name) => schedulers.find((one) => one.name === name)!;
+    planes.push(plane);
+    return plane;
+  };
+  beforeEach(() => {
+    doors = testDoors();
+  });
+  afterEach(() => {
+    for (const plane of planes.splice(0)) plane.kernel.destroy();
+    doors.close();
+  });
+
+  test("a service that is as it was keeps its table; one that is not gets its other one", () => {
+    const plane = start();
+    const active = (): number[] => ["one", "other"].map((name) => activeOf(plane, name));
+    plane.commit("direct", [serviceOf("one", 2), serviceOf("other", 2)]);
+    const before = active();
+    plane.commit("direct", [serviceOf("one", 2), serviceOf("other", 2)]);
+    expect(active()).toEqual(before);
+    plane.commit("direct", [serviceOf("one", 2), serviceOf("other", 3)]);
+    expect(active()).toEqual([before[0]!, 1 - before[1]!]);
+    const down = serviceOf("one", 2);
+    plane.commit("direct", [{ ...down, backends: [down.backends[0]!, { ...down.backends[1]!, state: "draining" }] }]);
+    expect(active).toThrow("no service other");
+    expect(activeOf(plane, "one")).toBe(1 - before[0]!);
+  });
+
+  test("tables of very many new services are made together, and each service has its own", () => {
+    const plane = start();
+    plane.commit(
+      "direct",
+      Array.from({ length: 40 }, (_, i) => ({ ...serviceOf("many", 1), name: `service-${i}` })),
+    );
+    const words = [...plane.services.values()].map(({ number }) => plane.memory.tables.words(2 * number));
+    words.forEach((table, i) => {
+      table[0] = 1000 + i;
+    });
+    expect(words.map((table) => table[0])).toEqual(words.map((_, i) => 1000 + i));
+  });
+
+  test("what a daemon left that was killed between numbering a backend and naming it is free again, and has counted nothing", () => {
+    const plane = start();
+    plane.commit("direct", [serviceOf("one", 2)]);
+    const named = [...plane.mustHave("direct", "one").locals.values()].map(({ number }) => number);
+    const stray = { number: 7, local: 2, address: "10.0.3.3", port: 80, key: "10.0.3.3:80" };
+    writeBackend(plane.memory, { ...stray, id: null, weight: 1, state: 1, downSince: null }, 0, 1);
+    const key = new Uint8Array(Uint32Array.of(stray.number).buffer);
+    updateElement(plane.kernel.mapFd("backend_counts"), key, new Uint8Array(backendCount.size * 64).fill(1));
+    expect(plane.counting.backend(stray.number).packetsIn).toBeGreaterThan(0);
+
+    const next = start();
+    expect(isUsed(next.memory, stray.number)).toBe(false);
+    expect(next.counting.backend(stray.number).packetsIn).toBe(0);
+    expect(named.map((number) => isUsed(next.memory, number))).toEqual([true, true]);
+  });
+});
