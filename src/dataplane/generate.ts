@@ -44,6 +44,7 @@ export const planeStructs = [
 ];
 export const dnsStructs = [
   "dns_endpoint",
+  "dns_level",
   "dns_control",
   "dns_slot",
   "dns_node",
@@ -52,6 +53,10 @@ export const dnsStructs = [
   "dns_block",
   "dns_first",
   "dns_variant",
+  "dns_tree",
+  "dns_draw",
+  "dns_part",
+  "dns_stride",
   "dns_ready",
 ];
 

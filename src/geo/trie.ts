@@ -75,16 +75,26 @@ export class PrefixTrie {
     return found;
   }
 
+  /** For those who lay it out anew: the node below one for the next bit; 0: there is none. Roots are 0 (IPv4) and 1. */
+  below(node: number, bit: number): number {
+    return this.children[node * 2 + bit]!;
+  }
+
+  /** Value + 1 of a node; 0: it has none. */
+  valueOf(node: number): number {
+    return this.values[node]!;
+  }
+
   /** Every network that has a value, wide ones before those within them. */
   *entries(): Generator<{ prefix: Prefix; value: number }> {
     for (const [root, size] of [
       [0, 4],
       [1, 16],
     ] as const)
-      yield* this.below(root, new Uint8Array(size), 0);
+      yield* this.within(root, new Uint8Array(size), 0);
   }
 
-  private *below(node: number, bytes: Uint8Array, length: number): Generator<{ prefix: Prefix; value: number }> {
+  private *within(node: number, bytes: Uint8Array, length: number): Generator<{ prefix: Prefix; value: number }> {
     const own = this.values[node]!;
     if (own !== 0) yield { prefix: { bytes: bytes.slice(), length }, value: own - 1 };
     for (const bit of [0, 1]) {
@@ -92,7 +102,7 @@ export class PrefixTrie {
       if (next === 0) continue;
       const mask = 0x80 >> (length & 7);
       if (bit === 1) bytes[length >> 3]! |= mask;
-      yield* this.below(next, bytes, length + 1);
+      yield* this.within(next, bytes, length + 1);
       bytes[length >> 3]! &= ~mask;
     }
   }

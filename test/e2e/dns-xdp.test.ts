@@ -63,6 +63,37 @@ skip("plain questions are answered in the kernel, the others by the workers; sta
   });
 });
 
+skip("an address that leaves the host takes its answers along, and brings them back", async () => {
+  await withLab("dns", async (lab) => {
+    const daemon = await startSluice(lab, "director", config("auto"));
+    await untilEligible(lab, daemon, "www", all);
+    const answers = (): Promise<string> => ask(lab, NAME, "+short", "+nocookie").catch(() => "none");
+    const inKernel = (): Promise<number> => counted(lab, daemon, "SLUICE_DNS_XDP_ANSWERED");
+    const fromKernel = async (): Promise<boolean> => {
+      const before = await inKernel();
+      return (await answers()) !== "none" && (await inKernel()) > before;
+    };
+    await eventually("answers from XDP", fromKernel);
+    const [held] = JSON.parse(
+      (await lab.exec("director", ["ip", "-json", "addr", "show", "to", "125.12.12.53"])).stdout,
+    ).filter((link: { ifname?: string }) => link.ifname !== undefined) as {
+      ifname: string;
+      addr_info: { prefixlen: number }[];
+    }[];
+    const address = [`125.12.12.53/${held!.addr_info[0]!.prefixlen}`, "dev", held!.ifname];
+    // Another of the same network stays, so that the interface is the one where queries for it would arrive.
+    await lab.exec("director", ["ip", "addr", "add", "125.12.12.60/25", "dev", held!.ifname]);
+    await lab.exec("director", ["ip", "addr", "del", ...address]);
+    await eventually("no answers from XDP", async () => {
+      const before = await inKernel();
+      await answers();
+      return (await inKernel()) === before;
+    });
+    await lab.exec("director", ["ip", "addr", "add", ...address]);
+    await eventually("answers from XDP again", fromKernel);
+  });
+});
+
 skip("a daemon that is gone takes its answers from the kernel with it", async () => {
   await withLab("dns", async (lab) => {
     const daemon = await startSluice(lab, "director", config("auto"));

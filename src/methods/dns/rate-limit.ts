@@ -8,7 +8,7 @@ export interface Levels {
 }
 
 /** Those of answers (Knot DNS, mod-rrl). */
-const ANSWER_LEVELS: Levels = {
+export const ANSWER_LEVELS: Levels = {
   v4: [
     [32, 1],
     [24, 32],

@@ -221,5 +221,5 @@ export function aServer(
   /** How often a code was counted. */
   const counted = (code: (typeof tallies)[number]): number =>
     doors.counts.get(`${TALLY_NAME}/${tallies.indexOf(code)}/requests`) ?? 0;
-  return { doors, live, site, settings: given, raw, tell, change, answerer, datagrams, counted, keep, room };
+  return { doors, live, site, geography, settings: given, raw, tell, change, answerer, datagrams, counted, keep, room };
 }

@@ -1,29 +1,42 @@
 import type { Service } from "../../../core/service.ts";
 import type { Snapshot } from "../../../core/snapshot.ts";
 import { checksumsHold, frame, tagged, udp } from "../../../dataplane/testing/frames.ts";
+import { placesOf } from "../../../geo/places.ts";
+import type { Query } from "../../../protocols/dns/query.ts";
 import { testRun } from "../../../system/libbpf.ts";
-import { Client } from "../client.ts";
+import type { Client } from "../client.ts";
+import { compile } from "../compile.ts";
+import type { LiveService } from "../live-service.ts";
 import type { DnsOptions } from "../options.ts";
+import type { ServiceAnswers } from "../service-answers.ts";
+import type { Leaf } from "../steering/plan.ts";
 import { aServer } from "../testing.ts";
 import { signedZones } from "../zones.ts";
 import { FIRST_COUNTER, Program } from "./program.ts";
 import { type Below, someQuery } from "./queries.ts";
 import { orderFor } from "./records.ts";
-import { flagsOf, servedApart } from "./settings.ts";
-import { compileForAll, drawable, drawOf, layOut } from "./view.ts";
+import { programSettings, servedApart } from "./settings.ts";
+import { shareFor, sharesOf } from "./trees.ts";
+import { drawable, drawOf, layOut } from "./view.ts";
 
 /** What tests of the program share: both ways to an answer, side by side, given the same random number. */
 
+const XDP_DROP = 1;
 const XDP_PASS = 2;
 const XDP_TX = 3;
 const SERVER = "192.0.2.53";
 const SERVER6 = "2001:db8::53";
+const CLIENT = "192.0.2.9";
+const CLIENT6 = "2001:db8::9";
+/** Of the buckets of rates. */
+const SEED = 7;
 const MACS = { client: "02:00:00:00:00:01", server: "02:00:00:00:00:02" };
 const bytesOfMac = (text: string): Uint8Array =>
   Uint8Array.from(text.split(":").map((part) => Number.parseInt(part, 16)));
 /** Of the test run's context: loopback, which every namespace has. */
 const IFINDEX = 1;
 const UDP_SIZE = 1232;
+
 /** Between two signs of life: well within the program's patience. */
 const BEAT_EVERY_MS = 1000;
 
@@ -40,7 +53,7 @@ export interface Way {
 
 /** The frame of a query. */
 export function frameOf(message: Uint8Array, { ipv6 = false, tag, ip = {}, ...more }: Way = {}): Uint8Array {
-  const [source, target] = ipv6 ? ["2001:db8::9", SERVER6] : ["192.0.2.9", SERVER];
+  const [source, target] = ipv6 ? [CLIENT6, SERVER6] : [CLIENT, SERVER];
   const ports = { sourcePort: more.sourcePort ?? 40_000, targetPort: 53 };
   const bare = frame(more.sourceMac ?? MACS.client, MACS.server, udp({ source, target, ...ip }, ports, [...message]));
   return tag === undefined ? bare : tagged(bare, tag);
@@ -77,40 +90,6 @@ function signsTo(program: Program) {
   };
 }
 
-/** Has the schedulers of the workers' way draw a number; `changed`: all services are told that they have changed. */
-function drawing({ doors, live }: ReturnType<typeof aServer>, services: readonly Service<DnsOptions>[]) {
-  const drawn = services
-    .filter((service) => drawable(service, false))
-    .flatMap((service) => {
-      const snapshot = doors.balancer(service.name).snapshot;
-      const compiled = compileForAll(service, snapshot);
-      if (compiled === null) return [];
-      const [v4, v6] = [false, true].map((kind) => drawOf(service, compiled, snapshot, kind));
-      const { answers } = live.get(service.name)!;
-      // A group that everybody gets hangs on no client.
-      const given = answers.steering?.answers(new Client(0, null, false), answers.network) ?? answers;
-      return { answers: given, v4: v4!, v6: v6! };
-    });
-
-  return (random: number, changed: boolean): void => {
-    for (const { answers, v4, v6 } of drawn) {
-      const order = (kind: boolean): number[] => {
-        const { firsts, manner } = kind ? v6 : v4;
-        const weights = firsts.map(({ weight }) => weight);
-        return firsts.length === 0 ? [] : orderFor(weights, manner, random).map((place) => firsts[place]!.id);
-      };
-      if (changed) answers.changed();
-      answers.refresh();
-      answers.order = order;
-      // In turn means from the cursor on.
-      // An empty set is one for all services: nothing may be written there.
-      for (const [set, draw, kind] of [[answers.v4, v4, false] as const, [answers.v6, v6, true] as const])
-        if (draw.manner.inTurn && draw.firsts.length > 0)
-          (set as unknown as { cursor: number }).cursor = draw.firsts.findIndex(({ id }) => id === order(kind)[0]);
-    }
-  };
-}
-
 /** Both ways over the same services; `close` frees the program. Services need no client, or are passed. */
 export async function bothWays(
   services: readonly Service<DnsOptions>[],
@@ -120,27 +99,34 @@ export async function bothWays(
   const server = aServer(services, snapshots, { listen: [SERVER, SERVER6], ...more }, { udpSize: UDP_SIZE });
   const snapshotOf = (name: string): Snapshot => server.doors.balancer(name).snapshot;
   const signed = new Set(signedZones(services, server.settings));
-  const view = await layOut(server.site, services, snapshotOf, false, FIRST_COUNTER, signed, async () => {});
+  const places = placesOf(server.geography);
+  const view = await layOut(server.site, services, snapshotOf, places, FIRST_COUNTER, signed, async () => {});
   const endpoints = [SERVER, SERVER6].map((address) => ({ address, port: 53 }));
   if (servedApart(server.settings) !== null) throw new Error("nothing would be answered by the program");
-  const program = new Program(view, { endpoints, udpSize: UDP_SIZE, flags: flagsOf(server.settings) }, null);
+  const given = programSettings(server.settings, server.geography, SEED);
+  const program = new Program(view, { ...given, endpoints }, null);
   const signs = signsTo(program);
   program.watch(IFINDEX, bytesOfMac(MACS.server), 0);
 
-  const draw = drawing(server, services);
-  /** What the workers answer when their schedulers draw this number. */
-  const worker = (message: Uint8Array, random: number): Uint8Array => {
-    draw(random, true);
-    const given = server.raw(message);
+  const draw: Drawing = { random: 0, turns: [] };
+  for (const service of services.filter(drawable))
+    drawAlike(server.live.get(service.name)!, service, snapshotOf(service.name), places.length, draw);
+
+  /** What the workers answer when they draw this number; the bytes are the server's own. */
+  const worker = (message: Uint8Array, random: number, { ipv6 = false }: Way = {}): Uint8Array => {
+    const client = ipv6 ? CLIENT6 : CLIENT;
+    draw.random = random;
+    for (const turn of draw.turns) turn(true);
+    const given = server.raw(message, client);
     // What was answered once is prepared from then on.
-    draw(random, false);
-    const again = server.raw(message);
-    if (Buffer.compare(given, again) !== 0)
+    for (const turn of draw.turns) turn(false);
+    const again = server.raw(message, client);
+    if (server.settings.rateLimit === undefined && Buffer.compare(given, again) !== 0)
       throw new Error(`again: ${again.toString("hex")}, not ${given.toString("hex")}`);
     return given;
   };
 
-  /** The message that the program answers with; null when it passes. Throws what is wrong with its frame. */
+  /** The message that the program answers with; empty for silence, null when it passes. Throws what is wrong with its frame. */
   const kernel = (message: Uint8Array, random: number, way: Way = {}): Uint8Array | null => {
     signs.give();
     program.fixed = random;
@@ -151,6 +137,7 @@ export async function bothWays(
       if (Buffer.compare(output, asked) !== 0) throw new Error("a frame that passes was changed");
       return null;
     }
+    if (verdict === XDP_DROP) return new Uint8Array(0);
     if (verdict !== XDP_TX) throw new Error(`verdict ${verdict}`);
     const fault = faultOfFrame(asked, output, way);
     if (fault !== null) throw new Error(fault);
@@ -167,6 +154,80 @@ export async function bothWays(
   return { server, view, program, signs, worker, kernel, kernelDrawn, close: () => program.close() };
 }
 
+/** How the workers are made to draw. */
+interface Drawing {
+  /** What all schedulers and policies draw. */
+  random: number;
+  /** To be called when it is another one; `changed`: what was drawn ahead is forgotten. */
+  turns: ((changed: boolean) => void)[];
+}
+
+/** Has a service's answers drawn as the program draws them. */
+function drawAlike(
+  live: LiveService,
+  service: Service<DnsOptions>,
+  snapshot: Snapshot,
+  places: number,
+  draw: Drawing,
+): void {
+  const plan = live.plan();
+  const { answers } = live;
+  if (answers.steering === null) {
+    orderAlike(answers, service, plan as Leaf, snapshot, draw);
+    return;
+  }
+  // What is private there is the workers' own; here it is drawn otherwise.
+  const steering = answers.steering as unknown as {
+    answers(client: Client, network: unknown, kind: Kind | null): ServiceAnswers;
+    answersOf(leaf: Leaf): ServiceAnswers;
+  };
+  const known = new Map<string, ServiceAnswers>();
+  steering.answers = (client, _network, kind) => {
+    const { query } = client as unknown as { query: Query };
+    const { scope } = query;
+    const place = places > 0 ? client.place() : -1;
+    const { leaf, placed } = shareFor(sharesOf(plan, kind ?? "v4", place, places), draw.random);
+    if (!placed) query.scope = scope;
+    if (!known.has(leaf.path)) {
+      const group = steering.answersOf(leaf);
+      orderAlike(group, service, leaf, snapshot, draw);
+      known.set(leaf.path, group);
+    }
+    return known.get(leaf.path)!;
+  };
+}
+
+/** The same for one group of its backends. */
+function orderAlike(
+  answers: ServiceAnswers,
+  service: Service<DnsOptions>,
+  leaf: Leaf,
+  snapshot: Snapshot,
+  draw: Drawing,
+): void {
+  const compiled = compile(service, leaf.snapshot);
+  if (compiled.rule === "fallback") return;
+  const draws = [false, true].map((v6) => drawOf(service, compiled, snapshot, v6));
+  const order = (v6: boolean): number[] => {
+    const { firsts, manner } = draws[Number(v6)]!;
+    const weights = firsts.map(({ weight }) => weight);
+    return firsts.length === 0 ? [] : orderFor(weights, manner, draw.random).map((place) => firsts[place]!.id);
+  };
+  answers.order = order;
+  const turn = (changed: boolean): void => {
+    if (changed) answers.changed();
+    answers.refresh();
+    // In turn means from the cursor on. An empty set is one for all services: nothing may be written there.
+    for (const [i, set] of [answers.v4, answers.v6].entries()) {
+      const { manner, firsts } = draws[i]!;
+      if (manner.inTurn && firsts.length > 0)
+        Object.assign(set, { cursor: firsts.findIndex(({ id }) => id === order(i === 1)[0]) });
+    }
+  };
+  turn(true);
+  draw.turns.push(turn);
+}
+
 /** Puts `count` queries to both ways. Outcomes: what the program did, how often; faults: what must not be, with the query. */
 export function compareMany(ways: Awaited<ReturnType<typeof bothWays>>, count: number, below: Below) {
   const outcomes = new Map<string, number>();
@@ -177,7 +238,7 @@ export function compareMany(ways: Awaited<ReturnType<typeof bothWays>>, count: n
     let outcome = "fault";
     try {
       const given = ways.kernel(message, random, way);
-      const wanted = given && ways.worker(message, random);
+      const wanted = given && ways.worker(message, random, way);
       if (given === null || wanted === null) outcome = "passed";
       else if (Buffer.compare(given, wanted) !== 0)
         throw new Error(

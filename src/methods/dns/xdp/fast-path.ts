@@ -5,19 +5,19 @@ import type { Snapshot } from "../../../core/snapshot.ts";
 import { Entry } from "../../../dataplane/attach.ts";
 import { ensureBuilt } from "../../../dataplane/build.ts";
 import { pinsOf } from "../../../dataplane/pins.ts";
-import { placesOf } from "../../../geo/places.ts";
+import { type Place, placesOf } from "../../../geo/places.ts";
 import { now, sleep } from "../../../runtime/clock.ts";
 import { createLive } from "../live-service.ts";
 import type { DnsOptions, DnsSettings } from "../options.ts";
 import { Site } from "../site.ts";
 import { signedZones } from "../zones.ts";
 import { forsake } from "./forsake.ts";
-import { type Arrival, arrivalsOf } from "./interfaces.ts";
+import { type Arrival, arrivalsOf, heldOf } from "./interfaces.ts";
 import { LiveSets } from "./live.ts";
-import { FIRST_COUNTER, Program } from "./program.ts";
-import { flagsOf, othersServed, servedApart } from "./settings.ts";
+import { type Endpoint, FIRST_COUNTER, Program } from "./program.ts";
+import { othersServed, programSettings, servedApart } from "./settings.ts";
 import { addCounts } from "./tallies.ts";
-import { compileForAll, layOut, setOf, type View } from "./view.ts";
+import { layOut, setsOf, type View } from "./view.ts";
 
 const OWNER = "dns";
 /** ms between two signs of life; the program waits for ten of them. */
@@ -31,6 +31,7 @@ const AGAIN = 120;
 interface Active {
   program: Program;
   view: View;
+  places: readonly Place[];
   sets: LiveSets;
   /** Number of each service. */
   numbers: Map<string, number>;
@@ -72,14 +73,15 @@ class DnsFastPath implements FastPath {
     const why = settings.xdp === "off" ? "off" : servedApart(settings);
     if (why !== null) return this.#stop(why);
     try {
-      const arrivals = await arrivalsOf(
-        settings.listen.map(({ address }) => address),
-        this.#doors.facts,
-      );
+      const { endpoints, arrivals } = await this.#look(settings);
       if (turn !== this.#turn) return;
-      if (arrivals.length === 0) return this.#stop("no Ethernet interface holds an address of dns: listen");
+      if (arrivals.length === 0) {
+        this.#stop("no Ethernet interface holds an address of dns: listen");
+        this.#watch();
+        return;
+      }
       ensureBuilt();
-      const active = await this.#load(running, settings, turn);
+      const active = await this.#load(running, settings, endpoints, turn);
       this.#plug(active, arrivals, settings);
     } catch (thrown) {
       if (thrown instanceof Overtaken) return;
@@ -89,7 +91,15 @@ class DnsFastPath implements FastPath {
     }
   }
 
-  async #load(running: Running, settings: DnsSettings, turn: number): Promise<Active> {
+  /** Which addresses the host has now, and where their queries arrive. */
+  async #look({ listen }: DnsSettings): Promise<{ endpoints: Endpoint[]; arrivals: Arrival[] }> {
+    const { facts } = this.#doors;
+    const endpoints = heldOf(listen, facts);
+    const addresses = endpoints.map(({ address }) => address);
+    return { endpoints, arrivals: await arrivalsOf(addresses, facts) };
+  }
+
+  async #load(running: Running, settings: DnsSettings, endpoints: readonly Endpoint[], turn: number): Promise<Active> {
     const services = running.services as Service<DnsOptions>[];
     const places = placesOf(running.geography);
     this.#late.clear();
@@ -101,13 +111,12 @@ class DnsFastPath implements FastPath {
     };
     const snapshot = (name: string): Snapshot => running.snapshot(name);
     const signed = new Set(signedZones(services, settings));
-    const view = await layOut(site, services, snapshot, places.length > 0, FIRST_COUNTER, signed, pause);
+    const view = await layOut(site, services, snapshot, places, FIRST_COUNTER, signed, pause);
     this.#entry ??= new Entry(pinsOf(this.#doors.bpfDir));
-    const { listen: endpoints, udpSize } = settings;
-    const given = { endpoints, udpSize, flags: flagsOf(settings) };
+    const given = { ...programSettings(settings, running.geography, running.seed), endpoints };
     const program = new Program(view, given, pinsOf(this.#doors.bpfDir));
     const numbers = new Map(services.map(({ name }, i) => [name, i]));
-    return { program, view, sets: new LiveSets(program, now), numbers };
+    return { program, view, places, sets: new LiveSets(program, now), numbers };
   }
 
   #plug(active: Active, arrivals: readonly Arrival[], settings: DnsSettings): void {
@@ -119,8 +128,7 @@ class DnsFastPath implements FastPath {
     active.program.beat();
     this.#entry!.plug("PLACE_DNS", active.program.fd("dns"));
     this.#attach(arrivals, settings);
-    this.#timer ??= setInterval(() => void this.#beat(), BEAT);
-    this.#timer.unref();
+    this.#watch();
     const size = (active.program.bytes / 2 ** 20).toFixed(1);
     this.#said = `on ${arrivals.map(({ carrier }) => carrier).join(", ")}: ${active.view.names.length} names, ${size} MiB`;
     if (before !== null) this.#retire(before);
@@ -149,14 +157,24 @@ class DnsFastPath implements FastPath {
     program.close();
   }
 
+  #watch(): void {
+    this.#timer ??= setInterval(() => void this.#beat(), BEAT);
+    this.#timer.unref();
+  }
+
   async #beat(): Promise<void> {
     if (!this.#hushed) this.#active?.program.beat();
-    if (++this.#beats % LOOK_EVERY !== 0 || this.#running === null || this.#active === null) return;
+    if (++this.#beats % LOOK_EVERY !== 0 || this.#running === null) return;
     const settings = this.#running.settings as DnsSettings;
     try {
-      const addresses = settings.listen.map(({ address }) => address);
-      const arrivals = await arrivalsOf(addresses, this.#doors.facts);
-      if (this.#active === null) return;
+      const { endpoints, arrivals } = await this.#look(settings);
+      if (this.#active === null) {
+        // The first address has come.
+        if (arrivals.length > 0 && this.#timer !== null) await this.follow(this.#running);
+        return;
+      }
+      // An address that has left the host may be another one's by now.
+      this.#active.program.listen(endpoints);
       for (const { index, mac, vlan } of arrivals) this.#active.program.watch(index, mac, vlan);
       this.#attach(arrivals, settings);
     } catch (thrown) {
@@ -177,10 +195,9 @@ class DnsFastPath implements FastPath {
     if (!drawable) return;
     // Backends that come or go make a new revision; until it is laid out the counters' places are the old ones.
     const others = snapshot.backends.length !== ids.length || snapshot.backends.some(({ id }, i) => id !== ids[i]);
-    const compiled = compileForAll(service, snapshot);
-    for (const v6 of [false, true]) {
-      const room = v6 ? rooms.v6 : rooms.v4;
-      const how = active.sets.show(number, v6, others ? "pass" : setOf(service, compiled, snapshot, v6), room);
+    const sets = setsOf(service, snapshot, active.places);
+    for (const [i, set] of sets.entries()) {
+      const how = active.sets.show(number, i === 1, others ? "pass" : set, rooms[i]!);
       if (how === "later") setTimeout(() => this.#again(active, snapshot.service), AGAIN).unref();
       // Laying all out anew makes room.
       if (how === "full" && this.#running) void this.follow(this.#running);

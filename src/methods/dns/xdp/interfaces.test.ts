@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { HostFacts } from "../../../core/method.ts";
 import type { Device } from "../../../dataplane/routes.ts";
-import { arrivalsFor } from "./interfaces.ts";
+import { arrivalsFor, heldOf } from "./interfaces.ts";
 
 const mac = (last: number): Uint8Array => Uint8Array.of(2, 0, 0, 0, 0, last);
 const device = (index: number, more: object = {}): Device =>
@@ -27,4 +27,10 @@ test("frames are looked for on the interface below, in the VLAN of the address; 
     { carrier: "eth1", index: 5, mac: mac(5), vlan: 0, veth: true },
   ]);
   expect(arrivalsFor(["127.0.0.1", "::1"], facts(holders), links)).toEqual([]);
+});
+
+test("an address that the kernel does not take packets to is not answered for", () => {
+  const route = (address: string) => ({ device: address === "10.7.0.1" ? "lo" : "eth1", source: "", via: null });
+  const listen = [{ address: "10.7.0.1" }, { address: "10.7.0.2" }];
+  expect(heldOf(listen, { ...facts({ "10.7.0.2": "eth0" }), route })).toEqual([{ address: "10.7.0.1" }]);
 });

@@ -12,6 +12,10 @@ export interface Arrival {
   veth: boolean;
 }
 
+/** Those of the addresses that the kernel takes packets to, as the host is now: one that has left may be another host's. */
+export const heldOf = <T extends { address: string }>(endpoints: readonly T[], facts: HostFacts): T[] =>
+  endpoints.filter(({ address }) => facts.route(address)?.device === "lo");
+
 /** Somewhere else: the way to it leads out of the host (RFC 5737, 3849). */
 const ELSEWHERE = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
 

@@ -8,8 +8,15 @@ export const dnsEndpoint = {
   port: 16,
 } as const;
 
+export const dnsLevel = {
+  size: 24,
+  mask: 0,
+  interval: 16,
+  burst: 20,
+} as const;
+
 export const dnsControl = {
-  size: 424,
+  size: 672,
   freshUntil: 0,
   slotMask: 8,
   seed: 12,
@@ -18,7 +25,10 @@ export const dnsControl = {
   counters: 24,
   fixed: 28,
   udpSize: 32,
-  endpoints: 40,
+  slip: 36,
+  secret: 40,
+  levels: 48,
+  endpoints: 288,
 } as const;
 
 export const dnsSlot = {
@@ -28,14 +38,15 @@ export const dnsSlot = {
 } as const;
 
 export const dnsNode = {
-  size: 16,
+  size: 24,
   length: 0,
   flags: 1,
-  apex: 2,
+  zone: 2,
   kinds: 3,
   set: 4,
   nodata: 8,
   nxdomain: 12,
+  wildcard: 16,
 } as const;
 
 export const dnsKind = {
@@ -72,6 +83,29 @@ export const dnsVariant = {
   sum: 2,
 } as const;
 
+export const dnsTree = {
+  size: 8,
+  none: 0,
+  rows: 2,
+} as const;
+
+export const dnsDraw = {
+  size: 8,
+  parts: 0,
+} as const;
+
+export const dnsPart = {
+  size: 8,
+  keep: 0,
+  other: 4,
+  at: 6,
+} as const;
+
+export const dnsStride = {
+  size: 64,
+  entry: 0,
+} as const;
+
 export const dnsReady = {
   size: 40,
   bytes: 0,
@@ -87,10 +121,12 @@ export const DnsLimit = {
   DNS_WORDS: 32,
   DNS_PROBES: 8,
   DNS_DEPTH: 8,
-  DNS_PAGE: 73728,
+  DNS_PAGE: 81920,
   DNS_PAGE_MASK: 65528,
   DNS_PAGE_SHIFT: 13,
   DNS_SET_MOST: 4096,
+  DNS_TREE_MOST: 8192,
+  DNS_TREE_ROWS: 1024,
   DNS_BODY_MOST: 1000,
   DNS_BODY_ROOM: 1024,
   DNS_MESSAGE_MOST: 512,
@@ -100,6 +136,13 @@ export const DnsLimit = {
   DNS_OPTIONS: 4,
   DNS_PATIENCE: 10,
   DNS_KINDS: 8,
+  DNS_SUBNET_MOST: 20,
+  DNS_STRIDES: 32,
+  DNS_LEAF: 1073741824,
+  DNS_ROOT_PLACES: 0,
+  DNS_ROOT_EXCEPT: 2,
+  DNS_LEVELS: 5,
+  DNS_BUCKETS: 131072,
 } as const;
 
 export const DnsCount = {
@@ -114,12 +157,14 @@ export const DnsCount = {
   DNS_COUNT_CLIENT: 8,
   DNS_COUNT_SIZE: 9,
   DNS_COUNT_STALE: 10,
+  DNS_COUNT_LIMITED: 11,
   DNS_COUNTS: 16,
 } as const;
 
 export const DnsFlag = {
   DNS_FLAG_NSID: 1,
   DNS_FLAG_SUBNET: 2,
+  DNS_FLAG_EXCEPT: 4,
 } as const;
 
 export const DnsNode = {
@@ -131,4 +176,9 @@ export const DnsNode = {
 export const DnsSet = {
   DNS_SET_NONE: 0,
   DNS_SET_PASS: 2147483647,
+} as const;
+
+export const DnsPart = {
+  DNS_PART_PLACE: 1,
+  DNS_PART_PASS: 2,
 } as const;

@@ -29,7 +29,7 @@ export class LiveSets {
 
   /**
    * Shows a set of a service. `room`: octets its places have. "later": its other place may still be read; the workers
-   * answer until this is called again. "full": there is no room for a second place, and they go on.
+   * answer until this is called again. "full": there is no room for it, or for a second place, and they go on.
    */
   show(number: number, v6: boolean, set: SetBytes, room: number): "shown" | "later" | "full" {
     const offset = v6 ? dnsSet.v6 : dnsSet.v4;
@@ -39,6 +39,10 @@ export class LiveSets {
     if (set === "none" || set === "pass") {
       write(set === "none" ? DnsSet.DNS_SET_NONE : DnsSet.DNS_SET_PASS);
       return "shown";
+    }
+    if (set.length > room) {
+      write(DnsSet.DNS_SET_PASS);
+      return "full";
     }
     if (pair.other === 0) pair.other = this.#program.places.take(room) ?? 0;
     if (pair.other === 0 || this.#now() - pair.left < QUIET) {

@@ -6,9 +6,15 @@
 
 /* Of the message under way: behind its header as it came, and the name in lower case, zero behind its end. */
 struct dns_scratch {
-	__u8 raw[DNS_MESSAGE_MOST + 8];
+	__u8 raw[DNS_MESSAGE_MOST + 24];
 	__u64 name[2 * DNS_WORDS + 2];
 	__u8 head[128]; /* of the frame, while it moves */
+	__u64 client[2]; /* an address as it is sent; of IPv4 the first four octets */
+	__u8 opt[64]; /* of the answer, with a client subnet */
+	__u32 subnet; /* where a client subnet is in `raw`; 0: nowhere */
+	__u32 subnet_bytes;
+	__u32 scope; /* bits of the client's address that the answer hangs on */
+	__u32 opt_bytes; /* of the answer */
 };
 
 struct dns_page {
@@ -22,6 +28,8 @@ ARRAY(dns_pages, struct dns_page, 1, BPF_F_MMAPABLE);
 ARRAY(dns_counters, __u64, DNS_COUNTS, BPF_F_MMAPABLE);
 /* MAC in the low 48 bits, above it the VLAN of its frames (0: untagged), by ifindex; 0: an interface of no concern. */
 ARRAY(dns_devices, __u64, DNS_DEVICES, BPF_F_MMAPABLE);
+ARRAY(dns_regions, struct dns_stride, 1, BPF_F_MMAPABLE);
+ARRAY(dns_buckets, __u64, 1, 0);
 PERCPU(dns_scratches, struct dns_scratch, 1);
 
 static __always_inline struct dns_control *dns_control(void)
@@ -38,7 +46,7 @@ static __always_inline struct dns_scratch *dns_scratch(void)
 	return bpf_map_lookup_elem(&dns_scratches, &zero);
 }
 
-/* The record at a reference: at least 8 KiB may be read behind it. */
+/* The record at a reference: at least 16 KiB may be read behind it. */
 static __always_inline void *dns_at(__u32 reference)
 {
 	__u32 page = reference >> DNS_PAGE_SHIFT;
@@ -49,12 +57,11 @@ static __always_inline void *dns_at(__u32 reference)
 	return found->bytes + ((__u64)(reference << 3) & DNS_PAGE_MASK);
 }
 
-/* One more, of this CPU. No atomics: nothing else counts here at the same time. */
-static __always_inline void dns_count(const struct dns_control *control, __u32 counter)
+/* One more, of this CPU, and how many these are. No atomics: nothing else counts here at the same time. */
+static __always_inline __u64 dns_count(const struct dns_control *control, __u32 counter)
 {
 	__u32 index = bpf_get_smp_processor_id() * control->counters + counter;
 	__u64 *count = bpf_map_lookup_elem(&dns_counters, &index);
 
-	if (count)
-		(*count)++;
+	return count ? ++*count : 0;
 }

@@ -1,19 +1,30 @@
 import { toBytes16 } from "../../../core/address.ts";
+import { mix32 } from "../../../core/hash.ts";
 import { objectPath } from "../../../dataplane/build.ts";
-import { type MappedArray, mapArray, setWord, swap16 } from "../../../dataplane/memory.ts";
+import { getWord, type MappedArray, mapArray, setWord, swap16 } from "../../../dataplane/memory.ts";
 import { BpfObject, possibleCpus, testRun } from "../../../system/libbpf.ts";
 import { unmapDescriptor } from "../../../system/net.ts";
-import { DnsCount, DnsLimit, dnsControl, dnsEndpoint, dnsSet, dnsSlot } from "./layout.ts";
+import { DnsCount, DnsLimit, dnsControl, dnsEndpoint, dnsSet, dnsSlot, dnsStride } from "./layout.ts";
 import { nameSlots } from "./names.ts";
+import type { Rates } from "./rates.ts";
 import type { Places } from "./store.ts";
 import type { View } from "./view.ts";
 
 /** Who is answered for, and what of queries matters. */
 export interface ProgramSettings {
-  endpoints: readonly { address: string; port: number }[];
+  endpoints: readonly Endpoint[];
   udpSize: number;
   /** `sluice_dns_flag`. */
   flags: number;
+  /** Networks, as `toStrides` lays them out. */
+  regions: Uint32Array;
+  /** How many answers networks may have; null: as many as they ask for. */
+  rates: Rates | null;
+}
+
+export interface Endpoint {
+  address: string;
+  port: number;
 }
 
 /** Part of the store's pages kept free for sets that change. */
@@ -33,6 +44,7 @@ export class Program {
   readonly #counters: MappedArray;
   readonly #devices: MappedArray;
   readonly #slots: MappedArray;
+  readonly #regions: MappedArray;
   readonly #stride: number;
   readonly #cpus = possibleCpus();
   /** What has been told of each counter. */
@@ -51,6 +63,8 @@ export class Program {
       dns_sets: Math.max(1, view.services.length),
       dns_pages: pages,
       dns_counters: this.#stride * this.#cpus,
+      dns_regions: settings.regions.length / (dnsStride.size / 4),
+      dns_buckets: settings.rates === null ? 1 : DnsLimit.DNS_BUCKETS,
     };
     for (const [name, entries] of Object.entries(sizes)) object.setMaxEntries(name, entries);
     if (pins !== null) {
@@ -66,11 +80,10 @@ export class Program {
     this.sets = map("dns_sets", dnsSet.size, sizes.dns_sets);
     this.pages = map("dns_pages", DnsLimit.DNS_PAGE, pages);
     this.#slots = map("dns_slots", dnsSlot.size, sizes.dns_slots);
-    this.bytes = [this.#control, this.#counters, this.#devices, this.sets, this.pages, this.#slots].reduce(
-      (sum, { size, count }) => sum + size * count,
-      0,
-    );
+    this.#regions = map("dns_regions", dnsStride.size, sizes.dns_regions);
+    this.bytes = this.#maps.reduce((sum, { size, count }) => sum + size * count, sizes.dns_buckets * 8);
     this.#slots.words.set(slots);
+    this.#regions.words.set(settings.regions);
     this.sets.words.set(view.sets);
     for (const [i, page] of view.draft.pages.entries()) this.pages.bytes.set(page, i * DnsLimit.DNS_PAGE);
     this.places = view.draft.places.within(pages);
@@ -78,20 +91,43 @@ export class Program {
     this.#configure(settings, sizes.dns_slots - 1, seed);
   }
 
-  #configure({ endpoints, udpSize, flags }: ProgramSettings, slotMask: number, seed: number): void {
+  get #maps(): MappedArray[] {
+    return [this.#control, this.#counters, this.#devices, this.sets, this.pages, this.#slots, this.#regions];
+  }
+
+  #configure({ endpoints, udpSize, flags, rates }: ProgramSettings, slotMask: number, seed: number): void {
     const set = (offset: number, value: number): void => setWord(this.#control, 0, offset, value);
     set(dnsControl.slotMask, slotMask);
     set(dnsControl.seed, seed);
     set(dnsControl.flags, flags);
     set(dnsControl.counters, this.#stride);
     set(dnsControl.udpSize, udpSize);
-    const held = endpoints.slice(0, DnsLimit.DNS_ENDPOINTS);
-    for (const [i, { address, port }] of held.entries()) {
-      const at = dnsControl.endpoints + i * dnsEndpoint.size;
-      this.#control.bytes.set(toBytes16(address), at);
-      this.#control.view.setUint16(at + dnsEndpoint.port, swap16(port), true);
+    if (rates !== null) {
+      set(dnsControl.slip, rates.slip);
+      set(dnsControl.secret, rates.seed);
+      set(dnsControl.secret + 4, mix32(rates.seed));
+      this.#control.bytes.set(rates.levels, dnsControl.levels);
     }
-    set(dnsControl.endpointCount, held.length);
+    this.listen(endpoints);
+  }
+
+  /** From now on queries to these addresses are answered, and no others. */
+  listen(endpoints: readonly Endpoint[]): void {
+    const held = endpoints.slice(0, DnsLimit.DNS_ENDPOINTS);
+    const words = new Uint8Array(held.length * dnsEndpoint.size);
+    for (const [i, { address, port }] of held.entries()) {
+      const at = i * dnsEndpoint.size;
+      words.set(toBytes16(address), at);
+      new DataView(words.buffer).setUint16(at + dnsEndpoint.port, swap16(port), true);
+    }
+    const { bytes } = this.#control;
+    const before = bytes.subarray(dnsControl.endpoints, dnsControl.endpoints + words.length);
+    if (getWord(this.#control, 0, dnsControl.endpointCount) === held.length && Buffer.compare(before, words) === 0)
+      return;
+    // None while they are written: half an address would be somebody else's.
+    setWord(this.#control, 0, dnsControl.endpointCount, 0);
+    before.set(words);
+    setWord(this.#control, 0, dnsControl.endpointCount, held.length);
   }
 
   fd(name: "dns" | "dns_fixed" | "dns_beat"): number {
@@ -147,8 +183,7 @@ export class Program {
 
   close(): void {
     this.#object.close();
-    for (const map of [this.#control, this.#counters, this.#devices, this.sets, this.pages, this.#slots])
-      unmapDescriptor(map.words.buffer as ArrayBuffer);
+    for (const map of this.#maps) unmapDescriptor(map.words.buffer as ArrayBuffer);
   }
 }
 

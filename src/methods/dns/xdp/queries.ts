@@ -39,6 +39,49 @@ const cases: [Service<DnsOptions>, Snapshot["backends"]][] = [
     aService("drawn", { dns: { steer: { by: "weighted", groups: ["a", "b"] } } }),
     [aBackend(0, "192.0.2.1", { tags: ["a"] }), aBackend(1, "192.0.2.2", { tags: ["b"] })],
   ],
+  [
+    aService("shares", {
+      dns: { steer: { by: "weighted", groups: [{ tag: "a", weight: 9 }, "b", { tag: "c", weight: 3 }] } },
+    }),
+    [
+      aBackend(0, "192.0.2.1", { tags: ["a"] }),
+      ...[1, 2, 3].map((i) => aBackend(i, `192.0.2.${i + 1}`, { tags: ["b"], weight: i })),
+      aBackend(4, "2001:db8::1", { tags: ["c"] }),
+    ],
+  ],
+  [
+    aService("near", { nearest: true }),
+    [
+      aBackend(0, "192.0.2.1", { tags: ["east"] }),
+      aBackend(1, "192.0.2.2", { tags: ["east"] }),
+      aBackend(2, "192.0.2.3", { tags: ["west"] }),
+      aBackend(3, "2001:db8::1", { tags: ["west"] }),
+    ],
+  ],
+  [
+    aService("nest", {
+      dns: {
+        steer: {
+          by: "weighted",
+          groups: [
+            { tag: "geo", by: "nearest", weight: 2, groups: ["east", { tag: "west", by: "load", groups: ["a", "b"] }] },
+            "rest",
+          ],
+        },
+      },
+    }),
+    [
+      aBackend(0, "192.0.2.1", { tags: ["geo", "east"] }),
+      aBackend(1, "192.0.2.2", { tags: ["geo", "west", "a"] }),
+      aBackend(2, "192.0.2.3", { tags: ["geo", "west", "b"] }),
+      aBackend(3, "192.0.2.4", { tags: ["rest"] }),
+      aBackend(4, "2001:db8::4", { tags: ["rest"] }),
+    ],
+  ],
+  [
+    aService("hashed", { dns: { steer: { by: "hash", groups: ["a", "b"] } } }),
+    [aBackend(0, "192.0.2.1", { tags: ["a"] }), aBackend(1, "192.0.2.2", { tags: ["b"] })],
+  ],
   [aService("fallback", { dns: { empty: { fallback: ["192.0.2.200"] } } }), [aBackend(0, "192.0.2.1", down)]],
   [aService("sticky", { scheduler: { name: "source-hash", options: {} } }), [aBackend(0, "192.0.2.1")]],
   [aService("many"), Array.from({ length: 40 }, (_, i) => aBackend(i, `192.0.2.${i + 1}`))],
@@ -52,6 +95,12 @@ const cases: [Service<DnsOptions>, Snapshot["backends"]][] = [
 export const services = cases.map(([service]) => service);
 export const snapshots = cases.map(([service, backends]) => aSnapshot(service.name, [...backends]));
 export const settings = {
+  clientSubnet: true,
+  places: {
+    east: { networks: ["198.51.100.0/24", "192.0.2.0/28", "2001:db8:e::/48"], next: ["west"] },
+    west: { networks: ["203.0.113.0/24", "198.51.100.77/32", "2001:db8::/64"], next: ["east"] },
+    nowhere: { networks: ["10.0.0.0/9"] },
+  },
   zones: {
     "example.com": {
       records: [
@@ -115,16 +164,32 @@ function wireOf(name: string): number[] {
 const mixed = (octets: number[], below: Below): number[] =>
   octets.map((o) => ((o | 32) >= 97 && (o | 32) <= 122 && o > 64 && below(2) === 0 ? o ^ 32 : o));
 
+const networks = [
+  [198, 51, 100, 77],
+  [203, 0, 113, 9],
+  [10, 1, 2, 3],
+  [0x20, 1, 0x0d, 0xb8, 0, 0xe],
+  [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 1],
+];
+
+/** Data of a client subnet option (RFC 7871 6), most of them good. */
+function subnetOf(below: Below): number[] {
+  const address = networks[below(networks.length)]!;
+  const six = address.length > 4;
+  const source = [0, 24, 32, 25, 9, 48, 56, 128, 129][below(9)]! - below(2);
+  const octets = Math.ceil(Math.max(0, source) / 8);
+  const data = Array.from({ length: octets }, (_, i) => address[i] ?? 0);
+  const stray = source & 7;
+  if (stray !== 0 && octets > 0 && below(8) > 0) data[octets - 1]! &= 0xff00 >> stray;
+  return [0, six && below(9) > 0 ? 2 : below(9) > 0 ? 1 : 0, source & 255, below(20) === 0 ? 24 : 0, ...data];
+}
+
 function optOf(below: Below): number[] {
   const options: number[] = [];
   for (let i = below(8) === 0 ? 1 + below(5) : 0; i > 0; i--) {
     const code = [3, 8, 10, 12, 65_001][below(5)]!;
     const data =
-      code === 10
-        ? Array.from({ length: [8, 24, 7][below(3)]! }, () => below(256))
-        : code === 8
-          ? [0, 1, 24, 0, 1, 2, 3]
-          : [];
+      code === 10 ? Array.from({ length: [8, 24, 7][below(3)]! }, () => below(256)) : code === 8 ? subnetOf(below) : [];
     options.push(code >> 8, code & 255, 0, data.length, ...data);
   }
   const size = [0, 512, 600, 1232, 4096, 65_535][below(6)]!;

@@ -70,26 +70,49 @@ static __always_inline int read_name(struct question *q, struct dns_scratch *scr
 	return 0;
 }
 
-/* Options that the answer hangs on, or that are malformed, pass; the others mean nothing (RFC 6891 6.1.2). */
-static __always_inline int plain_options(const struct dns_scratch *scratch, __u32 at, __u32 end, __u32 flags)
+/* RFC 7871 6: family, source and scope in front of the address. What is malformed is the workers' to refuse. */
+static __always_inline int good_subnet(const __u8 *data, __u32 bytes)
 {
+	__u32 family = two(data), source = data[2], octets = (source + 7) / 8;
+
+	if (bytes < 4 || data[3] || bytes != 4 + octets || family > 2 || (source && !family) ||
+	    source > (family == 2 ? 128 : 32))
+		return 0;
+	/* Bits behind the prefix. */
+	return !(source & 7) || !(data[(3 + octets) & 31] & (0xff >> (source & 7)));
+}
+
+/* Options that the answer hangs on, or that are malformed, pass; the others mean nothing (RFC 6891 6.1.2). What is found is
+ * kept in the scratch, where it does not multiply the verifier's states. */
+__noinline int plain_options(__u32 at, __u32 end, __u32 flags)
+{
+	struct dns_scratch *scratch = dns_scratch();
+
+	if (!scratch)
+		return 0;
 	for (__u32 i = 0; i < DNS_OPTIONS; i++) {
 		if (at == end)
 			return 1;
 		if (at + 4 > end || end > DNS_MESSAGE_MOST)
 			return 0;
 		const __u8 *option = scratch->raw + (at & (DNS_MESSAGE_MOST - 1));
-		__u32 code = two(option);
-		if (code == OPTION_COOKIE || (code == OPTION_NSID && flags & DNS_FLAG_NSID) ||
-		    (code == OPTION_SUBNET && flags & DNS_FLAG_SUBNET))
+		__u32 code = two(option), bytes = two(option + 2);
+		if (code == OPTION_COOKIE || (code == OPTION_NSID && flags & DNS_FLAG_NSID))
 			return 0;
-		at += 4 + two(option + 2);
+		if (code == OPTION_SUBNET && flags & DNS_FLAG_SUBNET) {
+			if (scratch->subnet || !good_subnet(option + 4, bytes))
+				return 0;
+			scratch->subnet = at + 4;
+			scratch->subnet_bytes = bytes;
+			scratch->opt_bytes = OPT_BYTES + 4 + bytes;
+		}
+		at += 4 + bytes;
 	}
 	return at == end;
 }
 
 /* An OPT that fills the rest of the message. */
-static __always_inline int read_opt(struct question *q, const struct dns_scratch *scratch, const struct dns_control *control)
+static __always_inline int read_opt(struct question *q, struct dns_scratch *scratch, const struct dns_control *control)
 {
 	__u32 at = q->name + 4;
 
@@ -105,7 +128,8 @@ static __always_inline int read_opt(struct question *q, const struct dns_scratch
 	q->dnssec_ok = opt[7] >> 7;
 	if (size > q->room)
 		q->room = size;
-	return !data || plain_options(scratch, at + OPT_BYTES, q->message, control->flags);
+	scratch->opt_bytes = OPT_BYTES;
+	return !data || plain_options(at + OPT_BYTES, q->message, control->flags);
 }
 
 /* What keeps the message from being answered here, as a counter; -1: nothing. Global, and so verified by itself: else
@@ -142,6 +166,9 @@ __noinline int read_message(struct xdp_md *ctx, struct question *q)
 	__u64 tail = (__u64)words[0] + words[1];
 	q->sum += q->name & 1 ? tail << 8 : tail;
 	q->room = CLASSIC_SIZE;
+	scratch->subnet = 0;
+	scratch->scope = 0;
+	scratch->opt_bytes = 0;
 	if (opt)
 		return read_opt(q, scratch, control) ? -1 : DNS_COUNT_EDNS;
 	return q->name + 4 == q->message ? -1 : DNS_COUNT_MESSAGE;

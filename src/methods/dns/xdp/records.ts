@@ -52,15 +52,20 @@ export interface Manner {
 
 const stepsOf = (count: number, { most, inTurn }: Manner): number[] => (most === 1 || inTurn ? [1] : stepsFor(count));
 
+/** The place in a list with these weights that a random u32 means, as the program draws it. */
+export function columnFor(weights: readonly number[], random: number): number {
+  const column = ((random & 0xffff) * weights.length) >>> 16;
+  const { keep, other } = aliasTable(weights)[column]!;
+  return random >>> 16 >= keep ? other : column;
+}
+
 /** The order of addresses (places in the list) that a random u32 stands for, as the program draws it. */
 export function orderFor(weights: readonly number[], manner: Manner, random: number): number[] {
   const count = weights.length;
   const { most } = manner;
   const steps = stepsOf(count, manner);
-  let first = ((random & 0xffff) * count) >>> 16;
+  const first = columnFor(weights, random);
   const ring = ((Math.imul(random, GOLDEN) >>> 16) * steps.length) >>> 16;
-  const { keep, other } = aliasTable(weights)[first]!;
-  if (random >>> 16 >= keep) first = other;
   return Array.from({ length: Math.min(most, count) }, (_, i) => (first + i * steps[ring]!) % count);
 }
 

@@ -13,6 +13,7 @@ struct body {
 	__u16 counts[3]; /* network order */
 	__u8 rcode;
 	__u8 authoritative;
+	__u8 truncated;
 };
 
 /* The one's complement sum of the same octets one place further (RFC 1071, 2 (B)). */
@@ -24,17 +25,18 @@ static __always_inline __u64 shifted(__u64 sum, __u32 odd)
 }
 
 /* Does the answer fit the client and us, OPT included? */
-static __always_inline int fits(const struct question *q, const struct dns_control *control, __u32 bytes)
+static __always_inline int fits(const struct question *q, const struct dns_scratch *scratch,
+				const struct dns_control *control, __u32 bytes)
 {
 	__u32 room = q->room < control->udp_size ? q->room : control->udp_size;
 
-	return DNS_HEADER + q->name + 4 + bytes + (q->edns ? OPT_BYTES : 0) <= room && bytes <= DNS_BODY_MOST;
+	return DNS_HEADER + q->name + 4 + bytes + scratch->opt_bytes <= room && bytes <= DNS_BODY_MOST;
 }
 
 static __always_inline __u64 write_header(struct dns_header *header, const struct question *q, const struct body *body)
 {
 	/* From the query: RD and CD (RFC 1035 4.1.1, RFC 4035 3.1.6). */
-	header->flags[0] = 0x80 | (body->authoritative ? 4 : 0) | (header->flags[0] & 1);
+	header->flags[0] = 0x80 | (body->authoritative ? 4 : 0) | (body->truncated ? 2 : 0) | (header->flags[0] & 1);
 	header->flags[1] = (header->flags[1] & 0x10) | body->rcode;
 	header->answers = body->counts[0];
 	header->authority = body->counts[1];
@@ -64,6 +66,45 @@ static __always_inline __u64 write_opt(__u8 *opt, const struct question *q, cons
 	opt[9] = 0;
 	opt[10] = 0;
 	return (TYPE_OPT | (__u32)high << 8) + low + ((__u32)flags << 8);
+}
+
+/* The same with the client subnet as it came and the scope of the answer (RFC 7871 7.2.1), in the scratch. */
+__noinline __u64 prepare_opt(__u32 dnssec_ok)
+{
+	const struct question q = { .dnssec_ok = dnssec_ok };
+	struct dns_control *control = dns_control();
+	struct dns_scratch *scratch = dns_scratch();
+	__u64 sum = 0;
+
+	if (!control || !scratch)
+		return 0;
+	__u32 bytes = scratch->subnet_bytes;
+	__u8 *opt = scratch->opt, *option = opt + OPT_BYTES;
+	const __u8 *data = scratch->raw + (scratch->subnet & (DNS_MESSAGE_MOST - 1));
+	const __u16 *words = (const void *)opt;
+
+	write_opt(opt, &q, control);
+	opt[10] = 4 + bytes;
+	option[0] = 0;
+	option[1] = OPTION_SUBNET;
+	option[2] = 0;
+	option[3] = bytes;
+	for (__u32 i = 0; i < DNS_SUBNET_MOST + 1; i++)
+		option[4 + i] = i < bytes ? data[i] : 0;
+	option[7] = scratch->scope;
+	for (__u32 i = 0; i < (OPT_BYTES + 5 + DNS_SUBNET_MOST) / 2; i++)
+		sum += words[i];
+	return sum;
+}
+
+/* Puts it in place; the frame has its final length. False only where the verifier wants a way out. */
+static __always_inline int write_subnet(struct xdp_md *ctx, const struct question *q, struct dns_scratch *scratch, __u32 at,
+					__u64 *sum)
+{
+	__u32 bytes = scratch->opt_bytes;
+
+	*sum = prepare_opt(q->dnssec_ok);
+	return !bpf_xdp_store_bytes(ctx, at, scratch->opt, copy_length(bytes, sizeof(scratch->opt)));
 }
 
 static __always_inline void turn_ethernet(void *data)
@@ -115,13 +156,16 @@ static __always_inline __u64 turn_ipv6(struct ipv6hdr *ip, __u32 udp_bytes)
 
 /* The frame has its final length. False only where the verifier wants a way out. */
 static __always_inline int write_reply(struct xdp_md *ctx, const struct question *q, const struct body *body,
-				       const struct dns_control *control)
+				       struct dns_scratch *scratch, const struct dns_control *control)
 {
 	__u32 records = q->name + 4, udp_bytes = sizeof(struct udphdr) + DNS_HEADER + records + body->bytes;
 	__u32 bytes = body->bytes;
 
-	if (q->edns)
-		udp_bytes += OPT_BYTES;
+	__u64 subnet_sum = 0;
+
+	udp_bytes += scratch->opt_bytes;
+	if (scratch->subnet && !write_subnet(ctx, q, scratch, q->dns + DNS_HEADER + records + bytes, &subnet_sum))
+		return 0;
 	if (bytes && bytes <= DNS_BODY_MOST &&
 	    bpf_xdp_store_bytes(ctx, q->dns + DNS_HEADER + records, (void *)body->from,
 				copy_length(bytes, DNS_BODY_ROOM)))
@@ -133,7 +177,9 @@ static __always_inline int write_reply(struct xdp_md *ctx, const struct question
 	if (data + sizeof(struct ethhdr) > end || (void *)(header + 1) > end || ip + sizeof(struct ipv6hdr) > end)
 		return 0;
 	__u64 sum = write_header(header, q, body) + q->sum + shifted(body->sum, q->name & 1);
-	if (q->edns) {
+	if (scratch->subnet) {
+		sum += shifted(subnet_sum, (q->name + bytes) & 1);
+	} else if (q->edns) {
 		__u32 at = q->dns + DNS_HEADER + records + bytes;
 		__u8 *opt = data + (at & 0x7ff);
 		if ((void *)(opt + OPT_BYTES) > end)

@@ -1,14 +1,41 @@
 import type { Running } from "../../../core/method.ts";
+import type { Geography } from "../../../core/service.ts";
+import { placeTrie } from "../../../geo/places.ts";
+import { parsePrefix } from "../../../geo/prefix.ts";
+import { trieOf } from "../../../geo/trie.ts";
 import type { DnsSettings } from "../options.ts";
 import { DnsFlag } from "./layout.ts";
+import type { ProgramSettings } from "./program.ts";
+import { ratesOf, tooLong } from "./rates.ts";
+import { toStrides } from "./regions.ts";
 
-/** Options of queries that the answer hangs on under these settings. */
-export const flagsOf = ({ nsid, clientSubnet }: DnsSettings): number =>
-  (nsid === undefined ? 0 : DnsFlag.DNS_FLAG_NSID) | (clientSubnet ? DnsFlag.DNS_FLAG_SUBNET : 0);
+/** Options of queries that the answer hangs on under these settings, and whether some networks are not limited. */
+const flagsOf = ({ nsid, clientSubnet, rateLimit }: DnsSettings): number =>
+  (nsid === undefined ? 0 : DnsFlag.DNS_FLAG_NSID) |
+  (clientSubnet ? DnsFlag.DNS_FLAG_SUBNET : 0) |
+  (rateLimit && rateLimit.except.length > 0 ? DnsFlag.DNS_FLAG_EXCEPT : 0);
+
+/** All but the addresses that the program answers for. Throws when the database of places cannot be read any more. */
+export function programSettings(
+  settings: DnsSettings,
+  geography: Geography,
+  seed: number,
+): Omit<ProgramSettings, "endpoints"> {
+  const { udpSize, rateLimit } = settings;
+  const except = rateLimit?.except ?? [];
+  // In the order of DNS_ROOT_PLACES and DNS_ROOT_EXCEPT.
+  const tries = [placeTrie(geography), except.length === 0 ? null : trieOf(except.map((text) => parsePrefix(text)!))];
+  return {
+    udpSize,
+    flags: flagsOf(settings),
+    regions: toStrides(tries),
+    rates: rateLimit === undefined ? null : ratesOf(rateLimit, seed),
+  };
+}
 
 /** Why these settings leave nothing to the kernel; null: they do not. */
 export function servedApart({ rateLimit, cookies }: DnsSettings): string | null {
-  if (rateLimit !== undefined) return "rateLimit counts every answer";
+  if (rateLimit !== undefined && tooLong(rateLimit)) return "rateLimit: burst is that of more than four minutes";
   return cookies.require ? "cookies are required" : null;
 }
 

@@ -1,5 +1,5 @@
 import type { AddCount } from "../../../core/method.ts";
-import { NXDOMAIN, places, TALLY_NAME, ZONE } from "../tally.ts";
+import { LIMITED, NXDOMAIN, places, TALLY_NAME, ZONE } from "../tally.ts";
 import { DnsCount } from "./layout.ts";
 import type { View } from "./view.ts";
 
@@ -18,6 +18,7 @@ const OWN: Readonly<Record<number, readonly number[]>> = {
   [DnsCount.DNS_COUNT_CLIENT]: [places.SLUICE_DNS_XDP_CLIENT],
   [DnsCount.DNS_COUNT_SIZE]: [places.SLUICE_DNS_XDP_SIZE],
   [DnsCount.DNS_COUNT_STALE]: [places.SLUICE_DNS_XDP_STALE],
+  [DnsCount.DNS_COUNT_LIMITED]: [LIMITED],
 };
 
 /** Adds what a counter of the program has risen by, where a worker would have counted it. */

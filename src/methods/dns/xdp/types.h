@@ -11,12 +11,16 @@ enum sluice_dns_limit {
 	/* names above the queried one that are looked for; deeper questions pass. Bounds what a hostile name costs. */
 	DNS_DEPTH = 8,
 	/* a page of the store: records begin in its first 64 KiB, on 8 bytes, and may reach into the rest. */
-	DNS_PAGE = 73728,
+	DNS_PAGE = 81920,
 	DNS_PAGE_MASK = 0xfff8,
 	/* units of 8 bytes in those 64 KiB: a reference is page << DNS_PAGE_SHIFT | unit. */
 	DNS_PAGE_SHIFT = 13,
 	/* octets of one set with all its variants, and of a ready answer. */
 	DNS_SET_MOST = 4096,
+	/* octets of a tree before its last set; a multiple of 8. */
+	DNS_TREE_MOST = 8192,
+	/* rows of a tree: places, and none. */
+	DNS_TREE_ROWS = 1024,
 	/* octets of the records of one answer. */
 	DNS_BODY_MOST = 1000,
 	/* the power of two above it. */
@@ -35,6 +39,19 @@ enum sluice_dns_limit {
 	DNS_PATIENCE = 10,
 	/* first types of a name that have ready answers; names with more pass. */
 	DNS_KINDS = 8,
+	/* octets of a client subnet option, behind code and length. */
+	DNS_SUBNET_MOST = 20,
+	/* steps of four bits in the longest address. */
+	DNS_STRIDES = 32,
+	/* an entry of a table of networks that says what there is: (value + 1) << 8 | bits that decide it. */
+	DNS_LEAF = 0x40000000,
+	/* where the networks of places begin, of IPv4 and of IPv6; and those that no rate limits. */
+	DNS_ROOT_PLACES = 0,
+	DNS_ROOT_EXCEPT = 2,
+	/* lengths of prefixes whose answers are bounded, per family. */
+	DNS_LEVELS = 5,
+	/* buckets of answers per network, 8 bytes each. */
+	DNS_BUCKETS = 131072,
 };
 
 /* Counted per CPU, before the counters of services. */
@@ -52,6 +69,8 @@ enum sluice_dns_count {
 	DNS_COUNT_CLIENT = 8,
 	DNS_COUNT_SIZE = 9,
 	DNS_COUNT_STALE = 10,
+	/* not answered */
+	DNS_COUNT_LIMITED = 11,
 	DNS_COUNTS = 16,
 };
 
@@ -59,12 +78,14 @@ enum sluice_dns_flag {
 	/* control: options that change the answer */
 	DNS_FLAG_NSID = 1,
 	DNS_FLAG_SUBNET = 2,
+	/* control: some networks are never limited */
+	DNS_FLAG_EXCEPT = 4,
 };
 
 enum sluice_dns_node {
 	/* nothing at this name is answered here */
 	DNS_NODE_PASS = 1,
-	/* names below that do not exist are not simply absent: a wildcard, a delegation, DNAME */
+	/* names below that do not exist are not simply absent: a delegation, DNAME */
 	DNS_NODE_OPEN = 2,
 	/* the zone is signed: questions with DO pass */
 	DNS_NODE_SIGNED = 4,
@@ -77,10 +98,25 @@ enum sluice_dns_set {
 	DNS_SET_PASS = 0x7fffffff,
 };
 
+/* Beside where a part's set is, a multiple of 8; 0: it has no addresses of this kind. */
+enum sluice_dns_part {
+	/* another part might have been given to a client of another place */
+	DNS_PART_PLACE = 1,
+	/* the workers know what it is given */
+	DNS_PART_PASS = 2,
+};
+
 struct dns_endpoint {
 	__u64 high, low;
 	__u16 port; /* network order */
 	__u16 spare[3];
+};
+
+/* Of networks of one length: its bits, and how fast their answers may come. */
+struct dns_level {
+	__u64 mask[2];
+	__u32 interval; /* struct rate; 0: no more levels */
+	__u32 burst;
 };
 
 struct dns_control {
@@ -92,7 +128,9 @@ struct dns_control {
 	__u32 counters; /* of one CPU */
 	__u32 fixed; /* the random number of the program that tests run */
 	__u32 udp_size;
-	__u32 spare;
+	__u32 slip; /* every how manieth limited answer is a truncated one; 0: none */
+	__u64 secret; /* of the buckets' hash */
+	struct dns_level levels[2 * DNS_LEVELS]; /* IPv4, then IPv6 */
 	struct dns_endpoint endpoints[DNS_ENDPOINTS];
 };
 
@@ -105,11 +143,13 @@ struct dns_slot {
 struct dns_node {
 	__u8 length; /* octets of the name, root included */
 	__u8 flags; /* sluice_dns_node */
-	__u8 apex; /* where in the name its zone's apex begins */
+	__u8 zone; /* octets of the name of its zone's apex */
 	__u8 kinds;
 	__u32 set; /* number + 1 of the service's set; 0: none */
 	__u32 nodata; /* reference of a ready answer */
 	__u32 nxdomain; /* the same, for names below */
+	__u32 wildcard; /* reference + 1 of the node for those; 0: none */
+	__u32 spare;
 };
 
 struct dns_kind {
@@ -142,6 +182,31 @@ struct dns_first {
 struct dns_variant {
 	__u16 at; /* from the block's beginning */
 	__u16 sum; /* of the records, as the checksum adds them */
+};
+
+/* In the place of a set where the answer hangs on the client's place, or is drawn from groups of backends: behind it, for
+ * clients of no place and then for those of each, where their draw is; then draws and sets. Places are octets of the tree. */
+struct dns_tree {
+	__u16 none; /* where a set says how many octets: 0 */
+	__u16 rows; /* 1: all clients are alike */
+	__u16 spare[2];
+};
+
+/* Its parts follow, an alias table over groups. */
+struct dns_draw {
+	__u32 parts;
+	__u32 spare;
+};
+
+struct dns_part {
+	__u32 keep; /* of 65,536 */
+	__u16 other;
+	__u16 at; /* where its set is, and sluice_dns_part */
+};
+
+/* Networks by the next four bits of an address: DNS_LEAF, or the next table. */
+struct dns_stride {
+	__u32 entry[16];
 };
 
 /* A ready answer: its records, with pointers counted from the octet where the zone's apex begins in the question. */

@@ -1,5 +1,6 @@
 import type { Service } from "../../../core/service.ts";
 import type { Snapshot } from "../../../core/snapshot.ts";
+import type { Place } from "../../../geo/places.ts";
 import { wireToName } from "../../../protocols/dns/name.ts";
 import { Type } from "../../../protocols/dns/numbers.ts";
 import type { Template } from "../../../protocols/dns/template.ts";
@@ -8,10 +9,11 @@ import { type CompiledDns, compile } from "../compile.ts";
 import type { Node } from "../node.ts";
 import { type DnsOptions, MOST_ADDRESSES } from "../options.ts";
 import type { Site } from "../site.ts";
-import { goesByClient, planOf } from "../steering/plan.ts";
+import { goesBy, type Leaf, planOf } from "../steering/plan.ts";
 import { DnsLimit, DnsNode, DnsSet, dnsKind, dnsNode, dnsSet } from "./layout.ts";
 import { blockSize, encodeBlock, encodeReady, type First, type Manner } from "./records.ts";
 import { Draft } from "./store.ts";
+import { MOST_TREE, treeOf } from "./trees.ts";
 
 /** A set of addresses of one kind: its bytes, or why there are none. */
 export type SetBytes = Uint8Array | "none" | "pass";
@@ -19,20 +21,17 @@ export type SetBytes = Uint8Array | "none" | "pass";
 /** Schedulers whose first place goes by weight, or evenly; others hang on more than a random number. */
 const EVEN: Readonly<Record<string, boolean>> = { "weighted-round-robin": false, random: false, "round-robin": true };
 
-/** May a service's answers be drawn at random, the same for all clients? */
-export function drawable(service: Service<DnsOptions>, byPlace: boolean): boolean {
-  const { scheduler, nearest } = service;
+/** May a service's answers be told from a random number and the client's place? */
+export function drawable(service: Service<DnsOptions>): boolean {
+  const { scheduler, options } = service;
   const needs = schedulers.find(({ name }) => name === scheduler.name)?.needs;
   const free = needs?.key !== true && needs?.load === undefined;
-  return scheduler.name in EVEN && free && !(nearest && byPlace) && !goesByClient(service);
+  return scheduler.name in EVEN && free && !(options.steer && goesBy(options.steer, "hash"));
 }
 
-/** What everybody is answered now; null while that hangs on more than the snapshot, so that the workers answer. */
-export function compileForAll(service: Service<DnsOptions>, snapshot: Snapshot): CompiledDns | null {
-  const plan = planOf(service, snapshot, []);
-  const compiled = plan.kind === "leaf" ? compile(service, plan.snapshot) : null;
-  return compiled?.rule === "fallback" ? null : compiled;
-}
+/** Do a service's answers hang on places or groups? */
+const grouped = ({ nearest, options }: Service<DnsOptions>, places: readonly Place[]): boolean =>
+  options.steer !== undefined || (nearest && places.length > 0);
 
 /** What is answered to one kind of question: who may stand first, and how the others follow. */
 export interface Draw {
@@ -56,14 +55,17 @@ export function drawOf(service: Service<DnsOptions>, compiled: CompiledDns, snap
   return { firsts: [...firsts.values()], manner: { most: compiled.most, inTurn } };
 }
 
-/** What a service answers to one kind of question now. */
-export function setOf(
-  service: Service<DnsOptions>,
-  compiled: CompiledDns | null,
-  snapshot: Snapshot,
-  v6: boolean,
-): SetBytes {
-  if (compiled === null || compiled.rule === "servfail") return "pass";
+/** What a service answers to both kinds of question now: IPv4, IPv6. */
+export function setsOf(service: Service<DnsOptions>, snapshot: Snapshot, places: readonly Place[]): SetBytes[] {
+  const plan = planOf(service, snapshot, places);
+  const sets = [false, true].map((v6) => treeOf(plan, places.length, (leaf) => setOf(service, leaf, snapshot, v6)));
+  return sets;
+}
+
+/** What a group of backends answers to one kind of question; `snapshot`: of all backends. */
+function setOf(service: Service<DnsOptions>, leaf: Leaf, snapshot: Snapshot, v6: boolean): SetBytes {
+  const compiled = compile(service, leaf.snapshot);
+  if (compiled.rule === "servfail" || compiled.rule === "fallback") return "pass";
   const { firsts, manner } = drawOf(service, compiled, snapshot, v6);
   const count = firsts.length;
   if (count === 0) return "none";
@@ -97,8 +99,8 @@ export interface ViewService {
   counter: number;
   /** Backend ids in the order of its counters. */
   ids: number[];
-  /** Octets that its sets may take, and where each has its place; 0: none yet. */
-  rooms: { v4: number; v6: number };
+  /** Octets that its sets may take, IPv4 and IPv6. */
+  rooms: number[];
 }
 
 /** All that the program needs to know, before it is in the kernel. */
@@ -125,7 +127,7 @@ export async function layOut(
   site: Site,
   services: readonly Service<DnsOptions>[],
   snapshotOf: (service: string) => Snapshot,
-  byPlace: boolean,
+  places: readonly Place[],
   firstCounter: number,
   signed: ReadonlySet<string>,
   pause: () => Promise<void>,
@@ -143,7 +145,7 @@ export async function layOut(
   for (const [i, service] of services.entries()) {
     if (i % STEP === STEP - 1) await pause();
     numbers.set(service.name, i);
-    addService(view, service, snapshotOf(service.name), byPlace);
+    addService(view, service, snapshotOf(service.name), places);
   }
   const writer = new NodeWriter(draft, numbers, signed);
   const nodes: [Uint8Array, Node][] = [];
@@ -153,31 +155,33 @@ export async function layOut(
     view.names.push(wire);
     view.nodes.push(writer.write(wire, node));
   }
+  writer.linkWildcards();
   return view;
 }
 
-function addService(view: View, service: Service<DnsOptions>, snapshot: Snapshot, byPlace: boolean): void {
+function addService(view: View, service: Service<DnsOptions>, snapshot: Snapshot, places: readonly Place[]): void {
   const number = view.services.length;
-  const can = drawable(service, byPlace);
-  const made: ViewService = {
-    service,
-    drawable: can,
-    counter: view.counters,
-    ids: snapshot.backends.map(({ id }) => id),
-    rooms: can ? { v4: roomFor(service, snapshot, false), v6: roomFor(service, snapshot, true) } : { v4: 0, v6: 0 },
-  };
+  const can = drawable(service);
+  const sets: SetBytes[] = can ? setsOf(service, snapshot, places) : ["pass", "pass"];
+  const most = can ? [false, true].map((v6) => roomFor(service, snapshot, v6)) : [0, 0];
+  const rooms = grouped(service, places) ? most.map((room, i) => roomForTree(room, sets[i]!)) : most;
+  const ids = snapshot.backends.map(({ id }) => id);
+  const made: ViewService = { service, drawable: can, counter: view.counters, ids, rooms };
   view.services.push(made);
-  view.counters += made.ids.length + 1;
+  view.counters += ids.length + 1;
   const at = (number * dnsSet.size) / 4;
   view.sets[at + dnsSet.counter / 4] = made.counter;
-  const compiled = can ? compileForAll(service, snapshot) : null;
-  for (const v6 of [false, true]) {
-    const set = setOf(service, compiled, snapshot, v6);
-    const room = v6 ? made.rooms.v6 : made.rooms.v4;
-    view.sets[at + (v6 ? dnsSet.v6 : dnsSet.v4) / 4] =
-      set === "none" ? DnsSet.DNS_SET_NONE : set === "pass" ? DnsSet.DNS_SET_PASS : view.draft.add(set, room);
+  for (const [i, set] of sets.entries()) {
+    const word = set === "none" ? DnsSet.DNS_SET_NONE : set === "pass" ? DnsSet.DNS_SET_PASS : null;
+    view.sets[at + (i === 0 ? dnsSet.v4 : dnsSet.v6) / 4] = word ?? view.draft.add(set as Uint8Array, rooms[i]);
   }
 }
+
+/** Groups that fail or come back make a tree larger or smaller; one that outgrows this has all laid out anew. */
+const roomForTree = (room: number, set: SetBytes): number =>
+  Math.max(room, Math.min(MOST_TREE, typeof set === "string" ? 0 : set.length * 2));
+
+const STAR = 42;
 
 /** Writes the records of names. Ready answers that many names share are written once. */
 class NodeWriter {
@@ -185,6 +189,9 @@ class NodeWriter {
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #signed: ReadonlySet<string>;
   readonly #ready = new Map<Template, number>();
+  /** Names with a wildcard below them, and where each wildcard is. */
+  readonly #above: [number, Node][] = [];
+  readonly #wildcards = new Map<Node, number>();
 
   constructor(draft: Draft, numbers: ReadonlyMap<string, number>, signed: ReadonlySet<string>) {
     this.#draft = draft;
@@ -200,14 +207,14 @@ class NodeWriter {
     const view = new DataView(out.buffer);
     const { zone, service, records, cut } = node;
     const closed = cut !== null || records?.has(Type.CNAME) || kinds.length > DnsLimit.DNS_KINDS;
-    const open = cut !== null || node.wildcard !== null || records?.has(Type.DNAME);
+    const open = cut !== null || records?.has(Type.DNAME);
     out[dnsNode.length] = wire.length;
     const signed = this.#signed.size > 0 && this.#signed.has(wireToName(zone.apex));
     out[dnsNode.flags] =
       (closed ? DnsNode.DNS_NODE_PASS : 0) |
       (open ? DnsNode.DNS_NODE_OPEN : 0) |
       (signed ? DnsNode.DNS_NODE_SIGNED : 0);
-    out[dnsNode.apex] = wire.length - zone.apex.length;
+    out[dnsNode.zone] = zone.apex.length;
     out[dnsNode.kinds] = Math.min(kinds.length, DnsLimit.DNS_KINDS);
     view.setUint32(dnsNode.set, service === null ? 0 : this.#numbers.get(service.name)! + 1, true);
     view.setUint32(dnsNode.nodata, this.#readyOf(node.nodata ?? zone.nodata), true);
@@ -217,7 +224,18 @@ class NodeWriter {
       view.setUint32(dnsNode.size + padded + i * dnsKind.size + dnsKind.type, type, true);
       view.setUint32(dnsNode.size + padded + i * dnsKind.size + dnsKind.ready, ready, true);
     }
-    return this.#draft.add(out);
+    const reference = this.#draft.add(out);
+    if (node.wildcard !== null) this.#above.push([reference, node.wildcard]);
+    if (wire[0] === 1 && wire[1] === STAR) this.#wildcards.set(node, reference);
+    return reference;
+  }
+
+  /** To be called when all names are written: tells those above wildcards where these are. */
+  linkWildcards(): void {
+    for (const [reference, node] of this.#above) {
+      const at = this.#draft.at(reference);
+      new DataView(at.buffer, at.byteOffset).setUint32(dnsNode.wildcard, this.#wildcards.get(node)! + 1, true);
+    }
   }
 
   /** The types that a name has records of, with their answers; those of addresses behind a service are its own. */
