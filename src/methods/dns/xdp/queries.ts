@@ -186,7 +186,7 @@ function subnetOf(below: Below): number[] {
 
 function optOf(below: Below): number[] {
   const options: number[] = [];
-  for (let i = below(8) === 0 ? 1 + below(5) : 0; i > 0; i--) {
+  for (let i = below(3) === 0 ? 1 + below(2) : below(20) === 0 ? 5 : 0; i > 0; i--) {
     const code = [3, 8, 10, 12, 65_001][below(5)]!;
     const data =
       code === 10 ? Array.from({ length: [8, 24, 7][below(3)]! }, () => below(256)) : code === 8 ? subnetOf(below) : [];
@@ -206,7 +206,8 @@ export function someQuery(below: Below): { message: Uint8Array; way: Way } {
   let octets = wireOf(name.replace(/\.\.$/, "."));
   if (octets.length > 255) octets = wireOf(pick(missing));
   if (below(3) === 0) octets = mixed(octets, below);
-  const type = pick(types);
+  // What services are asked for, most of the time.
+  const type = below(2) === 0 ? pick([1, 28]) : pick(types);
   const edns = below(3) > 0 ? optOf(below) : [];
   const flags = pick([0x0100, 0x0100, 0x0000, 0x0110, 0x0120, 0x0300, 0x0480, 0x8100, 0x2800]);
   const head = [below(256), below(256), flags >> 8, flags & 255, 0, 1, 0, 0, 0, 0, 0, edns.length > 0 ? 1 : 0];
