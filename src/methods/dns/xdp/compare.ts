@@ -9,7 +9,7 @@ import { compile } from "../compile.ts";
 import type { LiveService } from "../live-service.ts";
 import type { DnsOptions } from "../options.ts";
 import type { ServiceAnswers } from "../service-answers.ts";
-import type { Leaf } from "../steering/plan.ts";
+import type { Kind, Leaf } from "../steering/plan.ts";
 import { aServer } from "../testing.ts";
 import { signedZones } from "../zones.ts";
 import { FIRST_COUNTER, Program } from "./program.ts";

@@ -10,17 +10,16 @@ import { MOST_TREE, shareFor, sharesOf, treeOf } from "./trees.ts";
 import { setsOf } from "./view.ts";
 
 const leaf = (path: string): Leaf => ({ kind: "leaf", path, snapshot: aSnapshot(path, []) });
-const draw = (weights: number[], parts: Plan[]): Plan => ({
-  kind: "weighted",
-  paths: weights.map(String),
-  weights,
-  parts,
-});
+function draw(weights: number[], parts: Plan[]): Plan {
+  const all = { paths: weights.map(String), weights, parts };
+  // Nobody here has IPv6 but the last.
+  return { kind: "weighted", ...all, v4: all, v6: { paths: ["last"], weights: [1], parts: parts.slice(-1) } };
+}
 
 test("draws inside each other are one draw, each group in proportion; a place has had a part where one decided", () => {
   const plan = draw([3, 1], [leaf("a"), { kind: "place", parts: [draw([1, 2], [leaf("b"), leaf("c")]), leaf("d")] }]);
-  const told = (place: number) =>
-    sharesOf(plan, place, 1).map(({ leaf: { path }, weight, placed }) => [path, weight, placed]);
+  const told = (place: number, kind: "v4" | "v6" = "v4") =>
+    sharesOf(plan, kind, place, 1).map(({ leaf: { path }, weight, placed }) => [path, weight, placed]);
   expect(told(0)).toEqual([
     ["a", 0.75, false],
     ["b", 1 / 12, true],
@@ -30,11 +29,12 @@ test("draws inside each other are one draw, each group in proportion; a place ha
     ["a", 0.75, false],
     ["d", 0.25, true],
   ]);
+  expect(told(0, "v6")).toEqual([["c", 1, true]]);
 });
 
 test("over random numbers groups are drawn by weight", () => {
   const weights = [1, 2, 5];
-  const shares = sharesOf(draw(weights, [leaf("0"), leaf("1"), leaf("2")]), -1, 0);
+  const shares = sharesOf(draw(weights, [leaf("0"), leaf("1"), leaf("2")]), "v4", -1, 0);
   const counts = [0, 0, 0];
   const draws = 40_000;
   for (let i = 0; i < draws; i++) counts[Number(shareFor(shares, Math.floor((i / draws) * 2 ** 32)).leaf.path)]!++;
@@ -43,16 +43,16 @@ test("over random numbers groups are drawn by weight", () => {
 
 test("what all groups are is the whole; what does not fit is the workers'", () => {
   const plan = draw([1, 1], [leaf("a"), leaf("b")]);
-  expect(treeOf(plan, 0, () => "none")).toBe("none");
-  expect(treeOf(plan, 0, () => "pass")).toBe("pass");
-  expect(treeOf(plan, 0, ({ path }) => (path === "a" ? "none" : "pass"))).toBeInstanceOf(Uint8Array);
+  expect(treeOf(plan, "v4", 0, () => "none")).toBe("none");
+  expect(treeOf(plan, "v4", 0, () => "pass")).toBe("pass");
+  expect(treeOf(plan, "v4", 0, ({ path }) => (path === "a" ? "none" : "pass"))).toBeInstanceOf(Uint8Array);
   const many = Array.from({ length: 12 }, (_, i) => leaf(String(i)));
   const large = draw(
     many.map(() => 1),
     many,
   );
-  expect(treeOf(large, 0, () => new Uint8Array(2000))).toBe("pass");
-  expect((treeOf(large, 0, () => new Uint8Array(600)) as Uint8Array).length).toBeLessThanOrEqual(MOST_TREE);
+  expect(treeOf(large, "v4", 0, () => new Uint8Array(2000))).toBe("pass");
+  expect((treeOf(large, "v4", 0, () => new Uint8Array(600)) as Uint8Array).length).toBeLessThanOrEqual(MOST_TREE);
 });
 
 const missing = netnsMissing() ?? xdpMissing();

@@ -1,5 +1,5 @@
 import { mix32 } from "../../../core/hash.ts";
-import type { Leaf, Plan } from "../steering/plan.ts";
+import type { Kind, Leaf, Plan } from "../steering/plan.ts";
 import { DnsLimit, DnsPart, dnsDraw, dnsPart, dnsTree } from "./layout.ts";
 import { aliasTable, columnFor } from "./records.ts";
 import type { SetBytes } from "./view.ts";
@@ -16,17 +16,20 @@ export interface Share {
   placed: boolean;
 }
 
-/** What clients of a place get (-1: of none); `places`: how many there are. Draws inside each other are one draw. */
-export function sharesOf(plan: Plan, place: number, places: number): Share[] {
+/**
+ * What clients of a place get (-1: of none) that ask for one kind of address; `places`: how many there are. Draws inside
+ * each other are one draw.
+ */
+export function sharesOf(plan: Plan, kind: Kind, place: number, places: number): Share[] {
   if (plan.kind === "leaf") return [{ leaf: plan, weight: 1, placed: false }];
   if (plan.kind === "place") {
     const part = plan.parts[place] ?? plan.parts.at(-1)!;
-    return sharesOf(part, place, places).map((share) => ({ ...share, placed: places > 0 }));
+    return sharesOf(part, kind, place, places).map((share) => ({ ...share, placed: places > 0 }));
   }
-  const { weights, parts } = plan;
+  const { weights, parts } = plan[kind];
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return parts.flatMap((part, i) =>
-    sharesOf(part, place, places).map((share) => ({ ...share, weight: (share.weight * weights[i]!) / total })),
+    sharesOf(part, kind, place, places).map((share) => ({ ...share, weight: (share.weight * weights[i]!) / total })),
   );
 }
 
@@ -46,9 +49,9 @@ const rounded = (size: number): number => (size + 7) & ~7;
  * What a plan comes to for one kind of address. `setOf` gives a group's own set. A plan that is one group is that group's
  * set; else a `struct dns_tree`. "pass" for what does not fit.
  */
-export function treeOf(plan: Plan, places: number, setOf: (leaf: Leaf) => SetBytes): SetBytes {
+export function treeOf(plan: Plan, kind: Kind, places: number, setOf: (leaf: Leaf) => SetBytes): SetBytes {
   const count = places > 0 && byPlace(plan) ? places + 1 : 1;
-  const rows = Array.from({ length: count }, (_, row) => sharesOf(plan, row - 1, places));
+  const rows = Array.from({ length: count }, (_, row) => sharesOf(plan, kind, row - 1, places));
   if (count === 1 && rows[0]!.length === 1) return setOf(rows[0]![0]!.leaf);
   if (count > DnsLimit.DNS_TREE_ROWS || rows.some((shares) => shares.length > MOST_PARTS)) return "pass";
   const sets = new Map(rows.flat().map(({ leaf }) => [leaf.path, leaf]));

@@ -58,8 +58,9 @@ export function drawOf(service: Service<DnsOptions>, compiled: CompiledDns, snap
 /** What a service answers to both kinds of question now: IPv4, IPv6. */
 export function setsOf(service: Service<DnsOptions>, snapshot: Snapshot, places: readonly Place[]): SetBytes[] {
   const plan = planOf(service, snapshot, places);
-  const sets = [false, true].map((v6) => treeOf(plan, places.length, (leaf) => setOf(service, leaf, snapshot, v6)));
-  return sets;
+  return [false, true].map((v6) =>
+    treeOf(plan, v6 ? "v6" : "v4", places.length, (leaf) => setOf(service, leaf, snapshot, v6)),
+  );
 }
 
 /** What a group of backends answers to one kind of question; `snapshot`: of all backends. */
