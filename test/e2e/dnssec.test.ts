@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { type Peer, peer } from "../../src/lab/peers.ts";
+import { signedRecords } from "../../src/methods/dns/zone-testing.ts";
 import { freePort, sluice, startDaemon, type TestDaemon } from "../lib/daemon.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-dnssec-"));
@@ -21,26 +22,7 @@ const config = {
     dnssec: { keys: join(folder, "keys"), dnskeyTtl: "1s", propagation: "0s", parentTtl: "0s" },
     zones: {
       "example.com": {
-        records: [
-          "mail A 125.12.12.25",
-          "@ MX 10 mail",
-          'txt TXT "one" "two"',
-          "www CNAME shop",
-          "out CNAME host.example.org.",
-          "gone CNAME nobody",
-          "team NS ns.team",
-          "ns.team A 127.0.0.1",
-          "sec NS ns.sec",
-          "sec DS 1 13 2 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-          "ns.sec A 192.0.2.3",
-          "old DNAME new",
-          "a.new A 192.0.2.1",
-          'a.b.c TXT "deep"',
-          '*.wild TXT "hi"',
-          "*.also CNAME mail",
-          "s HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1",
-          "_x._tcp SVCB 1 mail port=8443",
-        ],
+        records: signedRecords,
       },
       "inner.example.com": null,
       "example.org": { records: ["host A 192.0.2.99"] },

@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { createServer, type Server } from "node:net";
 import packet, { type Packet } from "dns-packet";
+import { optRecord } from "../../src/methods/dns/testing.ts";
 import { freePort, sluice, startDaemon, type TestDaemon } from "../lib/daemon.ts";
 
 const NAME = "shop.example.com";
@@ -48,25 +49,14 @@ const close = (address: string): void => {
   servers.delete(address);
 };
 
-const opt: Packet["additionals"] = [
-  {
-    type: "OPT",
-    name: ".",
-    udpPayloadSize: 1232,
-    flags: 0,
-    flag_do: false,
-    extendedRcode: 0,
-    ednsVersion: 0,
-    options: [],
-  },
-];
-
 /** Asks the server and gives the decoded answer. */
 async function ask(type: "A" | "TXT", dnsClass: "IN" | "CH"): Promise<Packet> {
   const { promise, resolve } = Promise.withResolvers<Buffer>();
   const data = (_socket: unknown, answer: Buffer): void => resolve(answer);
   const socket = await Bun.udpSocket({ connect: { hostname: "127.0.0.1", port }, socket: { data } });
-  socket.send(packet.encode({ type: "query", questions: [{ name: NAME, type, class: dnsClass }], additionals: opt }));
+  socket.send(
+    packet.encode({ type: "query", questions: [{ name: NAME, type, class: dnsClass }], additionals: optRecord(1232) }),
+  );
   const answer = await promise;
   socket.close();
   return packet.decode(answer);

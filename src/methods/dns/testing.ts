@@ -1,4 +1,4 @@
-import packet from "dns-packet";
+import packet, { type Packet } from "dns-packet";
 import type { Backend } from "../../core/backend.ts";
 import { counterNames } from "../../core/counters.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../../core/method.ts";
@@ -132,6 +132,23 @@ export interface Ask {
 /** Types that dns-packet has no word for. */
 const numbers: Readonly<Record<string, number>> = { HTTPS: 65, SVCB: 64, CDS: 59, CDNSKEY: 60, NXNAME: 128 };
 
+type Additionals = NonNullable<Packet["additionals"]>;
+
+/** OPT as dns-packet writes it (RFC 6891 6.1.2). */
+export const optRecord = (udpPayloadSize: number, more: object = {}): Additionals => [
+  {
+    type: "OPT",
+    name: ".",
+    udpPayloadSize,
+    extendedRcode: 0,
+    ednsVersion: 0,
+    flags: 0,
+    flag_do: false,
+    options: [],
+    ...more,
+  },
+];
+
 /** A query in wire form, made by dns-packet. */
 export function ask({
   name,
@@ -147,21 +164,7 @@ export function ask({
     id,
     flags,
     questions: [{ name, type: word }],
-    additionals:
-      edns === undefined
-        ? []
-        : [
-            {
-              type: "OPT",
-              name: ".",
-              udpPayloadSize: edns,
-              extendedRcode: 0,
-              ednsVersion: 0,
-              flags: dnssecOk ? 0x8000 : 0,
-              flag_do: dnssecOk,
-              options: [],
-            },
-          ],
+    additionals: edns === undefined ? [] : optRecord(edns, { flags: dnssecOk ? 0x8000 : 0, flag_do: dnssecOk }),
   });
   const number = typeof type === "number" ? type : numbers[type];
   if (number !== undefined) made.writeUInt16BE(number, HEADER + nameToWire(name)!.length);

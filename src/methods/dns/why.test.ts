@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import packet from "dns-packet";
-import { aBackend, aServer, aService, aSnapshot, someGeography } from "./testing.ts";
+import { aBackend, aServer, aService, aSnapshot, optRecord, someGeography } from "./testing.ts";
 import { Why } from "./why.ts";
 
 const services = [
@@ -28,20 +28,11 @@ const question = (name: string, type: "TXT" | "A" = "TXT", subnet?: string) =>
   packet.encode({
     type: "query",
     questions: [{ name, type, class: "CH" }],
-    additionals: [
-      {
-        type: "OPT",
-        name: ".",
-        udpPayloadSize: 1232,
-        flags: 0,
-        flag_do: false,
-        extendedRcode: 0,
-        ednsVersion: 0,
-        options: subnet
-          ? [{ code: "CLIENT_SUBNET", family: 1, sourcePrefixLength: 24, scopePrefixLength: 0, ip: subnet }]
-          : [],
-      },
-    ],
+    additionals: optRecord(1232, {
+      options: subnet
+        ? [{ code: "CLIENT_SUBNET", family: 1, sourcePrefixLength: 24, scopePrefixLength: 0, ip: subnet }]
+        : [],
+    }),
   });
 const textsOf = (answer: ReturnType<ReturnType<typeof aServer>["tell"]>): string[] =>
   answer!.answers!.flatMap((one) => (one as { data: Buffer[] }).data.map(String));

@@ -10,6 +10,7 @@ import { nameToWire } from "../../../protocols/dns/name.ts";
 import { Rcode, Type } from "../../../protocols/dns/numbers.ts";
 import { type Parsed, parseMessage } from "../../../protocols/dns/testing.ts";
 import { type Ask, aBackend, aServer, aService, aSnapshot, ask, someSettings } from "../testing.ts";
+import { signedRecords } from "../zone-testing.ts";
 import { makeKey, withKeys } from "./key-file.ts";
 import { begin, dsSeen, signingKey, wantedKey } from "./key-states.ts";
 import { operators } from "./operator.ts";
@@ -26,26 +27,7 @@ const services = [
 const backends = [1, 2, 3].map((i) => aBackend(i, `192.0.2.${i}`));
 const six = [aBackend(1, "2001:db8::1")];
 const snapshots = services.map(({ name }) => aSnapshot(name, name === "six" ? six : backends));
-const records = [
-  "mail A 125.12.12.25",
-  "@ MX 10 mail",
-  "www CNAME shop",
-  "wwww CNAME www",
-  "out CNAME host.example.org.",
-  "gone CNAME nobody",
-  "team NS ns.team",
-  "ns.team A 125.12.12.60",
-  "sec NS ns.sec",
-  "sec DS 1 13 2 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-  "ns.sec A 192.0.2.3",
-  "old DNAME new",
-  "a.new A 192.0.2.1",
-  'a.b.c TXT "deep"',
-  '*.wild TXT "hi"',
-  "*.also CNAME mail",
-  "s HTTPS 1 . alpn=h2",
-];
-const zones = { "example.com": { records }, "child.example.com": null };
+const zones = { "example.com": { records: [...signedRecords] }, "child.example.com": null };
 /** Seconds since 1970. */
 let now = 1_800_000_000;
 const clock = () => now;

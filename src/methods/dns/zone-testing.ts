@@ -1,0 +1,22 @@
+/** A zone with an answer of every kind in it, for tests of signing: those of this room, and other people's validators. */
+export const signedRecords: readonly string[] = [
+  "mail A 125.12.12.25",
+  "@ MX 10 mail",
+  'txt TXT "one" "two"',
+  "www CNAME shop",
+  "wwww CNAME www",
+  "out CNAME host.example.org.",
+  "gone CNAME nobody",
+  "team NS ns.team",
+  "ns.team A 127.0.0.1",
+  "sec NS ns.sec",
+  "sec DS 1 13 2 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+  "ns.sec A 192.0.2.3",
+  "old DNAME new",
+  "a.new A 192.0.2.1",
+  'a.b.c TXT "deep"',
+  '*.wild TXT "hi"',
+  "*.also CNAME mail",
+  "s HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1",
+  "_x._tcp SVCB 1 mail port=8443",
+];
