@@ -100,6 +100,7 @@ export interface Running {
   /** The one that the workers serve: an older one when they went on serving over a reload. */
   revision: number;
   seed: number;
+  epoch: number;
 }
 
 /** Adds to a service (`backend` -1) or to a backend. */

@@ -109,6 +109,8 @@ export interface StartConfig {
 export interface Revision {
   number: number;
   seed: number;
+  /** When revisions began to be counted, s since 1970: with the number it grows though a count is lost with its file. */
+  epoch: number;
   config: Config;
   /** Path of the bundled TypeScript configuration, when there is one. */
   bundle: string | null;

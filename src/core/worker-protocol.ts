@@ -26,6 +26,10 @@ export interface CounterMemory {
 export interface Assignment {
   revision: number;
   seed: number;
+  /** Of the revision. */
+  epoch: number;
+  /** Is it the first of its generation's workers? What must be done once is its work. */
+  first: boolean;
   /** Path of the bundled TypeScript configuration: functions are found in it by path. */
   bundle: string | null;
   services: Service[];

@@ -88,6 +88,8 @@ export async function serveOne<O, C>(
   const serving = await side.serve(
     {
       revision: 1,
+      epoch: 0,
+      first: true,
       seed: 7,
       bundle: null,
       services: [service],

@@ -38,8 +38,9 @@ export class FastSide {
           return;
         }
         const snapshot = (service: string): Snapshot => entryOf(service).snapshot;
-        const { seed } = revision;
-        await path!.follow({ services, snapshot, settings: settings[method.name], geography, revision: served, seed });
+        const { seed, epoch } = revision;
+        const shared = { settings: settings[method.name], geography, revision: served, seed, epoch };
+        await path!.follow({ services, snapshot, ...shared });
       });
     }
     this.#timer ??= setInterval(() => this.collect(), COLLECT);

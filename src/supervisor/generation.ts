@@ -9,7 +9,7 @@ import type { SocketTable } from "./sockets.ts";
 import type { BlankWorker, Spare } from "./spare.ts";
 
 /** What every worker of a generation serves; the rest of the assignment is each worker's own. */
-export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots"> {
+export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots" | "first"> {
   listeners: Listener[];
   methods: string[];
 }
@@ -104,6 +104,7 @@ export class Generation {
     const { listeners: _listeners, methods: _methods, ...work } = this.work;
     return {
       ...work,
+      first: worker.index === 0,
       sockets: worker.sockets,
       snapshots: this.#events.snapshots(work.services),
       memory: this.#memory.describe(worker.row),

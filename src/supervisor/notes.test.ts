@@ -88,6 +88,7 @@ test("what is written down is read again, and is trusted while it is young", () 
   const { at } = first.kept;
   const next = notes();
   expect(next.kept).toEqual(first.kept);
+  expect(next.kept.epoch).toBeWithin(at / 1000 - 60, at / 1000 + 1);
   expect(next.trusted(undefined, at)).toBe(false);
   expect([at, at + 60_000, at + 60_001, at - 1].map((now) => next.trusted({ remembered: 60_000 }, now))).toEqual([
     true,

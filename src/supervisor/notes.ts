@@ -11,6 +11,8 @@ import type { WordBook } from "./words.ts";
 export interface Remembered {
   revision: number;
   seed: number;
+  /** When revisions began to be counted, s since 1970. */
+  epoch: number;
   ids: IdBook;
   /** What checks had found when it was written down. */
   found: FoundBook;
@@ -24,6 +26,7 @@ const word = z.object({ is: z.union([z.string(), z.number()]), until: z.number()
 const remembered = z.object({
   revision: z.int().min(0),
   seed: z.int(),
+  epoch: z.int().min(0).default(0),
   ids: z.record(z.string(), z.object({ ids: z.record(z.string(), z.int()), last: z.int() })),
   // Absent in what an older daemon has written.
   found: z
@@ -68,7 +71,15 @@ export class Notes {
     this.#collect = collect;
     const read = remembered.safeParse(readState(instance, STATE_FILE));
     if (!read.success && existsSync(join(instance.runDir, STATE_FILE))) unreadable();
-    const fresh = { revision: 0, seed: newSeed(), ids: {}, found: {}, words: {}, at: 0 };
+    const fresh = {
+      revision: 0,
+      seed: newSeed(),
+      epoch: Math.floor(Date.now() / 1000),
+      ids: {},
+      found: {},
+      words: {},
+      at: 0,
+    };
     this.kept = read.success ? (read.data as Remembered) : fresh;
   }
 

@@ -250,7 +250,8 @@ export class Supervisor {
   async #apply(config: Config, bundle: string | null, whole: Config): Promise<Problem[]> {
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     const number = this.#notes.kept.revision + 1;
-    const revision: Revision = { number, seed: this.#notes.kept.seed, config, bundle };
+    const { seed, epoch } = this.#notes.kept;
+    const revision: Revision = { number, seed, epoch, config, bundle };
     const prepared = this.book.stage(config, number).entries;
     this.#preparing = prepared;
     const committed = await this.#prepareAndCommit([...prepared.values()], revision);

@@ -135,6 +135,7 @@ export class WorkerSide {
     return {
       revision: revision.number,
       seed: revision.seed,
+      epoch: revision.epoch,
       bundle: revision.bundle,
       services,
       settings: revision.config.settings,

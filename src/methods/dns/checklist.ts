@@ -146,6 +146,7 @@ export const checklist: readonly Rule[] = [
     "IXFR gets the whole zone, or one SOA when nothing is newer or over UDP",
   ),
   rule("transfer.static", "RFC 5936 3", "steered names stand in a transfer with a static view"),
+  rule("transfer.notify", "RFC 1996 3", "servers that are configured are told of every new serial until they answer"),
   rule("tsig.answer", "RFC 8945 5.3", "a signed query gets a signed answer, the messages of a transfer each"),
   rule(
     "tsig.errors",
@@ -161,6 +162,6 @@ export const checklist: readonly Rule[] = [
   absent("edns.error", "RFC 8914", "extended errors", "not offered yet"),
   absent("edns.padding", "RFC 7830, 8467", "padding", "for encrypted transports, which are not offered yet"),
   absent("transport.tls", "RFC 7858, 8484, 9250", "DNS over TLS, HTTPS, QUIC", "waits for TLS on the client side"),
-  absent("transfer.notify", "RFC 1996", "NOTIFY", "not sent; received ones are NOTIMP: no zone is a copy here"),
+  absent("transfer.notified", "RFC 1996", "NOTIFY from others", "NOTIMP: no zone is a copy here"),
   absent("transfer.tls", "RFC 9103", "transfers over TLS", "waits for TLS on the client side"),
 ];

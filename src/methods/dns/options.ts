@@ -173,6 +173,11 @@ const transfers = z
   .strictObject({
     from: z.array(prefix).max(1000).default([]).describe("Networks that may have zones."),
     keys: z.array(domain).max(100).default([]).describe("Keys of tsigKeys that a client must sign with, one of them."),
+    notify: z
+      .array(z.union([listen, z.strictObject({ to: listen, key: domain.optional() })]))
+      .max(100)
+      .default([])
+      .describe("Servers that are told of every new serial (RFC 1996): ADDRESS:PORT, or {to, key} to sign it."),
   })
   .refine(({ from, keys }) => from.length + keys.length > 0, "needs networks (from), keys, or both");
 
@@ -256,14 +261,23 @@ export const settings = z
       .optional()
       .describe("Limits answers over UDP per client network, but for clients with a valid cookie. Default: none."),
   })
-  .superRefine(({ ns, dnssec: signing, zones: given, transfers: out, tsigKeys: shared }, context) => {
+  .superRefine(({ ns, listen: own, dnssec: signing, zones: given, transfers: out, tsigKeys: shared }, context) => {
     const servers = ns.map((one) => (typeof one === "string" ? one : one.name));
     for (const [i, name] of servers.entries()) if (servers.indexOf(name) < i) context.addIssue(twice(name, ["ns", i]));
-    for (const [i, key] of (out?.keys ?? []).entries())
-      if (!Object.hasOwn(shared, key)) {
-        const message = `"${key}" is no key of tsigKeys: ${Object.keys(shared).join(", ") || "there are none"}.`;
-        context.addIssue({ code: "custom", path: ["transfers", "keys", i], message });
-      }
+    const known = (key: string | undefined, path: (string | number)[]): void => {
+      const message = `"${key}" is no key of tsigKeys: ${Object.keys(shared).join(", ") || "there are none"}.`;
+      if (key !== undefined && !Object.hasOwn(shared, key))
+        context.addIssue({ code: "custom", path: ["transfers", ...path], message });
+    };
+    for (const [i, key] of (out?.keys ?? []).entries()) known(key, ["keys", i]);
+    for (const [i, one] of (out?.notify ?? []).entries()) {
+      const { to, key } = "to" in one ? one : { to: one, key: undefined };
+      known(key, ["notify", i, "key"]);
+      const v6 = to.address.includes(":");
+      if (own.some(({ address: ours }) => ours.includes(":") === v6)) continue;
+      const message = `${to.address} can be told nothing: no address of listen is ${v6 ? "IPv6" : "IPv4"}.`;
+      context.addIssue({ code: "custom", path: ["transfers", "notify", i], message });
+    }
     const signed = given.filter(({ name }) => signing?.zones === "all" || signing?.zones.includes(name));
     for (const { name, lines } of signed) {
       const own = lines.map((line) => recordOf(line).type).find((type) => madeTypes.includes(type));

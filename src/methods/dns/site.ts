@@ -134,10 +134,12 @@ export class Site {
     for (const server of inner.nameServers) if (isWithin(server.name, inner.apex)) yield* nameServerRecords(server);
   }
 
-  /**
-   * The number of the revision that services' backends are of: where the SOA is made here, its serial. Other servers
-   * see by it that there is something new.
-   */
+  /** The apexes of zones that others may have whole: not of signed ones. */
+  transferable(): Uint8Array[] {
+    return this.zones.filter(({ signing, labels }) => signing === null && labels > 0).map(({ apex }) => apex);
+  }
+
+  /** Another revision, of backends perhaps: where the SOA is made here, its serial. Others see by it that there is something new. */
   renumber(serial: number): void {
     this.nodata.clear();
     this.version++;

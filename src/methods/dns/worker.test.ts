@@ -29,6 +29,8 @@ beforeAll(async () => {
   serving = await workerSide.serve(
     {
       revision: 1,
+      epoch: 0,
+      first: true,
       seed: 7,
       bundle: null,
       services,

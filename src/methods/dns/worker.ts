@@ -10,6 +10,7 @@ import type { DnsSecrets } from "./dnssec/secrets.ts";
 import { SigningRoom } from "./dnssec/zone-signing.ts";
 import { Guard } from "./guard.ts";
 import { createLive } from "./live-service.ts";
+import { Notifier } from "./notifier.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
 import { PreparedAnswers } from "./prepared/prepared-answers.ts";
 import { Site } from "./site.ts";
@@ -27,7 +28,8 @@ export const workerSide: WorkerSide = {
     const settings = assignment.settings.dns as DnsSettings;
     const services = assignment.services as Service<DnsOptions>[];
     const live = createLive(services, assignment.seed, doors, placesOf(assignment.geography));
-    const site = new Site([...live.values()], settings, assignment.revision);
+    const site = new Site([...live.values()], settings, assignment.epoch + assignment.revision);
+    const notifier = assignment.first ? new Notifier(settings, doors.log) : null;
     const { dnssec } = settings;
     const signing = dnssec === undefined ? null : new SigningRoom(dnssec, doors.now, assignment.seed);
     const secrets = (value: unknown): void => {
@@ -36,6 +38,8 @@ export const workerSide: WorkerSide = {
     secrets(assignment.secrets?.dns);
     const client = new Client(assignment.seed, placeTrie(assignment.geography), settings.clientSubnet);
     let serial = assignment.revision;
+    /** The first revision that other servers have not been told of. */
+    let untold = assignment.revision;
     const guard = new Guard(settings, assignment.seed, doors.now);
     const tally = tallyOf(doors.cells(TALLY_NAME));
     const answerer = new Answerer(site, client, tally, guard, settings);
@@ -63,10 +67,15 @@ export const workerSide: WorkerSide = {
       changed(service) {
         live.get(service)?.changed();
         const { revision } = doors.balancer(service).snapshot;
-        if (revision > serial) site.renumber(revision);
+        if (revision > serial) site.renumber(assignment.epoch + revision);
         serial = Math.max(serial, revision);
+        // A revision's snapshots come when it is in force: before, others who ask could still meet older workers.
+        if (revision < untold) return;
+        untold = revision + 1;
+        notifier?.tell(() => site.transferable());
       },
       async drain(deadlineMs) {
+        notifier?.stop();
         const udpDone = udpServers.map((server) => server.drain());
         await Promise.all([...udpDone, ...tcpServers.map((server) => server.drain(deadlineMs))]);
       },

@@ -30,7 +30,7 @@ export const Type = {
 
 export const Class = { IN: 1, CH: 3 } as const;
 
-export const Opcode = { QUERY: 0 } as const;
+export const Opcode = { QUERY: 0, NOTIFY: 4 } as const;
 
 /** Response codes; those above 15 need EDNS (RFC 6891 6.1.3). */
 export const Rcode = {

@@ -11,7 +11,7 @@ export interface PeerServer {
   stop(): Promise<void>;
 }
 
-interface Recipe {
+export interface Recipe {
   program: PeerName;
   /** Files of the folder, and the arguments. `root`: where the packages are unpacked. */
   make(folder: string, port: number, zone: string, root: string): { files: Record<string, string>; args: string[] };
@@ -111,7 +111,16 @@ export const peerServers = Object.keys(recipes);
 
 /** Starts one; throws with its words when it does not answer in ten seconds. */
 export async function startPeerServer(name: string, folder: string, zone: string): Promise<PeerServer> {
-  const { program, make } = recipes[name]!;
+  return startByRecipe(name, recipes[name]!, folder, zone);
+}
+
+/** As one of those, but otherwise set up. */
+export async function startByRecipe(
+  name: string,
+  { program, make }: Recipe,
+  folder: string,
+  zone: string,
+): Promise<PeerServer> {
   const found = await peer(program);
   const own = join(folder, name);
   mkdirSync(own, { recursive: true });

@@ -104,7 +104,12 @@ class DnsFastPath implements FastPath {
     const places = placesOf(running.geography);
     this.#late.clear();
     const live = createLive(services, running.seed, silentDoors, places);
-    const site = new Site([...live.values()], settings, running.revision);
+    // Workers that went on serving over a reload have the serial of its backends.
+    const revision = services.reduce(
+      (last, { name }) => Math.max(last, running.snapshot(name).revision),
+      running.revision,
+    );
+    const site = new Site([...live.values()], settings, running.epoch + revision);
     const pause = async (): Promise<void> => {
       await sleep(0);
       if (turn !== this.#turn) throw new Overtaken();

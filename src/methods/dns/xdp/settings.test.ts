@@ -9,6 +9,7 @@ const running = (names: string[], settings: object = {}): Running => ({
   settings: someSettings(settings),
   geography: someGeography(),
   revision: 1,
+  epoch: 0,
   seed: 1,
 });
 
