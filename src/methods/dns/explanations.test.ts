@@ -37,7 +37,7 @@ describe("an answer that is none says why (RFC 8914)", () => {
     ["the same behind an alias", { name: "www.example.com" }, [Rcode.SERVFAIL, 0, "no backend may get clients now"]],
     ["a name that is not there", { name: "nobody.example.com" }, [Rcode.NXDOMAIN]],
   ] as const)
-    test(what, () => expect(explained(question)).toEqual([...expected]));
+    test(`edns.error: ${what}`, () => expect(explained(question)).toEqual([...expected]));
 
   test("the next answer says nothing of it, nor does one to a client without EDNS", () => {
     explained({ name: "example.org" });
