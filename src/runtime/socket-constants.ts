@@ -19,12 +19,16 @@ export const SO_RCVBUFFORCE = 33;
 export const SO_COOKIE = 57;
 
 export const IPPROTO_IP = 0;
+export const IP_MTU_DISCOVER = 10;
 export const IP_FREEBIND = 15;
 /** Source ports per destination instead of per host (Linux 4.2). */
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 
 export const IPPROTO_IPV6 = 41;
+export const IPV6_MTU_DISCOVER = 23;
 export const IPV6_V6ONLY = 26;
+/** Of both families: what ICMP says of the path's MTU does not count (Linux 3.15). */
+export const PMTUDISC_OMIT = 5;
 
 export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;

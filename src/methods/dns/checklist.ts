@@ -116,6 +116,8 @@ export const checklist: readonly Rule[] = [
   rule("edns.ecs.off", "RFC 7871 7.2.2", "where it is not listened to it is passed over, and not echoed"),
   rule("any.minimal", "RFC 8482 4.2", "ANY gets one HINFO"),
   rule("transfer.refused", "RFC 5936 2.2.1", "AXFR and IXFR are REFUSED, not met with silence"),
+  rule("reply.port", "RFC 768, RFC 8906", "what comes from port 0 cannot be answered"),
+  rule("udp.fragments", "RFC 9715 3.1", "answers do not go in fragments, whatever ICMP says of the path"),
   rule("reply.source", "RFC 2181 4", "answers come from the address that was asked: wildcards are no listeners"),
   rule("dnssec.do", "RFC 4035 3.1, RFC 3225 3", "RRSIG and NSEC with DO only, over every set that is the zone's own"),
   rule(

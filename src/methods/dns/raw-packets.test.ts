@@ -14,7 +14,7 @@ const ETH_P_IP = 0x0800;
 const [SERVER, CLIENT] = ["192.0.2.53", "192.0.2.9"];
 
 test.skipIf(missing !== null)(
-  "what came from port 0, is empty or is itself an answer gets none (RFC 768, RFC 1035 4.1.1)",
+  "reply.port: what came from port 0, is empty or is itself an answer gets none (RFC 768, RFC 1035 4.1.1)",
   async () => {
     const [server, client] = [createTestNetns("dns"), createTestNetns("asks")];
     wire(server, "eth0", `${SERVER}/24`, client, "eth0", `${CLIENT}/24`);

@@ -1,6 +1,14 @@
 import { expect, test } from "bun:test";
+import { ptr } from "../../runtime/ffi.ts";
 import { libc } from "../../runtime/libc.ts";
 import { closeFd, makeListener } from "../../runtime/listen.ts";
+import {
+  IP_MTU_DISCOVER,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MTU_DISCOVER,
+  PMTUDISC_OMIT,
+} from "../../runtime/socket-constants.ts";
 import { bindUdp } from "../../runtime/udp.ts";
 import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
 import { serveUdp } from "./udp-server.ts";
@@ -59,4 +67,22 @@ test("workers that leave take nothing with them: the next ones read the same soc
   expect(answers).toBe(sent);
   for (const client of clients) client.close();
   for (const fd of sockets) closeFd(fd);
+});
+
+test.each([
+  ["127.0.0.1", IPPROTO_IP, IP_MTU_DISCOVER],
+  ["::1", IPPROTO_IPV6, IPV6_MTU_DISCOVER],
+])("udp.fragments: what ICMP says of a path cuts no answer into pieces (%s)", async (address, level, option) => {
+  const made = makeListener({ address, port: PORT, protocol: "udp" });
+  if (!made.ok) throw new Error(made.problems[0]!.message);
+  const value = (): number => {
+    const found = new Int32Array(1);
+    expect(libc.getsockopt(made.value, level, option, ptr(found), ptr(new Uint32Array([4])))).toBe(0);
+    return found[0]!;
+  };
+  expect(value()).not.toBe(PMTUDISC_OMIT);
+  const { server } = await aWorker(made.value);
+  expect(value()).toBe(PMTUDISC_OMIT);
+  await server.drain();
+  closeFd(made.value);
 });

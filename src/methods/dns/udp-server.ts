@@ -1,7 +1,15 @@
 import { ClientAddress } from "../../geo/prefix.ts";
 import { sleep } from "../../runtime/clock.ts";
 import { serveDatagrams } from "../../runtime/direct-udp.ts";
+import { setIntOption } from "../../runtime/libc.ts";
 import { AF_INET } from "../../runtime/socket-address.ts";
+import {
+  IP_MTU_DISCOVER,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MTU_DISCOVER,
+  PMTUDISC_OMIT,
+} from "../../runtime/socket-constants.ts";
 import type { Datagrams } from "./datagrams.ts";
 
 export interface UdpServer {
@@ -17,6 +25,7 @@ const QUEUE_TIME = 50;
 
 /** Serves one adopted UDP socket. */
 export async function serveUdp({ fd }: { fd: number }, datagrams: Datagrams): Promise<UdpServer> {
+  ignorePathMtu(fd);
   const client = new ClientAddress();
   const server = await serveDatagrams(fd, (slot, length, peer) => {
     if (peer[0] === AF_INET) client.take(peer, 4, 4);
@@ -31,4 +40,13 @@ export async function serveUdp({ fd }: { fd: number }, datagrams: Datagrams): Pr
       datagrams.tell();
     },
   };
+}
+
+/**
+ * Answers are as long as may be without fragments; a forged ICMP error must not have them cut, for a fragment can be replaced
+ * by another's (RFC 9715 3.1). Of the two options one is the socket's.
+ */
+function ignorePathMtu(fd: number): void {
+  setIntOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_OMIT);
+  setIntOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_OMIT);
 }
