@@ -15,10 +15,10 @@ import { RENEWAL, SKEW } from "./terms.ts";
  */
 export type Origin = "own" | "made";
 
-/** One signature, when it is to be made anew and when it ends (seconds since 1970). `tag`: of the key that made it. */
+/** One signature, when it is to be made anew and when it ends (seconds since 1970). `signer`: the key that made it. */
 interface Cached {
   rrsig: Uint8Array;
-  tag: number;
+  signer: number;
   renewAt: number;
   endsAt: number;
 }
@@ -44,6 +44,8 @@ export class SigningRoom {
   readonly budgets: SignatureBudgets;
   /** Signatures made. */
   made = 0;
+  /** Keys that have signed, one after the other: a tag may come again with another key. */
+  signers = 0;
 
   constructor(
     { validity, signatures, cache }: { validity: number; signatures: number; cache: number },
@@ -69,6 +71,8 @@ export class ZoneSigning {
   private readonly number: number;
   private key!: KeyObject;
   private tag = 0;
+  private signer = 0;
+  private privateKey = "";
   private ready = new Map<number, Uint8Array[]>();
 
   /** `number`: of the zone, so that signatures of two zones over one name differ in the caches. */
@@ -84,8 +88,11 @@ export class ZoneSigning {
     this.sets = sets.map(({ type, rdata }) => ({ owner: this.apex, type, ttl, rdata: rdata.map((r) => [bytes(r)]) }));
     this.ready = new Map(sets.map(({ type, rrsigs }) => [type, rrsigs.map(bytes)]));
     this.ds = ds.map(bytes);
-    this.key = createPrivateKey(zsk.privateKey);
     this.tag = zsk.tag;
+    if (zsk.privateKey === this.privateKey) return;
+    this.privateKey = zsk.privateKey;
+    this.key = createPrivateKey(zsk.privateKey);
+    this.signer = ++this.room.signers;
   }
 
   /** RRSIG RDATA for a set of this zone; null: too many are asked for now. */
@@ -98,7 +105,7 @@ export class ZoneSigning {
     const key = cacheKey(this.number, octets);
     const now = room.clock();
     const known = cache.get(key);
-    if (known !== undefined && known.tag === this.tag && now < known.renewAt) return [known.rrsig];
+    if (known !== undefined && known.signer === this.signer && now < known.renewAt) return [known.rrsig];
     // One that should be made anew, or with another key, holds still.
     if (!room.budgets.take(origin === "made", asker))
       return known !== undefined && now < known.endsAt ? [known.rrsig] : null;
@@ -110,7 +117,7 @@ export class ZoneSigning {
     const rrsig = Uint8Array.from(signSet(set, terms, this.key));
     room.made++;
     const renewAt = expiration - Math.floor(validity / RENEWAL);
-    cache.set(key, { rrsig, tag: this.tag, renewAt, endsAt: expiration });
+    cache.set(key, { rrsig, signer: this.signer, renewAt, endsAt: expiration });
     return [rrsig];
   }
 
