@@ -133,7 +133,9 @@ async function bothSay(name: string, wanted: readonly string[]): Promise<void> {
       said = await addresses(name, second.port);
       if (said?.join() !== wanted.join()) await Bun.sleep(200);
     }
-    expect(`${second.name}: ${said}`, `${await logOf(folder, second.name)}\n${daemon?.said()}`).toBe(`${second.name}: ${wanted}`);
+    expect(`${second.name}: ${said}`, `${await logOf(folder, second.name)}\n${daemon?.said()}`).toBe(
+      `${second.name}: ${wanted}`,
+    );
   }
 }
 
