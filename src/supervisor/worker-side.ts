@@ -242,27 +242,6 @@ function sameWork(a: Work, b: Work): boolean {
   return fingerprint(a) === fingerprint(b);
 }
 
-const fingerprint = ({
-  services,
-  settings,
-  geography,
-  cells,
-  listeners,
-  methods,
-  connectionLimit,
-  log,
-  bundle,
-  seed,
-}: Work): string =>
-  JSON.stringify([
-    services.map(({ backends: _b, check: _c, agent: _a, ...rest }) => rest),
-    settings,
-    geography,
-    cells,
-    listeners,
-    methods,
-    connectionLimit,
-    log,
-    bundle,
-    seed,
-  ]);
+/** All that a worker cannot learn while it serves: backends come by snapshot, secrets by their own message. */
+const fingerprint = ({ services, revision: _revision, secrets: _secrets, ...rest }: Work): string =>
+  JSON.stringify([services.map(({ backends: _b, check: _c, agent: _a, ...service }) => service), rest]);
