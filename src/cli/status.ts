@@ -31,7 +31,7 @@ export function registerStatus(program: Command): void {
       process.stdout.write(
         options.json
           ? `${JSON.stringify(model, null, 2)}\n`
-          : statusText(model, { color, width: process.stdout.columns ?? 120 }),
+          : `${statusText(model, { color, width: process.stdout.columns ?? 120 })}\n`,
       );
       process.exit(options.wait !== undefined && degraded(model) ? 1 : 0);
     });

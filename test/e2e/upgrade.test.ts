@@ -60,6 +60,7 @@ test("the program on disk takes over under load, and no request fails", async ()
   const { from, to, file } = JSON.parse(await upgradeMeanwhile(daemon)) as { from: number; to: number; file: string };
   expect({ from, file }).toEqual({ from: daemon.pid, file: daemon.file });
   expect(daemon.status()).toMatchObject({ pid: to, revision: 2, file: daemon.file });
+  expect(sluice("status", "--instance", daemon.instance).stdout).toMatch(/revision 2, pid \d+, 1 workers.*\n$/s);
   await Bun.sleep(300);
   await load.stop();
   expect(load.requests).toBeGreaterThan(50);
