@@ -1,6 +1,6 @@
 import { fromBytes16, isIPv6, toBytes16 } from "../core/address.ts";
 import type { Listener, Protocol } from "../core/service.ts";
-import { Arrival, arrival as at, control, Limit } from "./generated/layout.ts";
+import { Arrival, arrival as at, control, Limit, service } from "./generated/layout.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord, swap16 } from "./memory.ts";
 
 /** One key of the arrival table with what hangs on it. */
@@ -116,6 +116,8 @@ function write(memory: PlaneMemory, index: number, entry: ArrivalEntry): void {
     view.setUint32(at.backend, entry.backend, true);
     bytes.set(toBytes16(entry.vip), at.vip);
   }
+  if (entry.kind === "vip")
+    bytes.set(elementBytes(memory.services, entry.service).subarray(service.seed, service.seed + 8), at.seed);
   if (entry.kind === "quic") view.setUint32(at.local, entry.local, true);
   if (entry.kind === "reverse") view.setUint16(at.vipPort, entry.vipPort);
   if (entry.kind === "range" || entry.kind === "reverse-range")

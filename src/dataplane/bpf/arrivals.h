@@ -44,13 +44,28 @@ static __noinline __u32 find_further(const struct address *address, __u32 rest, 
 	return 0;
 }
 
-static __always_inline struct arrival *find_arrival(const struct address *address,
-						    __u16 port, __u8 protocol, __u8 kind)
+/* The hash of a key in the copy that is read, and where that copy begins. */
+static __always_inline __u32 place_of(const struct address *address, __u16 port, __u8 protocol, __u8 kind, __u32 *copy)
 {
-	__u32 second = control.arrivals_active & 1, copy = second ? ARRIVALS : 0;
+	__u32 second = control.arrivals_active & 1;
 	const __u32 *seed = control.arrivals_seed + 2 * second;
-	__u32 hash = arrival_hash(seed[0], seed[1], address, port, protocol, kind);
-	__u32 index = copy + (hash & (ARRIVALS - 1));
+
+	*copy = second ? ARRIVALS : 0;
+	return arrival_hash(seed[0], seed[1], address, port, protocol, kind);
+}
+
+/* Only when it lies in its first place, as almost all keys do. */
+static __always_inline struct arrival *first_arrival(const struct address *address, __u16 port, __u8 protocol, __u8 kind)
+{
+	__u32 copy, hash = place_of(address, port, protocol, kind, &copy), index = copy + (hash & (ARRIVALS - 1));
+	struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &index);
+
+	return arrival && is_arrival(arrival, address, port, protocol, kind) ? arrival : 0;
+}
+
+static __always_inline struct arrival *find_arrival(const struct address *address, __u16 port, __u8 protocol, __u8 kind)
+{
+	__u32 copy, hash = place_of(address, port, protocol, kind, &copy), index = copy + (hash & (ARRIVALS - 1));
 	struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &index);
 
 	if (!arrival || arrival->kind == ARRIVAL_EMPTY)
@@ -68,12 +83,9 @@ __noinline __u32 find_range(const struct address *address, __u32 port, __u32 pro
 {
 	if (!address || !(control.flags & CONTROL_RANGES))
 		return 0;
-	__u32 second = control.arrivals_active & 1, copy = second ? ARRIVALS : 0;
-	const __u32 *seed = control.arrivals_seed + 2 * second;
 	for (__u32 i = 0; i < RANGES; i++) {
 		__u16 key = bpf_htons(i);
-		__u32 hash = arrival_hash(seed[0], seed[1], address, key, protocol, kind);
-		__u32 index = copy + (hash & (ARRIVALS - 1));
+		__u32 copy, hash = place_of(address, key, protocol, kind, &copy), index = copy + (hash & (ARRIVALS - 1));
 		struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &index);
 		if (!arrival || arrival->kind == ARRIVAL_EMPTY)
 			return 0;

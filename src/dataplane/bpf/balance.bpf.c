@@ -6,6 +6,7 @@
 #include "near.h"
 #include "pick.h"
 #include "places.h"
+#include "quick.h"
 #include "quic.h"
 #include "sweep.h"
 #include "trace-packet.h"
@@ -75,11 +76,9 @@ static __always_inline int is_check_answer(const struct packet *p)
  * by another, and the one that lacks the VIP would pass its check. */
 static __always_inline int is_returned_check(const struct packet *p)
 {
-	if (!(control.flags & CONTROL_CHECKS))
+	if (!has_check_port(p))
 		return 0;
 	__u32 port = bpf_ntohs(p->source_port);
-	if (port < control.check_low || port > control.check_high)
-		return 0;
 	__u64 *owner = bpf_map_lookup_elem(&check_ports, &port);
 	if (!owner || !*owner)
 		return 0;
@@ -182,8 +181,8 @@ static __always_inline int decide(struct xdp_md *ctx, struct packet *p)
 	return deliver(ctx, p, backend);
 }
 
-SEC("xdp")
-int balance(struct xdp_md *ctx)
+/* Every packet may go here, and what is out of the ordinary must. */
+static __always_inline int go_long(struct xdp_md *ctx)
 {
 	struct packet p = {};
 
@@ -194,6 +193,14 @@ int balance(struct xdp_md *ctx)
 	if (control.tracing)
 		trace_packet(ctx, &p, PLACE_BALANCE, verdict);
 	return verdict == PASSED_ON ? not_ours(ctx, &p) : finish(p.service, verdict);
+}
+
+SEC("xdp")
+int balance(struct xdp_md *ctx)
+{
+	int verdict = go_quick(ctx);
+
+	return verdict == LONG_WAY ? go_long(ctx) : verdict;
 }
 
 /* On the director's end of the check veth: the source port says which backend is probed. Nothing else gets out. */

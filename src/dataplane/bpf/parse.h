@@ -142,6 +142,14 @@ static __always_inline int parse_icmp6(struct packet *p, const struct icmphdr *i
 	return 1;
 }
 
+/* What only forwarding asks for. */
+static __always_inline void read_ipv4(struct packet *p, const struct iphdr *ip)
+{
+	p->tos = ip->tos;
+	p->ttl = ip->ttl;
+	p->dont_fragment = !!(ip->frag_off & bpf_htons(IP_DF));
+}
+
 static __always_inline int parse_ipv4(struct packet *p, const struct iphdr *ip, const void *end)
 {
 	if ((void *)(ip + 1) > end)
@@ -154,9 +162,7 @@ static __always_inline int parse_ipv4(struct packet *p, const struct iphdr *ip, 
 	p->target = mapped(ip->daddr);
 	p->protocol = ip->protocol;
 	p->id = ip->id;
-	p->tos = ip->tos;
-	p->ttl = ip->ttl;
-	p->dont_fragment = !!(ip->frag_off & bpf_htons(IP_DF));
+	read_ipv4(p, ip);
 	if (ip->frag_off & bpf_htons(IP_OFFSET | IP_MF))
 		p->part = ip->frag_off & bpf_htons(IP_OFFSET) ? LATER : FIRST;
 	return 1;
@@ -223,6 +229,14 @@ static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, cons
 	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_ICMPV6)
 		return 1;
 	return skip_extensions(ctx, p);
+}
+
+/* May it be a check of ours that comes back? */
+static __always_inline int has_check_port(const struct packet *p)
+{
+	__u16 port = bpf_ntohs(p->source_port);
+
+	return control.flags & CONTROL_CHECKS && port >= control.check_low && port <= control.check_high;
 }
 
 /* 1: `p` is filled (of a later fragment only the addresses). 0: not ours. */

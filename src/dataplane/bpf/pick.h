@@ -10,23 +10,23 @@
 struct slot_view {
 	__u32 current;
 	__u32 base;
-	__u32 window; /* 1: window, 0: sparse */
-	__u32 base_state;
 	__u32 number;
 	__u32 service;
 	__u32 now;
 	__u32 tag;
+	__u32 chosen;
+	__u16 begun; /* out: local + 1 of whose count of open flows grows */
+	__u16 ended; /* out: CELL_BACKEND of a counted flow that is no more */
+	__u16 ended_service;
+	__u8 window; /* 1: window, 0: sparse */
+	__u8 base_state;
 	__u8 life; /* of the packet's protocol */
 	__u8 remembers; /* the service does */
 	__u8 was_full; /* a flow found no room within that life */
 	__u8 begins; /* UDP: a QUIC Initial */
 	__u8 asked; /* somebody has been asked who gets it: `chosen`, or nobody */
-	__u32 chosen;
-	__u32 asks; /* out: it is a new flow of a service that remembers, and nobody has been asked */
-	__u32 full; /* out: a put found no room */
-	__u32 begun; /* out: local + 1 of whose count of open flows grows */
-	__u32 ended; /* out: CELL_BACKEND of a counted flow that is no more */
-	__u32 ended_service;
+	__u8 asks; /* out: it is a new flow of a service that remembers, and nobody has been asked */
+	__u8 full; /* out: a put found no room */
 };
 
 static __always_inline int cell_live(const struct flow_bucket *b, const struct table *table, int i,
@@ -315,33 +315,46 @@ __noinline __u32 open_slot(struct service *service, struct table *table, const s
 	return local | FULL;
 }
 
+/* The word of the slot that the packet's flow has. NULL: the table is shorter than the service says. */
+static __always_inline const __u32 *find_slot(const struct service *service, const struct table *table, struct packet *p,
+					      __u64 hash)
+{
+	__u32 slot = (hash >> 32) * service->slots >> 32;
+
+	/* clang would forget the bound over the shift */
+	asm volatile("" : "+r"(slot));
+	if (slot >= MAX_SLOTS)
+		return 0;
+	p->hash = hash;
+	p->slot = slot;
+	return &table->slots[slot];
+}
+
+/* The plane's number of a backend by the service's own, or a named drop. */
+static __always_inline int backend_of(const struct table *table, __u32 local)
+{
+	asm volatile("" : "+r"(local));
+	if (local >= MAX_LOCAL)
+		return DROPPED(DROP_NO_BACKEND);
+	__u32 found = table->backends[local], state = found >> STATE_SHIFT;
+	return state < STATE_UP || state > STATE_DOWN ? DROPPED(DROP_NO_BACKEND) : (int)(found & STATE_NUMBER_MASK);
+}
+
 /* The plane's number of the backend for this packet, or a named drop. */
 static __always_inline int pick(struct service *service, struct packet *p)
 {
 	struct table *table = find_table(service);
-
-	if (!table)
-		return DROPPED(DROP_NO_BACKEND);
 	__u64 hash = flow_hash(service, p);
-	__u32 slot = (hash >> 32) * service->slots >> 32;
-	/* clang would forget the bound over the shift */
-	asm volatile("" : "+r"(slot));
-	if (slot >= MAX_SLOTS)
+	const __u32 *slot = table ? find_slot(service, table, p, hash) : 0;
+
+	if (!slot)
 		return DROPPED(DROP_NO_BACKEND);
-	__u32 word = table->slots[slot];
-	__u32 local = word & SLOT_MASK;
-	p->hash = hash;
-	p->slot = slot;
+	__u32 word = *slot, local = word & SLOT_MASK;
 	if (is_open(service, p, word)) {
 		local = open_slot(service, table, p, hash, word);
 		if (local == (SLOT_NONE | FULL))
 			return DROPPED(DROP_TABLE_FULL);
 		local &= SLOT_MASK;
 	}
-	asm volatile("" : "+r"(local));
-	if (local >= MAX_LOCAL)
-		return DROPPED(DROP_NO_BACKEND);
-	__u32 found = table->backends[local];
-	__u32 state = found >> STATE_SHIFT;
-	return state == STATE_EMPTY || state == STATE_GONE ? DROPPED(DROP_NO_BACKEND) : (int)(found & STATE_NUMBER_MASK);
+	return backend_of(table, local);
 }

@@ -40,7 +40,7 @@ struct arrival {
 	struct address vip; /* ARRIVAL_REVERSE and its range */
 	__u32 ports; /* of a range, host order, inclusive: first << 16 | last */
 	__u32 local; /* ARRIVAL_QUIC: the backend's number in its service */
-	__u32 spare[2];
+	__u64 seed; /* ARRIVAL_VIP: the service's own, found one look-up earlier */
 };
 
 /* 256 bytes: what every packet needs is one cache line, that before the name. */

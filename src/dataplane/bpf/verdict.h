@@ -105,7 +105,7 @@ static __noinline int ask_fib(struct xdp_md *ctx, const struct address *source, 
 
 /* Nobody has resolved the hop, or nobody has kept it fresh: the kernel is asked, the cache is the second best. False when
  * neither knows. */
-static __noinline int resolve(struct xdp_md *ctx, const struct backend *backend, struct next_hop *hop)
+static __always_inline int resolve(struct xdp_md *ctx, const struct backend *backend, struct next_hop *hop)
 {
 	if (!backend || !hop)
 		return 0;
@@ -127,14 +127,21 @@ static __always_inline int supervisor_lives(void)
 	return (__u32)bpf_jiffies64() - control.heartbeat <= control.patience;
 }
 
-/* Cached MACs while the supervisor lives. NULL: nobody knows the way. */
-static __always_inline const struct next_hop *find_hop(struct xdp_md *ctx,
-						       const struct backend *backend)
+/* Cached MACs while the supervisor lives. NULL: the kernel must be asked. */
+static __always_inline const struct next_hop *cached_hop(const struct backend *backend)
 {
-	__u32 zero = 0;
 	const struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &backend->next_hop);
 
-	if (hop && hop->ifindex && supervisor_lives())
+	return hop && hop->ifindex && supervisor_lives() ? hop : 0;
+}
+
+/* NULL: nobody knows the way. */
+static __always_inline const struct next_hop *find_hop(struct xdp_md *ctx, const struct backend *backend)
+{
+	__u32 zero = 0;
+	const struct next_hop *hop = cached_hop(backend);
+
+	if (hop)
 		return hop;
 	struct next_hop *room = bpf_map_lookup_elem(&hop_rooms, &zero);
 	return room && resolve(ctx, backend, room) ? room : 0;

@@ -31,6 +31,7 @@ export const arrival = {
   vip: 32,
   ports: 48,
   local: 52,
+  seed: 56,
 } as const;
 
 export const service = {

@@ -120,6 +120,16 @@ export class Bench {
     setWord(control_words, 0, control.heartbeat, last - getWord(control_words, 0, control.patience) - 1000);
   }
 
+  /** The next packet takes the long way through the program: packets that are watched do, and nobody watches. */
+  takeLongWay(): void {
+    setWord(this.plane.memory.control_words, 0, control.tracing, 1);
+  }
+
+  /** The long way takes back a word that nobody stands behind. */
+  get tookLongWay(): boolean {
+    return getWord(this.plane.memory.control_words, 0, control.tracing) === 0;
+  }
+
   /** By the balancer alone, or by every place in turn: `program` is then the entry's. */
   run(
     input: Uint8Array,

@@ -5,8 +5,18 @@ import { checksumsHold } from "./frames.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-/** Runs one fixture and compares verdict, bytes, checksums and the counted reason. */
+/**
+ * Runs one fixture and compares verdict, bytes, checksums and the counted reason: by the short way, where it is one for it,
+ * and by the long one.
+ */
 export function runFixture(bench: Bench, forward: ForwardName, service: string, fixture: Fixture): void {
+  compareOutcome(bench, forward, service, fixture);
+  bench.takeLongWay();
+  compareOutcome(bench, forward, service, fixture);
+  expect(bench.tookLongWay).toBe(true);
+}
+
+function compareOutcome(bench: Bench, forward: ForwardName, service: string, fixture: Fixture): void {
   const before = bench.drops(forward, service);
   const { verdict, output } = bench.run(fixture.input);
   expect(`${fixture.name}: ${verdict}`).toBe(`${fixture.name}: ${fixture.verdict}`);

@@ -110,33 +110,58 @@ static __always_inline int translate_header(struct xdp_md *ctx, const struct pac
 	return 0;
 }
 
+/* Of a packet that is no error. */
+static __always_inline int translate_ports(struct xdp_md *ctx, const struct packet *p, const struct translation *t,
+					   __u64 change)
+{
+	void *l4 = (void *)(long)ctx->data + sizeof(struct ethhdr) + (p->header & MAX_HEADER);
+
+	return p->part == LATER ? 0 : translate_transport(l4, (void *)(long)ctx->data_end, p->protocol, t, change);
+}
+
 /* All of it. `rewrite` is false for an error that a router on the way has sent: only its quote names the flow. */
 static __always_inline int translate(struct xdp_md *ctx, const struct packet *p, const struct translation *t, int rewrite)
 {
 	__u64 change = change_address(&t->old, &t->new, p->ipv6);
-	int failed = 0;
+	int failed = p->icmp_error ? translate_error(ctx, p, t, rewrite) : translate_ports(ctx, p, t, change);
 
-	if (p->icmp_error) {
-		failed = translate_error(ctx, p, t, rewrite);
-	} else if (p->part != LATER) {
-		void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-		void *l4 = data + sizeof(struct ethhdr) + (p->header & MAX_HEADER);
-		failed = translate_transport(l4, end, p->protocol, t, change);
-	}
 	return failed ? failed : translate_header(ctx, p, t, change, rewrite);
+}
+
+static __always_inline struct translation towards(const struct backend *backend, const struct packet *p)
+{
+	return (struct translation){ .old = p->target, .new = backend->address, .old_port = p->target_port,
+				     .new_port = backend->port ? backend->port : p->target_port };
+}
+
+/* What is no error, fits, and has hops left. */
+static __always_inline int forward_nat_plain(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
+					     const struct next_hop *hop)
+{
+	struct translation t = towards(backend, p);
+	__u64 change = change_address(&t.old, &t.new, p->ipv6);
+	int failed = translate_ports(ctx, p, &t, change);
+
+	if (!failed)
+		failed = translate_header(ctx, p, &t, change, 1);
+	if (!failed)
+		failed = set_macs(ctx, hop);
+	return failed ? failed : send(ctx, p, hop);
 }
 
 static __always_inline int forward_nat(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
 				       const struct next_hop *hop)
 {
-	struct translation t = { .old = p->target, .new = backend->address, .old_port = p->target_port,
-				 .new_port = backend->port ? backend->port : p->target_port };
-
 	if (p->length > hop->mtu)
 		return answer_too_big(ctx, p, &p->target, hop->mtu);
 	if (p->ttl <= 1)
 		return answer_expired(ctx, p, &p->target);
-	int failed = translate(ctx, p, &t, 1);
+	if (!p->icmp_error)
+		return forward_nat_plain(ctx, p, backend, hop);
+	struct translation t = towards(backend, p);
+	int failed = translate_error(ctx, p, &t, 1);
+	if (!failed)
+		failed = translate_header(ctx, p, &t, change_address(&t.old, &t.new, p->ipv6), 1);
 	if (!failed)
 		failed = set_macs(ctx, hop);
 	return failed ? failed : send(ctx, p, hop);

@@ -131,18 +131,18 @@ static __always_inline void write_outer6(void *at, const struct packet *p, const
 	write6(&outer->daddr, &backend->address);
 }
 
-static __always_inline int forward_tunnel(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
-					  const struct next_hop *hop)
+/* 0: bare IP in IP. Read once for a packet: a reload may change it under us. */
+static __always_inline __u16 gue_port(const struct backend *backend)
+{
+	return *(const volatile __u16 *)&backend->gue_port;
+}
+
+/* The outer headers, `grow` bytes, of which those that name `others` stay to be written. The packet fits. */
+static __always_inline int wrap(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
+				const struct next_hop *hop, __u16 gue, __u32 others, __u32 grow)
 {
 	int outer4 = is_ipv4(&backend->address);
-	/* Read once: a reload may change it under us. */
-	__u16 gue = *(const volatile __u16 *)&backend->gue_port;
-	__u32 header = outer4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
-	__u32 others = gue && names_others(p, backend) ? others_bytes(outer4) : 0;
-	__u32 grow = header + (gue ? sizeof(struct udphdr) : 0) + others, length = p->length + grow;
 
-	if (length > hop->mtu)
-		return answer_too_big(ctx, p, &p->target, hop->mtu - grow);
 	if (bpf_xdp_adjust_head(ctx, -(int)grow))
 		return DROPPED(DROP_TOO_BIG);
 	void *data = (void *)(long)ctx->data, *outer = data + sizeof(struct ethhdr);
@@ -152,15 +152,32 @@ static __always_inline int forward_tunnel(struct xdp_md *ctx, const struct packe
 	write_macs(data, hop);
 	if (outer4) {
 		*(__u16 *)(data + 2 * ETH_ALEN) = bpf_htons(ETH_P_IP);
-		write_outer4(outer, p, backend, length, gue);
+		write_outer4(outer, p, backend, p->length + grow, gue);
 		if (gue)
 			write_gue(outer + sizeof(struct iphdr), p, gue, others);
 	} else {
 		*(__u16 *)(data + 2 * ETH_ALEN) = bpf_htons(ETH_P_IPV6);
-		write_outer6(outer, p, backend, length, gue);
+		write_outer6(outer, p, backend, p->length + grow, gue);
 		if (gue)
 			write_gue(outer + sizeof(struct ipv6hdr), p, gue, others);
 	}
+	return 0;
+}
+
+static __always_inline int forward_tunnel(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
+					  const struct next_hop *hop)
+{
+	int outer4 = is_ipv4(&backend->address);
+	__u16 gue = gue_port(backend);
+	__u32 header = outer4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	__u32 others = gue && names_others(p, backend) ? others_bytes(outer4) : 0;
+	__u32 grow = header + (gue ? sizeof(struct udphdr) : 0) + others;
+
+	if (p->length + grow > hop->mtu)
+		return answer_too_big(ctx, p, &p->target, hop->mtu - grow);
+	int failed = wrap(ctx, p, backend, hop, gue, others, grow);
+	if (failed)
+		return failed;
 	if (others && !write_others(ctx, p, backend))
 		return DROPPED(DROP_MALFORMED);
 	return send(ctx, p, hop);
