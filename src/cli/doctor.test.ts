@@ -1,5 +1,10 @@
 import { expect, test } from "bun:test";
-import { fastFindings } from "./doctor.ts";
+import { dirname } from "node:path";
+import { Kernel } from "../dataplane/kernel.ts";
+import { testDoors } from "../dataplane/testing/doors.ts";
+import { xdpMissing } from "../dataplane/testing/network.ts";
+import { netnsMissing } from "../system/netns-testing.ts";
+import { fastFindings, memoryFindings } from "./doctor.ts";
 
 const able = { able: true };
 const all = {
@@ -28,3 +33,25 @@ test("dns from XDP: where it can be answered, or what it lacks", () => {
   expect(lacking).toMatchObject({ state: "warn", seen: "lacks xdp: the workers answer" });
   expect(lacking!.fix).toContain("kernel");
 });
+
+test.skipIf((netnsMissing() ?? xdpMissing()) !== null)(
+  "memory that the kernel keeps for an instance, though no daemon runs",
+  () => {
+    const doors = testDoors();
+    const kernel = new Kernel(doors.bpfDir);
+    try {
+      kernel.memory.tables.make(0);
+      expect(memoryFindings(dirname(doors.bpfDir))).toEqual([
+        {
+          item: "kernel memory of plane",
+          state: "good",
+          seen: expect.stringMatching(/^\d+\.\dMiB in \d+ maps, 14\d(\.\d)?KiB for the tables of a service$/),
+          fix: null,
+        },
+      ]);
+    } finally {
+      kernel.destroy();
+      doors.close();
+    }
+  },
+);

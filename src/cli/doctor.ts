@@ -1,11 +1,16 @@
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { catalog } from "../catalog.ts";
 import type { Capability } from "../core/method.ts";
+import { memoryUse } from "../dataplane/memory-use.ts";
 import { type Device, devices } from "../dataplane/routes.ts";
+import { bytesText } from "../observe/units.ts";
 import { runSync } from "../runtime/child.ts";
 import { connectionLimit, openFiles } from "../supervisor/limits.ts";
 import { isBpfFs } from "../system/bpffs.ts";
 import { type Ability, hostCapabilities } from "../system/capabilities.ts";
+import { instancePaths } from "../system/instance.ts";
 import { EXIT } from "./config-file.ts";
 
 /** One thing that was looked at. `warn`: it works, but somebody should know. */
@@ -103,6 +108,18 @@ export function fastFindings(
     });
 }
 
+/** What the kernel keeps for each instance under `root`, running or left behind. */
+export function memoryFindings(root: string): Finding[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root).flatMap((instance): Finding[] => {
+    const use = memoryUse(join(root, instance));
+    if (use === null) return [];
+    const tables = use.perService > 0 ? `, ${bytesText(use.perService)} for the tables of a service` : "";
+    const seen = `${bytesText(use.bytes)} in ${use.maps} maps${tables}`;
+    return [{ item: `kernel memory of ${instance}`, state: "good", seen, fix: null }];
+  });
+}
+
 /** All that this host and this process offer. Changes nothing. */
 export async function examine(): Promise<Finding[]> {
   const abilities = await hostCapabilities();
@@ -114,7 +131,9 @@ export async function examine(): Promise<Finding[]> {
     ? { item: "bpffs", state: "good", seen: "mounted at /sys/fs/bpf", fix: null }
     : { item: "bpffs", state: "warn", seen: "not mounted at /sys/fs/bpf; `run` mounts it when it needs it", fix: null };
   const fast = fastFindings(abilities, await devices().catch(() => new Map<string, Device>()));
-  return [...held, bpffs, ...programFindings(), ...limitFindings(), ...methodFindings(abilities), ...fast];
+  // Only who may open pinned maps can read what they hold.
+  const memory = abilities.CAP_BPF.able ? memoryFindings(dirname(instancePaths("main").bpfDir)) : [];
+  return [...held, bpffs, ...programFindings(), ...limitFindings(), ...methodFindings(abilities), ...fast, ...memory];
 }
 
 const marks = { good: "✓", warn: "!", bad: "✗" } as const;

@@ -178,8 +178,8 @@ export interface Applier<C> {
   /** Takes or gives up the VIPs. */
   setRole?(role: "active" | "standby"): Promise<void>;
   counts(): Promise<Map<string, KernelCounts>>;
-  /** `xdp native on eth0`, for status. */
-  describe(): string[];
+  /** `xdp native on eth0`, for the status of a service. */
+  describe(service: string): string[];
   /** What is wrong around a service now. */
   troubles?(service: string): Trouble[];
   /** Source port to use for a probe of the VIP at a backend; see traits.checks. */

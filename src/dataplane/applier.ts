@@ -3,15 +3,17 @@ import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/
 import { type Problem, SluiceError, toProblem } from "../core/problem.ts";
 import { checkedListener } from "../core/service.ts";
 import type { Trouble } from "../core/trouble.ts";
+import { bytesText } from "../observe/units.ts";
 import { sleep } from "../runtime/clock.ts";
 import { addresses } from "../system/ip.ts";
+import { lackOfHops } from "./capacity.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
 import { type CheckPath, createCheckPath } from "./check-path.ts";
 import { kernelCounts } from "./counts.ts";
 import { limited, type StagedLists } from "./guard/guard.ts";
 import { Held } from "./held.ts";
-import { Plane } from "./plane.ts";
-import type { ForwardName, PlaneService } from "./plane-service.ts";
+import { Plane, stateKey } from "./plane.ts";
+import { type ForwardName, type PlaneService, partName } from "./plane-service.ts";
 import { Troubles } from "./troubles.ts";
 import { Upkeep } from "./upkeep.ts";
 
@@ -88,6 +90,10 @@ class XdpApplier implements Applier<PlaneService> {
     return [...this.#plane.services.values()].filter(({ forward }) => forward === this.#forward);
   }
 
+  #state(name: string) {
+    return this.#plane.services.get(stateKey(this.#forward, name));
+  }
+
   async prepare(next: readonly PlaneService[]): Promise<Prepared | Problem[]> {
     const fresh: string[] = [];
     let staged: StagedLists | null = null;
@@ -100,6 +106,11 @@ class XdpApplier implements Applier<PlaneService> {
       const facts = remembering(this.#doors.facts);
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
+      const unreached = lackOfHops(plane.ways.hops.count);
+      if (unreached.length > 0) {
+        await this.#abort(fresh, staged);
+        return unreached;
+      }
       const devices = await this.#devicesBy(next, facts);
       // From now on nobody detaches these: a service may leave one method for another in one revision.
       this.#need([...this.#attached, ...all(devices)]);
@@ -244,13 +255,24 @@ class XdpApplier implements Applier<PlaneService> {
     this.#troubles.say();
   }
 
-  describe(): string[] {
-    return [...this.#plane.ways.describe(), ...this.#plane.guard.describe()];
+  describe(service: string): string[] {
+    return [...this.#plane.ways.describe(), ...this.#plane.guard.describe(), ...this.#memory(service)];
+  }
+
+  /** What the kernel keeps for a service, the parts for its places counted in, and for all. */
+  #memory(service: string): string[] {
+    const { use } = this.#plane.memoryReading;
+    if (use === null) return [];
+    const parts = this.#state(service)?.config?.near?.places ?? [];
+    const own = [service, ...parts.map(({ name }) => partName(service, name))]
+      .flatMap((name) => this.#state(name) ?? [])
+      .reduce((sum, { number }) => sum + use.perService + (use.orders.get(number) ?? 0), 0);
+    return [`kernel memory ${bytesText(own)} of ${bytesText(use.bytes)}`];
   }
 
   probe(service: string, backend: number): ReturnType<NonNullable<Applier<PlaneService>["probe"]>> {
-    const state = this.#mine().find(({ name }) => name === service);
-    const one = [...(state?.locals.values() ?? [])].find(({ id }) => id === backend);
+    const state = this.#state(service);
+    const one = state?.backend(backend);
     const vips = state?.config?.vips ?? [];
     const vip = checkedListener(vips.filter(({ protocol }) => protocol === "tcp")) ?? checkedListener(vips);
     if (!one || !vip) return null;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Listener } from "../core/service.ts";
-import { lacksOf } from "./capacity.ts";
+import { lackOfHops, lacksOf } from "./capacity.ts";
 import { CHECKED_BACKENDS, CheckPorts } from "./check-ports.ts";
 import { Limit } from "./generated/layout.ts";
 import type { PlaneMemory } from "./memory.ts";
@@ -63,6 +63,21 @@ test("ranges of ports of one address are counted over all services", () => {
   expect(said(empty, "direct", ranges(Limit.RANGES))).toEqual([]);
   expect(said(empty, "direct", ranges(Limit.RANGES + 1))).toEqual([
     expect.stringContaining("more than 16 ranges of ports of one address: 192.0.0.0 has more"),
+  ]);
+});
+
+test("a table of more slots than the kernel's is refused", () => {
+  const slots = (count: number) => [{ ...serviceOf(0, 1), scheduler: { name: "maglev", options: { slots: count } } }];
+  expect(said(empty, "direct", slots(16_381))).toEqual([]);
+  expect(said(empty, "direct", slots(65_537))).toEqual([
+    expect.stringMatching(/^services.s0.scheduler .* no more than 16384 slots of one service/),
+  ]);
+});
+
+test("next hops are as many as may all change to another number", () => {
+  expect(lackOfHops(Limit.MAX_HOPS / 2)).toEqual([]);
+  expect(lackOfHops(Limit.MAX_HOPS / 2 + 1)).toEqual([
+    expect.objectContaining({ message: expect.stringContaining("more than 8192 next hops") }),
   ]);
 });
 

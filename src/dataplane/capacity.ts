@@ -4,7 +4,7 @@ import { arrivalsOf, countArrivals } from "./arrivals-of.ts";
 import { CHECKED_BACKENDS } from "./check-ports.ts";
 import { Limit } from "./generated/layout.ts";
 import { backendKey, type LocalBackend } from "./local-backend.ts";
-import { type ForwardName, type PlaneService, portOf, withParts } from "./plane-service.ts";
+import { type ForwardName, type PlaneService, portOf, slotsOf, withParts } from "./plane-service.ts";
 import type { ServiceState } from "./service-state.ts";
 
 /** What stands in the plane now, and what numbers are left. */
@@ -74,6 +74,9 @@ export function lacksOf(standing: Standing, forward: ForwardName, services: read
           name,
         ]),
       );
+  for (const { name, arriving } of futures)
+    if (arriving.config && slotsOf(arriving.config) > Limit.MAX_SLOTS)
+      problems.push(short(`more than ${Limit.MAX_SLOTS} slots of one service`, ["services", name, "scheduler"]));
   const all = [...others, ...futures.map(({ arriving }) => arriving)];
   const checked = all.filter((one) => one.forward !== "nat" && one.config?.checked && !one.config.part);
   if (checked.reduce((sum, { locals }) => sum + locals.size, 0) > CHECKED_BACKENDS)
@@ -101,4 +104,13 @@ function lackOfArrivals(all: readonly Future["arriving"][], forward: ForwardName
   if (beyond)
     problems.push(short(`more than ${Limit.RANGES} ranges of ports of one address: ${beyond.address} has more`));
   return problems;
+}
+
+/** The same of next hops, which are known once the ways to all backends are: each may change to another number. */
+export function lackOfHops(count: number): Problem[] {
+  const most = Limit.MAX_HOPS / 2;
+  if (count <= most) return [];
+  return [
+    short(`more than ${most} next hops, gateways and hosts that are reached without one; the backends have ${count}`),
+  ];
 }

@@ -66,7 +66,10 @@ describe.skipIf(missing !== null)("direct", () => {
     await director.within(async () => {
       const applier = await createXdpApplier(doors, "direct");
       await apply(applier, { 1: "up", 2: "up" });
-      expect(applier.describe()).toEqual(["xdp native on eth0"]);
+      expect(applier.describe("web")).toEqual([
+        "xdp native on eth0",
+        expect.stringMatching(/^kernel memory 14\d(\.\d)?KiB of \d+\.\dMiB$/),
+      ]);
       expect(new Set(await open(24))).toEqual(new Set(["open"]));
       const first = await ask();
       expect(first.every((answer) => /^rs[12] 125\.12\.12\.100:/.test(answer))).toBe(true);

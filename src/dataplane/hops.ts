@@ -24,6 +24,8 @@ export class Hops {
   readonly #memory: PlaneMemory;
   readonly #numbers = new Numbers(Limit.MAX_HOPS, 1);
   readonly #hops = new Map<string, Hop>();
+  /** Of an earlier daemon: no hop of ours has them. */
+  readonly #claimed = new Set<number>();
   /** Numbers that packets under way may still read: freed after the next barrier. */
   #leaving: number[] = [];
 
@@ -31,9 +33,11 @@ export class Hops {
     this.#memory = memory;
   }
 
-  /** A number that is in use already: taken over from an earlier daemon. It is replaced at the first `refresh`. */
+  /** A number that is in use already: taken over from an earlier daemon. It is replaced once its hop is known here. */
   claim(number: number): void {
-    if (number > 0) this.#numbers.claim(number);
+    if (number === 0) return;
+    this.#numbers.claim(number);
+    this.#claimed.add(number);
   }
 
   /** Number of the hop a route leads to; 0 while its link address is unknown. */
@@ -84,14 +88,24 @@ export class Hops {
     return [...this.#hops.values()].filter((hop) => hop.number === 0);
   }
 
-  /** Forgets hops that no route of `used` leads to. */
-  keep(used: readonly Route[]): void {
-    const keys = new Set(used.map(keyOf));
+  /** Forgets hops that no route of `used` leads to, and an earlier daemon's numbers that no backend has any more. */
+  keep(used: Iterable<Route>, numbers: ReadonlySet<number>): void {
+    for (const number of this.#claimed) {
+      if (numbers.has(number)) continue;
+      this.#claimed.delete(number);
+      this.#leaving.push(number);
+    }
+    const keys = new Set<string>();
+    for (const route of used) if (!route.local) keys.add(keyOf(route));
     for (const [key, hop] of this.#hops) {
       if (keys.has(key)) continue;
       if (hop.number > 0) this.#leaving.push(hop.number);
       this.#hops.delete(key);
     }
+  }
+
+  get count(): number {
+    return this.#hops.size;
   }
 
   /** Called after a barrier. `left` of an earlier call are free now. */

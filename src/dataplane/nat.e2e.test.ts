@@ -57,7 +57,7 @@ describe.skipIf(missing !== null)("nat on XDP", () => {
         await prepared.commit();
       };
       await apply([210, 211]);
-      expect(applier.describe()).toEqual(["xdp native on eth0", "xdp native on eth1"]);
+      expect(applier.describe("web").slice(0, 2)).toEqual(["xdp native on eth0", "xdp native on eth1"]);
       const open = { do: "open", address: VIP, port: 80, count: 24 };
       expect(new Set(await client(open))).toEqual(new Set(["open"]));
       const first = await client({ do: "ask", size: 10 });

@@ -123,6 +123,12 @@ export function compilePlane(
   };
 }
 
+/** Slots of a new service: what the scheduler was told where it has such an option, else the default. */
+export function slotsOf({ slots, scheduler }: Pick<PlaneService, "slots" | "scheduler">): number {
+  const { slots: asked } = (scheduler.options ?? {}) as { slots?: unknown };
+  return slots ?? (typeof asked === "number" ? asked : defaultSlots);
+}
+
 /** A backend's port: its own, or that of the listener; 0 where listeners have several, and each packet keeps its own. */
 export function portOf({ vips }: Pick<PlaneService, "vips">, { port }: Pick<Backend, "port">): number {
   if (port !== null) return port;

@@ -1,11 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
 import { schedulers } from "../schedulers/list.ts";
 import { updateElement } from "../system/libbpf.ts";
+import { mapBytes } from "../system/map-bytes.ts";
 import { netnsMissing } from "../system/netns-testing.ts";
-import { backendCount, service as serviceAt } from "./generated/layout.ts";
+import { backendCount, service as serviceAt, table } from "./generated/layout.ts";
 import { isUsed, writeBackend } from "./local-backend.ts";
 import { getWord } from "./memory.ts";
+import { memoryUse } from "./memory-use.ts";
 import { Plane } from "./plane.ts";
+import type { PlaneService } from "./plane-service.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { xdpMissing } from "./testing/network.ts";
 
@@ -66,6 +70,29 @@ describe.skipIf(missing !== null)("the plane's maps", () => {
       table[0] = 1000 + i;
     });
     expect(words.map((table) => table[0])).toEqual(words.map((_, i) => 1000 + i));
+  });
+
+  test("what the kernel keeps is read from it: a service's tables are no more than 150 KiB", () => {
+    const plane = start();
+    const many = Array.from({ length: 17 }, (_, i) => ({ ...serviceOf("many", 1), name: `service-${i}` }));
+    const use = (...services: PlaneService[]) => {
+      plane.commit("direct", services);
+      return memoryUse(doors.bpfDir)!;
+    };
+    expect(memoryUse(doors.bpfDir)).toMatchObject({ perService: 0 });
+    const one = use(many[0]!);
+    expect(one.perService).toBeGreaterThanOrEqual(2 * table.size);
+    expect(one.perService).toBeLessThan(150 * 1024);
+    const all = use(...many);
+    // 16 services have their tables together; the kernel keeps a few bytes for each map beside what it holds.
+    expect(all.bytes - one.bytes - 16 * all.perService).toBe(0);
+    const naming = use({ ...many[0]!, secondChance: true }, ...many.slice(1));
+    expect(naming.orders.get(plane.mustHave("direct", "service-0").number)).toBeGreaterThanOrEqual(128 * 1024);
+    expect(naming.bytes).toBeGreaterThan(all.bytes);
+    const read = execFileSync("bpftool", ["-j", "map", "show", "pinned", `${plane.kernel.pins.maps}/flows`], {
+      encoding: "utf8",
+    });
+    expect(JSON.parse(read).bytes_memlock).toBe(mapBytes(plane.kernel.mapFd("flows")));
   });
 
   test("what a daemon left that was killed between numbering a backend and naming it is free again, and has counted nothing", () => {

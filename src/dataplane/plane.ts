@@ -22,6 +22,7 @@ import {
   writeOuterNetwork,
 } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory } from "./memory.ts";
+import { MemoryReading } from "./memory-use.ts";
 import { Numbers } from "./numbers.ts";
 import * as phases from "./phases.ts";
 import {
@@ -30,10 +31,11 @@ import {
   forwardNumber,
   type PlaneService,
   partName,
+  slotsOf,
   withParts,
 } from "./plane-service.ts";
 import { Regions } from "./regions.ts";
-import { ServiceState, slotsOf } from "./service-state.ts";
+import { ServiceState } from "./service-state.ts";
 import { type Swept, sweep } from "./sweep.ts";
 import { clearFlows } from "./turns.ts";
 import { Ways } from "./ways.ts";
@@ -52,6 +54,7 @@ export class Plane {
   readonly checkPorts: CheckPorts;
   readonly regions: Regions;
   readonly guard: Guard;
+  readonly memoryReading: MemoryReading;
   readonly services = new Map<string, ServiceState>();
   readonly #serviceNumbers = new Numbers(Limit.MAX_SERVICES);
   readonly #backendNumbers = new Numbers(Limit.MAX_BACKENDS);
@@ -66,6 +69,7 @@ export class Plane {
   constructor(bpfDir: string) {
     this.kernel = new Kernel(bpfDir);
     this.memory = this.kernel.memory;
+    this.memoryReading = new MemoryReading(bpfDir);
     this.ways = new Ways(this.kernel);
     this.counting = new Counting(this.kernel.mapFd("backend_counts"), this.kernel.mapFd("drop_counts"));
     this.checkPorts = new CheckPorts(this.memory);
@@ -130,6 +134,18 @@ export class Plane {
   pointBackends(): void {
     for (const state of this.services.values())
       for (const one of state.locals.values()) this.ways.point(one.address, one.number);
+  }
+
+  /** Forgets ways to addresses that no backend has had for two looks: a revision that is being prepared learns its own. */
+  forgetWays(): void {
+    const addresses = new Set<string>();
+    const hops = new Set<number>();
+    for (const { locals } of this.services.values())
+      for (const { address, number } of locals.values()) {
+        addresses.add(address);
+        hops.add(hopOf(this.memory, number));
+      }
+    this.ways.keep(addresses, hops);
   }
 
   /** What there is no room for beside what is there; empty: `commit` cannot fail. */

@@ -7,7 +7,7 @@ import { LoadWeights } from "./load-weights.ts";
 import { backendKey, type LocalBackend, readBackend } from "./local-backend.ts";
 import { elementBytes, getWord, type PlaneMemory, setWord } from "./memory.ts";
 import * as phases from "./phases.ts";
-import { defaultIdle, defaultSlots, type ForwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
+import { defaultIdle, type ForwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
 import { Roster, type Take } from "./roster.ts";
 import { allWeights, restingText, SlotOrder } from "./slot-order.ts";
 import type { Swept } from "./sweep.ts";
@@ -74,6 +74,11 @@ export class ServiceState {
   /** Its backends by local number. */
   get locals(): ReadonlyMap<number, LocalBackend> {
     return this.#roster.all;
+  }
+
+  /** One of the configuration, by its id in snapshots. */
+  backend(id: number): LocalBackend | undefined {
+    return this.#roster.byId(id);
   }
 
   /** ms after which an idle flow is forgotten: the longest of the service's protocols. */
@@ -362,13 +367,6 @@ function writeMasks(
   const bytes = elementBytes(memory.services, service);
   bytes.set(clearHostBits(new Uint8Array(16).fill(0xff), 96 + source), at.sourceMask4);
   bytes.set(clearHostBits(new Uint8Array(16).fill(0xff), source6), at.sourceMask6);
-}
-
-/** Slots of a new service: what the scheduler was told where it has such an option, else the default. */
-export function slotsOf(config: PlaneService): number {
-  const { slots } = (config.scheduler.options ?? {}) as { slots?: unknown };
-  const wanted = config.slots ?? (typeof slots === "number" ? slots : defaultSlots);
-  return wanted <= Limit.MAX_SLOTS ? wanted : defaultSlots;
 }
 
 /** The first of a service's two tables, among those of its chunk. */

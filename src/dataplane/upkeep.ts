@@ -104,6 +104,7 @@ export class Upkeep {
   }
 
   async #rereadRoutes(): Promise<void> {
+    this.#plane.forgetWays();
     const { routes, hops } = this.#plane.ways;
     for (const [address, route] of await routesTo([...routes.keys()])) {
       const old = routes.get(address);

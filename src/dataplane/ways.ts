@@ -12,7 +12,9 @@ export class Ways {
   readonly hops: Hops;
   /** Of every backend's address that was asked for. */
   readonly routes = new Map<string, Route>();
-  readonly #kernel: Kernel;
+  /** Addresses that nobody had at the last `keep`. */
+  #unused: readonly string[] = [];
+  readonly #kernel: Pick<Kernel, "memory" | "entry">;
   readonly #names = new Map<number, string>();
   readonly #modes = new Map<string, string | null>();
   /** Devices that our program should be on. */
@@ -22,7 +24,7 @@ export class Ways {
   /** Why a device that had come back could not be attached to. */
   readonly #refused = new Map<string, Problem>();
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Pick<Kernel, "memory" | "entry">) {
     this.#kernel = kernel;
     this.hops = new Hops(kernel.memory);
   }
@@ -35,6 +37,16 @@ export class Ways {
       if (route && !route.local) this.hops.numberOf(route);
     }
     await this.hops.refresh();
+  }
+
+  /**
+   * Forgets the ways to addresses that were not among those of the last call either, and the hops that only they led to.
+   * `numbers`: of the next hops that backends have now.
+   */
+  keep(addresses: ReadonlySet<string>, numbers: ReadonlySet<number>): void {
+    for (const address of this.#unused) if (!addresses.has(address)) this.routes.delete(address);
+    this.#unused = [...this.routes.keys()].filter((address) => !addresses.has(address));
+    this.hops.keep(this.routes.values(), numbers);
   }
 
   /** Writes the way to an address into a backend's entry. */

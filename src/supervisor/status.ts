@@ -76,7 +76,7 @@ function serviceStatus(
     names: service.names,
     scheduler: service.scheduler.name,
     describe: [
-      ...(supervisor.kernel.applierOf(entry)?.describe() ?? []),
+      ...(supervisor.kernel.applierOf(entry)?.describe(service.name) ?? []),
       ...supervisor.fast.describe(method.name),
       ...(inPanic(snapshot) ? ["panic: too many backends are out; all get work"] : []),
     ],

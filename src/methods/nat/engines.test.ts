@@ -59,7 +59,7 @@ test("each service goes to the engine it asks for, and a refresh to the one that
   await commit(all, service("a", "auto"), service("b", "nftables"), service("c", "xdp"));
   await all.refresh([service("b", "nftables")]);
   expect(log).toEqual(["nftables prepare b", "xdp prepare a+c", "nftables commit", "xdp commit", "nftables refresh b"]);
-  expect(all.describe()).toEqual(["nftables", "xdp"]);
+  expect(["a", "b"].map((name) => all.describe(name))).toEqual([["xdp"], ["nftables"]]);
 });
 
 test("auto falls back when xdp cannot load, and stays there", async () => {

@@ -110,9 +110,8 @@ export class NatEngines implements Applier<NatService> {
     return all;
   }
 
-  describe(): string[] {
-    const used = new Set(this.#placed.values());
-    return [...this.#engines].flatMap(([name, engine]) => (used.has(name) ? engine.describe() : []));
+  describe(service: string): string[] {
+    return this.#engines.get(this.#placed.get(service)!)?.describe(service) ?? [];
   }
 
   troubles(service: string): Trouble[] {
