@@ -122,6 +122,11 @@ export interface ConnectOptions<D> {
 export interface ConnectHandlers<D> extends TcpHandlers<D> {
   /** Called at most once, and never after `open`. */
   failed(data: D, why: ConnectFailure, detail: string): void;
+  /**
+   * For who asks for nothing but whether a connection comes about, without TLS: called instead of `open`, and maybe before
+   * the call that asked returns, when it stands at once, as on the same host. The connection is reset by then.
+   */
+  stood?(): void;
 }
 
 /** How long a half-closed peer may take to close its side, ms. */
