@@ -5,9 +5,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { xdpMissing } from "../src/dataplane/testing/network.ts";
 import { sluiceCommand } from "../src/lab/paths.ts";
 import { livingWorkers } from "../src/supervisor/orphans.ts";
 import { instancePaths } from "../src/system/instance.ts";
+import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import {
   cpuOf,
@@ -19,6 +21,7 @@ import {
   SERVER_CORE,
   startPinned,
 } from "./support/pinned.ts";
+import { cable, loopback, type Stand } from "./support/stand.ts";
 import { median } from "./support/wrk.ts";
 
 const SERVICES = 5000;
@@ -31,14 +34,20 @@ const BUCKET = 100;
 const CHANGES = 10;
 const WATCHED = "watched.example.org";
 
+const watchedService = (ports: readonly number[]) => ({
+  method: "dns",
+  names: [WATCHED],
+  dns: { empty: "nodata" },
+  check: { tcp: true, interval: "200ms", timeout: "150ms", rise: 1, fall: 1 },
+  backends: ports.map((port, i) => `127.0.0.${i + 2}:${port}`),
+});
+
 /** The configuration as code: written out it would have some megabytes. `watched` has two backends of its own. */
 const configuration = (port: number, checked: number, watched: readonly number[]): string => `export default {
   version: 1, workers: 1, log: { level: "error" },
   dns: { listen: ["127.0.0.1:${port}"], zones: ["example.com", "example.org"] },
   services: Object.fromEntries([
-    ["watched", { method: "dns", names: ["${WATCHED}"], dns: { empty: "nodata" },
-      check: { tcp: true, interval: "200ms", timeout: "150ms", rise: 1, fall: 1 },
-      backends: ${JSON.stringify(watched.map((p, i) => `127.0.0.${i + 2}:${p}`))} }],
+    ["watched", ${JSON.stringify(watchedService(watched))}],
     ...Array.from({ length: ${SERVICES} }, (_, i) => ["s" + i, { method: "dns",
       names: Array.from({ length: ${NAMES} }, (_, j) => "n" + (i * ${NAMES} + j) + ".example.com"),
       check: { tcp: true, interval: "${INTERVAL_S}s", timeout: "5s", rise: 1, fall: 2 },
@@ -74,11 +83,17 @@ const openAt = (hostname: string, port: number) =>
   Bun.listen({ hostname, port, socket: { open: (socket) => void socket.terminate(), data() {} } });
 
 /** Asks every millisecond; tells the number of answers, and when it came, ms since 1970. */
-async function watchAnswers(port: number, told: (answers: number, at: number) => void): Promise<() => void> {
-  const socket = await Bun.udpSocket({
-    connect: { hostname: "127.0.0.1", port },
-    socket: { data: (_socket, answer) => told((answer[6]! << 8) | answer[7]!, Date.now()), error() {} },
-  });
+async function watchAnswers(
+  stand: Stand,
+  port: number,
+  told: (answers: number, at: number) => void,
+): Promise<() => void> {
+  const socket = await stand.fromLoad(() =>
+    Bun.udpSocket({
+      connect: { hostname: stand.address, port },
+      socket: { data: (_socket, answer) => told((answer[6]! << 8) | answer[7]!, Date.now()), error() {} },
+    }),
+  );
   const timer = setInterval(() => void socket.send(queryFor(WATCHED)), 1);
   return () => {
     clearInterval(timer);
@@ -92,11 +107,11 @@ const until = async (what: string, done: () => boolean, ms = 20_000): Promise<vo
 };
 
 /** ms from each verdict (the event's own time) to the first answer that shows it. */
-async function changeDelays(port: number, instance: string, ports: readonly number[]): Promise<number[]> {
+async function changeDelays(stand: Stand, port: number, instance: string, ports: readonly number[]): Promise<number[]> {
   const events = startPinned(LOAD_CORE, [sluiceCommand, "events", "--json", "--follow", "--instance", instance]);
   let answers = -1;
   let since = 0;
-  const stop = await watchAnswers(port, (count, at) => {
+  const stop = await watchAnswers(stand, port, (count, at) => {
     if (count !== answers) [answers, since] = [count, at];
   });
   const changes = (): { at: number }[] =>
@@ -105,7 +120,8 @@ async function changeDelays(port: number, instance: string, ports: readonly numb
       .split("\n")
       .filter((line) => line.includes('"watched"') && line.includes('"kind":"backend"') && line.endsWith("}"))
       .map((line) => JSON.parse(line).event);
-  const second = openAt("127.0.0.3", ports[1]!);
+  const open = (address: string, port: number) => stand.fromServer(() => openAt(address, port));
+  const second = open("127.0.0.3", ports[1]!);
   let first: ReturnType<typeof openAt> | null = null;
   const delays: number[] = [];
   try {
@@ -114,7 +130,7 @@ async function changeDelays(port: number, instance: string, ports: readonly numb
     for (let i = 0; i < CHANGES; i++) {
       const before = changes().length;
       const wanted = first === null ? 2 : 1;
-      if (first === null) first = openAt("127.0.0.2", ports[0]!);
+      if (first === null) first = open("127.0.0.2", ports[0]!);
       else first = (first.stop(true), null);
       await until("the answer shows the change", () => answers === wanted);
       await until("the event is told", () => changes().length > before);
@@ -164,28 +180,73 @@ async function measure(
   return rows;
 }
 
+/** All names, on loopback. */
+async function atScale(progress: (line: string) => void, folder: string, seconds: number): Promise<Row[]> {
+  const server = countingServer();
+  const [port, ...watched] = [freePort(), freePort(), freePort()];
+  const instance = `bench-${process.pid}`;
+  const file = join(folder, "scale.config.ts");
+  await Bun.write(file, configuration(port!, server.port, watched));
+  const begun = performance.now();
+  const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
+  try {
+    progress("start, then checks");
+    const rows = await measure(program, instance, begun, server, seconds);
+    progress("health changes");
+    return [...rows, ...changeRows("user", await changeDelays(loopback(), port!, instance, watched))];
+  } finally {
+    await program.stop();
+    server.stop();
+  }
+}
+
+const changeRows = (path: Stand["path"], delays: readonly number[]): Row[] => [
+  row(`health-change/${path}/ms`, "ms", "lower", median(delays)),
+  row(`health-change/${path}/most-ms`, "ms", "lower", Math.max(...delays)),
+];
+
+/** The watched name alone, answered by the program of an interface. */
+async function changesInXdp(folder: string): Promise<Row[]> {
+  const stand = cable();
+  const [port, ...watched] = [stand.port(), 7001, 7002];
+  const instance = `bench-xdp-${process.pid}`;
+  const file = join(folder, "xdp.yaml");
+  const dns = { listen: [`${stand.address}:${port}`], zones: ["example.org"], xdp: stand.xdp };
+  const services = { watched: watchedService(watched) };
+  await Bun.write(file, JSON.stringify({ version: 1, workers: 1, log: { level: "error" }, dns, services }));
+  const command = stand.atServer(sluiceCommand, "run", "-c", file, "--instance", instance);
+  const program = startPinned(SERVER_CORE, command);
+  try {
+    await stand.untilReady();
+    const before = stand.programCpu();
+    const delays = await changeDelays(stand, port!, instance, watched);
+    if (stand.programCpu() === before) throw new Error("no answer has come from XDP");
+    return changeRows("xdp", delays);
+  } finally {
+    await program.stop();
+    stand.close();
+  }
+}
+
+const cases = ["scale/user", "health-change/xdp"];
+
 export default defineBench({
   summary: "100,000 names, 20,000 checked backends on one core: start, memory, checks, time until a verdict shows",
-  async run(progress, { seconds }) {
+  cases,
+  async run(progress, { seconds, only }) {
     const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
-    const server = countingServer();
-    const [port, ...watched] = [freePort(), freePort(), freePort()];
-    const instance = `bench-${process.pid}`;
-    const file = join(folder, "scale.config.ts");
-    await Bun.write(file, configuration(port!, server.port, watched));
-    const begun = performance.now();
-    const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
+    const [scale, xdp] = cases.map((name) => only.length === 0 || only.includes(name));
+    const missing = xdp ? (netnsMissing() ?? xdpMissing()) : null;
+    const rows: Row[] = [];
     try {
-      progress("start, then checks");
-      const rows = await measure(program, instance, begun, server, seconds);
-      progress("health changes");
-      const delays = await changeDelays(port!, instance, watched);
-      rows.push(row("health-change/user/ms", "ms", "lower", median(delays)));
-      rows.push(row("health-change/user/most-ms", "ms", "lower", Math.max(...delays)));
+      if (scale) rows.push(...(await atScale(progress, folder, seconds)));
+      if (missing !== null) progress(`no rows from XDP: ${missing}`);
+      else if (xdp) {
+        progress("health changes in XDP");
+        rows.push(...(await changesInXdp(folder)));
+      }
       return { rows };
     } finally {
-      await program.stop();
-      server.stop();
       rmSync(folder, { recursive: true });
     }
   },

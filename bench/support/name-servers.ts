@@ -139,7 +139,8 @@ async function startSluiceDns(stand: Stand, folder: string, names: readonly stri
       },
     ]),
   );
-  const dns = { listen: [`${stand.address}:${port}`], zones: [ZONE], xdp: stand.xdp };
+  // gdnsd looks at client subnets too, and says for whom its answer holds.
+  const dns = { listen: [`${stand.address}:${port}`], zones: [ZONE], xdp: stand.xdp, clientSubnet: true };
   const server = await startSluice(folder, port, { services, dns }, stand.atServer);
   await stand.untilReady();
   return { ...server, cpu: () => server.cpu() + stand.programCpu() };

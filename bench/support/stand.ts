@@ -16,8 +16,9 @@ export interface Stand {
   /** A command that runs where the servers, or where the load is. */
   atServer(...command: string[]): string[];
   atLoad(...command: string[]): string[];
-  /** The synchronous part of `work` runs where the load is. */
+  /** The synchronous part of `work` runs where the load is, or where the servers are. */
   fromLoad<T>(work: () => T): T;
+  fromServer<T>(work: () => T): T;
   /** Resolves when Sluice answers in the way that is to be measured. */
   untilReady(): Promise<void>;
   /** CPU that the programs on the servers' interface have taken, by the kernel's statistics; microseconds. */
@@ -33,6 +34,7 @@ export const loopback = (): Stand => ({
   atServer: (...command) => command,
   atLoad: (...command) => command,
   fromLoad: (work) => work(),
+  fromServer: (work) => work(),
   untilReady: async () => {},
   programCpu: () => 0,
   close() {},
@@ -64,6 +66,7 @@ export function cable(): Stand {
     atServer: server.enter,
     atLoad: load.enter,
     fromLoad: load.inside,
+    fromServer: server.inside,
     async untilReady() {
       for (let i = 0; i < 600 && program() === null; i++) await Bun.sleep(50);
       if (program() === null) throw new Error("no program has come to the interface");

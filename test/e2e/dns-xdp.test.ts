@@ -3,6 +3,7 @@ import { xdpMissing } from "../../src/dataplane/testing/network.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { peer } from "../../src/lab/peers.ts";
 import { ADDRESSES } from "../../src/lab/topologies/dns.ts";
+import { sleep } from "../../src/runtime/clock.ts";
 import { eventually, type Sluice, startSluice, withLab } from "../lib/lab.ts";
 import { killServer } from "../lib/servers.ts";
 import { noLab } from "../lib/skip.ts";
@@ -91,6 +92,34 @@ skip("an address that leaves the host takes its answers along, and brings them b
     });
     await lab.exec("director", ["ip", "addr", "add", ...address]);
     await eventually("answers from XDP again", fromKernel);
+  });
+});
+
+skip("a daemon that gives no sign of life is not spoken for: the workers answer until it is back", async () => {
+  await withLab("dns", async (lab) => {
+    const daemon = await startSluice(lab, "director", config("auto"));
+    await untilEligible(lab, daemon, "www", all);
+    const fresh = (): Promise<number> => counted(lab, daemon, "SLUICE_DNS_XDP_ANSWERED");
+    await eventually("answers from XDP", async () => {
+      const before = await fresh();
+      await ask(lab, NAME, "+nocookie");
+      return (await fresh()) > before;
+    });
+    expect(await counted(lab, daemon, "SLUICE_DNS_XDP_STALE")).toBe(0);
+    process.kill(daemon.pid, "SIGSTOP");
+    try {
+      // The program's patience is 10 s.
+      await sleep(11_000);
+      expect(await ask(lab, NAME, "+nocookie")).toMatch(/status: NOERROR[\s\S]*ANSWER: 5/);
+    } finally {
+      process.kill(daemon.pid, "SIGCONT");
+    }
+    await eventually("passes were counted", async () => (await counted(lab, daemon, "SLUICE_DNS_XDP_STALE")) > 0);
+    const before = await fresh();
+    await eventually("answers from XDP again", async () => {
+      await ask(lab, NAME, "+nocookie");
+      return (await fresh()) > before;
+    });
   });
 });
 

@@ -108,7 +108,7 @@ export async function bothWays(
   const signs = signsTo(program);
   program.watch(IFINDEX, bytesOfMac(MACS.server), 0);
 
-  const draw: Drawing = { random: 0, turns: [] };
+  const draw: Drawing = { random: 0, drawn: [] };
   for (const service of services.filter(drawable))
     drawAlike(server.live.get(service.name)!, service, snapshotOf(service.name), places.length, draw);
 
@@ -116,10 +116,9 @@ export async function bothWays(
   const worker = (message: Uint8Array, random: number, { ipv6 = false }: Way = {}): Uint8Array => {
     const client = ipv6 ? CLIENT6 : CLIENT;
     draw.random = random;
-    for (const turn of draw.turns) turn(true);
+    for (const answers of draw.drawn) answers.changed();
     const given = server.raw(message, client);
     // What was answered once is prepared from then on.
-    for (const turn of draw.turns) turn(false);
     const again = server.raw(message, client);
     if (server.settings.rateLimit === undefined && Buffer.compare(given, again) !== 0)
       throw new Error(`again: ${again.toString("hex")}, not ${given.toString("hex")}`);
@@ -158,8 +157,8 @@ export async function bothWays(
 interface Drawing {
   /** What all schedulers and policies draw. */
   random: number;
-  /** To be called when it is another one; `changed`: what was drawn ahead is forgotten. */
-  turns: ((changed: boolean) => void)[];
+  /** Who must be told that something has changed when it is another number: orders are drawn ahead. */
+  drawn: ServiceAnswers[];
 }
 
 /** Has a service's answers drawn as the program draws them. */
@@ -214,9 +213,9 @@ function orderAlike(
     return firsts.length === 0 ? [] : orderFor(weights, manner, draw.random).map((place) => firsts[place]!.id);
   };
   answers.order = order;
-  const turn = (changed: boolean): void => {
-    if (changed) answers.changed();
-    answers.refresh();
+  const refresh = answers.refresh.bind(answers);
+  answers.refresh = () => {
+    refresh();
     // In turn means from the cursor on. An empty set is one for all services: nothing may be written there.
     for (const [i, set] of [answers.v4, answers.v6].entries()) {
       const { manner, firsts } = draws[i]!;
@@ -224,8 +223,8 @@ function orderAlike(
         Object.assign(set, { cursor: firsts.findIndex(({ id }) => id === order(i === 1)[0]) });
     }
   };
-  turn(true);
-  draw.turns.push(turn);
+  answers.changed();
+  draw.drawn.push(answers);
 }
 
 /** Puts `count` queries to both ways. Outcomes: what the program did, how often; faults: what must not be, with the query. */
