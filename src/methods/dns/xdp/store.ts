@@ -2,6 +2,9 @@ import { DnsLimit } from "./layout.ts";
 
 const { DNS_PAGE, DNS_PAGE_MASK, DNS_PAGE_SHIFT } = DnsLimit;
 
+/** Octets that a CPU fetches at once. */
+const LINE = 64;
+
 /** Where a record begins, bytes from the store's beginning. */
 export const offsetOf = (reference: number): number =>
   (reference >>> DNS_PAGE_SHIFT) * DNS_PAGE + ((reference << 3) & DNS_PAGE_MASK);
@@ -24,6 +27,9 @@ export class Places {
 
   /** A place for `size` bytes; null when the store is full. */
   take(size: number): number | null {
+    // What fits a line of the cache lies in one, and what is larger begins one.
+    const over = this.#at % LINE;
+    if (over > 0 && over + size > LINE) this.#at += LINE - over;
     if (this.#at > DNS_PAGE_MASK || this.#at + size > DNS_PAGE) {
       if (this.#page + 1 >= this.#most) return null;
       this.#page++;
