@@ -71,6 +71,34 @@ describe.skipIf(missing !== null)("the program", () => {
     }
   });
 
+  test("tells for which network an answer holds: of places where they had a part, and never of what is not there", () => {
+    const scopes = new Set<string>();
+    for (const name of ["near.example.com", "nest.example.com", "one.example.com"])
+      for (const type of ["A", "AAAA"])
+        for (const network of [
+          [198, 51, 100],
+          [203, 0, 113],
+          [198, 18, 7],
+        ])
+          for (let i = 0; i < 16; i++) {
+            const query = ask({ name, type, edns: 1232 });
+            const subnet = [0, 8, 0, 7, 0, 1, 24, 0, ...network];
+            const message = Uint8Array.from([...query.subarray(0, -2), 0, subnet.length, ...subnet]);
+            const random = Math.imul(i, 0x9e3779b1) >>> 0;
+            const answer = ways.kernel(message, random)!;
+            expect(Buffer.from(answer)).toEqual(Buffer.from(ways.worker(message, random)));
+            scopes.add(`${name} ${answer[7] === 0 ? "nothing" : "addresses"} ${answer.at(-4)! > 0 ? "some" : "all"}`);
+          }
+    expect([...scopes].sort()).toEqual([
+      "near.example.com addresses some",
+      "near.example.com nothing all",
+      "nest.example.com addresses all",
+      "nest.example.com addresses some",
+      "one.example.com addresses all",
+      "one.example.com nothing all",
+    ]);
+  });
+
   test("passes what is the workers'", () => {
     for (const [name, type] of [
       ["sticky.example.com", "A"],
