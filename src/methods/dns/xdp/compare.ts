@@ -103,7 +103,7 @@ export async function bothWays(
   const view = await layOut(server.site, services, snapshotOf, places, FIRST_COUNTER, signed, async () => {});
   const endpoints = [SERVER, SERVER6].map((address) => ({ address, port: 53 }));
   if (servedApart(server.settings) !== null) throw new Error("nothing would be answered by the program");
-  const given = programSettings(server.settings, server.geography, SEED);
+  const given = programSettings(server.settings, server.geography, SEED, services);
   const program = new Program(view, { ...given, endpoints }, null);
   const signs = signsTo(program);
   program.watch(IFINDEX, bytesOfMac(MACS.server), 0);

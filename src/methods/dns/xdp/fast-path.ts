@@ -118,7 +118,7 @@ class DnsFastPath implements FastPath {
     const signed = new Set(signedZones(services, settings));
     const view = await layOut(site, services, snapshot, places, FIRST_COUNTER, signed, pause);
     this.#entry ??= new Entry(pinsOf(this.#doors.bpfDir));
-    const given = { ...programSettings(settings, running.geography, running.seed), endpoints };
+    const given = { ...programSettings(settings, running.geography, running.seed, services), endpoints };
     const program = new Program(view, given, pinsOf(this.#doors.bpfDir));
     const numbers = new Map(services.map(({ name }, i) => [name, i]));
     return { program, view, places, sets: new LiveSets(program, now), numbers };

@@ -1,9 +1,10 @@
 import type { Running } from "../../../core/method.ts";
-import type { Geography } from "../../../core/service.ts";
+import type { Geography, Service } from "../../../core/service.ts";
 import { placeTrie } from "../../../geo/places.ts";
 import { parsePrefix } from "../../../geo/prefix.ts";
 import { trieOf } from "../../../geo/trie.ts";
-import type { DnsSettings } from "../options.ts";
+import type { DnsOptions, DnsSettings } from "../options.ts";
+import { goesBy } from "../steering/plan.ts";
 import { DnsFlag } from "./layout.ts";
 import type { ProgramSettings } from "./program.ts";
 import { ratesOf, tooLong } from "./rates.ts";
@@ -15,16 +16,26 @@ const flagsOf = ({ nsid, clientSubnet, rateLimit }: DnsSettings): number =>
   (clientSubnet ? DnsFlag.DNS_FLAG_SUBNET : 0) |
   (rateLimit && rateLimit.except.length > 0 ? DnsFlag.DNS_FLAG_EXCEPT : 0);
 
-/** All but the addresses that the program answers for. Throws when the database of places cannot be read any more. */
+const goesByPlace = ({ nearest, options: { steer } }: Service<DnsOptions>): boolean =>
+  nearest || (steer !== undefined && goesBy(steer, "nearest"));
+
+/**
+ * All but the addresses that the program answers for. The database of places is read only where a service goes by place;
+ * throws when it cannot be read any more.
+ */
 export function programSettings(
   settings: DnsSettings,
   geography: Geography,
   seed: number,
+  services: readonly Service<DnsOptions>[],
 ): Omit<ProgramSettings, "endpoints"> {
   const { udpSize, rateLimit } = settings;
   const except = rateLimit?.except ?? [];
   // In the order of DNS_ROOT_PLACES and DNS_ROOT_EXCEPT.
-  const tries = [placeTrie(geography), except.length === 0 ? null : trieOf(except.map((text) => parsePrefix(text)!))];
+  const tries = [
+    services.some(goesByPlace) ? placeTrie(geography) : null,
+    except.length === 0 ? null : trieOf(except.map((text) => parsePrefix(text)!)),
+  ];
   return {
     udpSize,
     flags: flagsOf(settings),
