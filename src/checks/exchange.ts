@@ -9,7 +9,7 @@ import type { ConnectFailure, TcpSocket } from "../runtime/tcp.ts";
 export interface Conversation {
   /** Sent as soon as the connection (and its TLS) stands. */
   request?: Uint8Array;
-  /** Connected. A verdict ends it before a byte is sent; where nothing is ever sent, it must give one. */
+  /** Connected. A verdict ends it before a byte is sent. */
   connected?(): Finding | null;
   received(chunk: Buffer): Finding | null;
   /** The backend closed its side. */
@@ -89,7 +89,6 @@ class Probe {
   start(): void {
     this.#timer = setTimeout(() => this.#timedOut(), this.#timeout);
     const { address, port, source } = this.#target;
-    const { connected, request } = this.#conversation;
     const tls = this.#tls && {
       rejectUnauthorized: !this.#tls.insecure,
       ...(this.#tls.name ? { serverName: this.#tls.name } : {}),
@@ -113,7 +112,6 @@ class Probe {
         close: (_socket, error) => this.#closed(error !== undefined),
         error: (_socket, error) => this.#finish(failed("SLUICE_INTERNAL", error.message)),
         failed: (_data, why, detail) => this.#finish(failed(failures[why], detail)),
-        ...(connected && !request && !tls ? { stood: () => this.#guard(() => connected()) } : {}),
       },
     );
     this.#cancel = cancel;

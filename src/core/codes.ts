@@ -34,6 +34,10 @@ export const codes = {
     "The kernel has no memory for a map or program.",
     "Free memory, or raise the limit of the control group.",
   ],
+  SLUICE_LAYOUT: [
+    "What a former version keeps in the kernel cannot be taken over.",
+    "Flows of slots under change may go to another backend; upgrade when all slots are settled.",
+  ],
   SLUICE_DEVICE_GONE: ["An interface that a service needs is not there.", "Bring it back; it is taken up by itself."],
   SLUICE_NO_ROUTE: ["There is no route to a backend.", "Check the director's routes."],
   SLUICE_FLOWS_FULL: [

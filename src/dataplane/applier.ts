@@ -39,6 +39,11 @@ function share(doors: Doors): Shared {
   if (found) return found;
   const plane = new Plane(doors.bpfDir);
   plane.schedulers = doors.schedulers;
+  const { refused } = plane.kernel;
+  if (refused !== null)
+    doors.log("warn", `the former version forwards until all is in force, and its flow cells are lost: ${refused}`, {
+      code: "SLUICE_LAYOUT",
+    });
   const needs = new Map<ForwardName, Set<string>>();
   const appliers = new Set<XdpApplier>();
   const upkeep = new Upkeep(

@@ -78,7 +78,14 @@ export class Entry {
 
   /** Has anybody plugged into this place? */
   taken(place: keyof typeof Place): boolean {
-    return lookupElement(this.#object.mapFd("places"), word(Place[place]), new Uint8Array(4));
+    return this.programIn(place) !== null;
+  }
+
+  /** The kernel's id of the program in a place. */
+  programIn(place: keyof typeof Place): number | null {
+    const id = new Uint32Array(1);
+    const there = lookupElement(this.#object.mapFd("places"), word(Place[place]), new Uint8Array(id.buffer));
+    return there ? id[0]! : null;
   }
 
   #readopt(): void {

@@ -29,6 +29,10 @@ export class Counting {
   readonly #drops: number;
   readonly #cpus = possibleCpus();
   readonly #key = new Uint32Array(1);
+  readonly #keyBytes = new Uint8Array(this.#key.buffer);
+  /** Room for one value of either map, low half first. */
+  readonly #halves = new Uint32Array((Math.max(backendCount.size, dropCount.size) / 4) * this.#cpus);
+  readonly #valueBytes = new Uint8Array(this.#halves.buffer);
   /** What retired backends have counted, by service. */
   readonly #retired = new Map<string, Traffic>();
 
@@ -37,15 +41,16 @@ export class Counting {
     this.#drops = drops;
   }
 
-  /** `width` u64 per CPU, summed; up to 2^53, which no counter here reaches. */
+  /** `width` u64 per CPU, summed; up to 2^53, which no counter here reaches. Halves, since very many are read at a time. */
   #sum(map: number, index: number, width: number): number[] {
-    const raw = new BigUint64Array(width * this.#cpus);
-    this.#key[0] = index;
     const sums = new Array<number>(width).fill(0);
-    if (!lookupElement(map, new Uint8Array(this.#key.buffer), new Uint8Array(raw.buffer))) return sums;
-    raw.forEach((value, i) => {
-      sums[i % width]! += Number(value);
-    });
+    this.#key[0] = index;
+    if (!lookupElement(map, this.#keyBytes, this.#valueBytes)) return sums;
+    for (let cpu = 0; cpu < this.#cpus; cpu++)
+      for (let i = 0; i < width; i++) {
+        const at = 2 * (cpu * width + i);
+        sums[i]! += this.#halves[at]! + this.#halves[at + 1]! * 2 ** 32;
+      }
     return sums;
   }
 

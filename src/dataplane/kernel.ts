@@ -4,8 +4,9 @@ import { ifindexOf } from "../system/net.ts";
 import { claimed, Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { ControlFlag, control, Limit } from "./generated/layout.ts";
+import { formerMaps, Heritage } from "./heritage.ts";
 import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
-import { makePins, oldMaps, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
+import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
 import { traceMaps } from "./trace/maps.ts";
 
 /** Maps of the balance object that outlive the daemon. */
@@ -38,29 +39,47 @@ export class Kernel {
   readonly pins: Pins;
   readonly entry: Entry;
   readonly memory: PlaneMemory;
+  /** Why the maps of a former version, which forwards, could not be taken over; null: they were, or there was none. */
+  readonly refused: string | null;
   readonly #object: BpfObject;
+  #succeeds: boolean;
 
-  /** Nothing is changed yet in what runs. Throws SluiceError (SLUICE_BPF_LOAD). */
+  /**
+   * Our own maps of an earlier daemon are taken up, and those of another layout taken over with the forwarding. Where that
+   * cannot be, nothing is changed yet in what runs. Throws SluiceError (SLUICE_BPF_LOAD).
+   */
   constructor(bpfDir: string) {
     this.pins = pinsOf(bpfDir);
     this.entry = new Entry(this.pins);
     makePins(this.pins);
+    const former = formerMaps(this.pins, this.entry.programIn("PLACE_BALANCE"));
+    this.#succeeds = former !== null;
+    const heritage = former === null ? null : new Heritage(this.pins, former, pinned);
+    this.refused = heritage?.refused ?? null;
     this.#object = new BpfObject(objectPath("balance"));
     for (const name of pinned) this.#object.setPinPath(name, `${this.pins.maps}/${name}`);
     this.#object.setPinPath("places", this.pins.places);
     // Asked without a daemon, and dear to verify.
     this.#object.skip("explain");
     this.#object.load();
+    const heir = heritage?.refused === null ? heritage : null;
+    heir?.fill((name) => this.#object.mapFd(name));
     this.memory = mapPlane((name) => this.#object.mapFd(name), this.pins.maps);
     setWord(this.memory.control_words, 0, control.flowMask, Limit.FLOW_BUCKETS - 1);
     // The checker of an earlier daemon died with it.
     this.setFlag(ControlFlag.CONTROL_CHECKS, false);
     this.beat();
+    heir?.succeed(
+      (name) => this.#object.mapFd(name),
+      () => this.takeOver(),
+    );
+    // Of one who was killed while it copied, or copied with the words.
+    this.setFlag(ControlFlag.CONTROL_FROZEN, false);
   }
 
-  /** An earlier daemon's programs forward, by maps of another layout: ours must know all of its own before they take over. */
+  /** An earlier daemon's programs forward, by maps that could not be taken over: ours must know all before they replace those. */
   get succeeds(): boolean {
-    return this.entry.taken("PLACE_BALANCE") && oldMaps(this.pins).length > 0;
+    return this.#succeeds;
   }
 
   /** Puts our programs in the place of an earlier daemon's, each in one step. */
@@ -72,6 +91,7 @@ export class Kernel {
       else this.entry.attach(device);
     }
     removeOldMaps(this.pins);
+    this.#succeeds = false;
   }
 
   programFd(name: "balance" | "beat" | "check_entry" | "sweep"): number {

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { eventually, netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { phaseOf, SETTLED, SPARSE, WINDOW } from "./phases.ts";
 import { pinsOf } from "./pins.ts";
 import { PlaneView } from "./plane-view.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { TestNetwork, xdpMissing } from "./testing/network.ts";
+import { otherVersion } from "./testing/other-version.ts";
 import { type Client, Programs } from "./testing/programs.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
@@ -44,8 +45,8 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
     doors?.close();
   });
 
-  const start = async (): Promise<void> => {
-    director = await programs.director(host, doors.bpfDir, doors.runDir);
+  const start = async (program?: string): Promise<void> => {
+    director = await programs.director(host, doors.bpfDir, doors.runDir, "direct", program);
   };
   const apply = async (ids: number[]): Promise<void> => {
     const backends = ids.map((id) => testBackend(id, `125.12.12.${20 + id}`, null));
@@ -109,7 +110,7 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
     await killed([1, 3]);
   }, 120_000);
 
-  test("its successor has another layout of maps: the former program forwards until the new one knows every VIP", async () => {
+  const settle = async (): Promise<void> => {
     await client({ do: "close" });
     known = [];
     const settled = await eventually(() => {
@@ -117,12 +118,71 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
       return window === 0 && sparse === 0 && backends === 2;
     }, 60_000);
     expect(settled).toBe(true);
+  };
+
+  test("its successors have other layouts of everything, and back: flows and cells go over in every phase", async () => {
+    await settle();
+    const other = otherVersion([
+      ["control", "flags", "heartbeat"],
+      ["service", "used", "last_full"],
+      ["service", "choice", "no_room"],
+      ["table", "slots", "backends"],
+      ["backend", "next_hop", "service"],
+      ["next_hop", "mtu", "vlan"],
+      ["flow_bucket", "tag", "isn"],
+      ["flow_bucket", "cell", "seen"],
+    ]);
+    const { maps, root } = pinsOf(doors.bpfDir);
+    const folders = () => readdirSync(root).filter((name) => name.startsWith("maps-"));
+    /** The other version takes over from the one that was killed, is killed too, and ours takes over again. */
+    const thereAndBack = async (ids: number[]): Promise<void> => {
+      const { backends } = inForce();
+      const reached = new Set(ids.map((id) => `rs${id}`));
+      for (const program of [other.director, undefined]) {
+        await director.kill();
+        expect(await names()).toEqual(known);
+        await start(program);
+        // Before anything is applied: what was taken over is all it has.
+        expect(folders()).toEqual(program ? [expect.not.stringContaining(basename(maps))] : [basename(maps)]);
+        expect(await names()).toEqual(known);
+        expect(new Set(await open(20))).toEqual(reached);
+      }
+      expect(inForce().backends).toBe(backends);
+      await apply(ids);
+      expect(await names()).toEqual(known);
+    };
+    try {
+      await apply([1, 3]);
+      expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs3"]));
+      await thereAndBack([1, 3]);
+      await apply([1, 2]);
+      expect(inForce().window).toBeGreaterThan(0);
+      await thereAndBack([1, 2]);
+      const sparse = await eventually(async () => {
+        expect(await names()).toEqual(known);
+        const { window, sparse } = inForce();
+        return window === 0 && sparse > 0;
+      }, 60_000);
+      expect(sparse).toBe(true);
+      await thereAndBack([1, 2]);
+      expect(inForce().sparse).toBeGreaterThan(0);
+    } finally {
+      other.remove();
+    }
+  }, 180_000);
+
+  test("what cannot be taken over forwards on, until its successor knows every VIP", async () => {
+    await apply([1, 3]);
+    await settle();
     expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs3"]));
     await director.kill();
     const { maps, root } = pinsOf(doors.bpfDir);
     const other = join(root, "maps-of-another-layout");
     renameSync(maps, other);
+    // Without its next hops it is not whole.
+    unlinkSync(join(other, "next_hops"));
     await start();
+    expect(existsSync(other)).toBe(true);
     expect(await names()).toEqual(known);
     expect(new Set(await open(8))).toEqual(new Set(["rs1", "rs3"]));
     await apply([1, 3]);

@@ -166,12 +166,13 @@ export function unsettledAfter(slots: Slots, next: Uint16Array): number {
   return count;
 }
 
-/** Is this backend current or base of any slot? */
-export function named(slots: Slots): Set<number> {
+/** By local number: 1 for who is current or base of any slot. */
+export function named(slots: Slots): Uint8Array {
+  const { words } = slots;
   const found = new Uint8Array(Slot.SLOT_MASK + 1);
-  for (const word of slots.words) {
-    found[currentOf(word)] = 1;
-    found[baseOf(word)] = 1;
+  for (let i = 0; i < words.length; i++) {
+    found[currentOf(words[i]!)] = 1;
+    found[baseOf(words[i]!)] = 1;
   }
-  return new Set([...found.keys()].filter((local) => found[local] === 1));
+  return found;
 }

@@ -287,10 +287,10 @@ export class ServiceState {
 
   /** Backends that nothing names any more and that the configuration has dropped. */
   retirable(live: (number: number) => number): LocalBackend[] {
-    const left = [...this.locals.values()].filter((one) => one.id === null);
+    const left = [...this.locals.values()].filter((one) => one.id === null && live(one.number) === 0);
     if (left.length === 0) return left;
     const named = phases.named(this.slots);
-    return left.filter((one) => !named.has(one.local) && live(one.number) === 0);
+    return left.filter((one) => named[one.local] === 0);
   }
 
   /** Takes a backend out of the numbering; the next `fill` forgets it. */

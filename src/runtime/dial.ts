@@ -4,7 +4,6 @@ import { toSockaddr } from "./socket-address.ts";
 import {
   IP_BIND_ADDRESS_NO_PORT,
   IPPROTO_IP,
-  SO_LINGER,
   SO_REUSEADDR,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
@@ -15,9 +14,6 @@ import type { ConnectFailure, ConnectHandlers, ConnectOptions, TcpSocket } from 
 import "./augment.d.ts";
 
 const EINPROGRESS = 115;
-/** `struct linger { 1, 0 }`: close(2) resets. */
-const RESET = Int32Array.of(1, 0);
-const POLLOUT = 4;
 
 const failures: Record<string, ConnectFailure> = {
   ECONNREFUSED: "refused",
@@ -64,10 +60,6 @@ class Dial<D> {
     const { timeout, data, tls, address, port } = this.#options;
     const fd = this.#connecting();
     if (fd === null) return;
-    if (this.#handlers.stood !== undefined && !tls && stands(fd)) {
-      this.#reset(fd);
-      return;
-    }
     this.#timer = setTimeout(() => this.#fail("timeout", `no answer to connect within ${timeout} ms`), timeout);
     const to = {
       hostname: address,
@@ -90,14 +82,6 @@ class Dial<D> {
 
   cancel(): void {
     if (this.#state === "connecting") this.#end();
-  }
-
-  /** Bun never hears of it, which spares most of what a connection costs. */
-  #reset(fd: number): void {
-    this.#state = "over";
-    libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, ptr(RESET), RESET.byteLength);
-    libc.close(fd);
-    this.#handlers.stood?.();
   }
 
   /** A socket whose connect is under way; null when it has failed at once, which was told on a later turn. */
@@ -190,16 +174,6 @@ class Dial<D> {
     clearTimeout(this.#timer);
     this.#socket?.terminate();
   }
-}
-
-/** `struct pollfd` */
-const looked = new Int32Array(2);
-
-/** Is a connection that was just asked for there, without an error? */
-function stands(fd: number): boolean {
-  looked[0] = fd;
-  looked[1] = POLLOUT;
-  return libc.poll(ptr(looked), 1, 0) === 1 && looked[1]! >>> 16 === POLLOUT;
 }
 
 const detailOf = (why: ConnectFailure, code: string): string =>

@@ -17,17 +17,7 @@ export type FoundBook = Record<string, Found>;
 /** What an earlier daemon found of a backend; null: nothing that still says anything. */
 export type LastKnown = (service: Service, backend: BackendConfig) => boolean | null;
 
-/** A check's hash stays with it: every backend asks for it, and every writing down. */
-const hashes = new WeakMap<CheckConfig, number>();
-
-function hashOf(check: CheckConfig): number {
-  let hash = hashes.get(check);
-  if (hash === undefined) {
-    hash = hashText(JSON.stringify([check.kind, check.options]), 0);
-    hashes.set(check, hash);
-  }
-  return hash;
-}
+const hashOf = ({ kind, options }: CheckConfig): number => hashText(JSON.stringify([kind, options]), 0);
 
 /** For the next daemon. */
 export function foundBy(entries: Iterable<Entry>): FoundBook {

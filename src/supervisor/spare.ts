@@ -1,11 +1,4 @@
-import {
-  type Assignment,
-  CHANNEL_END_FD,
-  CHANNEL_FD,
-  COUNTER_FD,
-  type FromWorker,
-  type ToWorker,
-} from "../core/worker-protocol.ts";
+import { type Assignment, COUNTER_FD, type FromWorker, SOCKETS_FD, type ToWorker } from "../core/worker-protocol.ts";
 import { type Child, spawnChild } from "../runtime/child.ts";
 import { descriptorChannel, sendDescriptors } from "../runtime/descriptors.ts";
 import { closeFd } from "../runtime/listen.ts";
@@ -22,9 +15,7 @@ export class BlankWorker {
   readonly methods: readonly string[];
   /** Its files are read: it could serve at once. False: it ended before that. */
   readonly loaded: Promise<boolean>;
-  /** Our end of the channel for sockets and sessions; -1: closed. Once employed it is the employer's to close. */
-  channel: number;
-  #employed = false;
+  readonly #channel: number;
   #ears: WorkerEars;
   /** It has ended, so. */
   #end: [code: number | null, signal: string | null] | null = null;
@@ -34,11 +25,10 @@ export class BlankWorker {
     this.methods = methods;
     this.#ears = ears;
     const [ours, theirs] = descriptorChannel();
-    this.channel = ours;
+    this.#channel = ours;
     const fds: number[] = [];
     fds[COUNTER_FD - FIRST] = memory;
-    fds[CHANNEL_FD - FIRST] = theirs;
-    fds[CHANNEL_END_FD - FIRST] = ours;
+    fds[SOCKETS_FD - FIRST] = theirs;
     const loaded = Promise.withResolvers<boolean>();
     this.loaded = loaded.promise;
     this.child = spawnChild<ToWorker, FromWorker>({
@@ -50,10 +40,6 @@ export class BlankWorker {
       onExit: (code, signal) => {
         loaded.resolve(false);
         this.#end = [code, signal];
-        if (!this.#employed) {
-          closeFd(ours);
-          this.channel = -1;
-        }
         this.#ears.exit(code, signal);
       },
     });
@@ -63,13 +49,10 @@ export class BlankWorker {
   /** Gives it work, once: `fds` are our descriptors of the assignment's sockets. */
   employ(assignment: Assignment, fds: readonly number[], ears: WorkerEars): Child<ToWorker> {
     this.#ears = ears;
-    if (this.#end !== null) {
-      queueMicrotask(() => ears.exit(...this.#end!));
-      return this.child;
-    }
-    this.#employed = true;
+    if (this.#end !== null) queueMicrotask(() => ears.exit(...this.#end!));
     // A worker that has just died takes none: whoever hears of its end knows what to do.
-    sendDescriptors(this.channel, fds);
+    sendDescriptors(this.#channel, fds);
+    closeFd(this.#channel);
     this.child.send({ kind: "assign", assignment });
     return this.child;
   }
@@ -77,6 +60,7 @@ export class BlankWorker {
   /** It is not needed. */
   dismiss(): void {
     this.#ears = deaf;
+    closeFd(this.#channel);
     this.child.kill("SIGKILL");
   }
 }

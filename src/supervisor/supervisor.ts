@@ -124,7 +124,6 @@ export class Supervisor {
     const methodOf = (name: string): Method => this.#options.catalog.methods.find((m) => m.name === name)!;
     if (config.secret !== undefined) this.#notes.kept.seed = hashText(config.secret, 0);
     const orphans = adoptOrphans(this.#options.instance, this.workers.sockets);
-    this.workers.elders = orphans.leave;
     // Probes from the host's own network come first, so that nothing is served before it is known who is alive.
     this.book.commit(this.book.stage(config, this.#notes.kept.revision));
     this.#assignChecks();

@@ -214,6 +214,8 @@ enum sluice_control_flag {
 	CONTROL_CHECKS = 2,
 	/* Some VIP has a range of ports. */
 	CONTROL_RANGES = 4,
+	/* Flow cells are being copied for a program of another layout: nobody gets one. */
+	CONTROL_FROZEN = 8,
 };
 
 enum sluice_arrival {

@@ -27,6 +27,7 @@ struct slot_view {
 	__u8 asked; /* somebody has been asked who gets it: `chosen`, or nobody */
 	__u8 asks; /* out: it is a new flow of a service that remembers, and nobody has been asked */
 	__u8 full; /* out: a put found no room */
+	__u8 frozen; /* cells are being copied: a new one would be lost, so there is room for none */
 };
 
 static __always_inline int cell_live(const struct flow_bucket *b, const struct table *table, int i,
@@ -86,7 +87,7 @@ static __always_inline __u32 pick_syn(struct flow_bucket *b, const struct table 
 {
 	__u16 isn = (p->sequence + 1) >> 16;
 
-	if (own >= 0 && own_live && !(b->cell[own & 3] & CELL_CLOSED)) {
+	if (own >= 0 && own_live && (!(b->cell[own & 3] & CELL_CLOSED) || v->frozen)) {
 		int i = own & 3;
 		__u32 local = (b->cell[i] & CELL_BACKEND) - 1;
 		int tentative = b->cell[i] & CELL_TENTATIVE;
@@ -228,6 +229,11 @@ static __always_inline __u32 choose(struct flow_bucket *b, const struct table *t
 			room = i;
 		}
 	}
+	if (v->frozen) {
+		room = -1;
+		if (!own_live)
+			own = -1;
+	}
 	if (p->icmp_error)
 		return pick_icmp(b, v, own, own_live);
 	if (p->protocol == IPPROTO_UDP)
@@ -248,6 +254,7 @@ static __always_inline struct slot_view slot_view(const struct service *service,
 		.life = p->protocol == IPPROTO_UDP ? service->udp_life : service->tcp_life,
 		.remembers = !!(service->flags & SERVICE_REMEMBERS),
 		.begins = p->protocol == IPPROTO_UDP && p->tcp_flags & TCP_SYN,
+		.frozen = !!(control.flags & CONTROL_FROZEN),
 		.chosen = SLOT_NONE,
 		.now = now_ticks(),
 		.tag = hash >> 20,

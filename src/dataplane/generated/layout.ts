@@ -381,6 +381,7 @@ export const ControlFlag = {
   CONTROL_REVERSE: 1,
   CONTROL_CHECKS: 2,
   CONTROL_RANGES: 4,
+  CONTROL_FROZEN: 8,
 } as const;
 
 export const Arrival = {

@@ -3,7 +3,7 @@ import { type Child, spawnChild } from "../../runtime/child.ts";
 import type { TestNetns } from "../../system/netns-testing.ts";
 import type { ForwardName } from "../plane-service.ts";
 
-const program = (name: string): string => join(import.meta.dirname, `${name}.ts`);
+const programOf = (name: string): string => join(import.meta.dirname, `${name}.ts`);
 
 export type Client = ((command: object) => Promise<string[]>) & { pid: number };
 
@@ -44,10 +44,20 @@ export class Programs {
       });
   }
 
-  /** A director on a host, with what is pinned in these folders; it is told services, and says what it minds. */
-  async director(host: TestNetns, bpfDir: string, runDir: string, forward: ForwardName = "direct") {
+  /**
+   * A director on a host, with what is pinned in these folders; it is told services, and says what it minds. `program`: that
+   * of another version.
+   */
+  async director(
+    host: TestNetns,
+    bpfDir: string,
+    runDir: string,
+    forward: ForwardName = "direct",
+    program = programOf("director"),
+  ) {
     let answer: (list: string[]) => void = () => {};
-    const { child } = await this.#start(host, "director", [bpfDir, runDir, forward], (m) => answer(m as string[]));
+    const heard = (message: unknown): void => answer(message as string[]);
+    const { child } = await this.#start(host, "director", [bpfDir, runDir, forward], heard, program);
     const apply = (services: object[]): Promise<string[]> =>
       new Promise((resolve) => {
         answer = resolve;
@@ -60,11 +70,11 @@ export class Programs {
     return { apply, kill };
   }
 
-  #start(host: TestNetns, name: string, args: string[], heard: (message: unknown) => void) {
+  #start(host: TestNetns, name: string, args: string[], heard: (message: unknown) => void, program = programOf(name)) {
     return new Promise<{ child: Child<unknown> }>((resolve, reject) => {
       void host.within(() => {
         const child = spawnChild<unknown, unknown>({
-          program: program(name),
+          program,
           args,
           onMessage: (message) => (message === "ready" ? resolve({ child }) : heard(message)),
           onExit: (code) => reject(new Error(`${name} on ${host.name} ended with ${code}`)),
