@@ -189,6 +189,7 @@ export class Backends extends ServiceState {
     return {
       lines,
       address: ascii(client),
+      forwardedFor: ascii(`X-Forwarded-For: ${client}\r\n`),
       trusted,
       host: ascii(listener),
       element: ascii(`for=${client.includes(":") ? `"[${client}]"` : client};proto=http`),

@@ -308,7 +308,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
 
   /** Sends a whole response of our own. */
   protected answer(reply: Buffer): void {
-    this.wire.send(reply, 0, reply.length, false);
+    this.wire.send(reply, 0, reply.length);
     this.service?.cells.add(-1, Cell.bytesOut, reply.length);
     this.outBytes += reply.length;
     this.stalled();

@@ -8,6 +8,7 @@ import { isIdempotent, Method, parseRequest } from "../protocols/http/request.ts
 import { Framing } from "../protocols/http/response.ts";
 import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from "../protocols/http/write.ts";
 import { letGo } from "../runtime/chunk.ts";
+import { OUT } from "../runtime/outbox.ts";
 import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
@@ -16,7 +17,7 @@ import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
 import { editTarget } from "./target-edit.ts";
 import { type Asker, responseHead, type Upstream } from "./upstream.ts";
-import { LARGE, MOVES, OUT } from "./wire.ts";
+import { LARGE, MOVES } from "./wire.ts";
 
 /** Times that a request may have passed through an intermediary of our name. */
 const LOOPS = 4;
@@ -140,7 +141,7 @@ export class Forwarder extends Seeker implements Asker {
   private flushOutward(): void {
     const { upstream } = this;
     if (upstream === null) return;
-    upstream.wire.send(OUT, 0, this.outward, true);
+    upstream.wire.send(OUT, 0, this.outward);
     this.outward = 0;
     upstream.asked();
     if (upstream.wire.queued > 0) this.pause();
@@ -260,7 +261,7 @@ export class Forwarder extends Seeker implements Asker {
   private sendHead(bytes: Buffer, close: boolean): void {
     edit.close = close;
     edit.chunked = this.minor === 1;
-    edit.date = dateLine(Date.now());
+    if (!responseHead.hasDate) edit.date = dateLine(this.front.wheel.date);
     const edits = responseHead.status < 200 ? null : (this.route?.response ?? null);
     if (edits !== null) dropEdited(bytes, responseHead.fields, edits);
     edit.extra = this.extraLines(edits?.lines ?? null);

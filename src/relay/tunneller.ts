@@ -1,9 +1,10 @@
+import { OUT } from "../runtime/outbox.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
 import type { Backends } from "./backends.ts";
 import { Client, Reading } from "./client.ts";
 import { Cell } from "./service-state.ts";
 import type { Upstream } from "./upstream.ts";
-import { LARGE, MOST, MOVES, OUT } from "./wire.ts";
+import { LARGE, MOST, MOVES } from "./wire.ts";
 
 /**
  * A client joined to one backend connection: what comes from the backend goes to the client, and when that does not
@@ -29,7 +30,7 @@ export abstract class Tunneller extends Client<Backends> {
     if (this.out > 0) {
       const size = this.out;
       this.out = 0;
-      this.wire.send(OUT, 0, size, true);
+      this.wire.send(OUT, 0, size);
     }
     if (this.wire.queued === 0) return;
     this.upstream?.pause();
@@ -60,7 +61,7 @@ export abstract class Tunneller extends Client<Backends> {
     const { cells } = this.service!;
     cells.add(-1, Cell.bytesIn, chunk.length);
     cells.add(this.backend, Cell.bytesIn, chunk.length);
-    upstream.wire.send(chunk, 0, chunk.length, false);
+    upstream.wire.send(chunk, 0, chunk.length);
     if (chunk.length >= LARGE) this.tunnelOn(upstream);
     upstream.alive();
     if (upstream.wire.queued > 0) this.pause();
@@ -80,7 +81,7 @@ export abstract class Tunneller extends Client<Backends> {
   tunnelled(bytes: Buffer, start: number, end: number): void {
     if (end === start) return;
     this.delivered(end - start);
-    this.wire.send(bytes, start, end, false);
+    this.wire.send(bytes, start, end);
     this.sent();
     if (end - start < LARGE || this.upstream === null) return;
     for (let k = 0; k < MOVES && this.moves(this.upstream.wire.socket, MOST) > 0; k++);

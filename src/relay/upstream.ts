@@ -200,7 +200,7 @@ export class Upstream extends Timed {
     }
     this.pool.opened();
     const introduction = this.asker.introduction();
-    if (introduction !== null) this.wire.send(introduction, 0, introduction.length, false);
+    if (introduction !== null) this.wire.send(introduction, 0, introduction.length);
     this.asker.connected(this);
   }
 

@@ -24,6 +24,8 @@ export class Wheel {
   private turned: number;
   /** Time of the last tick: near enough for time-outs, and free. */
   now: number;
+  /** And the time of day, ms since 1970. */
+  date = Date.now();
 
   /** `clock`: monotonic ms. `tick`: ms; deadlines are met up to one tick late. */
   private readonly clock: () => number;
@@ -66,6 +68,7 @@ export class Wheel {
   /** Looks at every slot whose time has come. */
   turn(): void {
     this.now = this.clock();
+    this.date = Date.now();
     const until = Math.floor(this.now / this.tick);
     // After a long pause one round is enough: it meets every slot.
     if (until - this.turned > SLOTS) this.turned = until - SLOTS;

@@ -1,11 +1,9 @@
+import { OUT, sendOut } from "../runtime/outbox.ts";
 import { moveBytes } from "../runtime/splice.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
 
 /** Pieces up to this size are copied beside what precedes them, so that a message leaves in one write; bytes. */
 const GATHER = 32 * 1024;
-
-/** Where messages are put together; one per process, never kept over a call. Room for the largest head and a piece. */
-export const OUT: Buffer = Buffer.allocUnsafeSlow(640 * 1024);
 
 /** With so many bytes of a body to come they are moved by the kernel; and how often for each of Bun's chunks. */
 export const LARGE = 64 * 1024;
@@ -27,11 +25,13 @@ export class Wire {
   taken = 0;
   private queue: Buffer[] = NOTHING;
 
-  /** Sends `bytes[start, end)`. `scratch`: the bytes will be overwritten, so what stays behind is copied. */
-  send(bytes: Buffer, start: number, end: number, scratch: boolean): void {
-    if (end <= start || this.socket === null) return;
+  /** Sends `bytes[start, end)`. Those of `OUT` will be overwritten, so what stays behind of them is copied. */
+  send(bytes: Buffer, start: number, end: number): void {
+    const { socket } = this;
+    if (end <= start || socket === null) return;
     if (this.queued === 0) {
-      const written = this.socket.write(bytes, start, end - start);
+      const size = end - start;
+      const written = bytes === OUT ? sendOut(socket, start, size) : socket.write(bytes, start, size);
       if (written < 0) return; // closed: the close handler follows
       this.taken += written;
       start += written;
@@ -39,7 +39,7 @@ export class Wire {
     }
     const rest = bytes.subarray(start, end);
     if (this.queue === NOTHING) this.queue = [];
-    this.queue.push(scratch ? Buffer.from(rest) : rest);
+    this.queue.push(bytes === OUT ? Buffer.from(rest) : rest);
     this.queued += end - start;
   }
 
@@ -57,11 +57,11 @@ export class Wire {
     // What waits may be a part of these very bytes.
     if (spent && at <= start && this.queued === 0) {
       OUT.copy(bytes, start - at, 0, at);
-      this.send(bytes, start - at, end, false);
+      this.send(bytes, start - at, end);
       return 0;
     }
-    this.send(OUT, 0, at, true);
-    this.send(bytes, start, end, false);
+    this.send(OUT, 0, at);
+    this.send(bytes, start, end);
     return 0;
   }
 
@@ -73,7 +73,7 @@ export class Wire {
     if (this.socket === null || from === null || this.queued > 0) return 0;
     const { taken, stuck } = moveBytes(from, this.socket, length);
     this.taken += taken - (stuck?.length ?? 0);
-    if (stuck !== null) this.send(stuck, 0, stuck.length, false);
+    if (stuck !== null) this.send(stuck, 0, stuck.length);
     return taken;
   }
 

@@ -11,6 +11,7 @@ export const SLASH = 47;
 export const QUESTION = 63;
 export const ASTERISK = 42;
 export const DIGIT_0 = 48;
+export const DIGIT_1 = 49;
 
 function table(member: (octet: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, octet) => (member(octet) ? 1 : 0));

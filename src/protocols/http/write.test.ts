@@ -10,6 +10,7 @@ const out = Buffer.alloc(8192);
 const tail = (trusted: boolean, also = false): RequestTail => ({
   lines: [ascii("Via: 1.0 s\r\n"), ascii("Via: 1.1 s\r\n")],
   address: ascii("192.0.2.1"),
+  forwardedFor: ascii("X-Forwarded-For: 192.0.2.1\r\n"),
   trusted,
   element: ascii("for=192.0.2.1;proto=http"),
   forwarded: also,
@@ -43,6 +44,18 @@ test("A.4 an HTTP/1.0 request goes on as 1.1, with a Host", () =>
   expect(forwarded("GET / HTTP/1.0\r\n\r\n")).toBe(
     "GET / HTTP/1.1\r\nHost: 127.0.0.1:80\r\nX-Forwarded-For: 192.0.2.1\r\nVia: 1.0 s\r\n\r\n",
   ));
+test("A.4 whatever minor version came, 1.1 goes on", () => {
+  expect(forwarded("GET /x HTTP/1.9\r\nHost: h\r\n\r\n")).toStartWith("GET /x HTTP/1.1\r\nHost: h\r\n");
+  expect(answered("HTTP/1.9 200 OK\r\nDate: x\r\n\r\n")).toBe("HTTP/1.1 200 OK\r\nDate: x\r\n\r\n");
+});
+test("a first line goes on without the fields behind it that end here", () => {
+  expect(forwarded("GET /x HTTP/1.1\r\nTE: a\r\nHost: h\r\nKeep-Alive: 1\r\nA: b\r\n\r\n")).toStartWith(
+    "GET /x HTTP/1.1\r\nHost: h\r\nA: b\r\nX-Forwarded-For: ",
+  );
+  expect(answered("HTTP/1.1 200 OK\r\nKeep-Alive: 1\r\nDate: x\r\nConnection: keep-alive\r\n\r\n")).toBe(
+    "HTTP/1.1 200 OK\r\nDate: x\r\n\r\n",
+  );
+});
 test("D.36 Max-Forwards of OPTIONS is counted down, of others left alone", () => {
   expect(forwarded("OPTIONS / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 3\r\n\r\n")).toContain("\r\nMax-Forwards: 2\r\n");
   expect(forwarded("GET / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 3\r\n\r\n")).toContain("\r\nMax-Forwards: 3\r\n");

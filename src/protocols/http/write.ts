@@ -1,32 +1,35 @@
 import type { FieldBlock } from "./field-block.ts";
 import { Field } from "./fields.ts";
-import { ascii, SP } from "./octets.ts";
+import { ascii, DIGIT_1, SP } from "./octets.ts";
 import { Method, type RequestHead } from "./request.ts";
 import { Framing, type ResponseHead } from "./response.ts";
 import { Form } from "./target.ts";
 
+/** Up to so many bytes a loop is cheaper than a call. */
+const SHORT = 12;
+
 /** Copies `bytes[start, end)`; @returns the offset after it. */
 export function put(out: Buffer, at: number, bytes: Buffer, start: number, end: number): number {
-  bytes.copy(out, at, start, end);
+  if (end - start > SHORT) bytes.copy(out, at, start, end);
+  else for (let i = start, to = at; i < end; i++) out[to++] = bytes[i]!;
   return at + (end - start);
 }
 
 export const putAll = (out: Buffer, at: number, bytes: Buffer): number => put(out, at, bytes, 0, bytes.length);
 
-/** Copies the lines that are not dropped, run by run. */
-function putFields(out: Buffer, at: number, bytes: Buffer, block: FieldBlock): number {
+/** Copies the lines that are not dropped, run by run. `from`: what stands before the first line goes along; -1: nothing. */
+function putFields(out: Buffer, at: number, bytes: Buffer, block: FieldBlock, from: number): number {
   const { name, drop, count } = block;
-  let k = 0;
-  while (k < count) {
-    if (drop[k] === 1) {
-      k++;
-      continue;
+  let start = from;
+  for (let k = 0; k < count; k++) {
+    if (drop[k] === 0) {
+      if (start < 0) start = name[k]!;
+    } else if (start >= 0) {
+      at = put(out, at, bytes, start, name[k]!);
+      start = -1;
     }
-    const first = k;
-    while (k < count && drop[k] === 0) k++;
-    at = put(out, at, bytes, name[first]!, name[k]!);
   }
-  return at;
+  return start < 0 ? at : put(out, at, bytes, start, name[count]!);
 }
 
 function putNumber(out: Buffer, at: number, value: number): number {
@@ -37,8 +40,9 @@ function putNumber(out: Buffer, at: number, value: number): number {
 export interface RequestTail {
   /** `Via` and `X-Forwarded-Proto` lines for an HTTP/1.1 and an HTTP/1.0 client. */
   readonly lines: readonly [http10: Buffer, http11: Buffer];
-  /** The client's address. */
+  /** The client's address; and its X-Forwarded-For line. */
   readonly address: Buffer;
+  readonly forwardedFor: Buffer;
   /** Take the client's own X-Forwarded-* and Forwarded as true, and add to them. */
   readonly trusted: boolean;
   /** Host for an HTTP/1.0 client that sent none. */
@@ -85,10 +89,13 @@ export function writeRequest(
   instead: Buffer | null = null,
 ): number {
   const { fields, target } = head;
-  at = put(out, at, bytes, head.methodStart, head.methodEnd);
-  out[at++] = SP;
-  at = instead === null ? putTarget(out, at, bytes, head) : putAll(out, at, instead);
-  at = putAll(out, at, HTTP11);
+  const asItIs = instead === null && isPlain(bytes, head);
+  if (!asItIs) {
+    at = put(out, at, bytes, head.methodStart, head.methodEnd);
+    out[at++] = SP;
+    at = instead === null ? putTarget(out, at, bytes, head) : putAll(out, at, instead);
+    at = putAll(out, at, HTTP11);
+  }
   // A Host line of ours comes first; one of the client's stays where it is.
   if (target.form === Form.ABSOLUTE) at = putLine(out, at, HOST, bytes, head.hostStart, head.hostEnd);
   else if (head.hostStart < 0) at = putLine(out, at, HOST, tail.host, 0, tail.host.length);
@@ -104,15 +111,17 @@ export function writeRequest(
     dropAll(fields, Field.X_FORWARDED_FOR);
     dropAll(fields, Field.FORWARDED);
   }
-  at = putFields(out, at, bytes, fields);
+  at = putFields(out, at, bytes, fields, asItIs ? head.methodStart : -1);
   if (head.chunked) at = putAll(out, at, CHUNKED);
   if (head.maxForwards > 0 && head.method === Method.OPTIONS) {
     at = putNumber(out, putAll(out, at, MAX_FORWARDS), head.maxForwards - 1);
     at = putAll(out, at, CRLF);
   }
-  at = putAll(out, at, FORWARDED_FOR);
-  if (forwardedFor >= 0) at = putValues(out, at, bytes, fields, Field.X_FORWARDED_FOR);
-  at = putAll(out, putAll(out, at, tail.address), CRLF);
+  if (forwardedFor < 0) at = putAll(out, at, tail.forwardedFor);
+  else {
+    at = putValues(out, putAll(out, at, FORWARDED_FOR), bytes, fields, Field.X_FORWARDED_FOR);
+    at = putAll(out, putAll(out, at, tail.address), CRLF);
+  }
   if (forwardedHost < 0 && head.hostStart >= 0)
     at = putLine(out, at, FORWARDED_HOST, bytes, head.hostStart, head.hostEnd);
   if (tail.trusted && fields.find(Field.X_FORWARDED_PROTO) < 0) at = putAll(out, at, PROTO_HTTP);
@@ -124,6 +133,12 @@ export function writeRequest(
   }
   if (extra !== null) at = putAll(out, at, extra);
   return putAll(out, at, CRLF);
+}
+
+/** May the request line go on as it came: in origin-form, of version 1.1, before a Host of the client's? */
+function isPlain(bytes: Buffer, { target, fields, hostStart }: RequestHead): boolean {
+  const digit = fields.name[0]! - 3;
+  return target.form === Form.ORIGIN && hostStart >= 0 && bytes[digit] === DIGIT_1;
 }
 
 /** Our element behind those that a trusted client sent. A host's characters all may stand in a quoted string. */
@@ -198,12 +213,16 @@ export interface ResponseEdit {
  * without hop-by-hop fields. @returns offset after the head.
  */
 export function writeResponse(out: Buffer, at: number, bytes: Buffer, head: ResponseHead, edit: ResponseEdit): number {
-  at = putAll(out, at, STATUS_LINE);
-  at = put(out, at, bytes, head.statusStart, head.statusStart + 3);
-  out[at++] = SP;
-  if (head.reasonEnd > head.statusStart + 4) at = put(out, at, bytes, head.statusStart + 4, head.reasonEnd);
-  at = putAll(out, at, CRLF);
-  at = putFields(out, at, bytes, head.fields);
+  const { statusStart, reasonEnd } = head;
+  const asItIs = bytes[statusStart - 2] === DIGIT_1 && bytes[statusStart + 3] === SP;
+  if (!asItIs) {
+    at = putAll(out, at, STATUS_LINE);
+    at = put(out, at, bytes, statusStart, statusStart + 3);
+    out[at++] = SP;
+    if (reasonEnd > statusStart + 4) at = put(out, at, bytes, statusStart + 4, reasonEnd);
+    at = putAll(out, at, CRLF);
+  }
+  at = putFields(out, at, bytes, head.fields, asItIs ? statusStart - STATUS_LINE.length : -1);
   if (!head.hasDate && head.status >= 200) at = putAll(out, at, edit.date);
   if (edit.chunked && head.framing === Framing.CHUNKED) at = putAll(out, at, CHUNKED);
   if (edit.extra) at = putAll(out, at, edit.extra);

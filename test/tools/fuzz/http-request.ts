@@ -14,6 +14,7 @@ const out = Buffer.alloc(16_384);
 const tail: RequestTail = {
   lines: [ascii("Via: 1.0 s\r\n"), ascii("Via: 1.1 s\r\n")],
   address: ascii("192.0.2.1"),
+  forwardedFor: ascii("X-Forwarded-For: 192.0.2.1\r\n"),
   trusted: false,
   element: Buffer.from("for=192.0.2.1;proto=http"),
   forwarded: true,

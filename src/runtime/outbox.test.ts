@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { sleep } from "./clock.ts";
+import { OUT, sendOut } from "./outbox.ts";
+import { listenTcp, type TcpSocket } from "./tcp.ts";
+
+const PIECE = 500_000;
+const PIECES = 20;
+
+test("what the kernel does not take at once is told, goes on with drain, and arrives in order", async () => {
+  const got: Buffer[] = [];
+  const listener = listenTcp("127.0.0.1", 0, { data: (_socket, chunk) => void got.push(chunk) }, () => null);
+  let [sent, short] = [0, 0];
+  const push = (socket: TcpSocket<null>): void => {
+    while (sent < PIECE * PIECES) {
+      const from = sent % PIECE;
+      OUT.fill(Math.floor(sent / PIECE), from, PIECE);
+      const taken = sendOut(socket, from, PIECE - from);
+      OUT.fill(255, from, PIECE); // never looked at again
+      sent += taken;
+      if (from + taken < PIECE) {
+        short++;
+        return;
+      }
+    }
+  };
+  const socket = { open: push, drain: push, data() {} };
+  const client = await Bun.connect({ hostname: "127.0.0.1", port: listener.port, data: null, socket });
+  for (let i = 0; i < 500 && got.reduce((sum, { length }) => sum + length, 0) < PIECE * PIECES; i++) await sleep(10);
+  const all = Buffer.concat(got);
+  expect(all.length).toBe(PIECE * PIECES);
+  for (let i = 0; i < PIECES; i++) expect(new Set(all.subarray(i * PIECE, (i + 1) * PIECE))).toEqual(new Set([i]));
+  expect(short).toBeGreaterThan(0);
+  client.terminate();
+  listener.stop();
+});
+
+test("a socket that is closed, or has sent its end, takes nothing: -1", async () => {
+  const listener = listenTcp("127.0.0.1", 0, { data() {}, end() {} }, () => null);
+  const to = { hostname: "127.0.0.1", port: listener.port, data: null, socket: { data() {} } };
+  const [ended, closed] = [await Bun.connect(to), await Bun.connect(to)];
+  ended.shutdown();
+  closed.terminate();
+  expect([sendOut(ended, 0, 10), sendOut(closed, 0, 10)]).toEqual([-1, -1]);
+  ended.terminate();
+  listener.stop();
+});
