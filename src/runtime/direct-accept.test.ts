@@ -126,13 +126,15 @@ test("bytes behind the first ones, FIN and close come by Bun", async () => {
 
 test("one that rests answers later, and its end is seen within a moment", async () => {
   let closed = 0;
+  const fds: number[] = [];
   const server = serve("127.0.0.1", {
     data(socket, chunk) {
       socket.data.got += chunk;
     },
     rests: () => true,
-    close: () => {
+    close: (socket) => {
       closed++;
+      fds.push(socket.fd);
     },
   });
   const all = [1, 2, 3, 4].map(() => dial(server, "one"));
@@ -145,6 +147,7 @@ test("one that rests answers later, and its end is seen within a moment", async 
   expect(closed).toBe(2);
   for (const { socket, got } of all) if (got === "") socket!.terminate();
   await until(() => closed === 4);
+  expect(new Set(fds)).toEqual(new Set([-1]));
 });
 
 test("what the kernel does not take at once goes on with drain", async () => {

@@ -27,7 +27,8 @@ export interface DirectOwner<D> {
 export class DirectSocket<D> {
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly fd: number;
+  /** -1 once it is closed: the number may soon be another's. */
+  fd: number;
   closed = false;
   /** Called once when it closes itself, or when Bun takes it over. */
   left: ((socket: DirectSocket<unknown>) => void) | null = null;
@@ -91,6 +92,7 @@ export class DirectSocket<D> {
     this.closed = true;
     this.left?.(this as DirectSocket<unknown>);
     libc.close(this.fd);
+    this.fd = -1;
     this.owner.handlers.close?.(this as unknown as TcpSocket<D>);
   }
 
