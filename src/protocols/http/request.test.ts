@@ -18,6 +18,8 @@ describe("a request that is refused", () => {
     ["A.3 no version", "GET /\r\nHost: a\r\n\r\n", "400 malformed request line"],
     ["A.3 two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "400 malformed request line"],
     ["A.3 tab for a space", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", "400 malformed request line"],
+    ["A.3 colon for a space", "GET:/ HTTP/1.1\r\nHost: a\r\n\r\n", "400 malformed request line"],
+    ["A.3 no space", "GET//a HTTP/1.1\r\nHost: a\r\n\r\n", "400 malformed request line"],
     ["A.3 space after the version", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", "400 malformed request line"],
     ["A.3 lower-case protocol", "GET / http/1.1\r\nHost: a\r\n\r\n", "400 malformed request line"],
     ["A.4 HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 not HTTP/1.x"],

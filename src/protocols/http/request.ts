@@ -98,8 +98,10 @@ function requestLine(bytes: Buffer, start: number, end: number, limits: RequestL
   while (i < end && TOKEN[bytes[i]!] === 1) i++;
   const methodEnd = i;
   const target = i + 1;
-  if (i < end && bytes[i] === SP) i++;
-  while (i < end && TARGET[bytes[i]!] === 1) i++;
+  if (i < end && bytes[i] === SP) {
+    i++;
+    while (i < end && TARGET[bytes[i]!] === 1) i++;
+  }
   const targetEnd = i;
   // " HTTP/1.x" CR LF
   if (
