@@ -184,7 +184,7 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
     await start();
     expect(existsSync(other)).toBe(true);
     expect(await names()).toEqual(known);
-    expect(new Set(await open(8))).toEqual(new Set(["rs1", "rs3"]));
+    expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs3"]));
     await apply([1, 3]);
     expect(existsSync(other)).toBe(false);
     expect(inForce()).toMatchObject({ window: 0, sparse: 0, backends: 2 });
