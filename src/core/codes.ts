@@ -150,10 +150,13 @@ export const codes = {
   SLUICE_DNS_XDP_EDNS: ["A query was passed to the workers: an EDNS option decides the answer.", ""],
   SLUICE_DNS_XDP_NAME: [
     "A query was passed to the workers: its name is not held in the kernel.",
-    "Aliases, delegations and wildcards are the workers'.",
+    "Aliases and delegations are the workers'.",
   ],
   SLUICE_DNS_XDP_TYPE: ["A query was passed to the workers: its type or class.", ""],
-  SLUICE_DNS_XDP_CLIENT: ["A query was passed to the workers: its answer hangs on who asks.", ""],
+  SLUICE_DNS_XDP_CLIENT: [
+    "A query was passed to the workers: its answer hangs on more than a draw and the client's place.",
+    "Hashes of clients, schedulers by load, and what is answered when nobody is eligible are the workers'.",
+  ],
   SLUICE_DNS_XDP_SIZE: ["A query was passed to the workers: its answer does not fit.", ""],
   SLUICE_DNS_XDP_STALE: [
     "A query was passed to the workers: the daemon gives no sign of life.",
