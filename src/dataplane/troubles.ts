@@ -41,7 +41,8 @@ export class Troubles {
     for (const { id, address } of state.locals.values()) {
       if (id === null) continue;
       const route = ways.routes.get(address);
-      if (!route) lost.push({ code: "SLUICE_NO_ROUTE", message: `no route leads to ${address}` });
+      if (!route || ways.lost.has(address))
+        lost.push({ code: "SLUICE_NO_ROUTE", message: `no route leads to ${address}` });
       if (!route || route.local || !ways.hops.silent(route)) continue;
       const key = `${route.device} ${route.hop}`;
       const known = silent.get(key) ?? { hop: route.hop, device: route.device, backends: new Set<string>() };

@@ -5,7 +5,6 @@ import { deleteElement, keysOf } from "../system/libbpf.ts";
 import { wantedKey } from "./generated/layout.ts";
 import type { Plane } from "./plane.ts";
 import type { ForwardName } from "./plane-service.ts";
-import { routesTo } from "./routes.ts";
 
 const BEAT = 1000;
 /** Beats between two looks at devices and the neighbour table; at every beat while some link address is unknown. */
@@ -105,11 +104,9 @@ export class Upkeep {
 
   async #rereadRoutes(): Promise<void> {
     this.#plane.forgetWays();
-    const { routes, hops } = this.#plane.ways;
-    for (const [address, route] of await routesTo([...routes.keys()])) {
-      const old = routes.get(address);
-      if (old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
-      routes.set(address, route);
+    const { ways } = this.#plane;
+    const { hops } = ways;
+    for (const [address, route] of await ways.reread()) {
       if (!route.local) hops.numberOf(route);
       this.#log("info", `the way to ${address} is now by ${route.hop} on ${route.device}`);
     }

@@ -10,8 +10,10 @@ import { type Device, devices, type Route, routesTo } from "./routes.ts";
 /** How packets get out: routes, link addresses, devices. All of it comes from the kernel's own tables. */
 export class Ways {
   readonly hops: Hops;
-  /** Of every backend's address that was asked for. */
+  /** Of every backend's address that was asked for; the last that was known where none is left. */
   readonly routes = new Map<string, Route>();
+  /** Addresses that no route led to at the last look. */
+  readonly lost = new Set<string>();
   /** Addresses that nobody had at the last `keep`. */
   #unused: readonly string[] = [];
   readonly #kernel: Pick<Kernel, "memory" | "entry">;
@@ -31,7 +33,7 @@ export class Ways {
 
   /** Finds the ways to these addresses and the link addresses on them. */
   async learn(addresses: readonly string[]): Promise<void> {
-    for (const [address, route] of await routesTo(addresses)) this.routes.set(address, route);
+    await this.#look(addresses);
     for (const address of addresses) {
       const route = this.routes.get(address);
       if (route && !route.local) this.hops.numberOf(route);
@@ -44,9 +46,39 @@ export class Ways {
    * `numbers`: of the next hops that backends have now.
    */
   keep(addresses: ReadonlySet<string>, numbers: ReadonlySet<number>): void {
-    for (const address of this.#unused) if (!addresses.has(address)) this.routes.delete(address);
-    this.#unused = [...this.routes.keys()].filter((address) => !addresses.has(address));
+    for (const address of this.#unused) {
+      if (addresses.has(address)) continue;
+      this.routes.delete(address);
+      this.lost.delete(address);
+    }
+    this.#unused = this.#known().filter((address) => !addresses.has(address));
     this.hops.keep(this.routes.values(), numbers);
+  }
+
+  /** Looks all ways up again; gives those that are other than they were. */
+  reread(): Promise<Map<string, Route>> {
+    return this.#look(this.#known());
+  }
+
+  #known(): string[] {
+    return [...new Set([...this.routes.keys(), ...this.lost])];
+  }
+
+  async #look(addresses: readonly string[]): Promise<Map<string, Route>> {
+    const found = await routesTo(addresses);
+    const changed = new Map<string, Route>();
+    for (const address of addresses) {
+      const [old, route] = [this.routes.get(address), found.get(address)];
+      if (!route) {
+        this.lost.add(address);
+        continue;
+      }
+      this.lost.delete(address);
+      if (old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
+      this.routes.set(address, route);
+      changed.set(address, route);
+    }
+    return changed;
   }
 
   /** Writes the way to an address into a backend's entry. */
