@@ -8,6 +8,7 @@ import { pinsOf } from "./pins.ts";
 import { toDevices } from "./routes.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: attaching: ${missing}`);
@@ -35,7 +36,7 @@ describe.skipIf(missing !== null)("attaching", () => {
     // A bridge's own interface has no driver that runs XDP.
     host.sh("ip link add br0 type bridge && ip link set br0 up");
     doors = testDoors();
-  }, 30_000);
+  }, patience(30_000));
   afterAll(() => {
     doors?.close();
     host?.remove();
@@ -89,21 +90,25 @@ describe.skipIf(missing !== null)("attaching", () => {
     });
   });
 
-  test("runs the balancer itself while nobody is asked before it, and the entry program as soon as somebody is", async () => {
-    await host.within(async () => {
-      const applier = await createXdpApplier(doors, "direct");
-      const vips = [{ address: "125.12.12.77", port: 80, protocol: "tcp" as const }];
-      const prepared = await applier.prepare([testService("web", vips, [testBackend(1, "125.12.12.20", null)])]);
-      if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
-      await prepared.commit();
-      expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "balance" });
-      const guard = new Entry(pinsOf(doors.bpfDir));
-      guard.plug("PLACE_GUARD", guard.programFd);
-      expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "entry" });
-      guard.close();
-      await applier.remove();
-    });
-  }, 120_000);
+  test(
+    "runs the balancer itself while nobody is asked before it, and the entry program as soon as somebody is",
+    async () => {
+      await host.within(async () => {
+        const applier = await createXdpApplier(doors, "direct");
+        const vips = [{ address: "125.12.12.77", port: 80, protocol: "tcp" as const }];
+        const prepared = await applier.prepare([testService("web", vips, [testBackend(1, "125.12.12.20", null)])]);
+        if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+        await prepared.commit();
+        expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "balance" });
+        const guard = new Entry(pinsOf(doors.bpfDir));
+        guard.plug("PLACE_GUARD", guard.programFd);
+        expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "entry" });
+        guard.close();
+        await applier.remove();
+      });
+    },
+    patience(120_000),
+  );
 });
 
 describe("devices", () => {

@@ -5,6 +5,7 @@ import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
 import { ACK, frame, SYN, tcp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: explaining flows: ${missing}`);
@@ -24,8 +25,7 @@ describe.skipIf(missing !== null)("what would become of a flow", () => {
   beforeAll(async () => {
     bench = await Bench.create("direct", serviceOf([20, 21, 22]));
     explainer = Explainer.open(bench.plane.kernel.pins.root)!;
-    // In an emulated kernel two programs are verified for a minute and more.
-  }, 240_000);
+  }, patience(60_000));
   afterAll(() => {
     explainer?.close();
     bench?.close();

@@ -10,6 +10,7 @@ import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
 import { ACK, frame, SYN, tcp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: services by place: ${missing}`);
@@ -50,7 +51,7 @@ describe.skipIf(missing !== null)("a service that chooses by the client's place"
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("direct", serviceOf());
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   const send = (source: string, port: number, flags: number): number | null => {

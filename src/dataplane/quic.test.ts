@@ -7,6 +7,7 @@ import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
 import { frame, udp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: QUIC: ${missing}`);
@@ -47,7 +48,7 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("direct", serviceOf());
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   const start = (...args: Parameters<typeof serviceOf>): void => bench.commit("direct", serviceOf(...args));

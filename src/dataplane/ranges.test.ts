@@ -9,6 +9,7 @@ import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
 import { ACK, checksumsHold, frame, tcp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: ranges of ports: ${missing}`);
@@ -29,7 +30,7 @@ describe.skipIf(missing !== null)("services on one VIP, by single ports, ranges 
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("direct", serviceOf(0, ports(1)));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   const start = (forward: ForwardName, services: ReturnType<typeof serviceOf>[]): void => {

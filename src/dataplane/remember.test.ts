@@ -10,6 +10,7 @@ import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
 import { ACK, FIN, frame, RST, SYN, tcp, udp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 import { flowsOf } from "./turns.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
@@ -124,7 +125,7 @@ describe.skipIf(missing !== null)("schedulers that remember every flow", () => {
   let history = 0;
   beforeAll(async () => {
     bench = await Bench.create("direct", serviceOf("round-robin", new Map([[1, "up"]])));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
   const world = (name: Name): World => new World(bench, name, 1024 + (history++ % 120) * 500);
   const flowMask = (mask: number): void => setWord(bench.plane.memory.control_words, 0, control.flowMask, mask);
@@ -148,21 +149,25 @@ describe.skipIf(missing !== null)("schedulers that remember every flow", () => {
     { weight: 1, arbitrary: fc.constant({ do: "age" as const }) },
   );
   for (const name of ["round-robin", "weighted-round-robin", "least-connections"] as const)
-    test(`${name}: no history of changes moves a flow, and the counts are those of the plain rules`, () => {
-      const property = fc.property(fc.array(action, { minLength: 5, maxLength: 40 }), (actions) => {
-        const w = world(name);
-        for (let i = 0; i < 12; i++) w.open();
-        for (const step of actions) {
-          if (step.do === "open") w.open();
-          else if (step.do === "speak") w.speak(w.flows[step.i % w.flows.length]);
-          else if (step.do === "close") w.close(w.flows[step.i % w.flows.length], step.by);
-          else if (step.do === "age") w.bench.plane.settleRound(performance.now() + 3_600_000);
-          else w.set(step.id, step.state);
-        }
-        w.check();
-      });
-      fc.assert(property, { numRuns: 20 });
-    }, 60_000);
+    test(
+      `${name}: no history of changes moves a flow, and the counts are those of the plain rules`,
+      () => {
+        const property = fc.property(fc.array(action, { minLength: 5, maxLength: 40 }), (actions) => {
+          const w = world(name);
+          for (let i = 0; i < 12; i++) w.open();
+          for (const step of actions) {
+            if (step.do === "open") w.open();
+            else if (step.do === "speak") w.speak(w.flows[step.i % w.flows.length]);
+            else if (step.do === "close") w.close(w.flows[step.i % w.flows.length], step.by);
+            else if (step.do === "age") w.bench.plane.settleRound(performance.now() + 3_600_000);
+            else w.set(step.id, step.state);
+          }
+          w.check();
+        });
+        fc.assert(property, { numRuns: 20 });
+      },
+      patience(60_000),
+    );
 
   test("turns are taken in order, by weight, and go on where they were after a change", () => {
     const plain = world("round-robin");
@@ -196,29 +201,33 @@ describe.skipIf(missing !== null)("schedulers that remember every flow", () => {
     }
   });
 
-  test("silent flows leave the count when their time is over, TCP and UDP", async () => {
-    bench.plane.commit("direct", []);
-    const w = world("least-connections");
-    bench.commit("direct", serviceOf("least-connections", w.states, { tcp: 1000, udp: 1000 }));
-    const state = bench.plane.mustHave("direct", "web");
-    const active = (): number =>
-      [...state.locals.values()].reduce((sum, { number }) => sum + flowsOf(bench.plane.memory, number).active, 0);
-    for (let i = 0; i < 6; i++) w.open();
-    const datagram = (port: number): number => {
-      const packet = udp({ source: "202.20.20.20", target: VIP }, { sourcePort: port, targetPort: 80 }, [1]);
-      return bench.run(frame(mac.gateway, mac.director, packet)).output[5]! - FIRST;
-    };
-    const spread = [1, 2, 3, 4, 5, 6].map((i) => datagram(40_000 + i));
-    expect([1, 2, 3, 4, 5, 6].map((i) => datagram(40_000 + i))).toEqual(spread);
-    // 12 flows on weights 2, 3, 1.
-    expect([1, 2, 3].map((one) => spread.filter((who) => who === one).length + w.openOf(one))).toEqual([4, 6, 2]);
-    expect(active()).toBe(12);
-    const ended = await eventually(() => {
-      bench.plane.settleRound();
-      return active() === 0;
-    }, 15_000);
-    expect(ended).toBe(true);
-  }, 20_000);
+  test(
+    "silent flows leave the count when their time is over, TCP and UDP",
+    async () => {
+      bench.plane.commit("direct", []);
+      const w = world("least-connections");
+      bench.commit("direct", serviceOf("least-connections", w.states, { tcp: 1000, udp: 1000 }));
+      const state = bench.plane.mustHave("direct", "web");
+      const active = (): number =>
+        [...state.locals.values()].reduce((sum, { number }) => sum + flowsOf(bench.plane.memory, number).active, 0);
+      for (let i = 0; i < 6; i++) w.open();
+      const datagram = (port: number): number => {
+        const packet = udp({ source: "202.20.20.20", target: VIP }, { sourcePort: port, targetPort: 80 }, [1]);
+        return bench.run(frame(mac.gateway, mac.director, packet)).output[5]! - FIRST;
+      };
+      const spread = [1, 2, 3, 4, 5, 6].map((i) => datagram(40_000 + i));
+      expect([1, 2, 3, 4, 5, 6].map((i) => datagram(40_000 + i))).toEqual(spread);
+      // 12 flows on weights 2, 3, 1.
+      expect([1, 2, 3].map((one) => spread.filter((who) => who === one).length + w.openOf(one))).toEqual([4, 6, 2]);
+      expect(active()).toBe(12);
+      const ended = await eventually(() => {
+        bench.plane.settleRound();
+        return active() === 0;
+      }, patience(15_000));
+      expect(ended).toBe(true);
+    },
+    patience(20_000),
+  );
 
   test("a service may begin to remember, and stop, without moving a flow", () => {
     const w = world("round-robin");

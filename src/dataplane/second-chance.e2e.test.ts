@@ -4,6 +4,7 @@ import { attachDecap, decapCounts, detachDecap } from "./decap.ts";
 import { Limit } from "./generated/layout.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { TestNetwork, xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 import { type Client, Programs } from "./testing/programs.ts";
 import { type Filter, parseFilter } from "./trace/filter.ts";
 import type { TraceRecord } from "./trace/record.ts";
@@ -59,7 +60,7 @@ describe.skipIf(missing !== null)("two directors, and a router that chooses anew
       applies[name as Name] = (await programs.director(host, own.bpfDir, own.runDir, "tunnel")).apply;
     }
     client = await programs.client(net.host("client"));
-  }, 300_000);
+  }, patience(60_000));
   afterAll(async () => {
     await programs.stop();
     net.remove();
@@ -82,56 +83,64 @@ describe.skipIf(missing !== null)("two directors, and a router that chooses anew
   const sentOn = (): number =>
     doors.slice(0, reals.length).reduce((sum, { bpfDir }) => sum + decapCounts(bpfDir)!.sentOn, 0);
 
-  test("without a second chance connections break, where one director has not heard", async () => {
-    await believe("A", [2, 3], false);
-    await believe("B", ids, false);
-    route("A");
-    expect(dead(await open())).toEqual([]);
-    expect(dead(await client({ do: "ask", size: 10 }))).toEqual([]);
-    route("B");
-    expect(dead(await client({ do: "ask", size: 10 })).length).toBeGreaterThan(CONNECTIONS / 10);
-    expect(sentOn()).toBe(0);
-    await client({ do: "close" });
-  }, 240_000);
+  test(
+    "without a second chance connections break, where one director has not heard",
+    async () => {
+      await believe("A", [2, 3], false);
+      await believe("B", ids, false);
+      route("A");
+      expect(dead(await open())).toEqual([]);
+      expect(dead(await client({ do: "ask", size: 10 }))).toEqual([]);
+      route("B");
+      expect(dead(await client({ do: "ask", size: 10 })).length).toBeGreaterThan(CONNECTIONS / 10);
+      expect(sentOn()).toBe(0);
+      await client({ do: "close" });
+    },
+    patience(60_000),
+  );
 
-  test("with it none breaks, whoever has heard of what", async () => {
-    await believe("A", [2, 3], true);
-    await believe("B", ids, true);
-    route("A");
-    expect(dead(await open())).toEqual([]);
-    route("B");
-    const first = await client({ do: "ask", size: 10 });
-    expect(dead(first)).toEqual([]);
-    // Each was sent on at least once by the real server that B took for the first.
-    expect(sentOn()).toBeGreaterThan(CONNECTIONS / 10);
-    const records: TraceRecord[] = [];
-    const filter = parseFilter("verdict second-chance and tcp", []) as Filter;
-    const tracer = Tracer.open(doors[0]!.bpfDir, (record) => records.push(record))!;
-    expect(tracer.start({ filter, bytes: 96, rate: 1000 }, () => 0)).toBeNull();
-    expect(dead(await client({ do: "ask", size: 10 }))).toEqual([]);
-    tracer.poll();
-    tracer.stop();
-    expect(records.length).toBeGreaterThan(0);
-    for (const { source, target, targetPort, left } of records)
-      expect([source, target, targetPort, left]).toEqual(["202.20.20.20", VIP, 80, null]);
-    const history: [Name, number[]][] = [
-      ["B", [1, 3]],
-      ["A", [1, 2]],
-      ["A", [1]],
-      ["B", [2]],
-      ["B", ids],
-      ["A", [3]],
-    ];
-    for (const [i, [heard, healthy]] of history.entries()) {
-      await believe(heard, healthy, true);
-      expect(dead(await open(10))).toEqual([]);
-      route(i % 2 === 0 ? "A" : "B");
-      const answers = await client({ do: "ask", size: i === 3 ? 20_000 : 10 });
-      expect(dead(answers)).toEqual([]);
-      // At the real server where it began.
-      if (i !== 3) expect(answers.slice(0, CONNECTIONS).map(nameOf)).toEqual(first.map(nameOf));
-    }
-  }, 240_000);
+  test(
+    "with it none breaks, whoever has heard of what",
+    async () => {
+      await believe("A", [2, 3], true);
+      await believe("B", ids, true);
+      route("A");
+      expect(dead(await open())).toEqual([]);
+      route("B");
+      const first = await client({ do: "ask", size: 10 });
+      expect(dead(first)).toEqual([]);
+      // Each was sent on at least once by the real server that B took for the first.
+      expect(sentOn()).toBeGreaterThan(CONNECTIONS / 10);
+      const records: TraceRecord[] = [];
+      const filter = parseFilter("verdict second-chance and tcp", []) as Filter;
+      const tracer = Tracer.open(doors[0]!.bpfDir, (record) => records.push(record))!;
+      expect(tracer.start({ filter, bytes: 96, rate: 1000 }, () => 0)).toBeNull();
+      expect(dead(await client({ do: "ask", size: 10 }))).toEqual([]);
+      tracer.poll();
+      tracer.stop();
+      expect(records.length).toBeGreaterThan(0);
+      for (const { source, target, targetPort, left } of records)
+        expect([source, target, targetPort, left]).toEqual(["202.20.20.20", VIP, 80, null]);
+      const history: [Name, number[]][] = [
+        ["B", [1, 3]],
+        ["A", [1, 2]],
+        ["A", [1]],
+        ["B", [2]],
+        ["B", ids],
+        ["A", [3]],
+      ];
+      for (const [i, [heard, healthy]] of history.entries()) {
+        await believe(heard, healthy, true);
+        expect(dead(await open(10))).toEqual([]);
+        route(i % 2 === 0 ? "A" : "B");
+        const answers = await client({ do: "ask", size: i === 3 ? 20_000 : 10 });
+        expect(dead(answers)).toEqual([]);
+        // At the real server where it began.
+        if (i !== 3) expect(answers.slice(0, CONNECTIONS).map(nameOf)).toEqual(first.map(nameOf));
+      }
+    },
+    patience(60_000),
+  );
 
   test("taken down, nothing of it is left on the device", async () => {
     const host = net.host("real1");

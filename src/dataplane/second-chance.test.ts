@@ -13,6 +13,7 @@ import { decapConfig } from "./generated/layout.ts";
 import { mac } from "./testing/fixtures.ts";
 import { ACK, checksumsHold, frame, ipv4, ipv6, namingHeader, tcp, udp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 import { type Client, Programs } from "./testing/programs.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
@@ -98,7 +99,7 @@ describe.skipIf(missing !== null)("a real server that gives second chances", () 
     expect(await client({ do: "open", address: VIP, port: 80, count: 1 })).toEqual(["open"]);
     const [told] = await client({ do: "ask", size: 1 });
     known = Number(/:(\d+) 1$/.exec(told!)![1]);
-  }, 240_000);
+  }, patience(60_000));
   afterAll(async () => {
     await programs.stop();
     object?.close();
@@ -153,37 +154,41 @@ describe.skipIf(missing !== null)("a real server that gives second chances", () 
     configure({ secondChance: true });
   });
 
-  test("keeps a flow that its listener gave a cookie", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "sluice-cookie-"));
-    const capture = join(folder, "syn-ack");
-    host.sh("echo 2 > /proc/sys/net/ipv4/tcp_syncookies");
-    // The client's acknowledgement is lost: the server has nothing but the listener.
-    host.sh(
-      "nft 'add table ip t; add chain ip t o { type filter hook output priority 0; }; add rule ip t o tcp dport 80 tcp flags & (syn|ack) == ack drop'",
-    );
-    host.sh(
-      `timeout 20 tcpdump -i lo -U -w ${capture} 'tcp src port 80 and tcp[13] = 18' >/dev/null 2>&1 & for i in $(seq 100); do [ -s ${capture} ] && break; sleep 0.05; done`,
-    );
-    await client({ do: "open", address: VIP, port: 80, count: 1 });
-    let packet = new Uint8Array();
-    for (let i = 0; i < 200 && packet.length < 20 + 20; i++) {
-      // A pcap file's header is of 24 bytes, a record's of 16; then Ethernet.
-      packet = readFileSync(capture).subarray(24 + 16 + 14);
-      await sleep(50);
-    }
-    host.sh("nft delete table ip t");
-    rmSync(folder, { recursive: true });
-    const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
-    const [cookie, acknowledged, port] = [view.getUint32(24), view.getUint32(28), view.getUint16(22)];
-    const answer = tcp({ source: VIP, target: VIP }, { sourcePort: port, targetPort: 80 }, ACK, acknowledged);
-    const withCookie = (value: number): number[] => {
-      const bytes = [...answer];
-      for (let i = 0; i < 4; i++) bytes[28 + i] = (value >>> (24 - 8 * i)) & 255;
-      return bytes;
-    };
-    unwraps({ packet: withCookie((cookie + 1) >>> 0) });
-    leaves(wrapped({ packet: withCookie((cookie + 77_777) >>> 0) }));
-  }, 240_000);
+  test(
+    "keeps a flow that its listener gave a cookie",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "sluice-cookie-"));
+      const capture = join(folder, "syn-ack");
+      host.sh("echo 2 > /proc/sys/net/ipv4/tcp_syncookies");
+      // The client's acknowledgement is lost: the server has nothing but the listener.
+      host.sh(
+        "nft 'add table ip t; add chain ip t o { type filter hook output priority 0; }; add rule ip t o tcp dport 80 tcp flags & (syn|ack) == ack drop'",
+      );
+      host.sh(
+        `timeout 20 tcpdump -i lo -U -w ${capture} 'tcp src port 80 and tcp[13] = 18' >/dev/null 2>&1 & for i in $(seq 100); do [ -s ${capture} ] && break; sleep 0.05; done`,
+      );
+      await client({ do: "open", address: VIP, port: 80, count: 1 });
+      let packet = new Uint8Array();
+      for (let i = 0; i < 200 && packet.length < 20 + 20; i++) {
+        // A pcap file's header is of 24 bytes, a record's of 16; then Ethernet.
+        packet = readFileSync(capture).subarray(24 + 16 + 14);
+        await sleep(50);
+      }
+      host.sh("nft delete table ip t");
+      rmSync(folder, { recursive: true });
+      const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
+      const [cookie, acknowledged, port] = [view.getUint32(24), view.getUint32(28), view.getUint16(22)];
+      const answer = tcp({ source: VIP, target: VIP }, { sourcePort: port, targetPort: 80 }, ACK, acknowledged);
+      const withCookie = (value: number): number[] => {
+        const bytes = [...answer];
+        for (let i = 0; i < 4; i++) bytes[28 + i] = (value >>> (24 - 8 * i)) & 255;
+        return bytes;
+      };
+      unwraps({ packet: withCookie((cookie + 1) >>> 0) });
+      leaves(wrapped({ packet: withCookie((cookie + 77_777) >>> 0) }));
+    },
+    patience(60_000),
+  );
 
   test("whatever comes: no abort, and nothing is sent but to whom the packet names", () => {
     const bases = [

@@ -4,6 +4,7 @@ import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
 import { ACK, frame, SYN, tcp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: stickiness by source: ${missing}`);
@@ -24,7 +25,7 @@ describe.skipIf(missing !== null)("stickiness by source", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("direct", serviceOf(undefined));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
   const send = (source: string, port: number, flags: number, sequence = 5): number => {
     const target = source.includes(":") ? VIP6 : VIP;

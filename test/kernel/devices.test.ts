@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createXdpApplier } from "../../src/dataplane/applier.ts";
 import { testBackend, testDoors, testService } from "../../src/dataplane/testing/doors.ts";
 import { TestNetwork } from "../../src/dataplane/testing/network.ts";
+import { patience } from "../../src/dataplane/testing/patience.ts";
 import { type Client, Programs } from "../../src/dataplane/testing/programs.ts";
 import { eventually, type TestNetns } from "../../src/system/netns-testing.ts";
 import { outside } from "./only-guest.ts";
@@ -46,7 +47,7 @@ describe.skipIf(outside !== null)("direct over real devices", () => {
       await programs.server(host, `rs${last}`, VIP, 80);
     }
     client = await programs.client(outer);
-  }, 120_000);
+  }, patience(120_000));
   afterAll(async () => {
     await programs.stop();
     net.remove();

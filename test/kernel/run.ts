@@ -36,7 +36,7 @@ if (given[0] === "--ipvs") {
   process.stdout.write(measured);
   process.exit(measured === "" ? 1 : 0);
 }
-const tests = `bin/bun test --parallel=2 --timeout=120000 --reporter=junit --reporter-outfile=$REPORT`;
+const tests = `bin/bun test --parallel=2 --timeout=600000 --reporter=junit --reporter-outfile=$REPORT`;
 // Whoever names tests wants no more than these.
 const command = given.length > 0 ? `${tests} ${given.join(" ")}` : `${tests} ${paths.join(" ")}; ${bench} --seconds=1`;
 const results = readJunit(await runInGuest(command, "stdout"));

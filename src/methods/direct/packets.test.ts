@@ -3,6 +3,7 @@ import { testBackend, testService } from "../../dataplane/testing/doors.ts";
 import { Bench } from "../../dataplane/testing/fixtures.ts";
 import { xdpMissing } from "../../dataplane/testing/network.ts";
 import { passThrough } from "../../dataplane/testing/pass-through.ts";
+import { patience } from "../../dataplane/testing/patience.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
 import { packets, packets6, taggedPackets, vip, vip6 } from "./packets.ts";
@@ -26,7 +27,7 @@ describe.skipIf(missing !== null)("packets of direct", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("direct", service(["up"]));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   for (const fixture of [...packets, ...packets6, ...passThrough(vip)])

@@ -5,6 +5,7 @@ import { Bench, mac } from "../../dataplane/testing/fixtures.ts";
 import { ACK, checksumsHold, frame, tcp, udp } from "../../dataplane/testing/frames.ts";
 import { xdpMissing } from "../../dataplane/testing/network.ts";
 import { passThrough } from "../../dataplane/testing/pass-through.ts";
+import { patience } from "../../dataplane/testing/patience.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
 import { packets, packets6, real, real6, vip, vip6 } from "./packets.ts";
@@ -18,7 +19,7 @@ describe.skipIf(missing !== null)("packets of nat", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("nat", testService("web", [tcpVip, udpVip], [testBackend(1, real.address, real.port)]));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   for (const fixture of packets) test(fixture.name, () => runFixture(bench, "nat", "web", fixture));
@@ -51,7 +52,7 @@ describe.skipIf(missing !== null)("packets that nat must not touch", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("nat", testService("web", [tcpVip], [testBackend(1, real.address, real.port)]));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   for (const fixture of passThrough(vip)) test(fixture.name, () => runFixture(bench, "nat", "web", fixture));
@@ -62,7 +63,7 @@ describe.skipIf(missing !== null)("packets of nat over IPv6", () => {
   beforeAll(async () => {
     const vips = [tcpVip, udpVip].map((one) => ({ ...one, address: vip6 }));
     bench = await Bench.create("nat", testService("web", vips, [testBackend(1, real6.address, real6.port)]));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   for (const fixture of [...packets6, ...passThrough(vip)])

@@ -5,6 +5,7 @@ import { Bench, mac } from "../../dataplane/testing/fixtures.ts";
 import { ACK, checksumsHold, frame, SYN, tcp, udp } from "../../dataplane/testing/frames.ts";
 import { xdpMissing } from "../../dataplane/testing/network.ts";
 import { passThrough } from "../../dataplane/testing/pass-through.ts";
+import { patience } from "../../dataplane/testing/patience.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
 import {
@@ -35,7 +36,7 @@ describe.skipIf(missing !== null)("packets of tunnel", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("tunnel", testService("web", vips, [testBackend(1, real, null)]));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   for (const fixture of [...packets, ...packets6in4, ...passThrough(vip)])
@@ -62,7 +63,7 @@ describe.skipIf(missing !== null)("packets of tunnel to IPv6", () => {
   let bench: Bench;
   beforeAll(async () => {
     bench = await Bench.create("tunnel", testService("web", vips, [testBackend(1, real6, null)]));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   for (const [i, { name }] of packetsIn6(0).entries())
@@ -88,7 +89,7 @@ describe.skipIf(missing !== null)("packets of tunnel with a network of outer sou
     bench.commit("tunnel", { ...service, ...(outerSource ? { outerSource } : {}) });
   beforeAll(async () => {
     bench = await Bench.create("tunnel", { ...service, outerSource: "172.16.64.0/18" });
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   const outerOf = (sourcePort: number): string => {
@@ -147,7 +148,7 @@ describe.skipIf(missing !== null)("packets of tunnel in GUE", () => {
   beforeAll(async () => {
     const service = { ...testService("web", vips, [testBackend(1, real, null)]), guePort: 6080 };
     bench = await Bench.create("tunnel", service);
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   test("the source port is the flow's, and stays the flow's", () => {
@@ -194,7 +195,7 @@ describe.skipIf(missing !== null)("packets of tunnel that name others", () => {
 
   beforeAll(async () => {
     bench = await Bench.create("tunnel", serving([1, 2, 3, 4]));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => bench?.close());
 
   // A slow machine may take longer for one than link addresses are trusted without a sign of life.
