@@ -166,6 +166,8 @@ interface WholeWay {
  * director that sends everything back as it came; what the others cost above it is the translation.
  */
 async function wholeWay(flows: number, seconds: number): Promise<WholeWay> {
+  // It may have to be fetched, and in a rig there is no way out.
+  const iptables = await iptablesRules();
   const rig = await Rig.create("nat", serviceOf(10));
   const best = (): number => cpuPerPacket(rig, flows, seconds);
   try {
@@ -183,7 +185,7 @@ async function wholeWay(flows: number, seconds: number): Promise<WholeWay> {
     rig.director.sh(`ethtool -K eth0 gro on; ip route replace 10.0.0.0/16 dev eth0; ${neighbours.join("; ")}`);
     rig.director.sh(`nft -f - <<'END'\n${NFTABLES}\nEND`);
     const nftables = best();
-    rig.director.sh(`nft delete table ip bench\n${await iptablesRules()}`);
+    rig.director.sh(`nft delete table ip bench\n${iptables}`);
     // Other clients: what the kernel knows of the former it would go on translating.
     rig.load({ source: "202.30.0.1", target: VIP, port: 80, flows });
     return { bounce, xdp, nftables, iptables: best() };
