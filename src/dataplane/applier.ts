@@ -1,15 +1,15 @@
 import type { HostChange } from "../core/host-change.ts";
 import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/method.ts";
-import { type Problem, SluiceError, toProblem } from "../core/problem.ts";
+import { type Problem, toProblem } from "../core/problem.ts";
 import { checkedListener } from "../core/service.ts";
 import type { Trouble } from "../core/trouble.ts";
 import { bytesText } from "../observe/units.ts";
 import { sleep } from "../runtime/clock.ts";
-import { addresses } from "../system/ip.ts";
 import { lackOfHops } from "./capacity.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
 import { type CheckPath, createCheckPath } from "./check-path.ts";
 import { kernelCounts } from "./counts.ts";
+import { factsNow, hostAddresses } from "./facts-now.ts";
 import { limited, type StagedLists } from "./guard/guard.ts";
 import { Held } from "./held.ts";
 import { Plane, stateKey } from "./plane.ts";
@@ -108,7 +108,8 @@ class XdpApplier implements Applier<PlaneService> {
       const lacks = plane.lacks(this.#forward, next);
       if (lacks.length > 0) return lacks;
       for (const { near } of next) if (near) plane.regions.read(near.geography);
-      const facts = remembering(this.#doors.facts);
+      const asked = next.flatMap(({ vips, backends }) => [...vips, ...backends].map(({ address }) => address));
+      const facts = await factsNow(this.#doors.facts.instance, unique(asked));
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
       const unreached = lackOfHops(plane.ways.hops.count);
@@ -325,26 +326,10 @@ const blame = (services: readonly PlaneService[], of: (service: PlaneService) =>
 
 const hasLimits = ({ limits }: PlaneService): boolean => limited(limits);
 
-/** Facts that ask the kernel once for each address: a prepare asks for the same ones again and again. */
-function remembering(facts: HostFacts): HostFacts {
-  const routes = new Map<string, ReturnType<HostFacts["route"]>>();
-  const devices = new Map<string, string | null>();
-  const once = <T>(known: Map<string, T>, key: string, ask: (key: string) => T): T => {
-    if (!known.has(key)) known.set(key, ask(key));
-    return known.get(key)!;
-  };
-  return {
-    instance: facts.instance,
-    route: (address) => once(routes, address, (key) => facts.route(key)),
-    deviceOf: (address) => once(devices, address, (key) => facts.deviceOf(key)),
-  };
-}
-
 /** Addresses that the host has as its own, with a network; a VIP is a /32. */
 async function ownAddresses(): Promise<Set<string>> {
-  const all = await addresses();
-  if (!all.ok) throw new SluiceError(all.problems[0]!);
-  return new Set(all.value.filter(({ prefix }) => prefix < 32).map(({ address }) => address));
+  const all = await hostAddresses();
+  return new Set(all.filter(({ prefix }) => prefix < 32).map(({ address }) => address));
 }
 
 /**

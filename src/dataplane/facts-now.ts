@@ -1,0 +1,32 @@
+import type { HostFacts } from "../core/method.ts";
+import { SluiceError } from "../core/problem.ts";
+import { deviceFor } from "../system/host-facts.ts";
+import type { IpAddress } from "../system/ip.ts";
+import { addresses } from "../system/ip.ts";
+import { routesTo } from "./routes.ts";
+
+/** The host's addresses. Throws SluiceError. */
+export async function hostAddresses(): Promise<readonly IpAddress[]> {
+  const all = await addresses();
+  if (!all.ok) throw new SluiceError(all.problems[0]!);
+  return all.value;
+}
+
+/**
+ * What the kernel says of these addresses at this moment, asked by one process for all: a revision may have a hundred
+ * thousand. Of others nothing is known. Throws SluiceError.
+ */
+export async function factsNow(instance: string, asked: readonly string[]): Promise<HostFacts> {
+  const held = await hostAddresses();
+  const routes = await routesTo(asked);
+  return {
+    instance,
+    route: (address) => {
+      const route = routes.get(address);
+      return route
+        ? { device: route.device, source: route.source, via: route.hop === address ? null : route.hop }
+        : null;
+    },
+    deviceOf: (address) => deviceFor(address, held),
+  };
+}
