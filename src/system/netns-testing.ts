@@ -11,7 +11,9 @@ import { libc } from "../runtime/libc.ts";
 
 /** <sched.h> */
 const CLONE_NEWNET = 0x40000000;
-const HOME = `slt-${process.pid}-home`;
+/** One file's tests must not meet what those of another, in the same process, have left behind in their time-out. */
+const OWN = `slt-${process.pid}-${Math.random().toString(36).slice(2, 6)}`;
+const HOME = `${OWN}-home`;
 let made = 0;
 let open = 0;
 /** Asynchronous work under way inside namespaces. */
@@ -79,7 +81,7 @@ function returnToHost(): void {
 /** Null where namespaces can be made; else the reason why not. */
 export function netnsMissing(): string | null {
   if (process.getuid?.() !== 0) return "not root";
-  const name = `slt-${process.pid}-probe`;
+  const name = `${OWN}-probe`;
   if (runSync(["ip", "netns", "add", name]).code !== 0) return "network namespaces cannot be made here";
   runSync(["ip", "netns", "del", name]);
   return null;
@@ -88,7 +90,7 @@ export function netnsMissing(): string | null {
 /** Makes a namespace with its loopback up; `remove` it in afterAll. */
 export function createTestNetns(hint: string): TestNetns {
   leaveHost();
-  const name = `slt-${process.pid}-${made++}-${hint}`;
+  const name = `${OWN}-${made++}-${hint}`;
   const path = `/run/netns/${name}`;
   addNetns(name);
   open++;

@@ -12,7 +12,7 @@ import { eachInput, Fault, type FuzzRun, type FuzzTarget, type Random } from "./
 const METHODS: Method[] = ["direct", "tunnel", "nat"];
 
 /** Inputs between two signs of life: without one for ten seconds the program asks the kernel for every way. */
-const BEAT = 5000;
+const BEAT = 250;
 
 const serviceOf = (world: World) => ({
   ...testService(
