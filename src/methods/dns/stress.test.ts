@@ -8,20 +8,18 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Serving } from "../../core/method.ts";
-import type { Assignment, InheritedSocket } from "../../core/worker-protocol.ts";
 import { keyTag, verifySet } from "../../protocols/dns/dnssec/rrsig.ts";
 import { foldOctet, nameToWire } from "../../protocols/dns/name.ts";
 import { HEADER, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import { type Parsed, type ParsedSet, parseMessage } from "../../protocols/dns/testing.ts";
 import { answerHolds, type SignedMessage, signMessage } from "../../protocols/dns/tsig-client.ts";
 import { connectTcp } from "../../runtime/dial.ts";
-import { makeListener } from "../../runtime/listen.ts";
 import { bindUdp } from "../../runtime/udp.ts";
 import { Keeper } from "./dnssec/keeper.ts";
 import { makeKey, withKeys } from "./dnssec/key-file.ts";
 import { begin } from "./dnssec/key-states.ts";
 import { asked, backends, services, table } from "./stress-testing.ts";
-import { aSnapshot, ask, type FakeDoors, fakeDoors, someSettings } from "./testing.ts";
+import { aSnapshot, ask, assignmentOn, type FakeDoors, fakeDoors, someSettings } from "./testing.ts";
 import { workerSide } from "./worker.ts";
 import { signedRecords } from "./zone-testing.ts";
 
@@ -175,28 +173,8 @@ function changeKeys(): void {
 beforeAll(async () => {
   const snapshots = services.map(({ name }, i) => aSnapshot(name, backends[i]!));
   doors = fakeDoors(services, snapshots);
-  const sockets = (["udp", "tcp"] as const).map((protocol): InheritedSocket => {
-    const made = makeListener({ address: "127.0.0.1", port: PORT, protocol });
-    if (!made.ok) throw new Error(made.problems[0]!.message);
-    return { address: "127.0.0.1", port: PORT, protocol, fd: made.value };
-  });
-  const assignment = {
-    revision: 1,
-    epoch: 0,
-    first: true,
-    seed: 7,
-    bundle: null,
-    services,
-    settings: { dns: settings },
-    secrets: { dns: secrets() },
-    snapshots,
-    sockets,
-    cells: [],
-    connectionLimit: 100,
-    geography: { places: {} },
-    log: { level: "info", format: "text" },
-  };
-  serving = await workerSide.serve(assignment as Partial<Assignment> as Assignment, doors);
+  const more = { settings: { dns: settings }, secrets: { dns: secrets() } };
+  serving = await workerSide.serve(assignmentOn(PORT, services, snapshots, more), doors);
 });
 afterAll(async () => {
   await serving.drain(100);

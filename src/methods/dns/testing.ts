@@ -4,6 +4,7 @@ import { counterNames } from "../../core/counters.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../../core/method.ts";
 import type { Geography, Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import type { Assignment, InheritedSocket } from "../../core/worker-protocol.ts";
 import { placesOf, placeTrie } from "../../geo/places.ts";
 import { ClientAddress } from "../../geo/prefix.ts";
 import { geo as geoSchema, places as placesSchema } from "../../geo/schema.ts";
@@ -12,6 +13,7 @@ import { nameToWire } from "../../protocols/dns/name.ts";
 import { HEADER } from "../../protocols/dns/numbers.ts";
 import { plainUdp, type Transport } from "../../protocols/dns/respond.ts";
 import { makeSlots } from "../../runtime/datagram-ring.ts";
+import { makeListener } from "../../runtime/listen.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { Answerer } from "./answerer.ts";
@@ -74,6 +76,37 @@ export const aSnapshot = (service: string, backends: Backend[], generation = 1):
   backends,
   eligible: eligibleIds(backends),
 });
+
+/** What a worker that serves names on a port of loopback, by UDP and TCP, is told; `more`: what differs. */
+export function assignmentOn(
+  port: number,
+  services: readonly Service<DnsOptions>[],
+  snapshots: readonly Snapshot[],
+  more: Partial<Assignment> = {},
+): Assignment {
+  const address = "127.0.0.1";
+  const sockets = (["udp", "tcp"] as const).map((protocol): InheritedSocket => {
+    const made = makeListener({ address, port, protocol });
+    if (!made.ok) throw new Error(made.problems[0]!.message);
+    return { address, port, protocol, fd: made.value };
+  });
+  return {
+    revision: 1,
+    epoch: 0,
+    first: true,
+    seed: 7,
+    bundle: null,
+    services,
+    settings: { dns: someSettings() },
+    snapshots,
+    sockets,
+    cells: [],
+    connectionLimit: 100,
+    geography: { places: {} },
+    log: { level: "info", format: "text" },
+    ...more,
+  } as Partial<Assignment> as Assignment;
+}
 
 /** Counts by `service/backend/counter`. */
 export interface FakeDoors extends WorkerDoors {

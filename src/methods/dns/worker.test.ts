@@ -1,12 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import packet from "dns-packet";
 import type { Serving } from "../../core/method.ts";
-import type { Assignment, InheritedSocket } from "../../core/worker-protocol.ts";
 import { connectTcp } from "../../runtime/dial.ts";
-import { makeListener } from "../../runtime/listen.ts";
 import type { TcpSocket } from "../../runtime/tcp.ts";
 import { bindUdp } from "../../runtime/udp.ts";
-import { aBackend, addressesOf, aService, aSnapshot, ask, type FakeDoors, fakeDoors, someSettings } from "./testing.ts";
+import {
+  aBackend,
+  addressesOf,
+  aService,
+  aSnapshot,
+  ask,
+  assignmentOn,
+  type FakeDoors,
+  fakeDoors,
+  someSettings,
+} from "./testing.ts";
 import { workerSide } from "./worker.ts";
 
 const PORT = 20000 + (process.pid % 20000);
@@ -21,29 +29,8 @@ let serving: Serving;
 
 beforeAll(async () => {
   doors = fakeDoors(services, snapshots);
-  const sockets = (["udp", "tcp"] as const).map((protocol): InheritedSocket => {
-    const made = makeListener({ address: "127.0.0.1", port: PORT, protocol });
-    if (!made.ok) throw new Error(made.problems[0]!.message);
-    return { address: "127.0.0.1", port: PORT, protocol, fd: made.value };
-  });
-  serving = await workerSide.serve(
-    {
-      revision: 1,
-      epoch: 0,
-      first: true,
-      seed: 7,
-      bundle: null,
-      services,
-      settings: { dns: someSettings({ tcp: { idle: "1s", perClient: 8 } }) },
-      snapshots,
-      sockets,
-      cells: [],
-      connectionLimit: 100,
-      geography: { places: {} },
-      log: { level: "info", format: "text" },
-    } as Partial<Assignment> as Assignment,
-    doors,
-  );
+  const settings = { dns: someSettings({ tcp: { idle: "1s", perClient: 8 } }) };
+  serving = await workerSide.serve(assignmentOn(PORT, services, snapshots, { settings }), doors);
 });
 afterAll(() => serving.drain(100));
 
