@@ -100,9 +100,17 @@ async function runDaemon(options: RunOptions): Promise<void> {
 
 /** Asks the running daemon to leave everything to us, and waits until it has gone. Without one this is a plain start. */
 async function takeOver(instance: Instance): Promise<ReturnType<typeof takeInstance>> {
-  const body = JSON.stringify({ pid: process.pid });
-  await fetchUnix(instance.adminSocket, "/v1/handover", { method: "POST", body }).catch(() => {});
-  for (let waited = 0; waited < HANDOVER_LIMIT && instanceHeld(instance); waited += 20) await sleep(20);
+  const request = { method: "POST", body: JSON.stringify({ pid: process.pid }) };
+  const ask = (): Promise<boolean> =>
+    fetchUnix(instance.adminSocket, "/v1/handover", request).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  const end = performance.now() + HANDOVER_LIMIT;
+  const held = (): boolean => performance.now() < end && instanceHeld(instance);
+  // It may have been too busy to be reached: only an answer says that it was asked.
+  while (held() && !(await ask())) await sleep(20);
+  while (held()) await sleep(20);
   return takeInstance(instance);
 }
 

@@ -173,6 +173,11 @@ export class Generation {
     for (const worker of this.#workers) worker.child.kill("SIGKILL");
   }
 
+  /** Does every worker hold its sockets? One that starts, or is yet to be replaced, does not. */
+  get whole(): boolean {
+    return this.#workers.filter(({ state }) => state === "ready").length >= this.#count;
+  }
+
   get living(): number {
     return this.#workers.length;
   }

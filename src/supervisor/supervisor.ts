@@ -47,6 +47,8 @@ interface Failed {
 
 const FIRST_RETRY = 1000;
 const LAST_RETRY = 30_000;
+/** ms that a handover waits for a worker that is being replaced: less than the next daemon's patience. */
+const SETTLE_LIMIT = 5000;
 /** ms that a start waits for first verdicts, beyond the slowest check's own time-out. */
 const VERDICT_GRACE = 250;
 
@@ -71,6 +73,8 @@ export class Supervisor {
   #failed: Failed[] = [];
   #retry: { timer: Timer | null; after: number } = { timer: null, after: FIRST_RETRY };
   #queue: Promise<unknown> = Promise.resolve();
+  /** Asked twice, it leaves once. */
+  #left: Promise<void> | null = null;
   #stopping = false;
 
   constructor(options: SupervisorOptions) {
@@ -179,15 +183,21 @@ export class Supervisor {
    * Leaves everything running for the next daemon: workers serve on and keep their sockets, the kernel's path stays.
    * What is known goes to disk. Afterwards this process has nothing left to do but end.
    */
-  async handOver(): Promise<void> {
+  handOver(): Promise<void> {
+    this.#left ??= this.#leave();
+    return this.#left;
+  }
+
+  async #leave(): Promise<void> {
     this.#stopping = true;
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
     this.#watch.stop();
     this.operator.stop();
     this.workers.secrets.stop();
-    this.workers.spare.stop();
     await this.#queue;
+    await this.workers.settled(SETTLE_LIMIT);
+    this.workers.spare.stop();
     this.#notes.write();
     writeWorkers(this.#options.instance, this.workers.describe());
     await this.fast.release();

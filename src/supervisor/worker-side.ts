@@ -214,6 +214,12 @@ export class WorkerSide {
     return this.#current?.living ?? 0;
   }
 
+  /** Until every worker holds its sockets, for the next daemon takes them from there; at most `limit` ms. */
+  async settled(limit: number): Promise<void> {
+    for (const end = performance.now() + limit; performance.now() < end; await sleep(20))
+      if (this.#current?.whole ?? true) return;
+  }
+
   /** For the next daemon: the living workers and their sockets. */
   describe(): ReturnType<Generation["describe"]> {
     return [...this.#draining, this.#current, this.#preparing].flatMap((generation) => generation?.describe() ?? []);

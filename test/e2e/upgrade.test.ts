@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { fetchUnix } from "../../src/runtime/http.ts";
+import { livingWorkers } from "../../src/supervisor/orphans.ts";
 import { instancePaths } from "../../src/system/instance.ts";
 import { ByteLoad, startByteServer } from "../lib/byte-load.ts";
 import { freePort, sluice, startDaemon, type TestDaemon } from "../lib/daemon.ts";
@@ -64,6 +65,19 @@ test("the program on disk takes over under load, and no request fails", async ()
   await Bun.sleep(300);
   await load.stop();
   expect(load.requests).toBeGreaterThan(50);
+  expect(load.failures).toEqual([]);
+});
+
+test("an upgrade while the only worker is dead waits for the next one: none is refused", async () => {
+  const port = freePort();
+  const daemon = await serve(port);
+  // Dead so soon after its start it is replaced a second later.
+  const [worker] = livingWorkers(instancePaths(daemon.instance));
+  process.kill(worker!.pid, "SIGKILL");
+  const load = new ByteLoad(port, 2, 2, 10);
+  await upgradeMeanwhile(daemon);
+  await load.stop();
+  expect(load.requests).toBeGreaterThan(0);
   expect(load.failures).toEqual([]);
 });
 

@@ -51,12 +51,18 @@ class Story {
   readonly dnsPort = freePort();
   readonly told: string[] = [];
   kills = 0;
+  /** Workers that had become ready when the last one was killed. */
+  killedAt = -1;
   daemon!: TestDaemon;
   /** The process that serves now: an upgrade makes another than the one that was started. */
   pid = 0;
 
   constructor(seed: number) {
     this.random = sequence(seed);
+  }
+
+  readies(): number {
+    return this.daemon.said().split("READY").length;
   }
 
   config(): object {
@@ -114,10 +120,13 @@ class Story {
       const found = Bun.spawnSync(["pgrep", "-P", String(this.pid), "-f", "worker/main"]).stdout.toString();
       const pids = found.split("\n").filter(Boolean).map(Number);
       if (pids.length === 0) return;
+      this.killedAt = this.readies();
       process.kill(oneOf(this.random, pids), "SIGKILL");
       this.kills++;
     },
     "supervisor killed": async () => {
+      // With its only worker dead as well nobody would hold the sockets.
+      for (let i = 0; i < 150 && this.readies() === this.killedAt; i++) await Bun.sleep(20);
       process.kill(this.pid, "SIGKILL");
       await Bun.sleep(below(this.random, 300));
       await this.daemon.write(this.config());
