@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { registerAdapt } from "./adapt.ts";
+import { registerBackends } from "./backends.ts";
 import { registerCheck } from "./check.ts";
+import { registerCompletion } from "./completion.ts";
 import { registerDemo } from "./demo.ts";
 import { registerDiff } from "./diff.ts";
 import { registerDnssec } from "./dnssec.ts";
@@ -11,14 +13,17 @@ import { registerExplain } from "./explain.ts";
 import { registerFiles } from "./files.ts";
 import { registerFlows } from "./flows.ts";
 import { registerLab } from "./lab.ts";
+import { registerMan } from "./man.ts";
 import { registerMetrics } from "./metrics.ts";
 import { registerRealServer } from "./realserver.ts";
 import { registerReload } from "./reload.ts";
 import { registerRole } from "./role.ts";
 import { registerRun } from "./run.ts";
 import { registerSchema } from "./schema.ts";
+import { registerServices } from "./services.ts";
 import { registerSet } from "./set.ts";
 import { registerStatus } from "./status.ts";
+import { registerTop } from "./top.ts";
 import { registerTrace } from "./trace.ts";
 import { registerUpgrade } from "./upgrade.ts";
 
@@ -28,6 +33,9 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerReload,
   registerUpgrade,
   registerStatus,
+  registerServices,
+  registerBackends,
+  registerTop,
   registerMetrics,
   registerEvents,
   registerExplain,
@@ -46,4 +54,6 @@ export const commands: readonly ((program: Command) => void)[] = [
   registerRealServer,
   registerLab,
   registerDemo,
+  registerCompletion,
+  registerMan,
 ];

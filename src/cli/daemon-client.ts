@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import type { StatusModel } from "../observe/status.ts";
 import { fetchUnix } from "../runtime/http.ts";
 import { type Instance, instancePaths } from "../system/instance.ts";
 
@@ -27,6 +28,10 @@ export async function askDaemon(name: string, path: string, init: RequestInit = 
     return unreachable(instance);
   }
 }
+
+/** The whole view of an instance; ends the process with 3 when no daemon answers. */
+export const askStatus = async (name: string): Promise<StatusModel> =>
+  (await (await askDaemon(name, "/v1/status")).json()) as StatusModel;
 
 /** `askDaemon` with a JSON body by POST. */
 export const tellDaemon = (name: string, path: string, body: unknown = {}): Promise<Response> =>

@@ -3,6 +3,7 @@ import { parseEndpoint } from "../core/address.ts";
 import { closestWord } from "../core/words.ts";
 import { type ListedFlow, listFlows } from "../dataplane/flow-list.ts";
 import { PlaneView } from "../dataplane/plane-view.ts";
+import { aligned } from "../observe/table.ts";
 import { instancePaths } from "../system/instance.ts";
 import { EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
@@ -35,9 +36,7 @@ function tableText(flows: readonly ListedFlow[]): string {
     flow.state,
     `${flow.silent}s`,
   ]);
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  return all.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ")}`.trimEnd()).join("\n");
+  return aligned([head, ...rows]).join("\n");
 }
 
 function endpoint(text: string): string {

@@ -1,12 +1,13 @@
 import type { Command } from "commander";
+import { isEmpty } from "../observe/lists.ts";
 import type { StatusModel } from "../observe/status.ts";
 import { statusText } from "../observe/status-text.ts";
 import { sleep } from "../runtime/clock.ts";
-import { askDaemon, instanceOption } from "./daemon-client.ts";
+import { askStatus, instanceOption } from "./daemon-client.ts";
 
 /** Something is wrong that an operator should look at: a service failed, or none of its backends may get work. */
 const degraded = (model: StatusModel): boolean =>
-  model.services.some(({ state, backends }) => state === "failed" || !backends.some(({ eligible }) => eligible));
+  model.services.some((service) => service.state === "failed" || isEmpty(service));
 
 export function registerStatus(program: Command): void {
   program
@@ -20,12 +21,10 @@ export function registerStatus(program: Command): void {
       Number,
     )
     .action(async (options: { instance: string; json?: boolean; wait?: number }) => {
-      const look = async (): Promise<StatusModel> =>
-        (await askDaemon(options.instance, "/v1/status")).json() as Promise<StatusModel>;
-      let model = await look();
+      let model = await askStatus(options.instance);
       for (let left = (options.wait ?? 0) * 10; left > 0 && degraded(model); left--) {
         await sleep(100);
-        model = await look();
+        model = await askStatus(options.instance);
       }
       const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
       process.stdout.write(

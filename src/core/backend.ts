@@ -2,7 +2,8 @@
  * `up` passes its check; `down` fails it; `draining` keeps what it has and gets nothing new; `maintenance` gets and
  * keeps nothing, by an operator's word; `unchecked` has no check and is taken as up.
  */
-export type BackendState = "up" | "down" | "draining" | "maintenance" | "unchecked";
+export const backendStates = ["up", "down", "draining", "maintenance", "unchecked"] as const;
+export type BackendState = (typeof backendStates)[number];
 
 /** What an operator asks of a backend; the check decides the rest. */
 export type AdminState = "ready" | "drain" | "maintenance";

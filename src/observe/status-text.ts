@@ -1,43 +1,15 @@
-import type { BackendState } from "../core/backend.ts";
-import { latencyText } from "./events.ts";
+import { backendCells, backendHead, backendRight, countCells, STATE_COLUMN, signs } from "./backend-cells.ts";
+import { cut, painter } from "./paint.ts";
 import { printable } from "./printable.ts";
-import type { BackendStatus, ServiceStatus, StatusModel } from "./status.ts";
-import { ageText, bytesText, countText, percentText } from "./units.ts";
+import type { ServiceStatus, StatusModel } from "./status.ts";
+import { joined, padded } from "./table.ts";
+import { ageText, countText } from "./units.ts";
 
 export interface TextOptions {
   color: boolean;
   /** Columns of the terminal: longer lines lose the end of their last cell. */
   width: number;
 }
-
-// State is a word and a sign, never a colour alone.
-const signs: Record<BackendState, [sign: string, color: number]> = {
-  up: ["●", 32],
-  unchecked: ["●", 36],
-  draining: ["◐", 33],
-  maintenance: ["○", 34],
-  down: ["✗", 31],
-};
-
-const head = [
-  "",
-  "BACKEND",
-  "STATE",
-  "WEIGHT",
-  "SHARE",
-  "ACTIVE",
-  "CONNS",
-  "REQS",
-  "ERRORS",
-  "PACKETS",
-  "IN",
-  "OUT",
-  "SINCE",
-  "CHECK",
-];
-/** Columns of words stand left, of numbers right. */
-const left = new Set([0, 1, 2, 13]);
-const STATE_COLUMN = 2;
 
 /** The view of an instance as text, ending without a line feed. A dash stands for what cannot be known. */
 export function statusText(model: StatusModel, options: TextOptions): string {
@@ -73,79 +45,14 @@ function serviceText(service: ServiceStatus, at: number, options: TextOptions): 
   if (drops.length > 0)
     lines.push(`  dropped ${drops.map(([code, count]) => `${countText(count)} ${code}`).join(", ")}`);
   if (service.problem) lines.push(`  ${service.problem.code}: ${printable(service.problem.message)}`);
-  const rows = [head, ...service.backends.map((backend) => cells(backend, at)), totals(service)];
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  rows.forEach((row, place) => {
-    const padded = row.map((cell, column) =>
-      left.has(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
-    );
+  const rows = [backendHead, ...service.backends.map((backend) => backendCells(backend, at)), totals(service)];
+  padded(rows, backendRight).forEach((row, place) => {
     const backend = service.backends[place - 1];
     // Painted after padding: escape sequences have no width.
-    if (backend)
-      for (const column of [0, STATE_COLUMN]) padded[column] = paint(signs[backend.state][1], padded[column]!);
-    lines.push(`  ${padded.join("  ")}`.trimEnd());
+    if (backend) for (const column of [0, STATE_COLUMN]) row[column] = paint(signs[backend.state][1], row[column]!);
+    lines.push(`  ${joined(row)}`);
   });
   return lines;
 }
 
-function cells(backend: BackendStatus, at: number): string[] {
-  const { counts } = backend;
-  return [
-    signs[backend.state][0],
-    backend.name,
-    backend.state,
-    String(backend.weight),
-    backend.eligible ? percentText(backend.share) : "-",
-    ...numbers(counts),
-    ageText(at - backend.since),
-    reasons(backend, at),
-  ];
-}
-
-/** What its state and weight come from: an operator, requests or the check, and its own words. */
-function reasons({ ejected, check, agent, load, operator }: BackendStatus, at: number): string {
-  const parts = (operator ?? []).map(({ what, is, until }) => {
-    return `operator: ${what} ${is}${until === null ? "" : ` for ${ageText(until - at)}`}`;
-  });
-  if (ejected) parts.push(`ejected: ${printable(ejected.why)}`);
-  else if (check) parts.push(checkText(check));
-  if (agent) parts.push(`agent ${agent.code === "SLUICE_CHECK_OK" ? "says" : "silent:"} ${printable(agent.detail)}`);
-  if (typeof load === "number") parts.push(`load ${percentText(load)}`);
-  return parts.join("; ") || "-";
-}
-
-const totals = (service: ServiceStatus): string[] => ["", "all", "", "", "", ...numbers(service.counts), "", ""];
-
-const numbers = (counts: BackendStatus["counts"]): string[] => [
-  countText(counts.active),
-  countText(counts.connections),
-  countText(counts.requests),
-  countText(counts.errors),
-  countText(counts.packetsIn),
-  bytesText(counts.bytesIn),
-  bytesText(counts.bytesOut),
-];
-
-const painter =
-  (color: boolean) =>
-  (code: number, text: string): string =>
-    color ? `\u001b[${code}m${text}\u001b[0m` : text;
-
-/** Cuts a line to the width that a terminal shows, not counting escape sequences; they are kept whole. */
-function cut(line: string, width: number): string {
-  let shown = 0;
-  let result = "";
-  for (const part of line.split(/(\u001b\[\d+m)/)) {
-    if (part.startsWith("\u001b[")) {
-      result += part;
-      continue;
-    }
-    const room = width - shown;
-    result += part.length <= room ? part : room > 0 ? `${part.slice(0, room - 1)}…` : "";
-    shown += part.length;
-  }
-  return result;
-}
-
-const checkText = ({ detail, latency }: NonNullable<BackendStatus["check"]>): string =>
-  printable(detail) + (latency === null ? "" : `, ${latencyText(latency)}`);
+const totals = (service: ServiceStatus): string[] => ["", "all", "", "", "", ...countCells(service.counts), "", ""];

@@ -1,21 +1,11 @@
 import { latencyText } from "../../observe/events.ts";
+import { aligned } from "../../observe/table.ts";
 import type { DeathResult, DemoReport, MethodResult, PathResult, SharesResult } from "./result.ts";
 import type { Tried } from "./stage.ts";
 
-const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
+const indented = (line: string): string => `    ${line}`;
 
-/** Columns as wide as their widest cell. */
-function aligned(rows: readonly (readonly string[])[], indent = ""): string[] {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return rows.map(
-    (row) =>
-      indent +
-      row
-        .map((cell, i) => cell.padEnd(widths[i]!))
-        .join("  ")
-        .trimEnd(),
-  );
-}
+const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
 
 function pathText(path: PathResult): string[] {
   const rows = path.hops.map((hop) => [
@@ -26,7 +16,7 @@ function pathText(path: PathResult): string[] {
   ]);
   return [
     "  the path of one request, as captured:",
-    ...(rows.length > 0 ? aligned(rows, "    ") : []),
+    ...aligned(rows).map(indented),
     `  ${path.roundTrips} round trips: ${path.exchanges.join(", ")}`,
     `  ${path.packetsPerRequest.toFixed(1)} packets through the director per request; the response ${path.bypassesDirector ? "bypasses" : "passes"} it`,
   ];
@@ -51,8 +41,7 @@ const sharesText = ({ backends, requests, error }: SharesResult): string[] => [
       `${b.requests} requests`,
       `${percent(b.got)} of ${percent(b.expected)}`,
     ]),
-    "    ",
-  ),
+  ).map(indented),
 ];
 
 function deathText(death: DeathResult): string[] {

@@ -1,0 +1,35 @@
+import { type Command, Option } from "commander";
+import { type BackendState, backendStates } from "../core/backend.ts";
+import { closestWord } from "../core/words.ts";
+import { backendsOf, backendsText } from "../observe/lists.ts";
+import { EXIT } from "./config-file.ts";
+import { askStatus, instanceOption } from "./daemon-client.ts";
+
+interface Options {
+  instance: string;
+  state?: BackendState;
+  json?: boolean;
+}
+
+async function backends(service: string | undefined, { instance, state, json }: Options): Promise<void> {
+  const model = await askStatus(instance);
+  const names = model.services.map(({ name }) => name);
+  if (service !== undefined && !names.includes(service)) {
+    const closest = closestWord(service, names);
+    console.error(`error: there is no service "${service}"${closest ? `; did you mean "${closest}"?` : ""}`);
+    process.exit(EXIT.usage);
+  }
+  const found = backendsOf(model, { service, state });
+  if (json) console.log(JSON.stringify({ schema: "sluice.backends/v1", backends: found }, null, 2));
+  else console.log(found.length === 0 ? "no backends" : backendsText(found, model.at));
+}
+
+export function registerBackends(program: Command): void {
+  program
+    .command("backends [service]")
+    .description("list the backends of all services, or of one, a line each")
+    .addOption(new Option("--state <state>", "only those in this state").choices(backendStates))
+    .option("--json", "as JSON (sluice.backends/v1)")
+    .option(...instanceOption)
+    .action(backends);
+}

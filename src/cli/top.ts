@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import { wantsColor } from "../config/terminal.ts";
+import { topText } from "../observe/top-text.ts";
+import { sleep } from "../runtime/clock.ts";
+import { askStatus, instanceOption } from "./daemon-client.ts";
+import { wholeNumber } from "./whole-number.ts";
+
+interface Options {
+  instance: string;
+  interval: number;
+  count?: number;
+}
+
+// The other screen without a cursor, and back; the top left corner; the rest of a line, and of the screen, is blank.
+const ENTER = "\u001b[?1049h\u001b[?25l";
+const LEAVE = "\u001b[?25h\u001b[?1049l";
+const HOME = "\u001b[H";
+const CLEAR_LINE = "\u001b[K";
+const CLEAR_BELOW = "\u001b[J";
+
+/** Draws over the last picture, so that nothing flickers. */
+const drawn = (text: string): string => `${HOME}${text.replaceAll("\n", `${CLEAR_LINE}\n`)}${CLEAR_LINE}${CLEAR_BELOW}`;
+
+/** Takes the terminal until the process ends: `q` and the usual signals end it, and give the terminal back. */
+function takeTerminal(): void {
+  const { stdin, stdout } = process;
+  stdout.write(ENTER);
+  process.on("exit", () => stdout.write(LEAVE));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(0));
+  if (!stdin.isTTY) return;
+  stdin.setRawMode(true);
+  process.on("exit", () => stdin.setRawMode(false));
+  stdin.on("data", (keys) => {
+    if (/[q\u0003\u0004]/.test(keys.toString())) process.exit(0);
+  });
+}
+
+async function top({ instance, interval, count }: Options): Promise<void> {
+  const { stdout } = process;
+  const live = stdout.isTTY === true && count === undefined;
+  let then = await askStatus(instance);
+  if (live) takeTerminal();
+  for (let k = 0; live || k < (count ?? 1); k++) {
+    await sleep(interval * 1000);
+    const now = await askStatus(instance);
+    const [width, height] = live ? [stdout.columns, stdout.rows] : [stdout.columns ?? 1000, Number.POSITIVE_INFINITY];
+    const text = topText(then, now, { color: wantsColor(stdout), width, height });
+    stdout.write(live ? drawn(text) : `${k > 0 ? "\n" : ""}${text}\n`);
+    then = now;
+  }
+  process.exit(0);
+}
+
+export function registerTop(program: Command): void {
+  program
+    .command("top")
+    .description("watch what each service and backend does a second, the busiest first; q ends it")
+    .option("--interval <seconds>", "between two looks", wholeNumber(1, 3600), 1)
+    .option("--count <n>", "print so many looks and end; 1 where the output is no terminal", wholeNumber(1, 1_000_000))
+    .option(...instanceOption)
+    .action(top);
+}
