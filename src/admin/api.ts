@@ -5,11 +5,32 @@ import type { EventLog } from "../observe/events.ts";
 import { metricsText } from "../observe/metrics.ts";
 import type { StatusModel } from "../observe/status.ts";
 
+/** What came of a revision; `text` says it to a person. */
+export interface Outcome {
+  revision: number;
+  problems: Problem[];
+  text: string;
+}
+
+/** A revision that can be run again. */
+export interface KeptRevision {
+  revision: number;
+  /** The one whose configuration it has: itself, unless it was a rollback. */
+  as: number;
+  /** When it began to run, ms since 1970. */
+  at: number;
+  running: boolean;
+}
+
 /** What the admin API may ask of the daemon. */
 export interface Daemon {
   status(): Promise<StatusModel>;
   events: EventLog;
-  reload(): Promise<{ revision: number; problems: Problem[]; text: string }>;
+  reload(): Promise<Outcome>;
+  /** The revisions that can be run again, oldest first. */
+  revisions(): KeptRevision[];
+  /** Runs what an earlier revision was; null: the one before. */
+  rollback(to: number | null): Promise<Result<Outcome>>;
   /** What an operator says of a backend, or of all with a tag (of one service, or null: of all); the backends meant. */
   command(service: string, backend: string, wish: z.infer<typeof backendWish>): string[];
   commandTag(tag: string, service: string | null, wish: z.infer<typeof backendWish>): string[];
@@ -38,11 +59,21 @@ const backendWish = z.strictObject({
 const tagWish = backendWish.extend({ service: z.string().optional() });
 const upgradeWish = z.strictObject({ file: z.string().startsWith("/").optional() });
 const handoverWish = z.strictObject({ pid: z.int().min(1).optional() });
+const rollbackWish = z.strictObject({ revision: z.int().min(1).optional() });
 const roleWish = z.strictObject({ role: z.enum(["active", "standby"]) });
 
 /** The admin API of a daemon: reads by GET, every change by POST. */
 export function createApi(daemon: Daemon): OpenAPIHono {
   const api = new OpenAPIHono();
+  addViews(api, daemon);
+  addBackends(api, daemon);
+  addRevisions(api, daemon);
+  return api;
+}
+
+/** What there is to see. */
+function addViews(api: OpenAPIHono, daemon: Daemon): void {
+  api.get("/healthz", (c) => c.text("ok\n"));
   api.get("/v1/status", async (c) => c.json(await daemon.status()));
   api.get("/metrics", async (c) =>
     c.text(metricsText(await daemon.status()), 200, { "content-type": "text/plain; version=0.0.4" }),
@@ -53,10 +84,21 @@ export function createApi(daemon: Daemon): OpenAPIHono {
       ? c.json(daemon.events.list(after))
       : follow(daemon.events, after, c.req.raw.signal);
   });
-  api.post("/v1/reload", async (c) => {
-    const done = await daemon.reload();
-    return c.json(done, done.problems.length === 0 ? 200 : 422);
+  api.get("/v1/services/:service/files", (c) => {
+    const service = c.req.param("service");
+    const wanted = daemon.wanted(service, Math.min(Math.max(1, Number(c.req.query("top")) || 20), 10_000));
+    return wanted ? c.json(wanted) : c.json({ message: `nothing is counted of a service ${service}` }, 404);
   });
+  api.get("/v1/config", (c) => c.json(daemon.config() as object));
+  api.get("/v1/explain/:method", async (c) => {
+    const explained = await daemon.explain(c.req.param("method"), c.req.query());
+    if (explained === null) return c.json({ message: "there is nothing to explain of this method" }, 404);
+    return explained.ok ? c.json({ lines: explained.value }) : c.json({ message: explained.problems[0]!.message }, 400);
+  });
+}
+
+/** What an operator says of backends and of the director. */
+function addBackends(api: OpenAPIHono, daemon: Daemon): void {
   api.post("/v1/services/:service/backends/:backend", async (c) => {
     const wish = backendWish.safeParse(await c.req.json().catch(() => null));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
@@ -74,18 +116,28 @@ export function createApi(daemon: Daemon): OpenAPIHono {
     if (backends.length > 0) return c.json({ backends });
     return c.json({ message: `no backend${service === null ? "" : ` of service ${service}`} has the tag ${tag}` }, 404);
   });
-  api.get("/v1/services/:service/files", (c) => {
-    const service = c.req.param("service");
-    const wanted = daemon.wanted(service, Math.min(Math.max(1, Number(c.req.query("top")) || 20), 10_000));
-    return wanted ? c.json(wanted) : c.json({ message: `nothing is counted of a service ${service}` }, 404);
-  });
   api.post("/v1/role", async (c) => {
     const wish = roleWish.safeParse(await c.req.json().catch(() => null));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     await daemon.setRole(wish.data.role);
     return c.json({ ok: true });
   });
-  api.get("/v1/config", (c) => c.json(daemon.config() as object));
+}
+
+/** What runs: configurations and programs. */
+function addRevisions(api: OpenAPIHono, daemon: Daemon): void {
+  api.get("/v1/revisions", (c) => c.json(daemon.revisions()));
+  api.post("/v1/reload", async (c) => {
+    const done = await daemon.reload();
+    return c.json(done, done.problems.length === 0 ? 200 : 422);
+  });
+  api.post("/v1/rollback", async (c) => {
+    const wish = rollbackWish.safeParse(await c.req.json().catch(() => ({})));
+    if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
+    const done = await daemon.rollback(wish.data.revision ?? null);
+    if (!done.ok) return c.json({ message: done.problems[0]!.message }, 404);
+    return c.json(done.value, done.value.problems.length === 0 ? 200 : 422);
+  });
   api.post("/v1/upgrade", async (c) => {
     const wish = upgradeWish.safeParse(await c.req.json().catch(() => ({})));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
@@ -98,13 +150,6 @@ export function createApi(daemon: Daemon): OpenAPIHono {
     daemon.handOver(wish.data.pid ?? null);
     return c.json({ ok: true });
   });
-  api.get("/v1/explain/:method", async (c) => {
-    const explained = await daemon.explain(c.req.param("method"), c.req.query());
-    if (explained === null) return c.json({ message: "there is nothing to explain of this method" }, 404);
-    return explained.ok ? c.json({ lines: explained.value }) : c.json({ message: explained.problems[0]!.message }, 400);
-  });
-  api.get("/healthz", (c) => c.text("ok\n"));
-  return api;
 }
 
 /** Events as JSON lines, the kept ones first, then each as it happens, until the reader leaves. */

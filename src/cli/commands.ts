@@ -18,6 +18,7 @@ import { registerMetrics } from "./metrics.ts";
 import { registerRealServer } from "./realserver.ts";
 import { registerReload } from "./reload.ts";
 import { registerRole } from "./role.ts";
+import { registerRollback } from "./rollback.ts";
 import { registerRun } from "./run.ts";
 import { registerSchema } from "./schema.ts";
 import { registerServices } from "./services.ts";
@@ -31,6 +32,7 @@ import { registerUpgrade } from "./upgrade.ts";
 export const commands: readonly ((program: Command) => void)[] = [
   registerRun,
   registerReload,
+  registerRollback,
   registerUpgrade,
   registerStatus,
   registerServices,

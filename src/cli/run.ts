@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { createApi } from "../admin/api.ts";
 import { catalog } from "../catalog.ts";
 import { diagnose } from "../config/diagnose.ts";
-import { type Loaded, loadConfig } from "../config/load.ts";
 import { withoutSecrets } from "../config/secrets.ts";
 import { wantsColor } from "../config/terminal.ts";
 import type { Problem } from "../core/problem.ts";
@@ -12,7 +11,7 @@ import { listenerName } from "../core/service.ts";
 import { sleep } from "../runtime/clock.ts";
 import { type ApiServer, fetchUnix, serveUnix } from "../runtime/http.ts";
 import { raiseOpenFiles } from "../runtime/rlimit.ts";
-import { type Assembled, assemble, attempt } from "../supervisor/daemon.ts";
+import { type Assembled, assemble } from "../supervisor/daemon.ts";
 import { lookUp } from "../supervisor/status.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import {
@@ -27,6 +26,7 @@ import { tellManager } from "../system/service-manager.ts";
 import { configFile, EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
 import { explainRunning } from "./explain.ts";
+import { Revisions } from "./revisions.ts";
 import { Successor } from "./successor.ts";
 
 interface RunOptions {
@@ -66,7 +66,8 @@ async function runDaemon(options: RunOptions): Promise<void> {
     process.exit(code);
   };
   // Before the lock: a configuration that does not hold costs the daemon that runs nothing.
-  const loaded = await load(file, instance);
+  const revisions = new Revisions(instance, file);
+  const loaded = await revisions.load();
   if (!loaded.ok) {
     const state = options.upgrade && instanceHeld(instance) ? "the running daemon goes on" : "nothing was started";
     say(diagnose(loaded.problems, loaded.source, { color: wantsColor(process.stderr), state }));
@@ -84,15 +85,15 @@ async function runDaemon(options: RunOptions): Promise<void> {
   raiseOpenFiles();
   const assembled = assemble(instance, loaded.value, { standby: options.standby === true });
   const begun = Promise.withResolvers<ApiServer>();
-  onSignals(assembled, begun.promise, instance, file, options.keep === true);
-  const problems = await attempt(() => assembled.supervisor.start(loaded.value, loaded.bundle));
+  onSignals(assembled, begun.promise, instance, revisions, options.keep === true);
+  const problems = await revisions.start(assembled, loaded);
   if (problems.length > 0) {
     await assembled.supervisor.stop(true).catch(() => {});
     sayRefused(problems);
     return leave(problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
   }
   for (const { code, message } of await assembled.sweep()) assembled.log("warn", message, { code });
-  const api = serveApi(instance, assembled, file, options.keep === true);
+  const api = serveApi(instance, assembled, revisions, options.keep === true);
   banner(assembled, file, instance);
   tellManager("READY=1");
   begun.resolve(api);
@@ -114,9 +115,6 @@ async function takeOver(instance: Instance): Promise<ReturnType<typeof takeInsta
   return takeInstance(instance);
 }
 
-const load = (file: string, instance: Instance): Promise<Loaded> =>
-  loadConfig(file, catalog, { bundleDir: `${instance.runDir}/revisions` });
-
 function sayRefused(problems: readonly Problem[]): void {
   for (const { code: name, message, hint, path } of problems)
     say(
@@ -125,31 +123,8 @@ function sayRefused(problems: readonly Problem[]): void {
   say("nothing was started\n");
 }
 
-/** Loads the file anew and applies it whole or not at all. `text` says the outcome to a person. */
-async function reload({ supervisor, log }: Assembled, instance: Instance, file: string) {
-  const before = supervisor.revision?.number ?? 0;
-  const stays = `nothing was changed; the running configuration stays (revision ${before})`;
-  const loaded = await load(file, instance);
-  if (!loaded.ok) {
-    log("error", "the configuration is refused; the running one stays", { problems: loaded.problems.length, file });
-    return {
-      revision: before,
-      problems: loaded.problems,
-      text: diagnose(loaded.problems, loaded.source, { color: false, state: stays }),
-    };
-  }
-  const problems = await attempt(() => supervisor.apply(loaded.value, loaded.bundle));
-  if (problems.length === 0) log.level = loaded.value.log.level;
-  const revision = supervisor.revision?.number ?? 0;
-  const lines = problems.map(({ code, message, hint }) => `error ${code}: ${message}\n${hint ? `  ${hint}\n` : ""}`);
-  return {
-    revision,
-    problems,
-    text: problems.length > 0 ? `${lines.join("")}${stays}\n` : `revision ${revision} is running\n`,
-  };
-}
-
-function serveApi(instance: Instance, assembled: Assembled, file: string, keep: boolean): ApiServer {
+function serveApi(instance: Instance, assembled: Assembled, revisions: Revisions, keep: boolean): ApiServer {
+  const { file } = revisions;
   const { supervisor, events, log } = assembled;
   const next = new Successor(instance, (code) =>
     log("error", "the next daemon ended before it took over; this one goes on", { code: "SLUICE_UPGRADE", exit: code }),
@@ -157,7 +132,9 @@ function serveApi(instance: Instance, assembled: Assembled, file: string, keep: 
   const api = createApi({
     events,
     status: () => lookUp(supervisor, catalog, instance.name, file),
-    reload: () => reload(assembled, instance, file),
+    reload: () => revisions.reload(assembled),
+    revisions: () => revisions.list(),
+    rollback: (to) => revisions.rollback(assembled, to),
     command: (service, backend, wish) => supervisor.operator.command(service, backend, wish),
     commandTag: (tag, service, wish) => supervisor.operator.commandTag(tag, service, wish),
     setRole: (role) => supervisor.setRole(role),
@@ -200,7 +177,7 @@ function onSignals(
   assembled: Assembled,
   begun: Promise<ApiServer>,
   instance: Instance,
-  file: string,
+  revisions: Revisions,
   keep: boolean,
 ): void {
   let stopping = false;
@@ -221,7 +198,7 @@ function onSignals(
   process.on("SIGINT", () => void stop());
   process.on("SIGUSR1", () => assembled.supervisor.reopenLogs());
   process.on("SIGHUP", () => {
-    const done = begun.then(() => reload(assembled, instance, file));
+    const done = begun.then(() => revisions.reload(assembled));
     void done.then(({ problems, text }) => problems.length > 0 && say(text));
   });
 }

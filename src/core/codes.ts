@@ -23,6 +23,7 @@ export const codes = {
     "The next daemon did not take over; the running one goes on.",
     "See the log for the next one's own words, mend that, and upgrade again.",
   ],
+  SLUICE_REVISION: ["No such revision is kept.", "See which ones are: sluice rollback --list."],
   SLUICE_DAEMON_UNREACHABLE: ["No daemon answers.", "Start it with sluice run, or name it with --instance."],
   SLUICE_WORKER_START: ["A worker did not become ready.", "See the log lines before this one."],
   SLUICE_WORKER_DIED: ["A worker died; its own connections are lost.", "Report it, with the log."],

@@ -1,0 +1,48 @@
+import type { Command } from "commander";
+import type { KeptRevision, Outcome } from "../admin/api.ts";
+import { aligned } from "../observe/table.ts";
+import { ageText } from "../observe/units.ts";
+import { EXIT } from "./config-file.ts";
+import { askDaemon, instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
+import { wholeNumber } from "./whole-number.ts";
+
+interface Options {
+  instance: string;
+  list?: boolean;
+  json?: boolean;
+}
+
+async function list({ instance, json }: Options): Promise<void> {
+  const revisions = (await (await askDaemon(instance, "/v1/revisions")).json()) as KeptRevision[];
+  if (json) {
+    console.log(JSON.stringify({ schema: "sluice.revisions/v1", revisions }, null, 2));
+    return;
+  }
+  const rows = revisions.map(({ revision, as, at, running }) => [
+    String(revision),
+    `${ageText(Date.now() - at)} ago`,
+    [as === revision ? "" : `what ${as} was`, running ? "running" : ""].filter(Boolean).join(", "),
+  ]);
+  console.log(aligned([["REVISION", "SINCE", ""], ...rows], new Set([0])).join("\n"));
+}
+
+async function rollback(to: number | undefined, options: Options): Promise<void> {
+  if (options.list) return list(options);
+  const response = await tellDaemon(options.instance, "/v1/rollback", { revision: to });
+  if (response.status !== 422) await orExit(response, EXIT.usage);
+  const outcome = (await response.json()) as Outcome;
+  if (options.json) console.log(JSON.stringify(outcome, null, 2));
+  else (response.ok ? process.stdout : process.stderr).write(outcome.text);
+  process.exit(response.ok ? EXIT.ok : EXIT.config);
+}
+
+export function registerRollback(program: Command): void {
+  program
+    .command("rollback")
+    .description("run what an earlier revision was, whole or not at all; the configuration file stays as it is")
+    .argument("[revision]", "its number; default: the last one that was different", wholeNumber(1, 999_999_999))
+    .option("--list", "only list the revisions that are kept")
+    .option("--json", "as JSON")
+    .option(...instanceOption)
+    .action(rollback);
+}
