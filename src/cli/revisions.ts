@@ -17,6 +17,7 @@ export class Revisions {
   readonly #history: History;
   /** What runs. */
   #running: Kept | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
 
   /** `file`: the configuration's absolute path. */
   constructor(instance: Instance, file: string) {
@@ -36,7 +37,11 @@ export class Revisions {
   }
 
   /** Loads the file anew and applies it whole or not at all. */
-  async reload(assembled: Assembled): Promise<Outcome> {
+  reload(assembled: Assembled): Promise<Outcome> {
+    return this.#alone(() => this.#reload(assembled));
+  }
+
+  async #reload(assembled: Assembled): Promise<Outcome> {
     const loaded = await this.load();
     const outcome = await this.#apply(assembled, loaded);
     if (loaded.ok && outcome.problems.length === 0) this.#keep(outcome.revision, loaded, null, assembled.log);
@@ -52,7 +57,11 @@ export class Revisions {
   }
 
   /** Runs what revision `to` was, as a new revision; null: the last one before the running one that was different. */
-  async rollback(assembled: Assembled, to: number | null): Promise<Result<Outcome>> {
+  rollback(assembled: Assembled, to: number | null): Promise<Result<Outcome>> {
+    return this.#alone(() => this.#rollback(assembled, to));
+  }
+
+  async #rollback(assembled: Assembled, to: number | null): Promise<Result<Outcome>> {
     const kept = to === null ? this.#before() : this.#history.read(to);
     if (kept === null) return refuse(this.#nothing(to));
     const loaded = parseConfigValue(this.file, kept.raw, catalog, kept.bundle);
@@ -61,6 +70,13 @@ export class Revisions {
     this.#keep(outcome.revision, loaded, kept.as, assembled.log);
     const text = `revision ${outcome.revision} is running: what revision ${kept.as} was\n  ${this.file} stays as it is: a reload, or the next start, goes by it again\n`;
     return ok({ ...outcome, text });
+  }
+
+  /** One after the other, from the file to what is kept: else one would throw away the bundle that another has just made. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => {});
+    return done;
   }
 
   #before(): Kept | null {
