@@ -23,7 +23,7 @@ export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
   const found: Finding[] = [];
   const claims = new Map<string, Claim[]>();
   const ranges = new Map<string, Held[]>();
-  const sockets: Held[] = [];
+  const all: Held[] = [];
   const claim = (listener: Listener, next: Claim): void => {
     const name = listenerName(listener);
     const earlier = claims.get(name) ?? [];
@@ -31,7 +31,7 @@ export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
     if (problem) found.push(problem);
     else if (listener.last !== undefined) found.push(...judgeRange(listener, next, ranges));
     claims.set(name, [...earlier, next]);
-    if (next.method.runs === "worker") sockets.push({ listener, claim: next });
+    all.push({ listener, claim: next });
   };
   for (const method of catalog.methods) {
     claimOwnSockets(config, method, claim);
@@ -45,19 +45,32 @@ export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
     for (const [i, l] of service.listen.entries())
       claim(l, { path: ["services", service.name, "listen", i], service, method });
   }
-  return [...found, ...sockets.flatMap((socket) => taken(socket, [...ranges.values()].flat()))];
+  return [...found, ...all.flatMap((held) => taken(held, [...ranges.values()].flat()))];
 }
 
-/** Packets of a range are taken before any socket sees them. */
+/** Who sees a packet first: the XDP data plane, the rules of the kernel's own path, sockets. */
+function turnOf({ service, method }: Claim): number {
+  if (method.runs === "worker") return 2;
+  return service && method.behindPlane?.(service) ? 1 : 0;
+}
+
+/** Packets of a range are taken before anybody whose turn is later sees them. */
 function taken({ listener, claim }: Held, ranges: readonly Held[]): Finding[] {
+  const { address, protocol, port, last = port } = listener;
   const by = ranges.find(
-    ({ listener: { address, protocol, port, last } }) =>
-      address === listener.address && protocol === listener.protocol && port <= listener.port && listener.port <= last!,
+    ({ listener: range, claim: first }) =>
+      range.address === address &&
+      range.protocol === protocol &&
+      range.port <= port &&
+      last <= range.last! &&
+      turnOf(first) < turnOf(claim),
   );
-  if (!by) return [];
-  const message = `${listenerName(listener)} lies within ${listenerName(by.listener)}, whose packets ${by.claim.method.name} takes first.`;
+  if (!by || listenerName(by.listener) === listenerName(listener)) return [];
+  const { method } = by.claim;
+  const message = `${listenerName(listener)} lies within ${listenerName(by.listener)}, whose packets ${method.name} takes first.`;
+  const hint = method === claim.method ? { hint: "Both have to be on one engine." } : {};
   const alsoAt = [{ path: by.claim.path, message: "the range stands here" }];
-  return [{ ...configProblem("SLUICE_CONFIG_CONFLICT", claim.path, message), alsoAt }];
+  return [{ ...configProblem("SLUICE_CONFIG_CONFLICT", claim.path, message, hint), alsoAt }];
 }
 
 function claimOwnSockets(config: Config, method: Method, claim: (listener: Listener, claim: Claim) => void): void {
@@ -81,7 +94,8 @@ function judgeRange(listener: Listener, claim: Claim, ranges: Map<string, Held[]
   const others = ranges.get(key) ?? [];
   ranges.set(key, [...others, { listener, claim }]);
   const path = claim.path;
-  if (others.length === MOST_RANGES) {
+  const looked = [...others.map((other) => other.claim), claim].filter((one) => turnOf(one) === 0);
+  if (turnOf(claim) === 0 && looked.length > MOST_RANGES) {
     const message = `More than ${MOST_RANGES} ranges of ports on ${listener.address}: each is looked at in turn.`;
     return [configProblem("SLUICE_CONFIG_IMPOSSIBLE", path, message)];
   }

@@ -72,6 +72,8 @@ export interface Method<O = unknown, C = unknown> {
   readsLatency?(service: Service<O>): boolean;
   /** Groups of backends that one is chosen of, for services that have such, outer ones first. Pure. */
   groups?(service: Service<O>, snapshot: Snapshot, geography: Geography): GroupState[];
+  /** Kernel methods: does the kernel's own path take this service's packets, behind the XDP data plane? Default: no. */
+  behindPlane?(service: Service<O>): boolean;
   /** Loaded lazily: no other process than its own needs it. `runs: "kernel"` has `control`, `runs: "worker"` has `worker`. */
   control?(doors: Doors): Promise<Applier<C>>;
   keeper?(): Promise<SecretKeeper>;

@@ -33,11 +33,13 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const protocolNumber: Record<Protocol, number> = { tcp: 6, udp: 17 };
 
-/** One end-to-end pair, as conntrack knows it: what the client asked for, and who answers. */
-export interface TranslatedFlow {
+/** Flows of one pair, as conntrack knows them: what the client asked for, and who answers. */
+export interface TranslatedFlows {
   protocol: Protocol;
-  vip: { address: string; port: number };
-  backend: { address: string; port: number };
+  vip: string;
+  backend: string;
+  /** Is a flow with these two ports, the one asked for and the one that answers, among them? */
+  ports(asked: number, answering: number): boolean;
 }
 
 /** One attribute: length, type, value, padding to 4 bytes. */
@@ -153,23 +155,23 @@ function dumpRequest(address: string): Uint8Array {
  * those that were never confirmed in both directions (a TCP handshake under way); `all`: every one. Returns how many.
  * Errors: SLUICE_NFT.
  */
-export function forgetFlows(flow: TranslatedFlow, which: "all" | "unanswered"): Result<number> {
+export function forgetFlows(flows: TranslatedFlows, which: "all" | "unanswered"): Result<number> {
   const conntrack = new Conntrack();
   try {
     const found: Uint8Array[] = [];
-    const failed = conntrack.ask(dumpRequest(flow.backend.address), (payload) => {
+    const failed = conntrack.ask(dumpRequest(flows.backend), (payload) => {
       const attributes = payload.subarray(4);
       const original = find(attributes, CTA_TUPLE_ORIG);
       const asked = readTuple(original);
       const answer = readTuple(find(attributes, CTA_TUPLE_REPLY));
-      if (!original || !asked || !answer || !belongs(flow, asked, answer)) return;
+      if (!original || !asked || !answer || !belongs(flows, asked, answer)) return;
       const status = find(attributes, CTA_STATUS);
       // Network order: the flags are in the last byte.
       const assured = ((status?.[3] ?? 0) & IPS_ASSURED) !== 0;
       if (which === "all" || !assured) found.push(original.slice());
     });
     if (failed !== 0) return refuse(hostProblem("SLUICE_NFT", `conntrack cannot be read: ${errnoText(failed)}`));
-    const family = isIPv6(flow.vip.address) ? AF_INET6 : AF_INET;
+    const family = isIPv6(flows.vip) ? AF_INET6 : AF_INET;
     let forgotten = 0;
     for (const tuple of found) {
       const request = message(CT_DELETE, NLM_F_ACK, family, nested(CTA_TUPLE_ORIG, tuple));
@@ -182,9 +184,8 @@ export function forgetFlows(flow: TranslatedFlow, which: "all" | "unanswered"): 
   }
 }
 
-const belongs = ({ protocol, vip, backend }: TranslatedFlow, asked: Tuple, answer: Tuple): boolean =>
+const belongs = ({ protocol, vip, backend, ports }: TranslatedFlows, asked: Tuple, answer: Tuple): boolean =>
   asked.protocol === protocolNumber[protocol] &&
-  asked.target === vip.address &&
-  asked.targetPort === vip.port &&
-  answer.source === backend.address &&
-  answer.sourcePort === backend.port;
+  asked.target === vip &&
+  answer.source === backend &&
+  ports(asked.targetPort, answer.sourcePort);

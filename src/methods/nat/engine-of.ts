@@ -1,3 +1,4 @@
+import { backendName } from "../../core/backend.ts";
 import type { Path } from "../../core/problem.ts";
 import { type Listener, listenerName, type Service } from "../../core/service.ts";
 import { schedulers } from "../../schedulers/list.ts";
@@ -30,7 +31,7 @@ export function beyondXdp(service: Service<NatOptions>): Beyond[] {
       found.push({
         path: ["listen", i],
         what: `${listenerName(listener)} leads to one port of a backend, whose answers have to be told apart by flow`,
-        hint: "Leave the port of the backends out: each packet then keeps its own.",
+        hint: "Leave the port of the backends out: each packet then keeps its own. Or use nat: { engine: nftables }.",
       });
     const clash = listen.slice(0, i).find((other) => ambiguous(service, other, listener));
     if (clash)
@@ -57,24 +58,24 @@ export function beyondNftables(service: Service<NatOptions>): { path: Path; why:
   const found = countsFlows(service.scheduler.name)
     ? [{ path: ["scheduler"], why: COUNTS_NO_FLOWS, hint: "Use the xdp engine, or a scheduler by turns or by hash." }]
     : [];
-  const ranges = service.listen.flatMap((listener, i) =>
-    listener.last === undefined
-      ? []
-      : [
-          {
-            path: ["listen", i],
-            why: `The nftables engine serves single ports, not ${listenerName(listener)}.`,
-            hint: "Use the xdp engine, with backends that have no port of their own.",
-          },
-        ],
-  );
   const places = service.nearest ? [{ path: ["nearest"], why: KNOWS_NO_PLACES, hint: "Use the xdp engine." }] : [];
   const choice = (["sticky", "quic", "byLoad"] as const).flatMap((word) =>
     service.options[word]
       ? [{ path: ["nat", word], why: `The nftables engine has no ${word}.`, hint: "Use the xdp engine." }]
       : [],
   );
-  return [...found, ...ranges, ...places, ...choice];
+  return [...found, ...alike(service), ...places, ...choice];
+}
+
+/** Backends at one address of which one keeps the client's port and another has it for its own: who has such a flow? */
+function alike({ listen, backends }: Service<NatOptions>): { path: Path; why: string; hint: string }[] {
+  return backends.flatMap((backend, i) => {
+    const keeps = backends.some(({ address, port }) => address === backend.address && port === null);
+    const { port: own } = backend;
+    if (own === null || !keeps || !listen.some(({ port, last = port }) => port <= own && own <= last)) return [];
+    const why = `${backendName(backend)} answers like the backend that is ${backend.address} on the client's port.`;
+    return [{ path: ["backends", i], why, hint: "Leave one of the two out." }];
+  });
 }
 
 /** Does this scheduler go by how many flows each backend has? Only the xdp engine counts them. */

@@ -1,6 +1,7 @@
 import { defineMethod } from "../../core/method.ts";
 import { changes } from "./changes.ts";
 import { compile, type NatService } from "./compile.ts";
+import { engineOf } from "./engine-of.ts";
 import { judge, judgeTogether } from "./judge.ts";
 import { type NatOptions, options } from "./options.ts";
 
@@ -32,6 +33,7 @@ export const nat = defineMethod<NatOptions, NatService>({
   judgeTogether,
   compile,
   changes,
+  behindPlane: (service) => engineOf(service) === "nftables",
   control: async (doors) => (await import("./control.ts")).createNatApplier(doors),
 });
 export default nat;

@@ -76,7 +76,12 @@ test("two services that share a backend's address and port cannot both be on xdp
   const problems = judgeTogether([one, two]);
   expect(at(problems)).toEqual(["SLUICE_CONFIG_CONFLICT two.backends.0", "SLUICE_CONFIG_CONFLICT two.backends.1"]);
   expect(problems[0]!.message).toContain('"one" and "two"');
-  expect(judgeTogether([one, service("two", { engine: "nftables" }, { listen })])).toEqual([]);
+  // The data plane sees the answers of the other engine too, unless they go to the director.
+  const beside = judgeTogether([one, service("two", { engine: "nftables" }, { listen })]);
+  expect(at(beside)).toEqual(["SLUICE_CONFIG_CONFLICT two.backends.0", "SLUICE_CONFIG_CONFLICT two.backends.1"]);
+  expect(judgeTogether([one, service("two", { masquerade: true }, { listen })])).toEqual([]);
+  const both = [service("one", { engine: "nftables" }), service("two", { engine: "nftables" }, { listen })];
+  expect(judgeTogether(both)).toEqual([]);
   const udp = [{ ...listen[0]!, protocol: "udp" as const }];
   expect(judgeTogether([one, service("two", {}, { listen: udp })])).toEqual([]);
 });
@@ -106,16 +111,17 @@ test("what only nftables can do is refused of xdp, and decides auto", () => {
   expect(engineOf(service("dns", {}, { listen: both, backends: bare }))).toBe("auto");
 });
 
-test("a range of ports is for xdp and backends without a port, and its answers must have one service", () => {
+test("a range of ports on xdp is for backends without a port, and its answers must have one service", () => {
   const range: Listener = { address: "125.12.12.12", port: 8000, last: 8100, protocol: "tcp" };
   const bare = [backend("10.0.1.210", null)];
   const of = (name: string, listen: Listener[], given: Partial<NatOptions> = {}, backends = bare) =>
     service(name, given, { listen, backends });
   expect(judge(of("web", [range]))).toEqual([]);
   expect(engineOf(of("web", [range]))).toBe("auto");
-  expect(at(judge(of("web", [range], { engine: "nftables" })))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE listen.0"]);
+  expect(judge(of("web", [range], { engine: "nftables" }))).toEqual([]);
   const fixed = of("web", [range], { engine: "xdp" }, [backend("10.0.1.210")]);
   expect(at(judge(fixed))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE listen.0"]);
+  expect(engineOf(of("web", [range], {}, [backend("10.0.1.210")]))).toBe("nftables");
   const single = { ...range, port: 8080, last: undefined } as unknown as Listener;
   expect(judgeTogether([of("web", [range]), of("one", [single])])).toEqual([]);
   const elsewhere = { ...single, address: "125.12.12.13" };
@@ -124,4 +130,5 @@ test("a range of ports is for xdp and backends without a port, and its answers m
   ]);
   const many = Array.from({ length: 17 }, (_, i) => ({ ...range, port: 1000 + 10 * i, last: 1005 + 10 * i }));
   expect(at(judgeTogether([of("web", many)]))).toEqual(["SLUICE_CONFIG_IMPOSSIBLE web.backends.0"]);
+  expect(judgeTogether([of("web", many, { engine: "nftables" })])).toEqual([]);
 });

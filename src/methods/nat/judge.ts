@@ -60,6 +60,7 @@ interface ReplySource {
   last: number;
   /** The client asked for the very port that answers. */
   kept: boolean;
+  xdp: boolean;
 }
 
 /** What answers come from, and so what tells the way back, by backend address and protocol. */
@@ -74,6 +75,7 @@ function replySources(service: Service<NatOptions>): [string, ReplySource][] {
         first: port ?? l.port,
         last: port ?? l.last ?? l.port,
         kept: port === null || (port === l.port && l.last === undefined),
+        xdp: engineOf(service) !== "nftables",
       },
     ]),
   );
@@ -81,11 +83,16 @@ function replySources(service: Service<NatOptions>): [string, ReplySource][] {
 
 /** The same answer could belong to either: not where both keep ports on one VIP, since then it is the same answer. */
 const clash = (a: ReplySource, b: ReplySource): boolean =>
-  a.owner !== b.owner && a.first <= b.last && b.first <= a.last && !(a.kept && b.kept && a.vip === b.vip);
+  a.owner !== b.owner &&
+  (a.xdp || b.xdp) &&
+  a.first <= b.last &&
+  b.first <= a.last &&
+  !(a.kept && b.kept && a.vip === b.vip);
 
 /**
  * The xdp engine keeps no flows: on the way back it knows the VIP by the backend's address and port alone. Two
- * services that share one would make it ambiguous. Paths begin with the service's name.
+ * services that share one would make it ambiguous, also when the other is on nftables: its answers come by the same way,
+ * unless they go to the director itself. Paths begin with the service's name.
  */
 export function judgeTogether(
   services: readonly Service<NatOptions>[],
@@ -94,14 +101,14 @@ export function judgeTogether(
 ): Problem[] {
   const problems = judgePlaces(services, geography);
   const known = new Map<string, ReplySource[]>();
-  for (const service of services.filter((one) => engineOf(one) !== "nftables"))
+  for (const service of services.filter((one) => !one.options.masquerade))
     for (const [key, source] of replySources(service)) {
       const others = known.get(key) ?? [];
       known.set(key, others);
       const other = others.find((one) => clash(one, source));
       if (other) problems.push(sharedProblem(service, key, source, other));
       else others.push(source);
-      if (others.filter(({ first, last }) => first !== last).length > MOST_RANGES)
+      if (others.filter(({ first, last, xdp }) => xdp && first !== last).length > MOST_RANGES)
         problems.push(
           impossibleHere(
             [service.name, "backends", source.index],
@@ -122,6 +129,6 @@ function sharedProblem(service: Service<NatOptions>, key: string, source: ReplyS
     "SLUICE_CONFIG_CONFLICT",
     [service.name, "backends", source.index],
     `Services "${other.owner}" and "${service.name}" share the backend ${name}/${protocol}: on the xdp engine its answers could belong to either.`,
-    { hint: "Use nat: { engine: nftables } for one of them, or another port on the backend." },
+    { hint: "Use nat: { engine: nftables } for both or, with masquerade, for one; or another port on the backend." },
   );
 }

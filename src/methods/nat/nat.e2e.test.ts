@@ -1,108 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Backend } from "../../core/backend.ts";
 import type { Applier } from "../../core/method.ts";
-import { ensureBuilt, objectPath } from "../../dataplane/build.ts";
-import { testDoors } from "../../dataplane/testing/doors.ts";
-import { connectTcp } from "../../runtime/dial.ts";
-import { listenTcp, type TcpListener, type TcpSocket } from "../../runtime/tcp.ts";
+import { listenTcp } from "../../runtime/tcp.ts";
 import { bindUdp, type UdpSocket } from "../../runtime/udp.ts";
-import { createTestNetns, eventually, netnsMissing, type TestNetns, wire } from "../../system/netns-testing.ts";
+import { eventually, netnsMissing, type TestNetns } from "../../system/netns-testing.ts";
 import type { NatService } from "./compile.ts";
-import { createNatApplier } from "./control.ts";
 import type { EngineName } from "./engines.ts";
-
-const backend = (id: number, address: string, port: number | null, more: Partial<Backend> = {}): Backend => ({
-  id,
-  address,
-  port,
-  weight: 1,
-  state: "up",
-  tier: 0,
-  tags: [],
-  load: null,
-  ...more,
-});
-
-const service = (more: Partial<NatService> = {}): NatService => ({
-  name: "web",
-  seed: 7,
-  engine: "auto",
-  helper: null,
-  masquerade: false,
-  hairpin: false,
-  vips: [{ address: "125.12.12.12", port: 80, protocol: "tcp" }],
-  backends: [backend(0, "10.0.1.210", 8000), backend(1, "10.0.1.211", 8000)],
-  eligible: [0, 1],
-  scheduler: { name: "maglev", options: { slots: 16381 } },
-  ...more,
-});
+import { alive, ask, backend, connect, type Greeted, Stage, service } from "./testing/stage.ts";
 
 const missing = netnsMissing();
 if (missing) console.warn(`nat end to end: skipped, ${missing}`);
-
-type Greeted = { socket: TcpSocket<Held>; who: string };
-/** What a test's connection has heard so far. */
-interface Held {
-  heard: string;
-  wake: () => void;
-}
-
-/** A server that tells each client its own name and the client's address, then echoes. */
-const serveTcp = (netns: TestNetns, name: string, port: number): TcpListener =>
-  netns.inside(() => {
-    const open = (socket: TcpSocket<null>): void =>
-      void socket.write(`${name} ${socket.remoteAddress}:${socket.remotePort}\n`);
-    return listenTcp("0.0.0.0", port, { open, data: (socket, chunk) => void socket.write(chunk) }, () => null);
-  });
-const serveUdp = (netns: TestNetns, name: string, port: number): Promise<UdpSocket> =>
-  netns.inside(() =>
-    bindUdp(
-      "0.0.0.0",
-      port,
-      (socket, _data, from, address) => void socket.send(Buffer.from(`${name} ${address}`), from, address),
-    ),
-  );
-
-/** Connects (from port `own`) and resolves with the server's first line; null when no connection came about. */
-const connect = (netns: TestNetns, address: string, port: number, own = 0): Promise<Greeted | null> =>
-  netns.inside(
-    () =>
-      new Promise((resolve) => {
-        const data: Held = { heard: "", wake: () => {} };
-        const source = own ? { source: { address: "0.0.0.0", port: own } } : {};
-        connectTcp<Held>(
-          { address, port, timeout: 1500, data, ...source },
-          {
-            data(socket, chunk) {
-              const first = socket.data.heard === "";
-              socket.data.heard += chunk.toString();
-              if (first) resolve({ socket, who: socket.data.heard.trim() });
-              socket.data.wake();
-            },
-            close: (socket) => socket.data.wake(),
-            failed: () => resolve(null),
-          },
-        );
-      }),
-  );
-const ask = async (netns: TestNetns, address: string, port: number, own = 0): Promise<string> => {
-  const greeted = await connect(netns, address, port, own);
-  greeted?.socket.terminate();
-  return greeted?.who ?? "";
-};
-/** How many of these connections still echo. */
-const alive = async (held: readonly Greeted[]): Promise<number> => {
-  const proofs = held.map(
-    ({ socket }) =>
-      new Promise<boolean>((resolve) => {
-        socket.data.heard = "";
-        socket.data.wake = () => resolve(socket.data.heard.includes("hello"));
-        if (socket.write("hello\n") < 0) resolve(false);
-        setTimeout(resolve, 2000, false);
-      }),
-  );
-  return (await Promise.all(proofs)).filter(Boolean).length;
-};
 
 for (const engine of ["nftables", "xdp"] as const) {
   describe.skipIf(missing !== null)(`nat by ${engine}, on the article's addresses`, () => whole(engine));
@@ -111,80 +18,28 @@ for (const engine of ["nftables", "xdp"] as const) {
 /** Every test for one engine; what only one of them has says so. */
 function whole(engine: EngineName): void {
   const onlyNftables: typeof test | (() => void) = engine === "nftables" ? test : () => {};
+  let stage: Stage;
   let client: TestNetns;
-  let gateway: TestNetns;
   let director: TestNetns;
-  let hub: TestNetns;
   let a: TestNetns;
   let b: TestNetns;
-  let doors: ReturnType<typeof testDoors>;
   let applier: Applier<NatService>;
-  const closers: TcpListener[] = [];
-  const udp: UdpSocket[] = [];
-  const dumps: { kill(): void }[] = [];
-
-  const apply = async (...next: NatService[]): Promise<void> =>
-    director.within(async () => {
-      const prepared = await applier.prepare(next.map((one) => ({ ...one, engine })));
-      if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
-      await prepared.commit();
-    });
 
   beforeAll(async () => {
-    client = createTestNetns("client");
-    gateway = createTestNetns("gateway");
-    director = createTestNetns("director");
-    hub = createTestNetns("hub");
-    a = createTestNetns("a");
-    b = createTestNetns("b");
-    wire(client, "eth0", "202.20.20.20/24", gateway, "eth0", "202.20.20.1/24");
-    wire(gateway, "eth1", "125.12.12.1/24", director, "eth0", "125.12.12.13/24");
-    gateway.sh("sysctl -qw net.ipv4.ip_forward=1; ip route add 10.0.1.0/24 via 125.12.12.13");
-    client.sh("ip route add default via 202.20.20.1");
-    director.sh("ip route add default via 125.12.12.1");
-    // The bridge stands in a namespace of its own: where br_netfilter is on, a bridge on the director would translate
-    // and bridge in one step, which no router does.
-    hub.sh("ip link add br0 type bridge; ip link set br0 up");
-    wire(director, "eth1", "10.0.1.50/24", hub, "p0", "");
-    hub.sh("ip link set p0 master br0");
-    for (const [netns, port, address] of [
-      [a, "p1", "10.0.1.210/24"],
-      [b, "p2", "10.0.1.211/24"],
-    ] as const) {
-      wire(netns, "eth0", address, hub, port, "");
-      hub.sh(`ip link set ${port} master br0`);
-      netns.sh("ip route add default via 10.0.1.50");
-    }
-    if (engine === "xdp") forXdp();
-    closers.push(serveTcp(a, "A", 8000), serveTcp(b, "B", 8000), serveTcp(client, "C", 9000));
-    udp.push(await serveUdp(a, "A", 53), await serveUdp(b, "B", 53));
-    // The engines look at their neighbours from time to time: the thread stays where they belong.
-    director.stay();
-    doors = testDoors();
-    applier = createNatApplier(doors);
+    stage = new Stage(engine);
+    ({ client, director, a, b } = stage.hosts);
+    ({ applier } = stage);
+    await stage.serve();
   });
-  /** A veth delivers what XDP sends only to a peer with a program of its own, and loses checksums left to hardware. */
-  const forXdp = (): void => {
-    ensureBuilt();
-    for (const netns of [client, gateway, a, b]) netns.sh("ethtool -K eth0 tx off");
-    gateway.sh(`ethtool -K eth1 tx off; ip link set dev eth1 xdpdrv obj ${objectPath("pass")} sec xdp`);
-    hub.sh(`ip link set dev p0 xdpdrv obj ${objectPath("pass")} sec xdp`);
-  };
-  afterAll(async () => {
-    await applier?.remove().catch(() => {});
-    for (const child of dumps) child.kill();
-    for (const listener of closers) listener.stop();
-    for (const socket of udp) socket.close();
-    for (const netns of [client, gateway, director, hub, a, b]) netns?.remove();
-    doors?.close();
-  });
+  afterAll(() => stage?.close());
+  const apply = (...next: NatService[]): Promise<void> => stage.apply(...next);
 
   const dump = (netns: TestNetns) => {
     const child = Bun.spawn(netns.enter("tcpdump", "-i", "eth0", "-nn", "-l", "-q", "tcp"), {
       stdout: "pipe",
       stderr: "pipe",
     });
-    dumps.push(child);
+    stage.closeLater(() => child.kill());
     return child;
   };
 
@@ -326,7 +181,7 @@ function whole(engine: EngineName): void {
         () => null,
       ),
     );
-    closers.push(control);
+    stage.closeLater(() => control.stop());
     await apply(
       service({
         name: "ftp",

@@ -1,6 +1,5 @@
 import type { Applier, Doors, KernelCounts, Prepared } from "../../core/method.ts";
 import { configProblem, type Problem, type Result, SluiceError, toProblem } from "../../core/problem.ts";
-import { listenerName } from "../../core/service.ts";
 import { vipChanges } from "../../dataplane/changes.ts";
 import { Held } from "../../dataplane/held.ts";
 import { forgetFlows } from "../../system/conntrack.ts";
@@ -8,6 +7,7 @@ import { type NftCounter, nftCounters, nftTable, nftTransaction } from "../../sy
 import { nftablesGround, tableName } from "./changes.ts";
 import type { NatService } from "./compile.ts";
 import { COUNTS_NO_FLOWS, countsFlows, KNOWS_NO_PLACES } from "./engine-of.ts";
+import { ownPorts } from "./ports.ts";
 import { refreshedService, type Slotted, wholeTable } from "./ruleset.ts";
 import { fillSlots, takesTurns } from "./slots.ts";
 
@@ -43,7 +43,7 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
     running = next;
     // Rules before addresses: a VIP that stands without rules would answer clients with a reset.
     must(next.length > 0 ? await nftTransaction(await wholeRules(next)) : await empty());
-    for (const service of next) freeFlows(service, before.get(service.name), doors.log);
+    for (const service of next) freeFlows(service, before.get(service.name), next, doors.log);
     await holdVips();
     await ground.settle();
   }
@@ -71,7 +71,7 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
         const before = running.find((old) => old.name === service.name);
         running = running.map((old) => (old === before ? service : old));
         must(await nftTransaction(refreshedService(table, toSlotted(service))));
-        freeFlows(service, before, doors.log);
+        freeFlows(service, before, running, doors.log);
       }
     },
     async setRole(role) {
@@ -92,15 +92,13 @@ export function createNftablesApplier(doors: Doors): Applier<NatService> {
   };
 }
 
-function notHere({ name, scheduler, vips, near, sticky, quic, byLoad }: NatService): Problem[] {
+function notHere({ name, scheduler, near, sticky, quic, byLoad }: NatService): Problem[] {
   const refuse = (why: string): Problem =>
     configProblem("SLUICE_CONFIG_IMPOSSIBLE", [], `Service ${JSON.stringify(name)}: ${why}`);
-  const range = vips.find(({ last }) => last !== undefined);
   return [
     ...(countsFlows(scheduler.name) ? [refuse(COUNTS_NO_FLOWS)] : []),
     ...(sticky || quic || byLoad ? [refuse("The nftables engine has neither sticky nor quic nor byLoad.")] : []),
     ...(near ? [refuse(KNOWS_NO_PLACES)] : []),
-    ...(range ? [refuse(`The nftables engine serves single ports, not ${listenerName(range)}.`)] : []),
   ];
 }
 
@@ -111,17 +109,25 @@ const OUT: readonly string[] = ["down", "maintenance"];
  * finds another: UDP, which would go to the dead backend for as long as the client keeps its port, and TCP handshakes
  * under way, whose SYN is repeated. Established TCP stays: the backend may be alive, only its check is not.
  */
-function freeFlows(service: NatService, before: NatService | undefined, log: Doors["log"]): void {
+function freeFlows(
+  service: NatService,
+  before: NatService | undefined,
+  all: readonly NatService[],
+  log: Doors["log"],
+): void {
   const was = new Map(before?.backends.map((backend) => [backend.id, backend.state]));
+  const listeners = all.flatMap(({ vips }) => vips);
   for (const backend of service.backends) {
     if (!OUT.includes(backend.state) || OUT.includes(was.get(backend.id) ?? "up")) continue;
     for (const vip of service.vips) {
-      const flow = {
+      const own = ownPorts(vip, listeners);
+      const flows = {
         protocol: vip.protocol,
-        vip,
-        backend: { address: backend.address, port: backend.port ?? vip.port },
+        vip: vip.address,
+        backend: backend.address,
+        ports: (asked: number, answering: number) => own(asked) && answering === (backend.port ?? asked),
       };
-      const done = forgetFlows(flow, vip.protocol === "udp" ? "all" : "unanswered");
+      const done = forgetFlows(flows, vip.protocol === "udp" ? "all" : "unanswered");
       if (!done.ok) log("warn", done.problems[0]!.message, { code: done.problems[0]!.code, service: service.name });
     }
   }

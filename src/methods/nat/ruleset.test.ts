@@ -31,32 +31,67 @@ const service = (name: string, backends: Backend[]): NatService => ({
 });
 
 const maglev = schedulers.find(({ name }) => name === "maglev")!;
+const elements = (text: string): string[] =>
+  text.split("\n").flatMap((line) => /^add element inet \S+ (.*)/.exec(line)?.[1] ?? []);
 const rules = (text: string): string[] => text.split("\n").filter((line) => line.startsWith("add rule"));
 
 test("the rules of one service, whole", () => {
   const one = service("web", [backend(0), backend(1, 1, "maintenance")]);
   const text = wholeTable("sluice-t", [{ service: one, slots: [0, 0, 0], spread: "source" as const }], null);
-  const flow = "ct original ip daddr . ct original proto-dst . ct reply ip saddr . ct reply proto-src";
+  const flow = "ct original ip daddr . meta l4proto . ct original proto-dst . ct reply ip saddr . ct reply proto-src";
   expect(rules(text)).toEqual([
     "add rule inet sluice-t s.web.0 counter name n.web.0.new meta l4proto { tcp, udp } dnat ip to 10.0.1.1:8000",
+    "add rule inet sluice-t f.web.0 ct direction original counter name n.web.0.in",
+    "add rule inet sluice-t f.web.0 ct direction reply counter name n.web.0.out",
     "add rule inet sluice-t s.web.1 counter name n.web.1.new meta l4proto { tcp, udp } dnat ip to 10.0.1.2:8000",
+    "add rule inet sluice-t f.web.1 ct direction original meta l4proto tcp reject with tcp reset",
+    "add rule inet sluice-t f.web.1 ct direction original reject",
+    "add rule inet sluice-t f.web.1 ct direction reply counter name n.web.1.out",
     `add rule inet sluice-t s.web jhash ip saddr mod 3 seed 0x${hashSeed(one).toString(16)} vmap { 0 : goto s.web.0, 1 : goto s.web.0, 2 : goto s.web.0 }`,
     "add rule inet sluice-t arriving ip daddr . meta l4proto . th dport vmap @vips4",
     "add rule inet sluice-t own ip daddr . meta l4proto . th dport vmap @vips4",
-    `add rule inet sluice-t through meta l4proto tcp ct direction original ${flow} @cut.tcp4 reject with tcp reset`,
-    `add rule inet sluice-t through meta l4proto tcp ct direction original counter name ${flow} map @in.tcp4`,
-    `add rule inet sluice-t through meta l4proto tcp ct direction reply counter name ${flow} map @out.tcp4`,
+    `add rule inet sluice-t through meta l4proto tcp ${flow} vmap @flows4`,
   ]);
-  expect(text).toContain("add element inet sluice-t vips4 { 125.12.12.12 . tcp . 80 : goto s.web }\n");
-  expect(text).toContain("delete element inet sluice-t cut.tcp4 { 125.12.12.12 . 80 . 10.0.1.1 . 8000 }\n");
-  expect(text).not.toContain("delete element inet sluice-t cut.tcp4 { 125.12.12.12 . 80 . 10.0.1.2 . 8000 }\n");
+  expect(elements(text)).toEqual([
+    "vips4 { 125.12.12.12 . tcp . 80 : goto s.web }",
+    "flows4 { 125.12.12.12 . tcp . 80 . 10.0.1.1 . 8000 : goto f.web.0 }",
+    "flows4 { 125.12.12.12 . tcp . 80 . 10.0.1.2 . 8000 : goto f.web.1 }",
+  ]);
+});
+
+test("listeners of each tier have a map of their own, asked in turn; once one is masked, each says whether it is", () => {
+  const vip = { address: "125.12.12.12", protocol: "tcp" as const };
+  const bare = { ...backend(0), port: null };
+  const all = [
+    { ...service("rest", [backend(0)]), vips: [{ ...vip, port: 1, last: 65_535 }], masquerade: true },
+    { ...service("streams", [bare]), vips: [{ ...vip, port: 8000, last: 8100 }] },
+    service("shop", [bare]),
+  ].map((one) => ({ service: one, slots: [0], spread: "flow" as const }));
+  const text = wholeTable("t", all, null);
+  expect(elements(text)).toEqual([
+    "vips4.every { 125.12.12.12 . tcp . 1-65535 : goto s.rest }",
+    "masks4.every { 125.12.12.12 . tcp . 1-65535 : goto m.rest }",
+    "flows4.every { 125.12.12.12 . tcp . 1-65535 . 10.0.1.1 . 8000 : goto f.rest.0 }",
+    "vips4.range { 125.12.12.12 . tcp . 8000-8100 : goto s.streams }",
+    "masks4.range { 125.12.12.12 . tcp . 8000-8100 : goto m.streams }",
+    "flows4.range { 125.12.12.12 . tcp . 8000-8100 . 10.0.1.1 . 8000-8100 : goto f.streams.0 }",
+    "vips4 { 125.12.12.12 . tcp . 80 : goto s.shop }",
+    "masks4 { 125.12.12.12 . tcp . 80 : goto m.shop }",
+    "flows4 { 125.12.12.12 . tcp . 80 . 10.0.1.1 . 80 : goto f.shop.0 }",
+  ]);
+  const asked = (chain: string): string[] =>
+    rules(text).flatMap((rule) => (rule.startsWith(`add rule inet t ${chain} `) ? [/@\S+/.exec(rule)![0]] : []));
+  expect(asked("arriving")).toEqual(["@vips4", "@vips4.range", "@vips4.every"]);
+  expect(asked("through")).toEqual(["@flows4", "@flows4.range", "@flows4.every"]);
+  expect(asked("leaving")).toEqual(["@masks4", "@masks4.range", "@masks4.every"]);
+  expect(rules(text).filter((rule) => rule.includes(" m."))).toEqual(["add rule inet t m.rest masquerade"]);
 });
 
 test("what the table holds and nobody asks for goes; counters that stay are not touched", () => {
   const there = {
-    chains: ["arriving", "s.old", "s.old.0", "s.web"],
-    maps: [],
-    sets: [],
+    chains: ["arriving", "helpers", "s.old", "f.old.0", "s.web"],
+    maps: ["vips4", "in.tcp4"],
+    sets: ["cut.tcp4"],
     helpers: [],
     counters: [
       { name: "n.old.0.in", packets: 1, bytes: 1 },
@@ -64,9 +99,12 @@ test("what the table holds and nobody asks for goes; counters that stay are not 
     ],
   };
   const text = wholeTable("t", [{ service: service("web", [backend(0)]), slots: [0], spread: "flow" as const }], there);
-  expect(text.split("\n").filter((line) => /^delete (chain|counter)/.test(line))).toEqual([
+  expect(text.split("\n").filter((line) => /^delete /.test(line))).toEqual([
+    "delete map inet t in.tcp4",
+    "delete set inet t cut.tcp4",
+    "delete chain inet t helpers",
     "delete chain inet t s.old",
-    "delete chain inet t s.old.0",
+    "delete chain inet t f.old.0",
     "delete counter inet t n.old.0.in",
   ]);
 });

@@ -3,12 +3,17 @@ import type { Backend } from "../../core/backend.ts";
 import type { Protocol } from "../../core/service.ts";
 import type { NftTable } from "../../system/nft.ts";
 import type { NatService } from "./compile.ts";
+import { portsOf, TIERS, type Tier, tierOf } from "./ports.ts";
 import { hashSeed } from "./slots.ts";
 
 /**
  * The rules of the nftables engine, as text, pure. Names: chain `s.SERVICE` spreads new flows over the chains
- * `s.SERVICE.ID`, which translate; counters `n.SERVICE.ID.{new,in,out}` and `n.SERVICE.none`. Service names hold no
- * dot, and nothing of a user's stands in a rule but addresses and numbers.
+ * `s.SERVICE.ID`, which translate; `f.SERVICE.ID` counts the packets of a backend's flows, or cuts them; `m.SERVICE`
+ * says whom the director stands in for. Counters `n.SERVICE.ID.{new,in,out}` and `n.SERVICE.none`. Service names hold
+ * no dot, and nothing of a user's stands in a rule but addresses and numbers.
+ *
+ * Packets find these chains in maps, one for each tier of listeners: the first that knows the port decides. Only tiers
+ * that are in use are asked.
  *
  * Which backend a flow has is conntrack's to remember: a rule here only ever decides for a flow's first packet, so a
  * change of the set breaks no flow that lives.
@@ -28,93 +33,83 @@ const PROTOCOLS: readonly Protocol[] = ["tcp", "udp"];
 const addressType: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
 const ipWord: Record<Family, string> = { 4: "ip", 6: "ip6" };
 
-/** `VIP . port . backend . port`, as conntrack knows a flow's two ends. */
+/** `VIP . protocol . port . backend . port`, as conntrack knows a flow's two ends. */
 const flowKey = (family: Family): string => {
   const ip = ipWord[family];
-  return `ct original ${ip} daddr . ct original proto-dst . ct reply ${ip} saddr . ct reply proto-src`;
+  return `${askedKey(family)} . ct reply ${ip} saddr . ct reply proto-src`;
 };
+
+/** `VIP . protocol . port`, as the client has asked. */
+const askedKey = (family: Family): string =>
+  `ct original ${ipWord[family]} daddr . meta l4proto . ct original proto-dst`;
+
+const tierMap = (what: "vips" | "flows" | "masks", family: Family, tier: Tier): string =>
+  tier === "one" ? `${what}${family}` : `${what}${family}.${tier}`;
 
 export const chainName = (service: string, backend?: number): string =>
   backend === undefined ? `s.${service}` : `s.${service}.${backend}`;
 export const counterName = (service: string, backend: number, what: "new" | "in" | "out"): string =>
   `n.${service}.${backend}.${what}`;
+const flowChain = (service: string, backend: number): string => `f.${service}.${backend}`;
+const maskChain = (service: string): string => `m.${service}`;
 export const refusedName = (service: string): string => `n.${service}.none`;
 
 const familyOf = (service: NatService): Family => (isIPv6(service.vips[0]!.address) ? 6 : 4);
 
+/** Maps by name, and what is in them. */
+const maps: readonly (readonly [string, string])[] = FAMILIES.flatMap((family) =>
+  TIERS.flatMap((tier) => {
+    const asked = `${addressType[family]} . inet_proto . inet_service`;
+    const rest = `: verdict;${tier === "one" ? "" : " flags interval;"}`;
+    return [
+      [tierMap("vips", family, tier), `type ${asked} ${rest}`],
+      [tierMap("flows", family, tier), `type ${asked} . ${addressType[family]} . inet_service ${rest}`],
+      [tierMap("masks", family, tier), `type ${asked} ${rest}`],
+    ] as const;
+  }),
+);
+
+const baseChains = {
+  arriving: "type nat hook prerouting priority dstnat",
+  own: "type nat hook output priority -100",
+  through: "type filter hook forward priority filter",
+  leaving: "type nat hook postrouting priority srcnat",
+};
+
 /** The parts of the table that are the same for every configuration. `add` of what is there already changes nothing. */
 function frame(table: string): string[] {
   const t = `inet ${table}`;
-  const lines = [`add table ${t}`];
-  for (const family of FAMILIES) {
-    const address = addressType[family];
-    const flow = `${address} . inet_service . ${address} . inet_service`;
-    lines.push(
-      `add map ${t} vips${family} { type ${address} . inet_proto . inet_service : verdict; }`,
-      `add set ${t} masked${family} { type ${address} . inet_proto . inet_service; }`,
-      `add set ${t} hairpin${family} { type ${address} . inet_proto . inet_service . ${address}; }`,
-      `add set ${t} ftp${family} { type ${address} . inet_service; }`,
-      `add ct helper ${t} ftp.${family} { type "ftp" protocol tcp; l3proto ${ipWord[family]}; }`,
-    );
-    for (const protocol of PROTOCOLS)
-      lines.push(
-        `add map ${t} in.${protocol}${family} { type ${flow} : counter; }`,
-        `add map ${t} out.${protocol}${family} { type ${flow} : counter; }`,
-        `add set ${t} cut.${protocol}${family} { type ${flow}; }`,
-      );
-  }
-  lines.push(
-    // Before dstnat, while the packet still names the VIP.
-    `add chain ${t} helpers { type filter hook prerouting priority mangle; policy accept; }`,
-    `add chain ${t} arriving { type nat hook prerouting priority dstnat; policy accept; }`,
-    `add chain ${t} own { type nat hook output priority -100; policy accept; }`,
-    `add chain ${t} through { type filter hook forward priority filter; policy accept; }`,
-    `add chain ${t} leaving { type nat hook postrouting priority srcnat; policy accept; }`,
-  );
-  return lines;
+  return [
+    `add table ${t}`,
+    ...maps.map(([name, content]) => `add map ${t} ${name} { ${content} }`),
+    ...FAMILIES.map(
+      (family) => `add ct helper ${t} ftp.${family} { type "ftp" protocol tcp; l3proto ${ipWord[family]}; }`,
+    ),
+    ...Object.entries(baseChains).map(([name, content]) => `add chain ${t} ${name} { ${content}; policy accept; }`),
+  ];
 }
 
-const mapsAndSets = FAMILIES.flatMap((family) => [
-  `map vips${family}`,
-  `set masked${family}`,
-  `set hairpin${family}`,
-  `set ftp${family}`,
-  ...PROTOCOLS.flatMap((protocol) => [
-    `map in.${protocol}${family}`,
-    `map out.${protocol}${family}`,
-    `set cut.${protocol}${family}`,
-  ]),
-]);
+const masks = ({ service }: Slotted): boolean => service.masquerade || service.hairpin;
 
-/** Rules of the base chains, for the families and protocols that are in use: each rule costs every packet. */
+/** Rules of the base chains, for the families, protocols and tiers that are in use: each rule costs every packet. */
 function baseRules(table: string, all: readonly Slotted[]): string[] {
   const lines: string[] = [];
   const rule = (chain: string, text: string): number => lines.push(`add rule inet ${table} ${chain} ${text}`);
   for (const family of FAMILIES) {
     const ip = ipWord[family];
     const mine = all.filter(({ service }) => familyOf(service) === family);
-    if (mine.length === 0) continue;
-    for (const chain of ["arriving", "own"]) rule(chain, `${ip} daddr . meta l4proto . th dport vmap @vips${family}`);
-    if (mine.some(({ service }) => service.helper === "ftp"))
-      rule("helpers", `${ip} daddr . tcp dport @ftp${family} ct helper set "ftp.${family}"`);
-    for (const protocol of PROTOCOLS) {
-      if (!mine.some(({ service }) => service.vips.some((vip) => vip.protocol === protocol))) continue;
-      const flow = flowKey(family);
-      const l4 = `meta l4proto ${protocol}`;
-      const refusal = protocol === "tcp" ? "reject with tcp reset" : "reject";
-      rule("through", `${l4} ct direction original ${flow} @cut.${protocol}${family} ${refusal}`);
-      rule("through", `${l4} ct direction original counter name ${flow} map @in.${protocol}${family}`);
-      rule("through", `${l4} ct direction reply counter name ${flow} map @out.${protocol}${family}`);
-      if (mine.some(({ service }) => service.hairpin))
-        rule(
-          "leaving",
-          `${l4} ct status dnat ct original ${ip} daddr . meta l4proto . ct original proto-dst . ${ip} saddr @hairpin${family} masquerade`,
-        );
-      if (mine.some(({ service }) => service.masquerade))
-        rule(
-          "leaving",
-          `${l4} ct status dnat ct original ${ip} daddr . meta l4proto . ct original proto-dst @masked${family} masquerade`,
-        );
+    const vips = mine.flatMap(({ service }) => service.vips);
+    for (const tier of TIERS) {
+      const there = vips.filter((vip) => tierOf(vip) === tier);
+      if (there.length === 0) continue;
+      for (const chain of ["arriving", "own"])
+        rule(chain, `${ip} daddr . meta l4proto . th dport vmap @${tierMap("vips", family, tier)}`);
+      for (const protocol of PROTOCOLS.filter((one) => there.some((vip) => vip.protocol === one))) {
+        const l4 = `meta l4proto ${protocol}`;
+        rule("through", `${l4} ${flowKey(family)} vmap @${tierMap("flows", family, tier)}`);
+        if (mine.some(masks))
+          rule("leaving", `${l4} ct status dnat ${askedKey(family)} vmap @${tierMap("masks", family, tier)}`);
+      }
     }
   }
   return lines;
@@ -129,7 +124,11 @@ function serviceChains(table: string, { service, slots, spread }: Slotted): stri
     `add counter ${t} ${refusedName(service.name)}`,
     `add chain ${t} ${main}`,
     `flush chain ${t} ${main}`,
-    ...service.backends.flatMap((backend) => backendChain(table, service, backend)),
+    ...service.backends.flatMap((backend) => [
+      ...backendChain(table, service, backend),
+      ...backendFlows(table, service, backend),
+    ]),
+    ...masking(table, service),
   ];
   if (slots.length === 0) return [...lines, `add rule ${t} ${main} counter name ${refusedName(service.name)} drop`];
   const key = spread === "source" ? `${ip} saddr` : `${ip} saddr . th sport`;
@@ -144,52 +143,97 @@ function backendChain(table: string, service: NatService, backend: Backend): str
   const chain = chainName(service.name, backend.id);
   const v6 = familyOf(service) === 6;
   const address = v6 && backend.port !== null ? `[${backend.address}]` : backend.address;
-  // Without a port of its own a backend gets the listener's: the port then stays as it came.
+  // Without a port of its own a backend gets the client's: the port then stays as it came.
   const to = backend.port === null ? address : `${address}:${backend.port}`;
+  // Before the translation, which prepares for what the helper will do to sequence numbers.
+  const helper = service.helper ? `ct helper set "${service.helper}.${v6 ? 6 : 4}" ` : "";
   return [
     ...(["new", "in", "out"] as const).map((what) => `add counter ${t} ${counterName(service.name, backend.id, what)}`),
     `add chain ${t} ${chain}`,
     `flush chain ${t} ${chain}`,
-    `add rule ${t} ${chain} counter name ${counterName(service.name, backend.id, "new")} meta l4proto { tcp, udp } dnat ${v6 ? "ip6" : "ip"} to ${to}`,
+    `add rule ${t} ${chain} counter name ${counterName(service.name, backend.id, "new")} meta l4proto { tcp, udp } ${helper}dnat ${v6 ? "ip6" : "ip"} to ${to}`,
   ];
 }
 
-/** Elements by which flows are counted, and those of backends in maintenance cut. */
+/** What becomes of the packets of a backend's flows, both ways. */
+function backendFlows(table: string, service: NatService, backend: Backend): string[] {
+  const chain = `inet ${table} ${flowChain(service.name, backend.id)}`;
+  const original =
+    backend.state === "maintenance"
+      ? ["meta l4proto tcp reject with tcp reset", "reject"]
+      : [`counter name ${counterName(service.name, backend.id, "in")}`];
+  return [
+    `add chain ${chain}`,
+    `flush chain ${chain}`,
+    ...original.map((rule) => `add rule ${chain} ct direction original ${rule}`),
+    `add rule ${chain} ct direction reply counter name ${counterName(service.name, backend.id, "out")}`,
+  ];
+}
+
+/** For whom the director stands in: with `hairpin` for backends, which their neighbour would answer directly. */
+function masking(table: string, service: NatService): string[] {
+  const chain = `inet ${table} ${maskChain(service.name)}`;
+  const clients = [...new Set(service.backends.map(({ address }) => address))].join(", ");
+  const rules = service.masquerade
+    ? ["masquerade"]
+    : service.hairpin && clients !== ""
+      ? [`${ipWord[familyOf(service)]} saddr { ${clients} } masquerade`]
+      : [];
+  return [`add chain ${chain}`, `flush chain ${chain}`, ...rules.map((rule) => `add rule ${chain} ${rule}`)];
+}
+
+/** Elements by which the packets of flows find their backend's chain. */
 function flowElements(table: string, { service }: Slotted): string[] {
-  const t = `inet ${table}`;
   const family = familyOf(service);
   return service.vips.flatMap((vip) =>
-    service.backends.flatMap((backend) => {
-      const key = `${vip.address} . ${vip.port} . ${backend.address} . ${backend.port ?? vip.port}`;
-      const kind = `${vip.protocol}${family}`;
-      const cut = `element ${t} cut.${kind} { ${key} }`;
-      return [
-        `add element ${t} in.${kind} { ${key} : ${counterName(service.name, backend.id, "in")} }`,
-        `add element ${t} out.${kind} { ${key} : ${counterName(service.name, backend.id, "out")} }`,
-        `add ${cut}`,
-        // `delete` alone would fail where there is none.
-        ...(backend.state === "maintenance" ? [] : [`delete ${cut}`]),
-      ];
+    service.backends.map((backend) => {
+      const key = `${vip.address} . ${vip.protocol} . ${portsOf(vip)} . ${backend.address} . ${backend.port ?? portsOf(vip)}`;
+      const map = tierMap("flows", family, tierOf(vip));
+      return `add element inet ${table} ${map} { ${key} : goto ${flowChain(service.name, backend.id)} }`;
     }),
   );
 }
 
-/** Elements by which packets find their service. */
-function vipElements(table: string, { service }: Slotted): string[] {
-  const t = `inet ${table}`;
+/** Elements by which packets find their service. `masked`: some service is masked, so each says whether it is. */
+function vipElements(table: string, { service }: Slotted, masked: boolean): string[] {
   const family = familyOf(service);
-  return service.vips.flatMap((vip) => [
-    `add element ${t} vips${family} { ${vip.address} . ${vip.protocol} . ${vip.port} : goto ${chainName(service.name)} }`,
-    ...(service.masquerade
-      ? [`add element ${t} masked${family} { ${vip.address} . ${vip.protocol} . ${vip.port} }`]
-      : []),
-    // A backend that asks the VIP would be answered by its neighbour directly, from an address it never asked.
-    ...(service.hairpin ? service.backends : []).map(
-      ({ address }) =>
-        `add element ${t} hairpin${family} { ${vip.address} . ${vip.protocol} . ${vip.port} . ${address} }`,
-    ),
-    ...(service.helper === "ftp" ? [`add element ${t} ftp${family} { ${vip.address} . ${vip.port} }`] : []),
+  return service.vips.flatMap((vip) => {
+    const key = `${vip.address} . ${vip.protocol} . ${portsOf(vip)}`;
+    const add = (what: "vips" | "masks", chain: string): string =>
+      `add element inet ${table} ${tierMap(what, family, tierOf(vip))} { ${key} : goto ${chain} }`;
+    return [add("vips", chainName(service.name)), ...(masked ? [add("masks", maskChain(service.name))] : [])];
+  });
+}
+
+/** What of `there` nobody asks for any more, or only an earlier version did. */
+function stale(table: string, all: readonly Slotted[], there: NftTable): string[] {
+  const t = `inet ${table}`;
+  const chains = new Set([
+    ...Object.keys(baseChains),
+    ...all.flatMap(({ service: { name, backends } }) => [
+      chainName(name),
+      maskChain(name),
+      ...backends.flatMap(({ id }) => [chainName(name, id), flowChain(name, id)]),
+    ]),
   ]);
+  const counters = new Set(
+    all.flatMap(({ service: s }) => [
+      refusedName(s.name),
+      ...s.backends.flatMap((b) => (["new", "in", "out"] as const).map((what) => counterName(s.name, b.id, what))),
+    ]),
+  );
+  const gone = (kind: string, names: readonly string[], known: (name: string) => boolean): string[] =>
+    names.filter((name) => !known(name)).map((name) => `delete ${kind} ${t} ${name}`);
+  return [
+    ...gone("map", there.maps, (name) => maps.some(([known]) => known === name)),
+    ...gone("set", there.sets, () => false),
+    ...gone("chain", there.chains, (name) => chains.has(name)),
+    ...gone(
+      "counter",
+      there.counters.map(({ name }) => name),
+      (name) => counters.has(name),
+    ),
+  ];
 }
 
 /**
@@ -198,25 +242,18 @@ function vipElements(table: string, { service }: Slotted): string[] {
  */
 export function wholeTable(table: string, all: readonly Slotted[], there: NftTable | null): string {
   const t = `inet ${table}`;
-  const chains = new Set(
-    all.flatMap(({ service: s }) => [chainName(s.name), ...s.backends.map((b) => chainName(s.name, b.id))]),
-  );
-  const counters = new Set(
-    all.flatMap(({ service: s }) => [
-      refusedName(s.name),
-      ...s.backends.flatMap((b) => (["new", "in", "out"] as const).map((what) => counterName(s.name, b.id, what))),
-    ]),
-  );
-  const staleChains = (there?.chains ?? []).filter((name) => name.startsWith("s.") && !chains.has(name));
-  const staleCounters = (there?.counters ?? []).filter(({ name }) => !counters.has(name));
+  const masked = all.some(masks);
   const lines = [
     ...frame(table),
     `flush table ${t}`,
-    ...mapsAndSets.map((what) => `flush ${what.replace(" ", ` ${t} `)}`),
-    ...all.flatMap((one) => [...serviceChains(table, one), ...vipElements(table, one), ...flowElements(table, one)]),
+    ...maps.map(([name]) => `flush map ${t} ${name}`),
+    ...all.flatMap((one) => [
+      ...serviceChains(table, one),
+      ...vipElements(table, one, masked),
+      ...flowElements(table, one),
+    ]),
     ...baseRules(table, all),
-    ...staleChains.map((name) => `delete chain ${t} ${name}`),
-    ...staleCounters.map(({ name }) => `delete counter ${t} ${name}`),
+    ...(there ? stale(table, all, there) : []),
   ];
   return `${lines.join("\n")}\n`;
 }
