@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, renameSync, unlinkSync } from "node:fs";
 import { basename, join } from "node:path";
+import { sleep } from "../runtime/clock.ts";
+import { lookupElement, openPinned } from "../system/libbpf.ts";
+import { btfOf, mapInfo } from "../system/map-info.ts";
+import { closeFd, mapDescriptor } from "../system/net.ts";
 import { eventually, netnsMissing, type TestNetns } from "../system/netns-testing.ts";
+import { ControlFlag, Place } from "./generated/layout.ts";
 import { phaseOf, SETTLED, SPARSE, WINDOW } from "./phases.ts";
 import { pinsOf } from "./pins.ts";
 import { PlaneView } from "./plane-view.ts";
@@ -48,10 +53,10 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
   const start = async (program?: string): Promise<void> => {
     director = await programs.director(host, doors.bpfDir, doors.runDir, "direct", program);
   };
-  const apply = async (ids: number[]): Promise<void> => {
+  const apply = async (ids: number[], idle = IDLE): Promise<void> => {
     const backends = ids.map((id) => testBackend(id, `125.12.12.${20 + id}`, null));
     const service = testService("web", [{ address: VIP, port: 80, protocol: "tcp" }], backends);
-    expect(await director.apply([{ ...service, idle: { tcp: IDLE, udp: IDLE } }])).toEqual([]);
+    expect(await director.apply([{ ...service, idle: { tcp: idle, udp: idle } }])).toEqual([]);
   };
   const open = async (count: number): Promise<string[]> => {
     expect(new Set(await client({ do: "open", address: VIP, port: 80, count }))).toEqual(new Set(["open"]));
@@ -63,6 +68,16 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
   };
   const names = async (): Promise<string[]> =>
     (await client({ do: "ask", size: 100 })).map((text) => text.split(" ")[0]!);
+  /** While this goes on, all connections do: none is silent for as long as a cell lives. */
+  const speaking = async <T>(work: Promise<T>): Promise<T> => {
+    let over = false;
+    const end = (): void => {
+      over = true;
+    };
+    work.then(end, end);
+    while (!over) expect(await names()).toEqual(known);
+    return work;
+  };
   /** How many slots the kernel's table in force has in each phase, and how many backends. */
   const inForce = () => {
     const view = PlaneView.open(doors.bpfDir)!;
@@ -81,7 +96,7 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
     const reached = new Set(await open(30));
     expect(reached).toEqual(new Set(ids.map((id) => `rs${id}`)));
     expect(inForce()).toEqual(before);
-    await start();
+    await speaking(start());
     expect(inForce()).toEqual(before);
     await apply(ids);
     expect(inForce().backends).toBe(before.backends);
@@ -124,9 +139,9 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
     expect(settled).toBe(true);
   };
 
-  test("its successors have other layouts of everything, and back: flows and cells go over in every phase", async () => {
-    await settle();
-    const other = otherVersion([
+  /** A version with another layout of everything. */
+  const another = () =>
+    otherVersion([
       ["control", "flags", "heartbeat"],
       ["service", "used", "last_full"],
       ["service", "choice", "no_room"],
@@ -136,16 +151,19 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
       ["flow_bucket", "tag", "isn"],
       ["flow_bucket", "cell", "seen"],
     ]);
-    const { maps, root } = pinsOf(doors.bpfDir);
-    const folders = () => readdirSync(root).filter((name) => name.startsWith("maps-"));
+  const folders = (): string[] => readdirSync(doors.bpfDir).filter((name) => name.startsWith("maps-"));
+
+  test("its successors have other layouts of everything, and back: flows and cells go over in every phase", async () => {
+    await settle();
+    const other = another();
+    const { maps } = pinsOf(doors.bpfDir);
     /** The other version takes over from the one that was killed, is killed too, and ours takes over again. */
     const thereAndBack = async (ids: number[]): Promise<void> => {
       const { backends } = inForce();
       const reached = new Set(ids.map((id) => `rs${id}`));
       for (const program of [other.director, undefined]) {
         await director.kill();
-        expect(await names()).toEqual(known);
-        await start(program);
+        await speaking(start(program));
         // Before anything is applied: what was taken over is all it has.
         expect(folders()).toEqual(program ? [expect.not.stringContaining(basename(maps))] : [basename(maps)]);
         expect(await names()).toEqual(known);
@@ -165,6 +183,68 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
       await sparse();
       await thereAndBack([1, 2]);
       expect(inForce().sparse).toBeGreaterThan(0);
+    } finally {
+      other.remove();
+    }
+  }, 180_000);
+
+  /** The kernel's number of the program that packets go to. */
+  const inPlace = (): number => {
+    const [places, id] = [openPinned(pinsOf(doors.bpfDir).places)!, new Uint8Array(4)];
+    lookupElement(places, new Uint8Array(Uint32Array.of(Place.PLACE_BALANCE).buffer), id);
+    closeFd(places);
+    return new Uint32Array(id.buffer)[0]!;
+  };
+  /** Are the cells held still in the one folder of maps there is now? Asked of its control words, wherever theirs are. */
+  const stillness = (): (() => boolean) => {
+    const fd = openPinned(join(doors.bpfDir, folders()[0]!, "control_words"))!;
+    const flags = btfOf(mapInfo(fd).btf)
+      .struct("control")!
+      .leaves.find(({ path }) => path === "flags")!;
+    const words = new Uint32Array(mapDescriptor(fd, 4096));
+    closeFd(fd);
+    return () => (words[flags.offset / 4]! & ControlFlag.CONTROL_FROZEN) !== 0;
+  };
+
+  test("its successor is killed while it holds the cells still: nothing is lost, whichever version comes next", async () => {
+    const other = another();
+    await apply([1, 3]);
+    await settle();
+    expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs3"]));
+    // Windows must not close before the next one is killed.
+    const idle = 2 * IDLE;
+    await apply([1, 2], idle);
+    expect(new Set(await open(24))).toEqual(new Set(["rs1", "rs2"]));
+    expect(inForce().window).toBeGreaterThan(0);
+    /** By this version; the one before it goes on alone. */
+    const broken = async (program?: string): Promise<void> => {
+      await director.kill();
+      const [before, still, own] = [inPlace(), stillness(), folders()];
+      const paths = [doors.bpfDir, doors.runDir] as const;
+      expect(await speaking(programs.killedDirector(host, paths, "direct", program, still))).toBe(true);
+      expect([still(), inPlace()]).toEqual([true, before]);
+      expect(folders()).toEqual(expect.arrayContaining(own));
+      expect(folders().length).toBe(2);
+      // No cell for those who come now: they belong where those without a cell do.
+      expect(new Set(await open(20))).toEqual(new Set(["rs1", "rs3"]));
+    };
+    const whole = async (program?: string): Promise<void> => {
+      await speaking(start(program));
+      expect(folders().length).toBe(1);
+      expect(await names()).toEqual(known);
+      expect(new Set(await open(20))).toEqual(new Set(["rs1", "rs2"]));
+      expect(await names()).toEqual(known);
+    };
+    try {
+      await broken(other.director);
+      await speaking(sleep(1.2 * idle));
+      await whole();
+      await broken(other.director);
+      await whole(other.director);
+      await director.kill();
+      await speaking(start());
+      await apply([1, 2]);
+      expect(await names()).toEqual(known);
     } finally {
       other.remove();
     }

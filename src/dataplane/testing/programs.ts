@@ -70,6 +70,29 @@ export class Programs {
     return { apply, kill };
   }
 
+  /**
+   * A director that is killed in its start, as soon as this holds, which is asked every ms. False: it was ready before.
+   */
+  async killedDirector(
+    host: TestNetns,
+    [bpfDir, runDir]: readonly [bpfDir: string, runDir: string],
+    forward: ForwardName,
+    program: string | undefined,
+    moment: () => boolean,
+  ): Promise<boolean> {
+    const before = this.#children.length;
+    const ready = this.#start(host, "director", [bpfDir, runDir, forward], () => {}, program);
+    const timer = setInterval(() => {
+      if (moment()) this.#children[before]?.kill("SIGKILL");
+    }, 1);
+    const killed = await ready.then(
+      () => false,
+      () => true,
+    );
+    clearInterval(timer);
+    return killed;
+  }
+
   #start(host: TestNetns, name: string, args: string[], heard: (message: unknown) => void, program = programOf(name)) {
     return new Promise<{ child: Child<unknown> }>((resolve, reject) => {
       void host.within(() => {
