@@ -235,6 +235,10 @@ export interface Balancer {
   pick(key: number, tried: ReadonlySet<number>): number;
   /** Backend ids, best first. */
   order(key: number): readonly number[];
+  /** From here on `returned` tells whether the turns taken since have come round. */
+  mark(): void;
+  /** Would the turns taken since `mark` be taken again, the same ones? False where nobody knows. */
+  returned(): boolean;
   began(backend: number): void;
   ended(backend: number, outcome: import("./scheduler.ts").Outcome): void;
   update(snapshot: Snapshot): void;

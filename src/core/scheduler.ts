@@ -50,6 +50,10 @@ export interface Scheduler {
   turns?(out: Uint16Array): number;
   began?(index: number): void;
   ended?(index: number, outcome: Outcome): void;
+  /** Remembers where its turns stand. Of those that hang on nothing but their own turns, with `returned`. */
+  mark?(): void;
+  /** Do they stand there again, so that what came since `mark` comes again? */
+  returned?(): boolean;
 }
 
 /** One algorithm, several faces. */

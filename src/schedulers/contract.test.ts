@@ -54,6 +54,7 @@ for (const definition of schedulers) {
       expect(scheduler.order !== undefined).toBe(definition.faces.includes("order"));
       expect(scheduler.slots !== undefined).toBe(definition.faces.includes("slots"));
       expect(scheduler.turns !== undefined).toBe(definition.faces.includes("kernel"));
+      expect(scheduler.mark !== undefined).toBe(scheduler.returned !== undefined);
       expect(definition.kernelId !== undefined).toBe(definition.faces.includes("kernel"));
       expect(definition.summary).toMatch(/^[A-Z].*\.$/);
     });
@@ -169,6 +170,34 @@ for (const definition of schedulers) {
         shares(firsts, 3).forEach((share, i) => {
           expect(Math.abs(share - heeded(weights)[i]! / total)).toBeLessThan(DRAWN_SHARE_BOUND);
         });
+      });
+    }
+
+    if (make(definition, setOf([1, 2])).returned !== undefined) {
+      test("after turns that have returned the same orders come again, and turns of small weights do return", () => {
+        const weights = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 6 });
+        fc.assert(
+          fc.property(weights, weights, fc.nat(100), fc.nat(2 ** 31), (before, after, taken, seed) => {
+            const old = make(definition, setOf(before), undefined, undefined, seed);
+            const out = new Uint16Array(6);
+            const turn = (scheduler: Scheduler): string => {
+              const count = scheduler.order!(0, out);
+              return out.subarray(0, count).join();
+            };
+            for (let i = 0; i < taken; i++) turn(old);
+            const scheduler = make(definition, setOf(after, 3), old, undefined, seed);
+            const sum = heeded(after).reduce((a, b) => a + b);
+            // The first turns may make up for what the set before has left.
+            for (let i = 0; i < 200; i++) turn(scheduler);
+            scheduler.mark!();
+            const round: string[] = [];
+            do round.push(turn(scheduler));
+            while (!scheduler.returned!() && round.length < sum);
+            expect(scheduler.returned!()).toBe(true);
+            for (let i = 0; i < 3; i++) expect(round.map(() => turn(scheduler))).toEqual(round);
+          }),
+          { numRuns: 200 },
+        );
       });
     }
 

@@ -86,6 +86,14 @@ class FollowingBalancer<O> implements Balancer {
     return ids;
   }
 
+  mark(): void {
+    this.#current().scheduler.mark?.();
+  }
+
+  returned(): boolean {
+    return this.#current().scheduler.returned?.() ?? false;
+  }
+
   began(backend: number): void {
     const { indices, scheduler } = this.#current();
     const index = indices.get(backend);

@@ -8,6 +8,7 @@ export class RoundRobin implements Scheduler {
   readonly set: EligibleSet;
   /** The index whose turn is next. */
   cursor: number;
+  #marked = -1;
 
   constructor(set: EligibleSet, env: SchedulerEnv, previous?: Scheduler) {
     this.set = set;
@@ -41,6 +42,14 @@ export class RoundRobin implements Scheduler {
       this.set.ids.map(() => 1),
       out,
     );
+  }
+
+  mark(): void {
+    this.#marked = this.cursor;
+  }
+
+  returned(): boolean {
+    return this.cursor === this.#marked;
   }
 
   #wrap(index: number): number {

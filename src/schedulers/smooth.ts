@@ -27,6 +27,9 @@ export class SmoothCredit {
   readonly #groupOf: Uint16Array;
   readonly #total: number;
   #front: Group | null = null;
+  /** Credits as they were marked, in the order of the rings, and who had them. */
+  #marked: Float64Array | null = null;
+  #markedRings: Int32Array | null = null;
 
   /** Workers that start together must not go in step: with `random` each begins elsewhere in the cycle. */
   constructor(set: EligibleSet, random: () => number, before?: SmoothCredit) {
@@ -102,6 +105,30 @@ export class SmoothCredit {
     }
     ring[at] = index;
     if (group.earned > FAR || own[index]! < -FAR) this.#rebase();
+  }
+
+  /** Remembers the present credits. */
+  mark(): void {
+    this.#marked ??= new Float64Array(this.#own.length);
+    this.#markedRings ??= new Int32Array(this.#own.length);
+    let place = 0;
+    for (const { ring, first } of this.#groups)
+      for (let i = 0; i < ring.length; i++, place++) {
+        const index = ring[(first + i) % ring.length]!;
+        this.#markedRings[place] = index;
+        this.#marked[place] = this.of(index);
+      }
+  }
+
+  /** Are they as they were marked? Then all that came since comes again. */
+  returned(): boolean {
+    let place = 0;
+    for (const { ring, first } of this.#groups)
+      for (let i = 0; i < ring.length; i++, place++) {
+        const index = ring[(first + i) % ring.length]!;
+        if (this.#markedRings?.[place] !== index || this.#marked![place] !== this.of(index)) return false;
+      }
+    return true;
   }
 
   #rebase(): void {

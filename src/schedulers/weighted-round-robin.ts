@@ -47,6 +47,14 @@ class WeightedRoundRobin implements Scheduler {
     return this.#ranking.take(out);
   }
 
+  mark(): void {
+    this.credit.mark();
+  }
+
+  returned(): boolean {
+    return this.credit.returned();
+  }
+
   turns(out: Uint16Array): number {
     return fillRound(this.credit.set.weights, out);
   }

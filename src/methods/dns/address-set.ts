@@ -68,18 +68,18 @@ export class AddressSet {
     return this.count;
   }
 
-  /** Writes the numbers of `count` records in the order of `order` to `out`. */
-  pick(order: readonly number[], out: Uint8Array, at: number): void {
+  /** Writes the numbers of `count` records in the order of `order` to `out`; false: they are in turn, it named fewer. */
+  pick(order: readonly number[], out: Uint8Array, at: number): boolean {
     const mark = this.begin();
     let count = 0;
     for (let i = 0; i < order.length && count < this.count; i++) {
       const record = this.take(order[i]!, mark);
       if (record >= 0) out[at + count++] = record;
     }
-    if (count === this.count) return;
-    // A scheduler that names fewer than there are: all in turn.
+    if (count === this.count) return true;
     const start = this.cursor++;
     for (let i = 0; i < this.count; i++) out[at + i] = (start + i) % this.ids.length;
+    return false;
   }
 
   private begin(): number {

@@ -133,14 +133,30 @@ export class ServiceAnswers {
     return set.end(0, set.count);
   }
 
-  /** Counts a question of this service, and for whom it stood first. */
-  counted(first: number): void {
-    this.cells.add(-1, REQUESTS, 1);
-    if (first >= 0) this.cells.add(first, REQUESTS, 1);
+  /** Counts questions of this service, and for whom they stood first. */
+  counted(first: number, questions = 1): void {
+    this.cells.add(-1, REQUESTS, questions);
+    if (first >= 0) this.cells.add(first, REQUESTS, questions);
   }
 
   order(v6: boolean, key: number): readonly number[] {
-    const balancer = v6 ? this.balancers!.v6 : this.balancers!.v4;
+    const balancer = this.balancer(v6);
     return balancer.snapshot.eligible.length > 1 ? balancer.order(key) : balancer.snapshot.eligible;
+  }
+
+  /** From here on `returned` tells whether the orders since have come round. */
+  mark(v6: boolean): void {
+    const balancer = this.balancer(v6);
+    if (balancer.snapshot.eligible.length > 1) balancer.mark();
+  }
+
+  /** Would the orders since `mark` be given again, the same? False where nobody knows. */
+  returned(v6: boolean): boolean {
+    const balancer = this.balancer(v6);
+    return balancer.snapshot.eligible.length <= 1 || balancer.returned();
+  }
+
+  private balancer(v6: boolean): Balancer {
+    return v6 ? this.balancers!.v6 : this.balancers!.v4;
   }
 }

@@ -19,7 +19,7 @@ import { TcpServer } from "./tcp-server.ts";
 import { serveUdp, type UdpServer } from "./udp-server.ts";
 import { Why } from "./why.ts";
 
-/** Within so many ms answers are counted. */
+/** After so many ms what was answered is counted. */
 const COUNTED = 50;
 
 /** Serves all dns services of an assignment on its UDP and TCP sockets. */

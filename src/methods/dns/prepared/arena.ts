@@ -6,9 +6,10 @@ export class Arena {
   /** Place 0 stands for nothing. */
   private used = 1;
 
-  /** The place of `count` words, all 0; 0 when no more are to be had. */
+  /** The place of `count` words, all 0; 0 when no more are to be had. What fits a line of the cache is in one. */
   take(count: number): number {
-    const at = this.used;
+    const left = LINE - (this.used % LINE);
+    const at = count > left && left < LINE ? this.used + left : this.used;
     if (at + count > MOST) return 0;
     let size = this.words.length;
     while (at + count > size) size *= 2;
@@ -29,6 +30,8 @@ export class Arena {
   }
 }
 
+/** Words of a line. */
+const LINE = 16;
 const FIRST = 1 << 12;
 /** 128 MiB. */
 const MOST = 1 << 25;

@@ -11,10 +11,10 @@ const addresses = (count: number): AddressSet =>
     count,
   );
 
-/** A service with four addresses whose orders begin one further each time. */
-function aService() {
+/** A service with four addresses whose orders begin one further each time; `round`: after how many they are known to come again. */
+function aService(round = Number.POSITIVE_INFINITY) {
   const counts: number[] = [];
-  const state = { orders: 0, counts };
+  const state = { orders: 0, counts, marked: 0, round };
   const service = {
     v4: addresses(4),
     v6: addresses(0),
@@ -26,7 +26,13 @@ function aService() {
       const start = state.orders++;
       return [0, 1, 2, 3].map((i) => (start + i) % 4);
     },
-    counted: (first: number) => void counts.push(first),
+    mark: () => {
+      state.marked = state.orders;
+    },
+    returned: () => (state.orders - state.marked) % state.round === 0,
+    counted: (first: number, questions: number) => {
+      for (let i = 0; i < questions; i++) counts.push(first);
+    },
   };
   return { service, state, answers: service as unknown as ServiceAnswers };
 }
@@ -92,21 +98,58 @@ test("every answer is counted once, for whom it stood first: in a moment, with a
   const { service, answers, state } = aService();
   const deck = decks.of(answers, false);
   decks.renew(deck);
+  const counted = (): number[] => state.counts.splice(0).sort();
   for (let i = 0; i < 5; i++) deal(deck);
   expect(waiting).toHaveLength(1);
   later();
-  expect(state.counts).toEqual([0, 1, 2, 3, 0]);
+  expect(counted()).toEqual([0, 0, 1, 2, 3]);
   later();
   deal(deck);
   decks.tell();
-  expect(state.counts).toEqual([0, 1, 2, 3, 0, 1]);
+  expect(counted()).toEqual([1]);
   deal(deck);
   service.onChange?.();
-  expect(state.counts).toEqual([0, 1, 2, 3, 0, 1, 2]);
+  expect(counted()).toEqual([2]);
   decks.renew(deck);
   later();
   decks.clear();
-  expect(state.counts).toHaveLength(7);
+  expect(counted()).toEqual([]);
+});
+
+test("orders that come round are drawn once, and counted as often as they were dealt", () => {
+  for (const round of [1, 4, 8, 16]) {
+    const { decks, deal, later } = someDecks();
+    const { answers, state } = aService(round);
+    const deck = decks.of(answers, false);
+    decks.renew(deck);
+    const expected = new Map<number, number>();
+    for (let i = 0; i < 500; i++) {
+      const order = [0, 1, 2, 3].map((j) => ((i % round) + j) % 4);
+      expect(deal(deck)).toEqual(order);
+      expected.set(order[0]!, (expected.get(order[0]!) ?? 0) + 1);
+      if (i % 37 === 0) later();
+    }
+    later();
+    expect(state.orders).toBeLessThan(48);
+    expect(new Map(state.counts.toSorted().map((id) => [id, state.counts.filter((c) => c === id).length]))).toEqual(
+      expected,
+    );
+  }
+});
+
+test("of very many decks some are counted at a time, in the end all", () => {
+  const { decks, deal, later, waiting } = someDecks();
+  const services = Array.from({ length: 3000 }, () => aService(4));
+  const places = services.map(({ answers }) => decks.of(answers, false));
+  for (const place of places) decks.renew(place);
+  for (let i = 0; i < 3; i++) for (const place of places) deal(place);
+  const told = (): number => services.reduce((sum, { state }) => sum + state.counts.length, 0);
+  const before = told();
+  later();
+  expect(told()).toBeGreaterThan(before);
+  expect(told()).toBeLessThan(before + 1000);
+  while (waiting.length > 0) later();
+  for (const { state } of services) expect(state.counts.toSorted()).toEqual([0, 1, 2]);
 });
 
 test("without addresses it depends on the service whether that is an answer", () => {

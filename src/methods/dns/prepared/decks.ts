@@ -7,26 +7,37 @@ const MOST_CARDS = 16;
 const MOST_DECK = 1024;
 /** A card names records by one octet each. */
 const MOST_DEALT = 255;
+/** Of the decks that wait to be counted so many are at a time, and this part of them if that is more: in a second all are. */
+const TOLD_AT_ONCE = 64;
+const TOLD_PART = 20;
 
-/** Words of a deck before its records; the cards, `COUNT` record numbers each, stand behind those. */
+/** Words of a deck, a line of the cache. A card is `COUNT` record numbers. */
 export const Deck = {
   STATE: 0,
   /** Records in an answer, and words of one record. */
   COUNT: 1,
   RECORD: 2,
-  /** The card that is dealt next, how many there are, and the first that has not been counted yet. */
+  /** The card that is dealt next, how many there are, and how many were dealt that have not been counted yet. */
   NEXT: 3,
   CARDS: 4,
-  TOLD: 5,
+  UNTOLD: 5,
   /** Octet of the arena where the cards begin. */
   FIRST_CARD: 6,
   /** Whose it is. */
   OWNER: 7,
-  /** Words that records and cards may take, and where they are. */
+  /** Words that records, and cards behind them, may take, and where they are. */
   ROOM: 8,
   RECORDS: 9,
-  SIZE: 10,
+  /** 1: the cards may be dealt again, for those that follow would be the same. */
+  ROUND: 10,
+  /** 1: it waits to be counted. */
+  NOTED: 11,
+  /** Few cards stand here, so that a query touches a line less. */
+  FEW: 12,
+  SIZE: 16,
 } as const;
+/** Octets of `FEW`. */
+const FEW = (Deck.SIZE - Deck.FEW) * 4;
 
 /** A deck is `OLD` until it is asked for after a change; `DRAWN`: deal; `NONE`: there are no addresses; else the answerer answers. */
 export const State = { OLD: 0, DRAWN: 1, NONE: 2, ANSWERER: 3 } as const;
@@ -41,16 +52,18 @@ interface Owner {
 /**
  * The orders of addresses, drawn ahead. A scheduler that hangs on nothing but its own turns gives the same orders whether
  * they are drawn one by one or sixteen at once; but drawn together they find its memory in the cache, and a query touches
- * three lines of memory instead of forty. A name that is asked for seldom draws few. Counts go to the services' cells when a
- * deck is through, and soon after (`later`) for the rest.
+ * two or three lines of memory instead of forty. A name that is asked for seldom draws few. Turns that come round, as those of
+ * a few backends do, are drawn once and dealt again and again. Counts go to the services' cells soon after (`later`).
  */
 export class Decks {
   private readonly arena: Arena;
   private readonly later: (call: () => void) => void;
   private readonly owners: Owner[] = [];
   private readonly places = new Map<ServiceAnswers, { v4: number; v6: number }>();
-  /** Decks with cards that have not been counted. */
+  /** Decks with cards that have not been counted, from `told` on. */
   private untold: number[] = [];
+  private told = 0;
+  private telling = false;
 
   /** `later` calls back in a moment. */
   constructor(arena: Arena, later: (call: () => void) => void) {
@@ -94,11 +107,11 @@ export class Decks {
   /** Writes the records of a deck's next card at octet `at`; it must be `DRAWN`. */
   deal(deck: number, out: DataView, at: number): void {
     const { words } = this.arena;
-    const next = words[deck + Deck.NEXT]!;
-    if (next === words[deck + Deck.CARDS]) this.refill(deck);
+    if (words[deck + Deck.NEXT] === words[deck + Deck.CARDS]) this.begin(deck);
+    if (words[deck + Deck.NOTED] === 0) this.note(deck);
     const card = words[deck + Deck.NEXT]!;
-    if (card === words[deck + Deck.TOLD]) this.note(deck);
     words[deck + Deck.NEXT] = card + 1;
+    words[deck + Deck.UNTOLD]!++;
     const count = words[deck + Deck.COUNT]!;
     const size = words[deck + Deck.RECORD]!;
     const records = words[deck + Deck.RECORDS]!;
@@ -112,9 +125,7 @@ export class Decks {
 
   /** Counts what was dealt. */
   tell(): void {
-    const decks = this.untold;
-    this.untold = [];
-    for (const deck of decks) this.tellOf(deck);
+    this.tellSome(this.untold.length - this.told);
   }
 
   /** Forgets all decks; the arena is cleared by who owns it. */
@@ -126,18 +137,49 @@ export class Decks {
   }
 
   private note(deck: number): void {
-    if (this.untold.length === 0) this.later(() => this.tell());
+    if (!this.telling) this.tellLater();
+    this.arena.words[deck + Deck.NOTED] = 1;
     this.untold.push(deck);
+  }
+
+  /** A deck is far away in memory, as is who it is told to: where thousands are dealt from they wait, and many cards are told at once. */
+  private tellLater(): void {
+    this.telling = true;
+    this.later(() => {
+      this.telling = false;
+      const waiting = this.untold.length - this.told;
+      this.tellSome(Math.min(waiting, Math.max(TOLD_AT_ONCE, Math.ceil(waiting / TOLD_PART))));
+      if (this.untold.length > 0) this.tellLater();
+    });
+  }
+
+  private tellSome(count: number): void {
+    const { untold } = this;
+    for (const end = this.told + count; this.told < end; this.told++) {
+      const deck = untold[this.told]!;
+      this.arena.words[deck + Deck.NOTED] = 0;
+      this.tellOf(deck);
+    }
+    if (this.told * 2 < untold.length) return;
+    this.untold = untold.slice(this.told);
+    this.told = 0;
   }
 
   private tellOf(deck: number): void {
     const { words, bytes } = this.arena;
+    const untold = words[deck + Deck.UNTOLD]!;
+    if (untold === 0) return;
+    words[deck + Deck.UNTOLD] = 0;
     const { service, ids } = this.owners[words[deck + Deck.OWNER]!]!;
     const count = words[deck + Deck.COUNT]!;
-    const next = words[deck + Deck.NEXT]!;
+    const cards = words[deck + Deck.CARDS]!;
     const first = words[deck + Deck.FIRST_CARD]!;
-    for (let card = words[deck + Deck.TOLD]!; card < next; card++) service.counted(ids[bytes[first + card * count]!]!);
-    words[deck + Deck.TOLD] = next;
+    const last = words[deck + Deck.NEXT]! - 1;
+    // The last of them is `last`; those before it, round by round.
+    for (let back = 0; back < cards && back < untold; back++) {
+      const card = last >= back ? last - back : last - back + cards;
+      service.counted(ids[bytes[first + card * count]!]!, Math.ceil((untold - back) / cards));
+    }
   }
 
   private changed(service: ServiceAnswers): void {
@@ -152,9 +194,7 @@ export class Decks {
 
   /** Puts the records in their place, before the first card; false: there is no room. */
   private lay(deck: number, { records, count, size, ids }: AddressSet): boolean {
-    const cards = Math.max(1, Math.min(MOST_CARDS, Math.floor(MOST_DECK / count)));
-    const recordWords = records.length / 4;
-    const needed = recordWords + Math.ceil((cards * count) / 4);
+    const needed = records.length / 4 + Math.ceil((mostCards(count) * count) / 4);
     if (ids.length > MOST_DEALT) return false;
     if (this.arena.words[deck + Deck.ROOM]! < needed) {
       // What is left behind is never used again: twice as much each time keeps that below what is used.
@@ -169,22 +209,40 @@ export class Decks {
     bytes.set(records, at * 4);
     words[deck + Deck.COUNT] = count;
     words[deck + Deck.RECORD] = size / 4;
-    words[deck + Deck.FIRST_CARD] = (at + recordWords) * 4;
-    words[deck + Deck.NEXT] = words[deck + Deck.CARDS] = words[deck + Deck.TOLD] = 0;
+    words[deck + Deck.NEXT] = words[deck + Deck.CARDS] = words[deck + Deck.ROUND] = 0;
     return true;
   }
 
-  private refill(deck: number): void {
-    this.tellOf(deck);
+  /** The cards are through: from the first on again, or others. */
+  private begin(deck: number): void {
+    const { words } = this.arena;
+    if (words[deck + Deck.ROUND] === 0) {
+      this.tellOf(deck);
+      this.draw(deck);
+    }
+    words[deck + Deck.NEXT] = 0;
+  }
+
+  /** Draws twice as many cards as last time; fewer when they come round. */
+  private draw(deck: number): void {
     const { words, bytes } = this.arena;
     const { service, v6 } = this.owners[words[deck + Deck.OWNER]!]!;
     const set = v6 ? service.v6 : service.v4;
     const count = words[deck + Deck.COUNT]!;
-    const most = Math.min(MOST_CARDS, Math.max(1, Math.floor(MOST_DECK / count)));
-    const cards = Math.min(most, Math.max(1, words[deck + Deck.CARDS]! * 2));
-    const first = words[deck + Deck.FIRST_CARD]!;
-    for (let card = 0; card < cards; card++) set.pick(service.order(v6, 0), bytes, first + card * count);
-    words[deck + Deck.NEXT] = words[deck + Deck.TOLD] = 0;
+    const most = Math.min(mostCards(count), Math.max(1, words[deck + Deck.CARDS]! * 2));
+    const first = most * count <= FEW ? (deck + Deck.FEW) * 4 : words[deck + Deck.RECORDS]! * 4 + set.records.length;
+    let cards = 0;
+    let round = false;
+    service.mark(v6);
+    while (cards < most && !round) {
+      const ordered = set.pick(service.order(v6, 0), bytes, first + cards * count);
+      cards++;
+      round = ordered && service.returned(v6);
+    }
+    words[deck + Deck.FIRST_CARD] = first;
     words[deck + Deck.CARDS] = cards;
+    words[deck + Deck.ROUND] = round ? 1 : 0;
   }
 }
+
+const mostCards = (count: number): number => Math.max(1, Math.min(MOST_CARDS, Math.floor(MOST_DECK / count)));

@@ -15,10 +15,11 @@ const Fixed = {
   /** AA and the rcode. */ FLAGS: 1,
   /** Answers, authority; additional without OPT. */ COUNTS: 2,
   ADDITIONAL: 3,
-  BODY: 4,
+  /** Who counts it: 0: the zone, else 1 + the service's number. */ OWNER: 4,
+  BODY: 5,
 };
 
-/** In an entry's owner: the zone is signed, and questions with DO are not answered here. The rest: 1 + the service's number. */
+/** In an entry's deck: the zone is signed, and questions with DO are not answered here. */
 const SIGNED = 1 << 30;
 
 /** What is asked for although it is not there; other negative answers are not kept, for there are 65,000 types. */
@@ -50,8 +51,7 @@ export class PreparedAnswers {
   private readonly services: ServiceAnswers[] = [];
   private readonly numbers = new Map<ServiceAnswers, number>();
   private version = -1;
-  /** What `find` has found: the entry, the deck to be dealt from, the fixed answer; 0: none. */
-  private entry = 0;
+  /** What `find` has found: the deck to be dealt from, the fixed answer; 0: none. */
   private deck = 0;
   private fixed = 0;
   /** Is the question of the last `find` one that `learn` takes? */
@@ -79,17 +79,16 @@ export class PreparedAnswers {
     const entry = table.find(slot.memory.words, (slot.at + HEADER) >> 2, query.nameLength, query.type);
     this.learns = entry === 0;
     if (entry === 0) return false;
-    const { words } = this.arena;
-    if (query.dnssecOk && (words[entry + Entry.OWNER]! & SIGNED) !== 0) return false;
-    this.entry = entry;
-    return this.choose(words[entry + Entry.SET]!) && this.fits(slot, transport);
+    const set = this.arena.words[entry + Entry.SET]!;
+    if (query.dnssecOk && (set & SIGNED) !== 0) return false;
+    return this.choose(entry, set & ~SIGNED) && this.fits(slot, transport);
   }
 
   /** Finds what stands in the answer: of the addresses of a deck, or fixed. */
-  private choose(deck: number): boolean {
+  private choose(entry: number, deck: number): boolean {
     const state = deck === 0 ? State.NONE : this.arena.words[deck]! || this.decks.renew(deck);
     this.deck = state === State.DRAWN ? deck : 0;
-    this.fixed = state === State.NONE ? this.arena.words[this.entry + Entry.FIXED]! : 0;
+    this.fixed = state === State.NONE ? this.arena.words[entry + Entry.FIXED]! : 0;
     return this.deck !== 0 || this.fixed !== 0;
   }
 
@@ -123,7 +122,7 @@ export class PreparedAnswers {
       // Up to three octets more than there are: what follows is written after them.
       for (let i = 0; i < length; i += 4) view.setInt32(to + i, words[fixed + Fixed.BODY + (i >> 2)]!, true);
       to += length;
-      this.count();
+      this.count(words[fixed + Fixed.OWNER]!);
     }
     view.setInt16(at + 2, flags);
     if (additional !== 0) {
@@ -136,8 +135,7 @@ export class PreparedAnswers {
     return to - at;
   }
 
-  private count(): void {
-    const number = this.arena.words[this.entry + Entry.OWNER]! & ~SIGNED;
+  private count(number: number): void {
     if (number === 0) this.tally(ZONE);
     else this.services[number - 1]!.counted(-1);
   }
@@ -156,9 +154,10 @@ export class PreparedAnswers {
     // No room: the entry holds nothing, and the answerer answers.
     if (entry === 0 || (fixed === 0 && !drawn)) return;
     const { words } = this.arena;
-    words[entry + Entry.SET] = deck;
-    words[entry + Entry.FIXED] = addresses && deck === 0 ? 0 : fixed;
-    words[entry + Entry.OWNER] = (service === null ? 0 : this.numberOf(service)) | (signed ? SIGNED : 0);
+    words[entry + Entry.SET] = deck | (signed ? SIGNED : 0);
+    if (fixed === 0 || (addresses && deck === 0)) return;
+    words[entry + Entry.FIXED] = fixed;
+    words[fixed + Fixed.OWNER] = service === null ? 0 : this.numberOf(service);
   }
 
   /** The place of an answer's body, without OPT; 0: there is no room. */

@@ -2,8 +2,8 @@ import { foldWord } from "../../../protocols/dns/name.ts";
 import { MAX_NAME } from "../../../protocols/dns/numbers.ts";
 import type { Arena } from "./arena.ts";
 
-/** Words of an entry before its name: length and type in one, then what the answer is made of. */
-export const Entry = { KEY: 0, SET: 1, FIXED: 2, OWNER: 3, NAME: 4 } as const;
+/** Words of an entry before its name: length and type in one, then what the answer is made of. With most names two fit a line. */
+export const Entry = { KEY: 0, SET: 1, FIXED: 2, NAME: 3 } as const;
 
 /** Most questions. */
 const MOST = 1 << 20;
