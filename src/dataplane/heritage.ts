@@ -173,9 +173,9 @@ export class Heritage {
 
   /**
    * Holds the former program's flow cells still, which sends new flows where those without a cell go, copies them, and has
-   * `replace` put our programs in the place of the former ones.
+   * `replace` put our programs in the place of the former ones; it is told whether cells were held.
    */
-  succeed(fdOf: (name: string) => number, replace: () => void): void {
+  succeed(fdOf: (name: string) => number, replace: (held: boolean) => void): void {
     const still = [...moving].some((name) => this.#moves.has(name));
     const { fd } = this.#former.get("control_words")!;
     const words = still ? mapDescriptor(fd, 4096) : null;
@@ -184,7 +184,7 @@ export class Heritage {
       kernelBarrier();
       for (const name of moving) if (this.#moves.has(name)) this.#copy(name, fdOf(name));
     }
-    replace();
+    replace(still);
     if (words) unmapDescriptor(words);
     this.close();
   }

@@ -3,10 +3,11 @@ import { BpfObject, testRun } from "../system/libbpf.ts";
 import { ifindexOf } from "../system/net.ts";
 import { claimed, Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
-import { ControlFlag, control, Limit } from "./generated/layout.ts";
+import { ControlFlag, control, Limit, service } from "./generated/layout.ts";
 import { formerMaps, Heritage } from "./heritage.ts";
 import { getWord, mapPlane, type PlaneMemory, setWord } from "./memory.ts";
 import { makePins, type Pins, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
+import { ticksNow } from "./ticks.ts";
 import { traceMaps } from "./trace/maps.ts";
 
 /** Maps of the balance object that outlive the daemon. */
@@ -71,7 +72,11 @@ export class Kernel {
     this.beat();
     heir?.succeed(
       (name) => this.#object.mapFd(name),
-      () => this.takeOver(),
+      (held) => {
+        // To flows that began meanwhile the table was full: they go on by their slots, as such flows do.
+        if (held) tellFull(this.memory);
+        this.takeOver();
+      },
     );
     // Of one who was killed while it copied, or copied with the words.
     this.setFlag(ControlFlag.CONTROL_FROZEN, false);
@@ -124,4 +129,10 @@ export class Kernel {
     this.entry.close();
     this.#object.close();
   }
+}
+
+/** To every service: just now a flow found no room. */
+function tellFull({ services }: PlaneMemory): void {
+  for (let number = 0; number < Limit.MAX_SERVICES; number++)
+    if (getWord(services, number, service.used) !== 0) setWord(services, number, service.lastFull, ticksNow());
 }
