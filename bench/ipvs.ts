@@ -11,7 +11,7 @@ import { runSync } from "../src/runtime/child.ts";
 import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import { Rig } from "./support/packet-rig.ts";
-import { cpuPerPacket } from "./support/whole-way.ts";
+import { wholeWay } from "./support/whole-way.ts";
 
 const VIP = "125.12.12.77";
 const FLOWS = 1000;
@@ -54,7 +54,7 @@ async function measure(method: keyof typeof way, seconds: number): Promise<Costs
       for (const name of ["sluice", "ipvs"] as const) {
         if (name === "sluice") rig.attachPlane();
         else rig.detach();
-        best[name] = Math.min(best[name], cpuPerPacket(rig, FLOWS, seconds / TURNS, PACKETS, STEP));
+        best[name] = Math.min(best[name], wholeWay(rig, FLOWS, seconds / TURNS, { packets: PACKETS, step: STEP }).cpu);
       }
     return best;
   } finally {

@@ -12,7 +12,7 @@ import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import { KatranLike } from "./support/katran-like.ts";
 import { type Load, Rig } from "./support/packet-rig.ts";
-import { cpuPerPacket } from "./support/whole-way.ts";
+import { type WholeWay, wholeWay } from "./support/whole-way.ts";
 
 const VIP = "125.12.12.77";
 const VIP6 = "2001:db8:12::77";
@@ -154,28 +154,25 @@ async function iptablesRules(): Promise<string> {
   ).join("\n");
 }
 
-interface WholeWay {
-  bounce: number;
-  xdp: number;
-  nftables: number;
-  iptables: number;
-}
+type Translator = "nat" | "nftables" | "iptables";
 
 /**
- * ns of a CPU per packet, all the way: making it, carrying it both ways, and what the director does between. `bounce`: a
- * director that sends everything back as it came; what the others cost above it is the translation.
+ * The whole way by directors that translate, and by two that do not: `drop` takes packets at its door, so that making and
+ * carrying them is left; `bounce` sends them back as they came.
  */
-async function wholeWay(flows: number, seconds: number): Promise<WholeWay> {
+async function translated(flows: number, seconds: number): Promise<Record<Translator | "drop" | "bounce", WholeWay>> {
   // It may have to be fetched, and in a rig there is no way out.
-  const iptables = await iptablesRules();
+  const iptablesLines = await iptablesRules();
   const rig = await Rig.create("nat", serviceOf(10));
-  const best = (): number => cpuPerPacket(rig, flows, seconds);
+  const best = (kept = false): WholeWay => wholeWay(rig, flows, seconds, { kept });
   try {
     rig.load({ source: CLIENTS, target: VIP, port: 80, flows });
+    rig.attachSink();
+    const drop = best(true);
     rig.attachBounce();
     const bounce = best();
     rig.attachPlane();
-    const xdp = best();
+    const nat = best();
     rig.detach();
     // Without a program of its own a veth takes live frames only with GRO on.
     const neighbours = Array.from(
@@ -185,13 +182,31 @@ async function wholeWay(flows: number, seconds: number): Promise<WholeWay> {
     rig.director.sh(`ethtool -K eth0 gro on; ip route replace 10.0.0.0/16 dev eth0; ${neighbours.join("; ")}`);
     rig.director.sh(`nft -f - <<'END'\n${NFTABLES}\nEND`);
     const nftables = best();
-    rig.director.sh(`nft delete table ip bench\n${iptables}`);
+    rig.director.sh(`nft delete table ip bench\n${iptablesLines}`);
     // Other clients: what the kernel knows of the former it would go on translating.
     rig.load({ source: "202.30.0.1", target: VIP, port: 80, flows });
-    return { bounce, xdp, nftables, iptables: best() };
+    return { drop, bounce, nat, nftables, iptables: best() };
   } finally {
     rig.close();
   }
+}
+
+/** CPU of the whole way; the rate that came through; what a core that does the director's part alone would carry. */
+async function dnatRows(name: string, flows: number, seconds: number): Promise<Row[]> {
+  const { drop, bounce, ...ways } = await translated(flows, seconds);
+  const of = (path: string, unit: string, better: "lower" | "higher", value: (way: WholeWay) => number): Row => {
+    const { nat, nftables, iptables } = ways;
+    const peers = { nftables: value(nftables), iptables: value(iptables) };
+    return row(`dnat-${name}/nat/${path}`, unit, better, value(nat), peers);
+  };
+  return [
+    row(`dnat-${name}/drop/cpu-ns`, "ns", "lower", drop.cpu),
+    row(`dnat-${name}/bounce/cpu-ns`, "ns", "lower", bounce.cpu),
+    of("cpu-ns", "ns", "lower", ({ cpu }) => cpu),
+    of("packets-s", "packets/s", "higher", ({ reached }) => reached),
+    of("director-ns", "ns", "lower", ({ cpu }) => cpu - drop.cpu),
+    of("director-packets-s", "packets/s", "higher", ({ cpu }) => 1e9 / (cpu - drop.cpu)),
+  ];
 }
 
 export default defineBench({
@@ -222,9 +237,7 @@ export default defineBench({
         ["1k-flows", 1000],
         ["100k-flows", 100_000],
       ] as const) {
-        const { bounce, xdp, ...peers } = await wholeWay(flows, seconds);
-        rows.push(row(`dnat-${name}/bounce/cpu-ns`, "ns", "lower", bounce));
-        rows.push(row(`dnat-${name}/nat/cpu-ns`, "ns", "lower", xdp, peers));
+        rows.push(...(await dnatRows(name, flows, seconds)));
       }
     }
     return { rows };

@@ -133,7 +133,7 @@ int generate(struct xdp_md *ctx)
 			   : write_ipv4(eth + 1, end, order, flow, random);
 }
 
-/* Takes what comes back. */
+/* Takes what comes back, or all that comes. */
 SEC("xdp")
 int sink(struct xdp_md *ctx)
 {

@@ -129,6 +129,11 @@ export class Rig {
     this.#bareLink = -1;
   }
 
+  /** A program that drops every packet. */
+  attachSink(): void {
+    this.attach(this.#generator.programFd("sink"));
+  }
+
   /** A program that sends every packet back as it came. */
   attachBounce(): void {
     this.attach(this.#generator.programFd("bounce"));
