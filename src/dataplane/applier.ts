@@ -49,9 +49,7 @@ function share(doors: Doors): Shared {
   const upkeep = new Upkeep(
     plane,
     () => new Set(needs.keys()),
-    async (returned) => {
-      for (const applier of appliers) await applier.looked(returned);
-    },
+    appliers,
     (level, message) => doors.log(level, message),
   );
   found = { plane, upkeep, needs, appliers, prepared: new Set() };
@@ -108,8 +106,7 @@ class XdpApplier implements Applier<PlaneService> {
       const lacks = plane.lacks(this.#forward, next);
       if (lacks.length > 0) return lacks;
       for (const { near } of next) if (near) plane.regions.read(near.geography);
-      const asked = next.flatMap(({ vips, backends }) => [...vips, ...backends].map(({ address }) => address));
-      const facts = await factsNow(this.#doors.facts.instance, unique(asked));
+      const facts = await this.#factsOf(next);
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
       const unreached = lackOfHops(plane.ways.hops.count);
@@ -141,6 +138,12 @@ class XdpApplier implements Applier<PlaneService> {
       // Named by its services: whoever starts leaves those out, and others are none the worse.
       return next.length === 0 || problem.path.length > 0 ? [problem] : blame(next, () => [problem]);
     }
+  }
+
+  /** What the kernel says of their ways now; of one that has no route the last that was known, for it may come back. */
+  async #factsOf(services: readonly PlaneService[]): Promise<HostFacts> {
+    const asked = services.flatMap(({ vips, backends }) => [...vips, ...backends].map(({ address }) => address));
+    return factsNow(this.#doors.facts.instance, unique(asked), this.#plane.ways.routes);
   }
 
   /** Stages lists and the guard's program; what refuses them is told of the services that need them. */
@@ -259,6 +262,26 @@ class XdpApplier implements Applier<PlaneService> {
       }
     }
     this.#troubles.say();
+  }
+
+  /** The new next hops are kept fresh, and their devices watched, as a revision would have it. */
+  async moved(): Promise<void> {
+    const services = this.#services;
+    try {
+      const facts = await this.#factsOf(services);
+      await this.#ground.also(groundChanges(services, facts, this.#forward));
+      const devices = await this.#devicesBy(services, facts);
+      // A revision that came meanwhile has seen to it.
+      if (services !== this.#services) return;
+      this.#attached = unique([...this.#attached, ...all(devices)]);
+      this.#need(this.#attached);
+      const { refused } = await this.#plane.ways.attach(all(devices));
+      this.#troubles.follow(devices);
+      for (const [device, { code, message }] of refused) this.#doors.log("error", `${device}: ${message}`, { code });
+    } catch (thrown) {
+      const { code, message } = toProblem(thrown, "kernel");
+      this.#doors.log("error", `the new ways cannot be kept: ${message}`, { code });
+    }
   }
 
   describe(service: string): string[] {

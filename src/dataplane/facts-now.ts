@@ -3,7 +3,7 @@ import { SluiceError } from "../core/problem.ts";
 import { deviceFor } from "../system/host-facts.ts";
 import type { IpAddress } from "../system/ip.ts";
 import { addresses } from "../system/ip.ts";
-import { routesTo } from "./routes.ts";
+import { type Route, routesTo } from "./routes.ts";
 
 /** The host's addresses. Throws SluiceError. */
 export async function hostAddresses(): Promise<readonly IpAddress[]> {
@@ -14,15 +14,19 @@ export async function hostAddresses(): Promise<readonly IpAddress[]> {
 
 /**
  * What the kernel says of these addresses at this moment, asked by one process for all: a revision may have a hundred
- * thousand. Of others nothing is known. Throws SluiceError.
+ * thousand. Of others nothing is known. `before`: ways that stand in for those that are missing now. Throws SluiceError.
  */
-export async function factsNow(instance: string, asked: readonly string[]): Promise<HostFacts> {
+export async function factsNow(
+  instance: string,
+  asked: readonly string[],
+  before: ReadonlyMap<string, Route> = new Map(),
+): Promise<HostFacts> {
   const held = await hostAddresses();
   const routes = await routesTo(asked);
   return {
     instance,
     route: (address) => {
-      const route = routes.get(address);
+      const route = routes.get(address) ?? before.get(address);
       return route
         ? { device: route.device, source: route.source, via: route.hop === address ? null : route.hop }
         : null;

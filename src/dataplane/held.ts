@@ -45,6 +45,13 @@ export class Held {
     if (fresh.length > 0) await this.#doors.undo(fresh);
   }
 
+  /** Makes what has come to be wanted besides, without a revision. */
+  async also(more: readonly HostChange[]): Promise<void> {
+    await this.#doors.change(more);
+    const known = new Set(this.#held.map(key));
+    this.#held.push(...more.filter((change) => !known.has(key(change))));
+  }
+
   /** Makes what is held anew where it has gone: a device that comes back has lost its addresses and neighbours. */
   async renew(): Promise<void> {
     await this.#doors.change(this.#held);

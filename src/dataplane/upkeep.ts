@@ -19,27 +19,30 @@ const FORSAKE_AT = 30;
 /** ms in which a neighbour that is there has answered. */
 const ANSWERS_IN = 50;
 
+/** Who is told what was seen. */
+interface Listener {
+  /** After each look at devices and link addresses, with devices that came back. */
+  looked(returned: readonly string[]): Promise<void>;
+  /** Ways to backends are other ones, or there again. */
+  moved(): Promise<void>;
+}
+
 type Log = (level: "debug" | "info" | "warn" | "error", message: string) => void;
 
 /** What a living daemon does for its plane once a second: the heartbeat, link addresses, phases. */
 export class Upkeep {
   readonly #plane: Plane;
   readonly #claimed: () => ReadonlySet<ForwardName>;
-  readonly #looked: (returned: readonly string[]) => Promise<void>;
+  readonly #listeners: Iterable<Listener>;
   readonly #log: Log;
   readonly #timer: ReturnType<typeof setInterval>;
   #beats = 0;
   #busy = false;
 
-  /** `claimed`: methods that have an applier in this process. `looked`: called after each look, with devices that came back. */
-  constructor(
-    plane: Plane,
-    claimed: () => ReadonlySet<ForwardName>,
-    looked: (returned: readonly string[]) => Promise<void>,
-    log: Log,
-  ) {
+  /** `claimed`: methods that have an applier in this process. */
+  constructor(plane: Plane, claimed: () => ReadonlySet<ForwardName>, listeners: Iterable<Listener>, log: Log) {
     this.#plane = plane;
-    this.#looked = looked;
+    this.#listeners = listeners;
     this.#claimed = claimed;
     this.#log = log;
     this.#timer = setInterval(() => void this.#beat(), BEAT);
@@ -71,7 +74,7 @@ export class Upkeep {
   async #look(): Promise<void> {
     const { links, returned } = await this.#plane.ways.rereadDevices();
     if (await this.#plane.ways.hops.refresh(links)) this.#plane.pointBackends();
-    await this.#looked(returned);
+    for (const listener of this.#listeners) await listener.looked(returned);
   }
 
   /** The configuration has no service of these methods any more, so nobody asked for theirs. */
@@ -106,7 +109,8 @@ export class Upkeep {
     this.#plane.forgetWays();
     const { ways } = this.#plane;
     const { hops } = ways;
-    for (const [address, route] of await ways.reread()) {
+    const moved = await ways.reread();
+    for (const [address, route] of moved) {
       if (!route.local) hops.numberOf(route);
       this.#log("info", `the way to ${address} is now by ${route.hop} on ${route.device}`);
     }
@@ -117,6 +121,7 @@ export class Upkeep {
       await hops.refresh();
     }
     this.#plane.pointBackends();
+    if (moved.size > 0) for (const listener of this.#listeners) await listener.moved();
   }
 
   stop(): void {

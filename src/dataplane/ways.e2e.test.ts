@@ -71,12 +71,7 @@ describe.skipIf(missing !== null)("ways to backends on several interfaces", () =
     doors = testDoors({ log: (message) => said.push(message) });
     await director.within(async () => {
       applier = await createXdpApplier(doors, "tunnel");
-      const backends = [testBackend(1, "10.1.0.20", null), testBackend(2, "203.0.113.21", null)];
-      const prepared = await applier.prepare([
-        testService("web", [{ address: VIP, port: 80, protocol: "tcp" }], backends),
-      ]);
-      if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
-      await prepared.commit();
+      await apply();
     });
   }, 60_000);
   afterAll(async () => {
@@ -86,6 +81,15 @@ describe.skipIf(missing !== null)("ways to backends on several interfaces", () =
     doors?.close();
     for (const one of decaps) one.close();
   });
+
+  const apply = async (): Promise<void> => {
+    const backends = [testBackend(1, "10.1.0.20", null), testBackend(2, "203.0.113.21", null)];
+    const prepared = await applier.prepare([
+      testService("web", [{ address: VIP, port: 80, protocol: "tcp" }], backends),
+    ]);
+    if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+    await prepared.commit();
+  };
 
   /** Every connection is asked; TCP repeats what was lost meanwhile. */
   const ask = async (): Promise<string[]> =>
@@ -127,6 +131,9 @@ describe.skipIf(missing !== null)("ways to backends on several interfaces", () =
       const moved = "the way to 203.0.113.21 is now by 10.2.0.2 on eth2";
       await eventually("the route is read", () => said.includes(moved));
       await eventually("the gateway's link address is known", () => troubles().length === 0);
+      // Else the kernel would forget it, since packets go past its own path.
+      const kept = () => director.sh("ip neigh show 10.2.0.2 dev eth2").includes("managed");
+      await eventually("the new gateway is kept fresh", kept);
       // The first one takes nothing more from the director; answers still leave by its other side.
       net.host("first").sh("ip link set eth0 down");
       await allGoOn();
@@ -149,6 +156,19 @@ describe.skipIf(missing !== null)("ways to backends on several interfaces", () =
       expect(meanwhile.filter((who) => who === "rs2")).toEqual([]);
       gateway.sh("ip link set eth0 up; ip link set eth0 address 02:00:00:00:77:02");
       director.sh("ip neigh replace 10.2.0.2 dev eth2 use nud none");
+      await eventually("nothing is wrong", () => troubles().length === 0);
+      await allGoOn();
+    });
+  }, 60_000);
+
+  test("a revision while a route is missing keeps what leads there: all is well once the route is back", async () => {
+    await director.within(async () => {
+      director.sh("ip route del 203.0.113.0/24");
+      const lost = "SLUICE_NO_ROUTE no route leads to 203.0.113.21";
+      await eventually("it is missed", () => troubles().includes(lost));
+      await apply();
+      expect(director.sh("ip neigh show 10.2.0.2 dev eth2")).toContain("managed");
+      director.sh("ip route add 203.0.113.0/24 via 10.2.0.2");
       await eventually("nothing is wrong", () => troubles().length === 0);
       await allGoOn();
     });

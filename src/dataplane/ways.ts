@@ -55,7 +55,7 @@ export class Ways {
     this.hops.keep(this.routes.values(), numbers);
   }
 
-  /** Looks all ways up again; gives those that are other than they were. */
+  /** Looks all ways up again; gives those that are other than they were, or there again. */
   reread(): Promise<Map<string, Route>> {
     return this.#look(this.#known());
   }
@@ -73,8 +73,8 @@ export class Ways {
         this.lost.add(address);
         continue;
       }
-      this.lost.delete(address);
-      if (old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
+      const back = this.lost.delete(address);
+      if (!back && old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
       this.routes.set(address, route);
       changed.set(address, route);
     }
