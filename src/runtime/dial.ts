@@ -39,16 +39,73 @@ const errnoFailures: Record<number, ConnectFailure> = {
  * With `tls`, `open` comes together with the handshake's end. Addresses are literals.
  */
 export function connectTcp<D>(options: ConnectOptions<D>, handlers: ConnectHandlers<D>): { cancel(): void } {
-  const dial = new Dial(options, handlers);
-  dial.start();
-  return { cancel: () => dial.cancel() };
+  return new Dialler(handlers).connect(options);
 }
 
+/**
+ * Makes connections that all have the same handlers. They share one set of functions, which stays in the processor's
+ * cache: a set for each of a thousand connections would not, and every message would wait for its own.
+ */
+export class Dialler<D> {
+  readonly #handlers: ConnectHandlers<D>;
+  readonly #events: Bun.SocketHandler<D | Dial<D>>;
+
+  constructor(handlers: ConnectHandlers<D>) {
+    this.#handlers = handlers;
+    this.#events = eventsOf(handlers);
+  }
+
+  /** As `connectTcp`. */
+  connect(options: ConnectOptions<D>): { cancel(): void } {
+    const dial = new Dial(options, this.#handlers);
+    dial.start(this.#events);
+    return { cancel: () => dial.cancel() };
+  }
+}
+
+/**
+ * Bun says `open` for a descriptor at once; the first `drain` is the moment the connection stands. Until then, and for
+ * ever when it never does, the socket's data is its dial; then it is the user's.
+ */
+function eventsOf<D>(handlers: ConnectHandlers<D>): Bun.SocketHandler<D | Dial<D>> {
+  const { data, drain, end, close, error, handshake } = handlers;
+  /** The connection stands, if it did not before. */
+  const opened = (socket: TcpSocket<D | Dial<D>>): TcpSocket<D> => {
+    if (socket.data instanceof Dial) socket.data.opened(socket as TcpSocket<unknown>);
+    return socket as TcpSocket<D>;
+  };
+  return {
+    open: (socket) => (socket.data as Dial<D>).adopted(socket as TcpSocket<unknown>),
+    drain(socket) {
+      if (!(socket.data instanceof Dial)) drain?.(socket as TcpSocket<D>);
+      else if (!socket.data.secure) opened(socket);
+    },
+    data: (socket, chunk) => data(opened(socket), chunk),
+    end(socket) {
+      opened(socket);
+      if (end) end(socket as TcpSocket<D>);
+      else socket.shutdown();
+    },
+    close(socket, reason) {
+      if (socket.data instanceof Dial && socket.data.closed(reason)) return;
+      close?.(opened(socket), reason);
+    },
+    error(socket, reason) {
+      if (!(socket.data instanceof Dial)) error?.(socket as TcpSocket<D>, reason);
+    },
+    connectError(socket, reason) {
+      if (socket.data instanceof Dial) socket.data.fail("refused", String(reason));
+    },
+    handshake: (socket, authorized, reason) => handshake?.(opened(socket), authorized, reason),
+  };
+}
+
+/** One connection until it stands. */
 class Dial<D> {
   readonly #options: ConnectOptions<D>;
   readonly #handlers: ConnectHandlers<D>;
   #state: "connecting" | "open" | "over" = "connecting";
-  #socket: TcpSocket<D> | undefined;
+  #socket: TcpSocket<unknown> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ConnectOptions<D>, handlers: ConnectHandlers<D>) {
@@ -56,27 +113,21 @@ class Dial<D> {
     this.#handlers = handlers;
   }
 
-  start(): void {
-    const { timeout, data, tls, address, port } = this.#options;
+  get secure(): boolean {
+    return this.#options.tls !== undefined;
+  }
+
+  start(socket: Bun.SocketHandler<D | Dial<D>>): void {
+    const { timeout, tls, address, port } = this.#options;
     const fd = this.#connecting();
     if (fd === null) return;
-    this.#timer = setTimeout(() => this.#fail("timeout", `no answer to connect within ${timeout} ms`), timeout);
-    const to = {
-      hostname: address,
-      port,
-      fd,
-      data,
-      allowHalfOpen: true,
-      socket: this.#events(),
-      ...(tls ? { tls } : {}),
-    };
+    this.#timer = setTimeout(() => this.fail("timeout", `no answer to connect within ${timeout} ms`), timeout);
+    const to = { hostname: address, port, fd, data: this, allowHalfOpen: true, socket, ...(tls ? { tls } : {}) };
     try {
-      Bun.connect<D>(to as unknown as Bun.TCPSocketConnectOptions<D>).catch((error) =>
-        this.#fail("local", String(error)),
-      );
+      Bun.connect(to as unknown as Bun.TCPSocketConnectOptions<D>).catch((error) => this.fail("local", String(error)));
     } catch (error) {
       libc.close(fd);
-      this.#fail("local", String(error));
+      this.fail("local", String(error));
     }
   }
 
@@ -104,66 +155,33 @@ class Dial<D> {
   #refused(why: ConnectFailure, call: string, fd = -1, code = errno()): null {
     if (fd >= 0) libc.close(fd);
     // Never inside the call that asked: its caller does not yet hold what it would cancel.
-    queueMicrotask(() => this.#fail(why, `${call}: ${errnoText(code)}`));
+    queueMicrotask(() => this.fail(why, `${call}: ${errnoText(code)}`));
     return null;
   }
 
-  /** Bun says `open` for a descriptor at once; the first `drain` is the moment the connection stands. */
-  #events(): Bun.SocketHandler<D> {
-    const { data, drain, end, close, error, handshake } = this.#handlers;
-    return {
-      open: (socket) => this.#adopted(socket),
-      drain: (socket) => {
-        if (this.#state === "open") drain?.(socket);
-        else if (!this.#options.tls) this.#opened(socket);
-      },
-      data: (socket, chunk) => {
-        this.#opened(socket);
-        data(socket, chunk);
-      },
-      end: (socket) => {
-        this.#opened(socket);
-        if (end) end(socket);
-        else socket.shutdown();
-      },
-      close: (socket, reason) => {
-        if (this.#state === "over") return;
-        const code = (reason as { code?: string } | undefined)?.code ?? "";
-        const why = failures[code];
-        if (this.#state === "connecting" && why) this.#fail(why, detailOf(why, code));
-        else {
-          this.#opened(socket);
-          close?.(socket, reason);
-        }
-      },
-      error: (socket, reason) => {
-        if (this.#state === "open") error?.(socket, reason);
-      },
-      connectError: (_socket, reason) => this.#fail("refused", String(reason)),
-      ...(handshake || this.#options.tls
-        ? {
-            handshake: (socket: TcpSocket<D>, authorized: boolean, reason: Error | null) => {
-              this.#opened(socket);
-              handshake?.(socket, authorized, reason);
-            },
-          }
-        : {}),
-    };
-  }
-
-  #adopted(socket: TcpSocket<D>): void {
+  adopted(socket: TcpSocket<unknown>): void {
     this.#socket = socket;
     if (this.#state === "over") socket.terminate();
   }
 
-  #opened(socket: TcpSocket<D>): void {
+  opened(socket: TcpSocket<unknown>): void {
     if (this.#state !== "connecting") return;
     this.#state = "open";
     clearTimeout(this.#timer);
-    this.#handlers.open?.(socket);
+    socket.data = this.#options.data;
+    this.#handlers.open?.(socket as TcpSocket<D>);
   }
 
-  #fail(why: ConnectFailure, detail: string): void {
+  /** @returns whether that was all: its user hears of a connection's end only if it stood, or ended without a reason. */
+  closed(reason: Error | undefined): boolean {
+    if (this.#state === "over") return true;
+    const code = (reason as { code?: string } | undefined)?.code ?? "";
+    const why = failures[code];
+    if (why) this.fail(why, detailOf(why, code));
+    return why !== undefined;
+  }
+
+  fail(why: ConnectFailure, detail: string): void {
     if (this.#state !== "connecting") return;
     this.#end();
     this.#handlers.failed(this.#options.data, why, detail);
