@@ -9,6 +9,7 @@ import { Framing } from "../protocols/http/response.ts";
 import { type RequestTail, type ResponseEdit, writeRequest, writeResponse } from "../protocols/http/write.ts";
 import { letGo } from "../runtime/chunk.ts";
 import { OUT } from "../runtime/outbox.ts";
+import type { Asker } from "./asker.ts";
 import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
@@ -16,7 +17,7 @@ import { dropEdited, type Route } from "./routes.ts";
 import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
 import { editTarget } from "./target-edit.ts";
-import { type Asker, responseHead, type Upstream } from "./upstream.ts";
+import { responseHead, type Upstream } from "./upstream.ts";
 import { LARGE, MOVES } from "./wire.ts";
 
 /** Times that a request may have passed through an intermediary of our name. */

@@ -1,7 +1,8 @@
 import type { Backend } from "../core/backend.ts";
 import type { BlockLimits } from "../protocols/http/field-block.ts";
+import type { Asker } from "./asker.ts";
 import type { Shared } from "./front.ts";
-import { type Asker, Upstream } from "./upstream.ts";
+import { Upstream } from "./upstream.ts";
 
 /** Bounds of the backend side. Times in ms. */
 export interface BackendLimits extends BlockLimits {
@@ -20,11 +21,15 @@ export interface BackendLimits extends BlockLimits {
 
 /** The connections of one worker to one backend. */
 export class Pool {
-  /** Last in, first out: a few warm connections carry the work and the others grow old and go. */
-  private readonly idle: Upstream[] = [];
-  readonly all = new Set<Upstream>();
+  /**
+   * The idle ones, last in, first out: a few warm connections carry the work and the others grow old and go. A chain
+   * through the connections themselves: of a thousand backends each is cold when its turn comes, and so would be a list.
+   */
+  private top: Upstream | null = null;
+  private size = 0;
   /** The backend is gone, or must not be used: nothing is kept. */
   closed = false;
+  readonly all = new Set<Upstream>();
 
   readonly shared: Shared;
   readonly limits: BackendLimits;
@@ -43,9 +48,10 @@ export class Pool {
 
   /** An idle connection that has rested at most `rest` ms; null when there is none. */
   take(rest: number): Upstream | null {
-    const newest = this.idle[this.idle.length - 1];
-    if (newest === undefined || this.shared.wheel.now - newest.restingSince > rest) return null;
-    this.idle.pop();
+    const newest = this.top;
+    if (newest === null || newest.rested > rest) return null;
+    this.top = newest.below;
+    this.size--;
     return newest;
   }
 
@@ -58,24 +64,34 @@ export class Pool {
 
   /** A connection has done its work and is whole. */
   give(upstream: Upstream): void {
-    if (this.closed || this.idle.length >= this.limits.poolSize) {
+    if (this.closed || this.size >= upstream.limits.poolSize) {
       upstream.destroy();
       return;
     }
     upstream.rest();
-    this.idle.push(upstream);
+    upstream.below = this.top;
+    this.top = upstream;
+    this.size++;
   }
 
   /** A connection is gone. */
   lost(upstream: Upstream): void {
     this.all.delete(upstream);
-    const at = this.idle.lastIndexOf(upstream);
-    if (at >= 0) this.idle.splice(at, 1);
+    let above: Upstream | null = null;
+    for (let at = this.top; at !== null; at = at.below) {
+      if (at === upstream) {
+        if (above === null) this.top = at.below;
+        else above.below = at.below;
+        this.size--;
+        return;
+      }
+      above = at;
+    }
   }
 
   /** Keeps no idle connection any more. */
   shut(): void {
     this.closed = true;
-    for (const upstream of [...this.idle]) upstream.destroy();
+    while (this.top !== null) this.top.destroy();
   }
 }

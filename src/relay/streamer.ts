@@ -1,9 +1,10 @@
 import type { Code } from "../core/codes.ts";
+import type { Asker } from "./asker.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
 import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
-import type { Asker, Upstream } from "./upstream.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** Bytes that a client may send before its backend is reached; then reading stops. */
 const AHEAD = 64 * 1024;

@@ -3,47 +3,12 @@ import { ChunkedReader } from "../protocols/http/chunked.ts";
 import { Broken, refusalOf } from "../protocols/http/refusal.ts";
 import { Framing, parseResponse, ResponseHead } from "../protocols/http/response.ts";
 import { letGo } from "../runtime/chunk.ts";
-import { connectTcp } from "../runtime/dial.ts";
-import { type ConnectFailure, type ConnectHandlers, closeGently, type TcpSocket } from "../runtime/tcp.ts";
-import type { Pool } from "./pool.ts";
-import { Timed } from "./wheel.ts";
+import { Dialler } from "../runtime/dial.ts";
+import { type ConnectFailure, closeGently, type TcpSocket } from "../runtime/tcp.ts";
+import type { Asker } from "./asker.ts";
+import type { BackendLimits, Pool } from "./pool.ts";
+import { Timed, type Wheel } from "./wheel.ts";
 import { LARGE, MOVES, Wire } from "./wire.ts";
-
-/** Who a backend connection works for: one client's request. All bytes are only valid during the call. */
-export interface Asker {
-  readonly isHead: boolean;
-  /** Pass the chunk framing on, or only the data (HTTP/1.0 clients). */
-  readonly wantsFrames: boolean;
-  /** The client has not sent its request whole. */
-  readonly unsent: boolean;
-  /** A PROXY header to begin the connection with; null: none. */
-  introduction(): Buffer | null;
-  /** The connection stands: send the request. */
-  connected(upstream: Upstream): void;
-  /** A 1xx other than 101; its head lies in `responseHead` over `bytes`. */
-  interim(bytes: Buffer): void;
-  /** 101: may the tunnel begin? After true, `tunnelled` gets all that follows. */
-  switched(bytes: Buffer): boolean;
-  tunnelled(bytes: Buffer, start: number, end: number): void;
-  /**
-   * The head of the response; then `part`s, then `sent` after each read, then `whole`. Who has bytes waiting after
-   * `sent` must have paused the connection: else their memory is used again.
-   */
-  head(bytes: Buffer): void;
-  part(bytes: Buffer, start: number, end: number): void;
-  sent(): void;
-  /** After `sent`: more of the body, at most `most` bytes, straight from the socket. @returns how many. */
-  moves(from: TcpSocket<unknown> | null, most: number): number;
-  whole(): void;
-  /** It takes no more bytes now. */
-  readonly full: boolean;
-  /** The backend sent FIN in a tunnel. */
-  halfClosed(): void;
-  /** The connection takes bytes again. */
-  writable(): void;
-  /** The connection is gone, or of no use; nothing follows. `silent`: not a byte of a response had come. */
-  failed(code: Code, detail: string, silent: boolean): void;
-}
 
 const State = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, ANSWERED: 4, TUNNEL: 5, DEAD: 6 } as const;
 
@@ -67,7 +32,7 @@ export class Upstream extends Timed {
   readonly wire = new Wire();
   /** How many responses it has carried: one that has carried none cannot be stale. */
   served = 0;
-  restingSince = 0;
+  private restingSince = 0;
   private state: number = State.CONNECTING;
   private input: Buffer | null = null;
   private left = 0;
@@ -80,18 +45,26 @@ export class Upstream extends Timed {
   private ended = false;
   private attempt: { cancel(): void } | null = null;
 
+  /** The idle one that its pool gives out after it; of no meaning while it works. */
+  below: Upstream | null = null;
+
   private readonly pool: Pool;
+  /** The pool's own: what each message needs lies here. */
+  readonly limits: BackendLimits;
+  private readonly wheel: Wheel;
   private asker: Asker | null;
   constructor(pool: Pool, asker: Asker | null) {
     super();
     this.pool = pool;
+    this.limits = pool.limits;
+    this.wheel = pool.shared.wheel;
     this.asker = asker;
   }
 
   connect(): void {
-    const { backend, port, limits } = this.pool;
-    const options = { address: backend.address, port, timeout: limits.connectTimeout, data: this as Upstream };
-    this.attempt = connectTcp<Upstream>(options, handlers);
+    const { backend, port } = this.pool;
+    const options = { address: backend.address, port, timeout: this.limits.connectTimeout, data: this as Upstream };
+    this.attempt = dialler.connect(options);
   }
 
   // ---- what the asker does -----------------------------------------------------------------------------------------
@@ -112,7 +85,7 @@ export class Upstream extends Timed {
 
   /** A part of the request has gone out: the backend's time runs from here. */
   asked(): void {
-    if (this.state === State.HEAD) this.pool.shared.wheel.set(this, this.pool.limits.responseTimeout);
+    if (this.state === State.HEAD) this.wheel.set(this, this.limits.responseTimeout);
   }
 
   /** Who has it at work. */
@@ -122,7 +95,7 @@ export class Upstream extends Timed {
 
   /** Bytes have gone through its tunnel. */
   alive(): void {
-    if (this.state === State.TUNNEL) this.pool.shared.wheel.set(this, this.pool.limits.tunnelTimeout);
+    if (this.state === State.TUNNEL) this.wheel.set(this, this.limits.tunnelTimeout);
   }
 
   /** Does the backend keep this connection after the response under way? */
@@ -160,12 +133,16 @@ export class Upstream extends Timed {
     this.pool.give(this);
   }
 
+  /** For how long the pool has kept it, ms. */
+  get rested(): number {
+    return this.wheel.now - this.restingSince;
+  }
+
   /** The pool keeps it. */
   rest(): void {
-    const { wheel } = this.pool.shared;
     this.state = State.IDLE;
-    this.restingSince = wheel.now;
-    wheel.set(this, this.pool.limits.poolTimeout);
+    this.restingSince = this.wheel.now;
+    this.wheel.set(this, this.limits.poolTimeout);
   }
 
   destroy(): void {
@@ -176,7 +153,7 @@ export class Upstream extends Timed {
     this.asker = null;
     this.input = null;
     this.attempt?.cancel();
-    this.pool.shared.wheel.remove(this);
+    this.wheel.remove(this);
     this.pool.lost(this);
     const gently = tunnelled && this.wire.queued === 0;
     this.wire.drop();
@@ -217,7 +194,7 @@ export class Upstream extends Timed {
         this.readBody(chunk, 0);
         return;
       case State.TUNNEL:
-        this.pool.shared.wheel.set(this, this.pool.limits.tunnelTimeout);
+        this.wheel.set(this, this.limits.tunnelTimeout);
         this.asker?.tunnelled(chunk, 0, chunk.length);
         return;
       case State.DEAD:
@@ -257,15 +234,15 @@ export class Upstream extends Timed {
       this.destroy();
       return;
     }
-    const { wheel } = this.pool.shared;
+    const { wheel } = this;
     // A client that reads slowly, or does not send its body, is watched on its own side.
-    if (this.paused || (this.asker?.unsent && this.wire.queued === 0)) wheel.set(this, this.pool.limits.readTimeout);
+    if (this.paused || (this.asker?.unsent && this.wire.queued === 0)) wheel.set(this, this.limits.readTimeout);
     else this.give("SLUICE_BACKEND_TIMEOUT", this.state === State.HEAD ? "no answer in time" : "no more data in time");
   }
 
   // ---- responses ---------------------------------------------------------------------------------------------------
   private readHead(chunk: Buffer): void {
-    const { limits, shared } = this.pool;
+    const { limits, wheel } = this;
     const bytes = this.input === null ? chunk : Buffer.concat([this.input, chunk]);
     this.input = null;
     let at = 0;
@@ -294,7 +271,7 @@ export class Upstream extends Timed {
         if (this.framing === Framing.CHUNKED)
           this.chunks = (this.chunks ?? new ChunkedReader()).reset(asker.wantsFrames);
         this.state = State.BODY;
-        shared.wheel.set(this, limits.readTimeout);
+        wheel.set(this, limits.readTimeout);
         asker.head(bytes);
         if (this.asker === asker) this.readBody(bytes, at);
         return;
@@ -315,7 +292,7 @@ export class Upstream extends Timed {
       return;
     }
     this.state = State.TUNNEL;
-    this.pool.shared.wheel.set(this, this.pool.limits.tunnelTimeout);
+    this.wheel.set(this, this.limits.tunnelTimeout);
     asker.tunnelled(bytes, at, bytes.length);
   }
 
@@ -352,7 +329,7 @@ export class Upstream extends Timed {
     if (!this.paused && this.wire.socket !== null) letGo(bytes);
     if (!whole && !this.paused && this.isLarge) whole = this.move(asker);
     if (whole) this.answered(asker);
-    else this.pool.shared.wheel.set(this, this.pool.limits.readTimeout);
+    else this.wheel.set(this, this.limits.readTimeout);
   }
 
   private get isLarge(): boolean {
@@ -361,7 +338,7 @@ export class Upstream extends Timed {
 
   private answered(asker: Asker): void {
     this.state = State.ANSWERED;
-    this.pool.shared.wheel.clear(this);
+    this.wheel.clear(this);
     asker.whole();
   }
 
@@ -371,7 +348,7 @@ export class Upstream extends Timed {
       const size = asker.moves(this.wire.socket, this.left);
       if (size === 0) break;
       this.left -= size;
-      this.pool.shared.wheel.set(this, this.pool.limits.readTimeout);
+      this.wheel.set(this, this.limits.readTimeout);
     }
     return this.left === 0;
   }
@@ -384,7 +361,7 @@ export class Upstream extends Timed {
   }
 }
 
-const handlers: ConnectHandlers<Upstream> = {
+const dialler = new Dialler<Upstream>({
   open: (socket) => socket.data.opened(socket),
   data: (socket, chunk) => socket.data.received(chunk),
   drain: (socket) => socket.data.drained(),
@@ -392,4 +369,4 @@ const handlers: ConnectHandlers<Upstream> = {
   close: (socket) => socket.data.closed(),
   error: (socket) => void socket.terminate(),
   failed: (upstream, why, detail) => upstream.refused(why, detail),
-};
+});

@@ -96,14 +96,16 @@ class FollowingBalancer<O> implements Balancer {
 
   began(backend: number): void {
     const { indices, scheduler } = this.#current();
+    if (scheduler.began === undefined) return;
     const index = indices.get(backend);
-    if (index !== undefined) scheduler.began?.(index);
+    if (index !== undefined) scheduler.began(index);
   }
 
   ended(backend: number, outcome: Outcome): void {
     const { indices, scheduler } = this.#current();
+    if (scheduler.ended === undefined) return;
     const index = indices.get(backend);
-    if (index !== undefined) scheduler.ended?.(index, outcome);
+    if (index !== undefined) scheduler.ended(index, outcome);
   }
 
   update(snapshot: Snapshot): void {

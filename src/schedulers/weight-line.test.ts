@@ -5,6 +5,7 @@ import { WeightLine } from "./weight-line.ts";
 const weightLists = fc.oneof(
   fc.array(fc.integer({ min: 1, max: 65_535 }), { minLength: 1, maxLength: 400 }),
   fc.array(fc.constantFrom(1, 65_535), { minLength: 1, maxLength: 50 }),
+  fc.nat(400).map((more) => new Array<number>(1 + more).fill(1)),
 );
 const units = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 

@@ -6,6 +6,8 @@ export class WeightLine {
   /** `#ends[i]`: sum of the weights up to and with i. Exact: 65,536 backends of weight 65,535 stay below 2^32. */
   readonly #ends: Float64Array;
   readonly total: number;
+  /** All weigh one: no table need be read. */
+  readonly #ones: boolean;
   /** `#guide[k]`: the index whose stretch holds the begin of the k-th of n equal parts of the line. */
   readonly #guide: Uint32Array;
 
@@ -15,6 +17,7 @@ export class WeightLine {
     let sum = 0;
     for (let i = 0; i < weights.length; i++) this.#ends[i] = sum += weights[i]!;
     this.total = sum;
+    this.#ones = weights.every((weight) => weight === 1);
     this.#guide = new Uint32Array(weights.length);
     for (let k = 0, i = 0; k < weights.length; k++) {
       while (this.#ends[i]! <= (k * sum) / weights.length) i++;
@@ -24,14 +27,16 @@ export class WeightLine {
 
   /** One index, -1 for no weights. `unit`: 0 <= unit < 1. O(1) in the mean. */
   draw(unit: number): number {
-    return this.#ends.length === 0 ? -1 : this.#at(unit * this.total);
+    if (this.total === 0) return -1;
+    return this.#ones ? Math.floor(unit * this.total) : this.#at(unit * this.total);
   }
 
   /** One index other than `except` (an index that is there), -1 when there is no other. O(1) in the mean. */
   drawOther(unit: number, except: number): number {
     if (this.#ends.length < 2) return -1;
-    const width = this.#weights[except]!;
+    const width = this.#ones ? 1 : this.#weights[except]!;
     const point = unit * (this.total - width);
+    if (this.#ones) return Math.floor(point) + (point < except ? 0 : 1);
     // Jumping over the excepted stretch keeps the others' proportions exact.
     const index = this.#at(point < this.#ends[except]! - width ? point : point + width);
     return index !== except ? index : except > 0 ? except - 1 : 1;
