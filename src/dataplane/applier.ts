@@ -68,7 +68,8 @@ class XdpApplier implements Applier<PlaneService> {
   #attached: readonly string[] = [];
   readonly #troubles: Troubles;
 
-  constructor(doors: Doors, forward: ForwardName) {
+  /** `facts`: of the VIPs that an earlier daemon has left. */
+  constructor(doors: Doors, forward: ForwardName, facts: HostFacts) {
     this.#doors = doors;
     this.#forward = forward;
     this.#role = doors.standby ? "standby" : "active";
@@ -76,9 +77,9 @@ class XdpApplier implements Applier<PlaneService> {
     this.#troubles = new Troubles(this.#plane, forward, doors.log);
     this.#shared.appliers.add(this);
     // What an earlier daemon left of this method: its changes are ours now.
-    const adopted = this.#mine().flatMap((state) => state.config ?? []);
-    this.#ground = new Held(doors, groundChanges(adopted, doors.facts, forward));
-    this.#vips = new Held(doors, vipChanges(adopted, doors.facts));
+    const adopted = standing(this.#plane, forward).flatMap((state) => state.config ?? []);
+    this.#ground = new Held(doors, groundChanges(adopted, facts, forward));
+    this.#vips = new Held(doors, vipChanges(adopted, facts));
   }
 
   get #shared(): Shared {
@@ -87,10 +88,6 @@ class XdpApplier implements Applier<PlaneService> {
 
   get #plane(): Plane {
     return this.#shared.plane;
-  }
-
-  #mine() {
-    return [...this.#plane.services.values()].filter(({ forward }) => forward === this.#forward);
   }
 
   #state(name: string) {
@@ -106,6 +103,7 @@ class XdpApplier implements Applier<PlaneService> {
       const lacks = plane.lacks(this.#forward, next);
       if (lacks.length > 0) return lacks;
       for (const { near } of next) if (near) plane.regions.read(near.geography);
+      await plane.ways.find(backendsOf(next));
       const facts = await this.#factsOf(next);
       await this.#ground.widen(groundChanges(next, facts, this.#forward));
       await this.#learn(next);
@@ -140,12 +138,6 @@ class XdpApplier implements Applier<PlaneService> {
     }
   }
 
-  /** What the kernel says of their ways now; of one that has no route the last that was known, for it may come back. */
-  async #factsOf(services: readonly PlaneService[]): Promise<HostFacts> {
-    const asked = services.flatMap(({ vips, backends }) => [...vips, ...backends].map(({ address }) => address));
-    return factsNow(this.#doors.facts.instance, unique(asked), this.#plane.ways.routes);
-  }
-
   /** Stages lists and the guard's program; what refuses them is told of the services that need them. */
   async #stageGuard(next: readonly PlaneService[]): Promise<StagedLists | null | Problem[]> {
     // A method that has no service left says nothing of the lists.
@@ -166,14 +158,22 @@ class XdpApplier implements Applier<PlaneService> {
     return new Map(next.map((service) => [service.name, unique(devicesOf([service], facts).map(carrier))]));
   }
 
-  #vipChanges(services: readonly PlaneService[], facts = this.#doors.facts): HostChange[] {
+  /**
+   * What the kernel says of the VIPs of these services; the ways to their backends are those that were found last, of one
+   * that has no route too, for it may come back.
+   */
+  #factsOf(services: readonly PlaneService[]): Promise<HostFacts> {
+    const vips = services.flatMap((service) => service.vips.map(({ address }) => address));
+    return factsNow(this.#doors.facts.instance, unique(vips), this.#plane.ways.routes);
+  }
+
+  #vipChanges(services: readonly PlaneService[], facts: HostFacts): HostChange[] {
     return this.#role === "active" ? vipChanges(services, facts) : [];
   }
 
   async #learn(services: readonly PlaneService[]): Promise<void> {
     const { plane } = this.#shared;
-    const wanted = [...new Set(services.flatMap(({ backends }) => backends.map(({ address }) => address)))];
-    await plane.learn(wanted);
+    await plane.learn(backendsOf(services));
     for (let waited = 0; waited < NEIGHBOUR_WAIT && !plane.ways.hops.whole; waited += 100) {
       await sleep(100);
       await plane.learn([]);
@@ -225,10 +225,8 @@ class XdpApplier implements Applier<PlaneService> {
 
   async refresh(changed: readonly PlaneService[]): Promise<void> {
     const { plane } = this.#shared;
-    const unknown = changed
-      .flatMap(({ backends }) => backends.map(({ address }) => address))
-      .filter((address) => !plane.ways.routes.has(address));
-    if (unknown.length > 0) await plane.learn([...new Set(unknown)]);
+    const unknown = backendsOf(changed).filter((address) => !plane.ways.routes.has(address));
+    if (unknown.length > 0) await plane.learn(unknown);
     plane.refresh(this.#forward, changed);
     const byName = new Map(changed.map((service) => [service.name, service]));
     this.#services = this.#services.map((service) => byName.get(service.name) ?? service);
@@ -237,12 +235,12 @@ class XdpApplier implements Applier<PlaneService> {
   async setRole(role: "active" | "standby"): Promise<void> {
     this.#role = role;
     if (role === "active") this.#plane.quiet.delete(this.#forward);
-    await this.#vips.hold(this.#vipChanges(this.#services));
+    await this.#vips.hold(this.#vipChanges(this.#services, await this.#factsOf(this.#services)));
     if (role === "standby") this.#plane.quiet.add(this.#forward);
   }
 
   async counts(): Promise<Map<string, KernelCounts>> {
-    return kernelCounts(this.#plane, this.#mine());
+    return kernelCounts(this.#plane, standing(this.#plane, this.#forward));
   }
 
   troubles(service: string): Trouble[] {
@@ -338,6 +336,10 @@ class XdpApplier implements Applier<PlaneService> {
   }
 }
 
+/** Their addresses, each once. */
+const backendsOf = (services: readonly PlaneService[]): string[] =>
+  unique(services.flatMap(({ backends }) => backends.map(({ address }) => address)));
+
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 const all = (devices: ReadonlyMap<string, readonly string[]>): string[] => unique([...devices.values()].flat());
 
@@ -348,6 +350,10 @@ const blame = (services: readonly PlaneService[], of: (service: PlaneService) =>
   );
 
 const hasLimits = ({ limits }: PlaneService): boolean => limited(limits);
+
+/** The services of a method that the plane has. */
+const standing = (plane: Plane, forward: ForwardName) =>
+  [...plane.services.values()].filter((state) => state.forward === forward);
 
 /** Addresses that the host has as its own, with a network; a VIP is a /32. */
 async function ownAddresses(): Promise<Set<string>> {
@@ -360,5 +366,7 @@ async function ownAddresses(): Promise<Set<string>> {
  * kernel: what an earlier daemon left is taken over without a packet lost. Throws SluiceError (SLUICE_BPF_LOAD).
  */
 export async function createXdpApplier(doors: Doors, forward: ForwardName): Promise<Applier<PlaneService>> {
-  return new XdpApplier(doors, forward);
+  const left = standing(share(doors).plane, forward).flatMap(({ config }) => config?.vips ?? []);
+  const facts = await factsNow(doors.facts.instance, unique(left.map(({ address }) => address)));
+  return new XdpApplier(doors, forward, facts);
 }

@@ -1,6 +1,6 @@
 import type { HostFacts } from "../core/method.ts";
 import { SluiceError } from "../core/problem.ts";
-import { deviceFor } from "../system/host-facts.ts";
+import { deviceFinder } from "../system/host-facts.ts";
 import type { IpAddress } from "../system/ip.ts";
 import { addresses } from "../system/ip.ts";
 import { type Route, routesTo } from "./routes.ts";
@@ -13,24 +13,24 @@ export async function hostAddresses(): Promise<readonly IpAddress[]> {
 }
 
 /**
- * What the kernel says of these addresses at this moment, asked by one process for all: a revision may have a hundred
- * thousand. Of others nothing is known. `before`: ways that stand in for those that are missing now. Throws SluiceError.
+ * What the kernel says at this moment of the addresses that are asked for, by one process for all: a revision may have a
+ * hundred thousand backends. `known`: ways of others, and of those that are missing now. Throws SluiceError.
  */
 export async function factsNow(
   instance: string,
   asked: readonly string[],
-  before: ReadonlyMap<string, Route> = new Map(),
+  known: ReadonlyMap<string, Route> = new Map(),
 ): Promise<HostFacts> {
   const held = await hostAddresses();
   const routes = await routesTo(asked);
   return {
     instance,
     route: (address) => {
-      const route = routes.get(address) ?? before.get(address);
+      const route = routes.get(address) ?? known.get(address);
       return route
         ? { device: route.device, source: route.source, via: route.hop === address ? null : route.hop }
         : null;
     },
-    deviceOf: (address) => deviceFor(address, held),
+    deviceOf: deviceFinder(held),
   };
 }

@@ -126,8 +126,7 @@ export class Plane {
 
   /** Finds the ways to these addresses, and points every backend to its own. */
   async learn(addresses: readonly string[]): Promise<void> {
-    await this.ways.learn(addresses);
-    this.pointBackends();
+    if (await this.ways.learn(addresses)) this.pointBackends();
   }
 
   /** Gives every backend the number of its next hop, where that has changed. */

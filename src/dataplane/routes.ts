@@ -49,15 +49,9 @@ interface LinkRow {
   linkinfo?: { info_kind?: string; info_data?: { id?: number } };
 }
 
-/** ip(8) in batch mode prints one JSON array per answer, one after the other. */
-function arrays<T>(text: string): T[] {
-  const rows: T[] = [];
-  for (const part of text.split(/\n(?=\[)/)) {
-    const trimmed = part.trim();
-    if (trimmed.startsWith("[")) rows.push(...(JSON.parse(trimmed) as T[]));
-  }
-  return rows;
-}
+/** ip(8) in batch mode prints one JSON array per answer, one after the other: read as one, of which there may be many. */
+const arrays = <T>(text: string): T[] =>
+  (JSON.parse(`[${text.trim().replaceAll(/\]\s*\n\s*\[/g, "],[")}]`) as T[][]).flat();
 
 /** Routes to many addresses by one process; an address without a route is absent. */
 export async function routesTo(addresses: readonly string[]): Promise<Map<string, Route>> {

@@ -126,5 +126,6 @@ export class Upkeep {
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#plane.ways.close();
   }
 }

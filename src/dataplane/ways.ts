@@ -1,11 +1,15 @@
 import { type Problem, toProblem } from "../core/problem.ts";
 import type { Trouble } from "../core/trouble.ts";
+import { type RouteWatch, watchRoutes } from "../system/route-watch.ts";
 import { device as deviceAt, Limit } from "./generated/layout.ts";
 import { Hops } from "./hops.ts";
 import type { Kernel } from "./kernel.ts";
 import { writeRoute } from "./local-backend.ts";
 import { elementBytes, setWord } from "./memory.ts";
 import { type Device, devices, type Route, routesTo } from "./routes.ts";
+
+/** Looks at all ways after which they are asked anew in any case: not all that moves one is told (a redirect is not). */
+const ASK_ANYWAY = 12;
 
 /** How packets get out: routes, link addresses, devices. All of it comes from the kernel's own tables. */
 export class Ways {
@@ -14,6 +18,10 @@ export class Ways {
   readonly routes = new Map<string, Route>();
   /** Addresses that no route led to at the last look. */
   readonly lost = new Set<string>();
+  /** Addresses whose route holds as long as the kernel tells of no change: a hundred thousand are not asked each time. */
+  readonly #settled = new Set<string>();
+  readonly #watch: RouteWatch;
+  #looks = 0;
   /** Addresses that nobody had at the last `keep`. */
   #unused: readonly string[] = [];
   readonly #kernel: Pick<Kernel, "memory" | "entry">;
@@ -26,19 +34,20 @@ export class Ways {
   /** Why a device that had come back could not be attached to. */
   readonly #refused = new Map<string, Problem>();
 
-  constructor(kernel: Pick<Kernel, "memory" | "entry">) {
+  constructor(kernel: Pick<Kernel, "memory" | "entry">, watch: RouteWatch = watchRoutes()) {
     this.#kernel = kernel;
+    this.#watch = watch;
     this.hops = new Hops(kernel.memory);
   }
 
-  /** Finds the ways to these addresses and the link addresses on them. */
-  async learn(addresses: readonly string[]): Promise<void> {
-    await this.#look(addresses);
+  /** Finds the ways to these addresses and the link addresses on them. True when a way or a hop's number is another. */
+  async learn(addresses: readonly string[]): Promise<boolean> {
+    const found = await this.find(addresses);
     for (const address of addresses) {
       const route = this.routes.get(address);
       if (route && !route.local) this.hops.numberOf(route);
     }
-    await this.hops.refresh();
+    return (await this.hops.refresh()) || found.size > 0;
   }
 
   /**
@@ -50,35 +59,46 @@ export class Ways {
       if (addresses.has(address)) continue;
       this.routes.delete(address);
       this.lost.delete(address);
+      this.#settled.delete(address);
     }
     this.#unused = this.#known().filter((address) => !addresses.has(address));
     this.hops.keep(this.routes.values(), numbers);
   }
 
-  /** Looks all ways up again; gives those that are other than they were, or there again. */
+  /** Looks all ways up again where any may have moved; gives those that are other than they were, or there again. */
   reread(): Promise<Map<string, Route>> {
-    return this.#look(this.#known());
+    if (++this.#looks % ASK_ANYWAY === 0) this.#settled.clear();
+    return this.find(this.#known());
   }
 
   #known(): string[] {
     return [...new Set([...this.routes.keys(), ...this.lost])];
   }
 
-  async #look(addresses: readonly string[]): Promise<Map<string, Route>> {
-    const found = await routesTo(addresses);
+  /** Finds the ways to these addresses; gives those that are other than they were. */
+  async find(addresses: readonly string[]): Promise<Map<string, Route>> {
+    // Before the kernel is asked: what moves meanwhile is told the next time.
+    if (this.#watch.moved()) this.#settled.clear();
+    const asked = addresses.filter((address) => !this.#settled.has(address));
+    const found = await routesTo(asked);
     const changed = new Map<string, Route>();
-    for (const address of addresses) {
+    for (const address of asked) {
       const [old, route] = [this.routes.get(address), found.get(address)];
       if (!route) {
         this.lost.add(address);
         continue;
       }
       const back = this.lost.delete(address);
+      this.#settled.add(address);
       if (!back && old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
       this.routes.set(address, route);
       changed.set(address, route);
     }
     return changed;
+  }
+
+  close(): void {
+    this.#watch.close();
   }
 
   /** Writes the way to an address into a backend's entry. */

@@ -51,13 +51,13 @@ describe.skipIf(missing !== null)("announce on a link", () => {
     b.sh("ip neigh replace 2001:db8::77 lladdr 02:00:00:00:00:99 dev eth0 nud stale");
     const own = JSON.parse(a.sh("ip -json link show eth0"))[0].address;
     const learned = (address: string) => b.sh(`ip neigh show ${address}`).includes(own);
-    await a.within(() => announce("eth0", "10.9.0.77"));
+    await a.within(() => announce("eth0", ["10.9.0.77"]));
     expect(await eventually(() => learned("10.9.0.77"))).toBe(true);
-    await a.within(() => announce("eth0", "2001:db8::77"));
+    await a.within(() => announce("eth0", ["2001:db8::77"]));
     expect(await eventually(() => learned("2001:db8::77"))).toBe(true);
   });
 
   test("a device without a link address has nobody to tell", async () => {
-    await a.within(() => announce("lo", "10.9.0.77"));
+    await a.within(() => announce("lo", ["10.9.0.77"]));
   });
 });

@@ -111,38 +111,44 @@ export function openFrameSocket(device: string, protocol: number): Result<FrameS
 
 /** ms. Linux ignores an ARP that changes an entry younger than `neigh.locktime`, 1 s: so everything is said twice. */
 const AGAIN_AFTER = 1200;
-const pending = new Map<string, () => void>();
+
+/** What is to be said of addresses a second time, by address. */
+type Pending = Map<string, readonly Uint8Array[]>;
+const pending = new Set<{ device: string; left: Pending }>();
+
+const framesOf = (mac: string, address: string): Uint8Array[] =>
+  isIPv6(address)
+    ? [unsolicitedNeighbour(mac, address)]
+    : [gratuitousArp(mac, address, "request"), gratuitousArp(mac, address, "reply")];
 
 /**
- * Tells everyone on the link that `address` is at this device now, at once and again a little later: gratuitous ARP
- * in both forms, or an unsolicited neighbour advertisement. A device without a link address has nobody to tell.
+ * Tells everyone on the link that these addresses are at this device now, at once and again a little later: gratuitous
+ * ARP in both forms, or an unsolicited neighbour advertisement. A device without a link address has nobody to tell.
  * Throws SluiceError (SLUICE_PRIVILEGE).
  */
-export async function announce(device: string, address: string): Promise<void> {
+export async function announce(device: string, addresses: readonly string[]): Promise<void> {
   const all = linksSync();
   const link = all.ok ? all.value.find((l) => l.name === device) : undefined;
   if (!link?.mac || !link.up) return;
-  const frames = isIPv6(address)
-    ? [unsolicitedNeighbour(link.mac, address)]
-    : [gratuitousArp(link.mac, address, "request"), gratuitousArp(link.mac, address, "reply")];
-  const socket = openFrameSocket(device, isIPv6(address) ? ETH_P_IPV6 : ETH_P_ARP);
-  if (!socket.ok) throw new SluiceError(socket.problems[0]!);
-  const sent = socket.value.send(frames);
-  stopAnnouncing(device, address);
-  const timer = setTimeout(() => {
-    socket.value.send(frames);
-    stopAnnouncing(device, address);
-  }, AGAIN_AFTER);
-  timer.unref();
-  pending.set(`${device} ${address}`, () => {
-    clearTimeout(timer);
-    socket.value.close();
-  });
-  if (!sent.ok) throw new SluiceError(sent.problems[0]!);
+  const { mac } = link;
+  for (const [v6, some] of Map.groupBy(addresses, isIPv6)) {
+    const socket = openFrameSocket(device, v6 ? ETH_P_IPV6 : ETH_P_ARP);
+    if (!socket.ok) throw new SluiceError(socket.problems[0]!);
+    for (const address of some) stopAnnouncing(device, address);
+    const left: Pending = new Map(some.map((address) => [address, framesOf(mac, address)]));
+    const sent = socket.value.send([...left.values()].flat());
+    const again = { device, left };
+    pending.add(again);
+    setTimeout(() => {
+      pending.delete(again);
+      socket.value.send([...left.values()].flat());
+      socket.value.close();
+    }, AGAIN_AFTER).unref();
+    if (!sent.ok) throw new SluiceError(sent.problems[0]!);
+  }
 }
 
 /** The address is no longer ours: what is left to say of it is not said. */
 export function stopAnnouncing(device: string, address: string): void {
-  pending.get(`${device} ${address}`)?.();
-  pending.delete(`${device} ${address}`);
+  for (const one of pending) if (one.device === device) one.left.delete(address);
 }

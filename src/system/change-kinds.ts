@@ -4,55 +4,94 @@ import { ok, type Problem, type Result, refuse } from "../core/problem.ts";
 import { announce, stopAnnouncing } from "./announce.ts";
 import { offloads, setOffload } from "./ethtool.ts";
 import { hostProblem } from "./host-command.ts";
-import { addresses, ip, links, neighbours, routeTexts } from "./ip.ts";
+import { addresses, ip, ipBatch, links, neighbours, routeTexts } from "./ip.ts";
 import { nftDeleteTable } from "./nft.ts";
 import { readSysctl, sysctlSatisfied, writeSysctl } from "./sysctl.ts";
 
 type Kind = HostChange["kind"];
 type Of<K extends Kind> = Extract<HostChange, { kind: K }>;
 
-/** How one kind of change is looked at, made and undone. Every step may be repeated. */
+/** `there`: the host already is as asked, so the change is not ours. `before`: what undoing puts back. */
+interface Look {
+  there: boolean;
+  before: unknown;
+}
+
+/** A change to be made or undone, with what was there before it. */
+export interface Step<C extends HostChange> {
+  change: C;
+  before: unknown;
+}
+
+/** How changes of one kind are looked at, made and undone. Every step may be repeated. */
 interface ChangeKind<C extends HostChange> {
   /** The thing that is changed: two changes of one thing are undone in order. */
   subject(change: C): string;
-  /** `there`: the host already is as asked, so the change is not ours. `before`: what undoing puts back. */
-  look(change: C): Promise<Result<{ there: boolean; before: unknown }>>;
+  /** Many are taken at once, by one process for all: none of them hangs on another. Else lists are of one. */
+  together: boolean;
+  /** In the order of `changes`. */
+  look(changes: readonly C[]): Promise<Result<Look[]>>;
+  /** The first problem, when some of them cannot be made. */
+  make(steps: readonly Step<C>[]): Promise<Result<unknown>>;
+  /** In the order of `steps`, what came of each. */
+  undo(steps: readonly Step<C>[]): Promise<Result<unknown>[]>;
+}
+
+/** A kind whose changes are taken one by one. */
+const oneByOne = <C extends HostChange>(one: {
+  subject(change: C): string;
+  look(change: C): Promise<Result<Look>>;
   make(change: C, before: unknown): Promise<Result<unknown>>;
   undo(change: C, before: unknown): Promise<Result<unknown>>;
-}
+}): ChangeKind<C> => ({
+  subject: one.subject,
+  together: false,
+  async look([change]) {
+    const look = await one.look(change!);
+    return look.ok ? ok([look.value]) : look;
+  },
+  make: ([step]) => one.make(step!.change, step!.before),
+  undo: async ([step]) => [await one.undo(step!.change, step!.before)],
+});
 
 /** Undoing what is gone already is no failure: the device or the address may have left with its namespace. */
 const gone = /Cannot (find device|assign)|No such (device|process|file)|does not exist|Not found/i;
-const unlessGone = async (done: Promise<Result<unknown>>): Promise<Result<unknown>> => {
-  const result = await done;
-  return result.ok || !result.problems.every((p: Problem) => gone.test(p.message)) ? result : ok(null);
-};
+const unlessGone = (result: Result<unknown>): Result<unknown> =>
+  result.ok || !result.problems.every((p: Problem) => gone.test(p.message)) ? result : ok(null);
 
 const family = (address: string): 4 | 6 => (address.includes(":") ? 6 : 4);
 
 const address: ChangeKind<Of<"address">> = {
   subject: (c) => `address ${c.address} ${c.device}`,
-  async look(c) {
+  together: true,
+  async look(changes) {
     const all = await addresses();
     if (!all.ok) return all;
-    return ok({ there: all.value.some((a) => a.address === c.address && a.device === c.device), before: null });
+    const held = new Set(all.value.map((a) => `${a.address} ${a.device}`));
+    return ok(changes.map((c) => ({ there: held.has(`${c.address} ${c.device}`), before: null })));
   },
-  async make(c) {
-    // Duplicate address detection would hold a v6 VIP back for a second, and its owner before us is known to be gone.
-    const nodad = family(c.address) === 6 ? ["nodad"] : [];
-    // A v6 VIP is deprecated, or the kernel would take it as the source of what the host itself begins (RFC 6724).
-    if (family(c.address) === 6 && c.announce) nodad.push("preferred_lft", "0");
-    const added = await ip("address", "add", `${c.address}/${c.prefix}`, "dev", c.device, ...nodad);
-    const already = !added.ok && /File exists|already assigned/.test(added.problems[0]!.message);
-    return added.ok || already ? ok(null) : added;
+  async make(steps) {
+    const done = await ipBatch(
+      steps.map(({ change: c }) => `address add ${c.address}/${c.prefix} dev ${c.device}${marks(c)}`),
+    );
+    return done.find((one) => !one.ok && !/File exists|already assigned/.test(one.problems[0]!.message)) ?? ok(null);
   },
-  undo(c) {
-    stopAnnouncing(c.device, c.address);
-    return unlessGone(ip("address", "del", `${c.address}/${c.prefix}`, "dev", c.device));
+  async undo(steps) {
+    for (const { change: c } of steps) stopAnnouncing(c.device, c.address);
+    const lines = steps.map(({ change: c }) => `address del ${c.address}/${c.prefix} dev ${c.device}`);
+    return (await ipBatch(lines)).map(unlessGone);
   },
 };
 
-const sysctl: ChangeKind<Of<"sysctl">> = {
+/** How a v6 address is to stand; v4 has no such words. */
+function marks(c: Of<"address">): string {
+  if (family(c.address) === 4) return "";
+  // Duplicate address detection would hold a v6 VIP back for a second, and its owner before us is known to be gone. A v6
+  // VIP is deprecated, or the kernel would take it as the source of what the host itself begins (RFC 6724).
+  return c.announce ? " nodad preferred_lft 0" : " nodad";
+}
+
+const sysctl = oneByOne<Of<"sysctl">>({
   subject: (c) => `sysctl ${c.key}`,
   async look(c) {
     const current = readSysctl(c.key);
@@ -65,15 +104,15 @@ const sysctl: ChangeKind<Of<"sysctl">> = {
     if (readSysctl(c.key) !== c.value) return ok(null);
     return writeSysctl(c.key, String(before));
   },
-};
+});
 
 /** The engine that fills the table makes it; the journal only sees to it that it goes. */
-const nftTable: ChangeKind<Of<"nft-table">> = {
+const nftTable = oneByOne<Of<"nft-table">>({
   subject: (c) => `nft-table ${c.family} ${c.name}`,
   look: async () => ok({ there: false, before: null }),
   make: async () => ok(null),
   undo: (c) => nftDeleteTable(c.family, c.name),
-};
+});
 
 const unpin = async (path: string): Promise<Result<null>> => {
   try {
@@ -84,22 +123,22 @@ const unpin = async (path: string): Promise<Result<null>> => {
   }
 };
 
-const bpfPins: ChangeKind<Of<"bpf-pins">> = {
+const bpfPins = oneByOne<Of<"bpf-pins">>({
   subject: (c) => `bpf-pins ${c.path}`,
   look: async () => ok({ there: false, before: null }),
   make: async () => ok(null),
   undo: (c) => unpin(c.path),
-};
+});
 
-const xdp: ChangeKind<Of<"xdp">> = {
+const xdp = oneByOne<Of<"xdp">>({
   subject: (c) => `xdp ${c.device}`,
   look: async () => ok({ there: false, before: null }),
   make: async () => ok(null),
   // The last reference to a link is its pin: without it the kernel detaches the program.
   undo: (c) => (existsSync(c.pin) ? unpin(c.pin) : Promise.resolve(ok(null))),
-};
+});
 
-const offload: ChangeKind<Of<"offload">> = {
+const offload = oneByOne<Of<"offload">>({
   subject: (c) => `offload ${c.device} ${c.feature}`,
   async look(c) {
     const now = await offloads(c.device);
@@ -107,10 +146,10 @@ const offload: ChangeKind<Of<"offload">> = {
     return ok({ there: now.value[c.feature] === c.on, before: now.value[c.feature] });
   },
   make: (c) => setOffload(c.device, c.feature, c.on),
-  undo: (c, before) => unlessGone(setOffload(c.device, c.feature, Boolean(before))),
-};
+  undo: async (c, before) => unlessGone(await setOffload(c.device, c.feature, Boolean(before))),
+});
 
-const veth: ChangeKind<Of<"veth">> = {
+const veth = oneByOne<Of<"veth">>({
   subject: (c) => `veth ${c.name}`,
   async look(c) {
     const all = await links();
@@ -118,14 +157,14 @@ const veth: ChangeKind<Of<"veth">> = {
     return ok({ there: all.value.some((link) => link.name === c.name), before: null });
   },
   make: (c) => ip("link", "add", "name", c.name, "type", "veth", "peer", "name", c.peer),
-  undo: (c) => unlessGone(ip("link", "del", c.name)),
-};
+  undo: async (c) => unlessGone(await ip("link", "del", c.name)),
+});
 
 /** The words of `text` without `advmss N` and `mtu N`. */
 const withoutMetrics = (text: string): string => text.replace(/ (advmss|mtu)( lock)? \d+/g, "");
 const metrics = (c: Of<"route">): string => `${c.advmss ? ` advmss ${c.advmss}` : ""}${c.mtu ? ` mtu ${c.mtu}` : ""}`;
 
-const route: ChangeKind<Of<"route">> = {
+const route = oneByOne<Of<"route">>({
   subject: (c) => `route ${c.to} ${c.via ?? ""} ${c.device}`,
   async look(c) {
     const filter = ["exact", c.to, "dev", c.device, ...(c.via ? ["via", c.via] : [])];
@@ -145,29 +184,43 @@ const route: ChangeKind<Of<"route">> = {
       typeof before === "string" ? withoutMetrics(before) : `${c.to}${c.via ? ` via ${c.via}` : ""} dev ${c.device}`;
     return ip(`-${family(c.to)}`, "route", "replace", ...`${base}${metrics(c)}`.split(" "));
   },
-  undo(c, before) {
-    if (typeof before === "string") return unlessGone(ip(`-${family(c.to)}`, "route", "replace", ...before.split(" ")));
-    return unlessGone(ip(`-${family(c.to)}`, "route", "del", c.to, ...(c.via ? ["via", c.via] : []), "dev", c.device));
+  async undo(c, before) {
+    const words =
+      typeof before === "string"
+        ? ["replace", ...before.split(" ")]
+        : ["del", c.to, ...(c.via ? ["via", c.via] : []), "dev", c.device];
+    return unlessGone(await ip(`-${family(c.to)}`, "route", ...words));
   },
-};
+});
 
 const neighbour: ChangeKind<Of<"neighbour">> = {
   subject: (c) => `neighbour ${c.address} ${c.device}`,
-  async look(c) {
-    const known = await neighbours(c.device);
-    if (!known.ok) return known;
-    const entry = known.value.find((n) => n.address === c.address);
-    return ok({ there: entry?.state.includes("PERMANENT") ?? false, before: null });
+  together: true,
+  async look(changes) {
+    const fixed = new Set<string>();
+    for (const device of new Set(changes.map((c) => c.device))) {
+      const known = await neighbours(device);
+      if (!known.ok) return known;
+      for (const n of known.value) if (n.state.includes("PERMANENT")) fixed.add(`${n.address} ${device}`);
+    }
+    return ok(changes.map((c) => ({ there: fixed.has(`${c.address} ${c.device}`), before: null })));
   },
-  async make(c) {
+  async make(steps) {
+    const replace = (some: typeof steps, how: string) =>
+      ipBatch(some.map(({ change: c }) => `neigh replace ${c.address} dev ${c.device} ${how}`));
     // `managed` (kernel 5.16, iproute2 5.15) makes the kernel itself keep the entry fresh.
-    const managed = await ip("neigh", "replace", c.address, "dev", c.device, "managed");
-    return managed.ok ? managed : ip("neigh", "replace", c.address, "dev", c.device, "use");
+    const managed = await replace(steps, "managed");
+    const used = await replace(
+      steps.filter((_, i) => !managed[i]!.ok),
+      "use",
+    );
+    return used.find(({ ok: good }) => !good) ?? ok(null);
   },
-  undo: (c) => unlessGone(ip("neigh", "del", c.address, "dev", c.device)),
+  undo: async (steps) =>
+    (await ipBatch(steps.map(({ change: c }) => `neigh del ${c.address} dev ${c.device}`))).map(unlessGone),
 };
 
-const ipip: ChangeKind<Of<"ipip">> = {
+const ipip = oneByOne<Of<"ipip">>({
   subject: (c) => `ipip ${c.name}`,
   async look(c) {
     const all = await links();
@@ -179,8 +232,8 @@ const ipip: ChangeKind<Of<"ipip">> = {
     const already = !added.ok && added.problems[0]!.message.includes("File exists");
     return added.ok || already ? ip("link", "set", c.name, "up") : added;
   },
-  undo: (c) => unlessGone(ip("link", "del", c.name)),
-};
+  undo: async (c) => unlessGone(await ip("link", "del", c.name)),
+});
 
 const kinds: { [K in Kind]: ChangeKind<Of<K>> } = {
   address,
@@ -199,7 +252,12 @@ const kinds: { [K in Kind]: ChangeKind<Of<K>> } = {
 export const kindOf = <C extends HostChange>(change: C): ChangeKind<C> =>
   kinds[change.kind] as unknown as ChangeKind<C>;
 
-/** Tells the link that an address lives here now; for every other change there is nothing to tell. */
-export async function announceChange(change: HostChange): Promise<void> {
-  if (change.kind === "address" && change.announce) await announce(change.device, change.address);
+/** Tells the links that these addresses live there now; of every other change there is nothing to tell. */
+export async function announceChanges(changes: readonly HostChange[]): Promise<void> {
+  const told = changes.filter((change) => change.kind === "address" && change.announce === true) as Of<"address">[];
+  for (const [device, here] of Map.groupBy(told, (change) => change.device))
+    await announce(
+      device,
+      here.map((change) => change.address),
+    );
 }

@@ -124,6 +124,29 @@ describe.skipIf(missing !== null)("host changes through the journal", () => {
     });
   });
 
+  test("of many at once one fails: it is named, and the others are made and undone with it", async () => {
+    await a.within(async () => {
+      const before = picture();
+      const at = (address: string, prefix = 32, device = "eth0"): HostChange => {
+        return { kind: "address", address, prefix, device };
+      };
+      const changes = createHostChanges(join(dir, "many"));
+      const some = [
+        at("10.9.0.81"),
+        at("10.9.0.82", 32, "nope"),
+        at("10.9.0.83"),
+        at("10.9.0.83", 28),
+        at("10.9.0.81"),
+      ];
+      await expect(changes.change(some, "test")).rejects.toThrow(/10\.9\.0\.82\/32 dev nope: Cannot find device/);
+      expect(a.sh("ip -br address show eth0")).toMatch(/10\.9\.0\.81\/32 10\.9\.0\.83\/32/);
+      expect(changes.applied()).toHaveLength(4);
+      await changes.undo(some, "test");
+      expect(picture()).toBe(before);
+      expect(changes.applied()).toEqual([]);
+    });
+  });
+
   test("gone devices are no failure of undoing, and an absent journal is nothing to undo", async () => {
     await a.within(async () => {
       const changes = createHostChanges(join(dir, "gone"));

@@ -4,7 +4,7 @@ import type { HostChange } from "../core/host-change.ts";
 import { hostChangeText } from "../core/host-change.ts";
 import type { Problem, Result } from "../core/problem.ts";
 import { SluiceError } from "../core/problem.ts";
-import { announceChange, kindOf } from "./change-kinds.ts";
+import { announceChanges, kindOf } from "./change-kinds.ts";
 import { Journal, type JournalEntry, withJournalLock } from "./journal.ts";
 
 /** Applies and undoes changes to the host through one journal. */
@@ -31,14 +31,13 @@ export interface HostChanges {
   setNote(name: string, value: unknown): Promise<void>;
 }
 
-const same = (a: HostChange, b: HostChange): boolean => JSON.stringify(plain(a)) === JSON.stringify(plain(b));
-
-/** `announce` says how, not what; the order of keys says nothing. */
-function plain(change: HostChange): unknown {
-  return Object.entries(change)
-    .filter(([key, value]) => key !== "announce" && value !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-}
+/** Equal texts: the same change. `announce` says how, not what; the order of keys says nothing. */
+const textOf = (change: HostChange): string =>
+  JSON.stringify(
+    Object.entries(change)
+      .filter(([key, value]) => key !== "announce" && value !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
 
 const subjectOf = (change: HostChange): string => kindOf(change).subject(change);
 
@@ -47,37 +46,86 @@ const must = <T>(result: Result<T>): T => {
   return result.value;
 };
 
-async function makeOne(journal: Journal, change: HostChange, owner: string): Promise<void> {
-  const kind = kindOf(change);
-  const ours = journal.entries.find((entry) => same(entry.change, change));
-  const { there, before } = must(await kind.look(change));
-  if (ours) {
-    if (!ours.owners.includes(owner)) {
-      ours.owners.push(owner);
-      journal.save();
-    }
-    // Ours, but somebody took it away, or we died between writing it down and doing it.
-    if (!there) must(await kind.make(change, ours.before));
-  } else if (!there) {
-    journal.add({ change, before, owners: [owner] });
-    must(await kind.make(change, before));
+/** Neighbours in the list that are of one kind which takes many at once; others stand alone. */
+function runsOf<T>(items: readonly T[], changeOf: (item: T) => HostChange): T[][] {
+  const runs: T[][] = [];
+  for (const item of items) {
+    const run = runs.at(-1);
+    const { kind } = changeOf(item);
+    if (run && kindOf(changeOf(item)).together && changeOf(run[0]!).kind === kind) run.push(item);
+    else runs.push([item]);
   }
-  await announceChange(change);
+  return runs;
 }
 
-async function undoEntry(journal: Journal, entry: JournalEntry): Promise<Result<unknown>> {
-  // A later change of the same thing stands on this one: it inherits what was there before.
-  const subject = subjectOf(entry.change);
-  const at = journal.entries.indexOf(entry);
-  const later = journal.entries.slice(at + 1).find((other) => subjectOf(other.change) === subject);
-  if (later) {
-    later.before = entry.before;
-    journal.remove(entry);
-    return { ok: true, value: null };
+/** Makes changes of one kind. All of them are in the journal before the first is made. */
+async function makeRun(journal: Journal, asked: readonly HostChange[], owner: string): Promise<void> {
+  const changes = [...new Map(asked.map((change) => [textOf(change), change])).values()];
+  const kind = kindOf(changes[0]!);
+  const ours = new Map(journal.entries.map((entry) => [textOf(entry.change), entry]));
+  const looks = must(await kind.look(changes));
+  const fresh: JournalEntry[] = [];
+  const lacking: { change: HostChange; before: unknown }[] = [];
+  let joined = false;
+  for (const [i, change] of changes.entries()) {
+    const { there, before } = looks[i]!;
+    const entry = ours.get(textOf(change));
+    if (entry && !entry.owners.includes(owner)) {
+      entry.owners.push(owner);
+      joined = true;
+    }
+    if (there) continue;
+    if (!entry) fresh.push({ change, before, owners: [owner] });
+    // Ours, but somebody took it away, or we died between writing it down and doing it.
+    lacking.push({ change, before: entry ? entry.before : before });
   }
-  const done = await kindOf(entry.change).undo(entry.change, entry.before);
-  if (done.ok) journal.remove(entry);
-  return done;
+  if (fresh.length > 0) journal.add(fresh);
+  else if (joined) journal.save();
+  if (lacking.length > 0) must(await kind.make(lacking));
+  await announceChanges(changes);
+}
+
+/** Undoes entries, in this order, and takes them out of the journal; what could not be undone stays in it. */
+async function undoInOrder(journal: Journal, entries: readonly JournalEntry[]): Promise<Failure[]> {
+  const failures: Failure[] = [];
+  for (const run of runsOf(entries, ({ change }) => change)) {
+    const gone = new Set<JournalEntry>();
+    const last: JournalEntry[] = [];
+    const heirs = heirsOf(journal, run);
+    for (const entry of run) {
+      const heir = heirs.get(entry);
+      if (heir) {
+        heir.before = entry.before;
+        gone.add(entry);
+      } else last.push(entry);
+    }
+    const done = last.length > 0 ? await kindOf(last[0]!.change).undo(last) : [];
+    for (const [i, entry] of last.entries()) {
+      const result = done[i]!;
+      if (result.ok) gone.add(entry);
+      else failures.push({ entry, problem: result.problems[0]! });
+    }
+    if (gone.size > 0) journal.remove(gone);
+  }
+  return failures;
+}
+
+interface Failure {
+  entry: JournalEntry;
+  problem: Problem;
+}
+
+/** A later change of the same thing, not undone itself, stands on an earlier one: it inherits what was there before. */
+function heirsOf(journal: Journal, entries: readonly JournalEntry[]): Map<JournalEntry, JournalEntry> {
+  const bySubject = Map.groupBy(journal.entries, ({ change }) => subjectOf(change));
+  const undone = new Set(entries);
+  const heirs = new Map<JournalEntry, JournalEntry>();
+  for (const entry of entries) {
+    const same = bySubject.get(subjectOf(entry.change))!;
+    const heir = same.slice(same.indexOf(entry) + 1).find((other) => !undone.has(other));
+    if (heir) heirs.set(entry, heir);
+  }
+  return heirs;
 }
 
 /** The changes of the instance whose folder is `runDir` (`journal.json` in it). Makes nothing yet. */
@@ -96,23 +144,19 @@ export function createHostChanges(runDir: string): HostChanges {
     queue = next.catch(() => {});
     return next;
   };
-  const asked: HostChange[] = [];
+  const asked = new Set<string>();
   return {
     change: (changes, owner) =>
       locked(async () => {
-        asked.push(...changes);
-        for (const change of changes) await makeOne(journal, change, owner);
+        for (const change of changes) asked.add(textOf(change));
+        for (const run of runsOf(changes, (change) => change)) await makeRun(journal, run, owner);
       }),
-    sweep: () => locked(() => undoEntries(journal, (entry) => !asked.some((change) => same(change, entry.change)))),
+    sweep: () => locked(() => undoEntries(journal, ({ change }) => !asked.has(textOf(change)))),
     undo: (changes, owner) =>
       locked(async () => {
-        for (const change of changes.toReversed()) {
-          const entry = journal.entries.find((e) => same(e.change, change) && e.owners.includes(owner));
-          if (!entry) continue;
-          entry.owners = entry.owners.filter((other) => other !== owner);
-          if (entry.owners.length > 0) journal.save();
-          else must(await undoEntry(journal, entry));
-        }
+        const unwanted = giveUp(journal, changes, owner);
+        const [failure] = await undoInOrder(journal, unwanted);
+        if (failure) throw new SluiceError(failure.problem);
       }),
     undoAll: () => locked(() => undoEntries(journal)),
     applied: () => journal.entries,
@@ -121,15 +165,23 @@ export function createHostChanges(runDir: string): HostChanges {
   };
 }
 
+/** Takes `owner` off these changes; those that nobody needs any more, the last one first. */
+function giveUp(journal: Journal, changes: readonly HostChange[], owner: string): JournalEntry[] {
+  const ours = new Map(journal.entries.map((entry) => [textOf(entry.change), entry]));
+  const held = changes.toReversed().flatMap((change) => ours.get(textOf(change)) ?? []);
+  const given = [...new Set(held)].filter(({ owners }) => owners.includes(owner));
+  const shared = given.filter(({ owners }) => owners.length > 1);
+  for (const entry of shared) entry.owners = entry.owners.filter((other) => other !== owner);
+  if (shared.length > 0) journal.save();
+  return given.filter((entry) => !shared.includes(entry));
+}
+
 async function undoEntries(journal: Journal, stale = (_entry: JournalEntry) => true): Promise<Problem[]> {
-  const problems: Problem[] = [];
-  for (const entry of journal.entries.filter(stale).reverse()) {
-    const done = await undoEntry(journal, entry);
-    if (done.ok) continue;
-    const [first] = done.problems;
-    problems.push({ ...first!, message: `not undone: ${hostChangeText(entry.change)}: ${first!.message}` });
-  }
-  return problems;
+  const failures = await undoInOrder(journal, journal.entries.filter(stale).reverse());
+  return failures.map(({ entry: { change }, problem }) => ({
+    ...problem,
+    message: `not undone: ${hostChangeText(change)}: ${problem.message}`,
+  }));
 }
 
 /**

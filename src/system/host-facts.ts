@@ -2,25 +2,27 @@ import ipaddr from "ipaddr.js";
 import type { HostFacts } from "../core/method.ts";
 import { addressesSync, type IpAddress, routeGetSync } from "./ip.ts";
 
-/** Is `address` inside the on-link network of `held`? A /32 or /128 has no neighbours. */
-function borders(held: IpAddress, address: string): boolean {
-  const wanted = ipaddr.parse(address);
-  const own = ipaddr.parse(held.address);
-  if (wanted.kind() !== own.kind()) return false;
-  return wanted.kind() === "ipv4"
-    ? (wanted as ipaddr.IPv4).match(own as ipaddr.IPv4, held.prefix)
-    : (wanted as ipaddr.IPv6).match(own as ipaddr.IPv6, held.prefix);
-}
-
 /**
- * The device an address belongs to: the one whose network borders it (longest prefix first), else the one that holds
- * it alone. Pure. Loopback counts only for its own network.
+ * Tells the device an address belongs to: the one whose network borders it (longest prefix first), else the one that
+ * holds it alone; a /32 or /128 has no neighbours. Pure. Loopback counts only for its own network.
  */
-export function deviceFor(address: string, all: readonly IpAddress[]): string | null {
-  const text = ipaddr.parse(address).toString();
-  const single = (a: IpAddress): boolean => a.prefix === (a.family === "inet" ? 32 : 128);
-  const networks = all.filter((a) => !single(a) && borders(a, address)).sort((a, b) => b.prefix - a.prefix);
-  return networks[0]?.device ?? all.find((a) => ipaddr.parse(a.address).toString() === text)?.device ?? null;
+export function deviceFinder(all: readonly IpAddress[]): (address: string) => string | null {
+  const networks: { device: string; prefix: number; own: ipaddr.IPv4 | ipaddr.IPv6 }[] = [];
+  const alone = new Map<string, string>();
+  for (const { device, family, address, prefix } of all) {
+    const own = ipaddr.parse(address);
+    const text = own.toString();
+    if (!alone.has(text)) alone.set(text, device);
+    if (prefix < (family === "inet" ? 32 : 128)) networks.push({ device, prefix, own });
+  }
+  networks.sort((a, b) => b.prefix - a.prefix);
+  return (address) => {
+    const wanted = ipaddr.parse(address);
+    const bordering = networks.find(
+      ({ own, prefix }) => own.kind() === wanted.kind() && wanted.match(own as ipaddr.IPv4 & ipaddr.IPv6, prefix),
+    );
+    return bordering?.device ?? alone.get(wanted.toString()) ?? null;
+  };
 }
 
 /** What the kernel says of this network namespace, asked anew each time: routes and addresses change under us. */
@@ -33,7 +35,7 @@ export function createHostFacts(instance: string): HostFacts {
     },
     deviceOf(address) {
       const all = addressesSync();
-      return all.ok ? deviceFor(address, all.value) : null;
+      return all.ok ? deviceFinder(all.value)(address) : null;
     },
   };
 }

@@ -1,5 +1,6 @@
-import { ok, type Result } from "../core/problem.ts";
-import { hostCommand, hostCommandSync } from "./host-command.ts";
+import { ok, type Result, refuse } from "../core/problem.ts";
+import { run } from "../runtime/child.ts";
+import { hostCommand, hostCommandSync, hostProblem } from "./host-command.ts";
 
 /** One address of a device, as `ip -json address` tells it. */
 export interface IpAddress {
@@ -134,3 +135,29 @@ export async function routeTexts(family: 4 | 6, filter: readonly string[] = []):
 
 /** Runs one `ip` command that changes something. */
 export const ip = (...args: string[]): Promise<Result<string>> => hostCommand(["ip", ...args]);
+
+/** Many `ip` commands that change something, by one process. In the order of `lines`, what came of each. */
+export async function ipBatch(lines: readonly string[]): Promise<Result<unknown>[]> {
+  const done: Result<unknown>[] = lines.map(() => ok(null));
+  if (lines.length === 0) return done;
+  const { code, stderr } = await run(["ip", "-force", "-batch", "-"], { input: `${lines.join("\n")}\n` });
+  let failed = 0;
+  let said: string[] = [];
+  const fail = (i: number, why: string): void => {
+    failed++;
+    done[i] = refuse(hostProblem("SLUICE_HOST_COMMAND", `ip ${lines[i]}: ${why}`));
+  };
+  for (const text of stderr.split("\n")) {
+    // What it says of a command stands before the number of its line.
+    const [, number] = /^Command failed -:(\d+)$/.exec(text) ?? [];
+    if (number === undefined) {
+      if (text.trim() !== "") said.push(text.trim());
+      continue;
+    }
+    fail(Number(number) - 1, said.join("; ") || "failed");
+    said = [];
+  }
+  // It has not run to its end, or never began: which of them are done is not known.
+  if (code !== 0 && failed === 0) for (const i of lines.keys()) fail(i, said.join("; ") || `exit code ${code}`);
+  return done;
+}

@@ -50,8 +50,8 @@ export class Journal {
     this.write();
   }
 
-  add(entry: JournalEntry): void {
-    this.file.entries.push(entry);
+  add(entries: readonly JournalEntry[]): void {
+    this.file.entries.push(...entries);
     this.write();
   }
 
@@ -60,8 +60,8 @@ export class Journal {
     this.write();
   }
 
-  remove(entry: JournalEntry): void {
-    this.file.entries = this.file.entries.filter((other) => other !== entry);
+  remove(entries: ReadonlySet<JournalEntry>): void {
+    this.file.entries = this.file.entries.filter((entry) => !entries.has(entry));
     this.write();
   }
 

@@ -91,8 +91,8 @@ async function mssItems(directors?: readonly string[]): Promise<RealServerItem[]
   const advice = await mssChanges(directors);
   const lacking: string[] = [];
   for (const change of advice) {
-    const looked = await kindOf(change).look(change);
-    if (looked.ok && !looked.value.there && change.kind === "route")
+    const looked = await kindOf(change).look([change]);
+    if (looked.ok && !looked.value[0]!.there && change.kind === "route")
       lacking.push(
         `${change.to}${change.via ? ` via ${change.via}` : ""} dev ${change.device} advmss ${change.advmss}`,
       );

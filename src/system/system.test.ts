@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { hostCapabilities, kernelVersion } from "./capabilities.ts";
 import { offloads } from "./ethtool.ts";
-import { createHostFacts, deviceFor } from "./host-facts.ts";
+import { createHostFacts, deviceFinder } from "./host-facts.ts";
 import type { IpAddress } from "./ip.ts";
 import { addresses, links, neighbours, routeGetSync } from "./ip.ts";
 import { createTestNetns, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
@@ -39,11 +39,11 @@ test("the device of an address borders it; one held alone counts last", () => {
     at("eth1", "125.12.0.1", 16),
     at("eth2", "2001:db8::1", 64),
   ];
-  expect(deviceFor("125.12.12.77", all)).toBe("eth0");
-  expect(deviceFor("125.12.9.9", all)).toBe("eth1");
-  expect(deviceFor("2001:db8::77", all)).toBe("eth2");
-  expect(deviceFor("8.8.8.8", all)).toBe(null);
-  expect(deviceFor("125.12.12.77", all.slice(0, 1))).toBe("lo");
+  expect(deviceFinder(all)("125.12.12.77")).toBe("eth0");
+  expect(deviceFinder(all)("125.12.9.9")).toBe("eth1");
+  expect(deviceFinder(all)("2001:db8::77")).toBe("eth2");
+  expect(deviceFinder(all)("8.8.8.8")).toBe(null);
+  expect(deviceFinder(all.slice(0, 1))("125.12.12.77")).toBe("lo");
 });
 
 const missing = netnsMissing();
