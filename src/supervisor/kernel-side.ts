@@ -3,6 +3,11 @@ import { type Problem, toProblem } from "../core/problem.ts";
 import type { Revision } from "../core/service.ts";
 import type { Entry } from "./member.ts";
 
+interface Changed {
+  entry: Entry;
+  revision: Revision;
+}
+
 /** Services of the methods that run in the kernel: appliers, made when first needed. */
 export class KernelSide {
   readonly #methods: readonly Method[];
@@ -78,19 +83,38 @@ export class KernelSide {
     }
   }
 
-  /** A health or weight change of one service. */
-  refresh(entry: Entry, revision: Revision): Promise<void> {
-    return this.#alone(async () => {
-      const method = this.methodOf(entry);
-      const applier = method && this.#appliers.get(method);
-      if (!method || !applier) return;
-      try {
-        await applier.refresh([method.compile(entry.service, entry.snapshot, factsOf(revision))]);
-      } catch (thrown) {
+  /** Health or weights of a service have changed: what waits for its turn is put in force together. */
+  refresh(entry: Entry, revision: Revision): void {
+    if (this.#changed.size === 0) void this.#alone(() => this.#refresh());
+    this.#changed.set(entry.service.name, { entry, revision });
+  }
+
+  /** Services to be refreshed, as they were when it was last asked for. */
+  #changed = new Map<string, Changed>();
+
+  async #refresh(): Promise<void> {
+    const changed = [...this.#changed.values()];
+    this.#changed = new Map();
+    for (const [method, mine] of Map.groupBy(changed, ({ entry }) => this.methodOf(entry)))
+      if (method) await this.#refreshMethod(method, mine);
+  }
+
+  async #refreshMethod(method: Method, changed: readonly Changed[]): Promise<void> {
+    try {
+      const compiled = changed.map(({ entry, revision }) =>
+        method.compile(entry.service, entry.snapshot, factsOf(revision)),
+      );
+      await this.#appliers.get(method)?.refresh(compiled);
+    } catch (thrown) {
+      const [first, ...others] = changed;
+      // One that is refused must not keep the others from what they need.
+      if (others.length > 0) for (const one of changed) await this.#refreshMethod(method, [one]);
+      else {
         const problem = toProblem(thrown, "kernel");
-        this.#doorsOf(method).log("error", `service ${entry.service.name}: ${problem.message}`, { code: problem.code });
+        const message = `service ${first!.entry.service.name}: ${problem.message}`;
+        this.#doorsOf(method).log("error", message, { code: problem.code });
       }
-    });
+    }
   }
 
   /** Resolves when every refresh asked for so far has been done. */

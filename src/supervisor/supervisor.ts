@@ -373,7 +373,7 @@ export class Supervisor {
   #starting = true;
 
   #refresh(entry: Entry): void {
-    if (this.revision && !this.#starting && this.kernel.methodOf(entry)) void this.kernel.refresh(entry, this.revision);
+    if (this.revision && !this.#starting && this.kernel.methodOf(entry)) this.kernel.refresh(entry, this.revision);
   }
 
   #workerEvent(event: EventBody): void {
