@@ -61,9 +61,32 @@ export function planChange(before: Config | null, after: Config, catalog: Catalo
 const kindOf = (service: Service, catalog: Catalog): ChangeKind =>
   catalog.methods.find((m) => m.name === service.method)?.runs === "kernel" ? "kernel" : "generation";
 
+/** Do two services say the same, by name and all? Of many backends quickly. */
+export function sameService(a: Service, b: Service): boolean {
+  if (a === b) return true;
+  const [{ backends, ...rest }, { backends: others, ...otherRest }] = [a, b];
+  return (
+    backends.length === others.length &&
+    backends.every((backend, i) => sameBackend(backend, others[i]!)) &&
+    isDeepStrictEqual(rest, otherRest)
+  );
+}
+
+const sameBackend = (a: BackendConfig, b: BackendConfig): boolean =>
+  a.address === b.address &&
+  a.port === b.port &&
+  a.weight === b.weight &&
+  a.admin === b.admin &&
+  a.tier === b.tier &&
+  a.url === b.url &&
+  a.follows === b.follows &&
+  a.tags.length === b.tags.length &&
+  a.tags.every((tag, i) => tag === b.tags[i]);
+
 const parts = ["method", "listen", "names", "scheduler", "nearest", "options"] as const;
 
 function compare(before: Service, after: Service, catalog: Catalog): ServiceChange {
+  if (sameService(before, after)) return { service: after.name, change: "same" };
   const deep = parts.filter((part) => !isDeepStrictEqual(before[part], after[part]));
   const what = deep.map((part) => partText(part, before, after));
   what.push(...backendChanges(before.backends, after.backends));
@@ -93,7 +116,7 @@ function backendChanges(before: readonly BackendConfig[], after: readonly Backen
     if (!previous) what.push(`backend ${name} added`);
     else if (previous.weight !== next.weight) what.push(`backend ${name} weight ${previous.weight} -> ${next.weight}`);
     else if (previous.admin !== next.admin) what.push(`backend ${name} ${previous.admin} -> ${next.admin}`);
-    else if (!isDeepStrictEqual(previous, next)) what.push(`backend ${name}`);
+    else if (!sameBackend(previous, next)) what.push(`backend ${name}`);
   }
   for (const name of old.keys()) what.push(`backend ${name} removed`);
   return what;

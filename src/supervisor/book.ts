@@ -21,6 +21,7 @@ import {
   setAlive,
   stateOf,
 } from "../checks/state-machine.ts";
+import { sameService } from "../config/plan.ts";
 import { backendName } from "../core/backend.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
@@ -84,31 +85,45 @@ export class Book {
     const entries = new Map<string, Entry>();
     const checks = new Map(config.services.map(({ name, check }) => [name, check]));
     for (const service of config.services) {
+      const before = this.#entries.get(service.name);
+      const kept = before && this.#unchanged(before, service, revision);
+      if (kept) {
+        entries.set(service.name, kept);
+        continue;
+      }
       const own = numbersFor(ids[service.name], service.backends);
       ids[service.name] = own;
-      const before = this.#entries.get(service.name);
-      const members = service.backends.map(
-        (b): Member => ({
-          ...(stay(before, b, service) ?? this.#newMember(own.ids[identity(b)]!, b, service)),
-          followed: checks.get(b.follows ?? "") ?? null,
-        }),
-      );
+      const known = new Map(before?.members.map((member) => [identity(member.config), member]));
+      const members = service.backends.map((b): Member => {
+        const key = identity(b);
+        const followed = checks.get(b.follows ?? "") ?? null;
+        const stayed = before && stay(known.get(key), before.service, b, service);
+        return { ...(stayed ?? this.#newMember(own.ids[key]!, b, service)), followed };
+      });
       const generation = (before?.snapshot.generation ?? 0) + 1;
       const since = before?.since ?? Date.now();
-      entries.set(service.name, {
-        service,
-        members,
-        since,
-        snapshot: toSnapshot(service, members, revision, generation),
-      });
+      const snapshot = toSnapshot(service, members, revision, generation);
+      entries.set(service.name, { service, members, since, snapshot });
     }
     for (const entry of entries.values()) {
+      if (!entry.members.some(follows)) continue;
       const settled = entry.members.map((member) => settleFollower(member, entries)?.health ?? member.health);
       if (settled.every((health, i) => health === entry.members[i]!.health)) continue;
       for (const [i, member] of entry.members.entries()) member.health = settled[i]!;
       entry.snapshot = toSnapshot(entry.service, entry.members, revision, entry.snapshot.generation);
     }
     return { entries, ids };
+  }
+
+  /**
+   * A service that the revision leaves as it is shares its members with the running one. Null: it is not left so, or they
+   * are about to change: they follow others, or have reported what no snapshot says yet.
+   */
+  #unchanged(before: Entry, service: Service, revision: number): Entry | null {
+    if (!sameService(before.service, service) || before.members.some(follows) || this.#reporting.has(before))
+      return null;
+    const snapshot = { ...before.snapshot, revision, generation: before.snapshot.generation + 1 };
+    return { service, members: before.members, since: before.since, snapshot };
   }
 
   /** The backends that follow a service whose snapshot is another one: the events of those whose state changed. */
@@ -324,6 +339,9 @@ export class Book {
   }
 }
 
+/** Is it another service? */
+const follows = ({ config }: Member): boolean => config.follows !== undefined;
+
 /** Health of a backend that is another service: alive while that one has an eligible backend. Null: as it was, or none. */
 function settleFollower(member: Member, entries: ReadonlyMap<string, Entry>): Step | null {
   const { follows } = member.config;
@@ -333,14 +351,13 @@ function settleFollower(member: Member, entries: ReadonlyMap<string, Entry>): St
   return setAlive(member.health, alive, `service ${follows} has ${alive ? "an" : "no"} eligible backend`);
 }
 
-/** The member that `config` names, when it was there before: number, health and what the operator said go on. */
-function stay(before: Entry | undefined, config: BackendConfig, service: Service): Member | null {
-  const member = before?.members.find((m) => identity(m.config) === identity(config));
+/** The member that `config` names, which was there before: number, health and what the operator said go on. */
+function stay(member: Member | undefined, before: Service, config: BackendConfig, service: Service): Member | null {
   if (!member || Boolean(member.config.follows) !== Boolean(config.follows)) return null;
   const words = sameWritten(member.config, config) ? member.words : {};
   const admin = words.admin?.is ?? config.admin;
-  const sameCheck = config.follows !== undefined || before!.service.check?.kind === service.check?.kind;
-  const sameAgent = before!.service.agent?.port === service.agent?.port;
+  const sameCheck = config.follows !== undefined || before.check?.kind === service.check?.kind;
+  const sameAgent = before.agent?.port === service.agent?.port;
   const agent = sameAgent ? member.health.agent : noAgent;
   const kept = sameCheck ? { ...member.health, agent } : { ...initialHealth(service.check, admin), agent };
   const { health } = setAdmin(kept, admin);

@@ -4,9 +4,10 @@ import type { Config } from "../core/service.ts";
 import type { Entry } from "./member.ts";
 
 /** Do two entries of a service say the same of its backends? */
-export const sameBackends = (a: Entry, b: Entry): boolean =>
-  JSON.stringify([a.snapshot.backends, a.snapshot.eligible]) ===
-  JSON.stringify([b.snapshot.backends, b.snapshot.eligible]);
+export function sameBackends({ snapshot: a }: Entry, { snapshot: b }: Entry): boolean {
+  if (a.backends === b.backends && a.eligible === b.eligible) return true;
+  return JSON.stringify([a.backends, a.eligible]) === JSON.stringify([b.backends, b.eligible]);
+}
 
 /** What a new revision changes, a clause each, for its event. */
 export function changesOf(before: Config | null, after: Config, catalog: Catalog): string[] {
