@@ -2,7 +2,7 @@ import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Counted } from "../core/most-wanted.ts";
 import type { Problem, Result } from "../core/problem.ts";
 import type { EventLog } from "../observe/events.ts";
-import { metricsText } from "../observe/metrics.ts";
+import { metricsParts } from "../observe/metrics.ts";
 import type { StatusModel } from "../observe/status.ts";
 
 /** What came of a revision; `text` says it to a person. */
@@ -76,7 +76,7 @@ function addViews(api: OpenAPIHono, daemon: Daemon): void {
   api.get("/healthz", (c) => c.text("ok\n"));
   api.get("/v1/status", async (c) => c.json(await daemon.status()));
   api.get("/metrics", async (c) =>
-    c.text(metricsText(await daemon.status()), 200, { "content-type": "text/plain; version=0.0.4" }),
+    c.body(streamOf(metricsParts(await daemon.status())), 200, { "content-type": "text/plain; version=0.0.4" }),
   );
   api.get("/v1/events", (c) => {
     const after = Number(c.req.query("after") ?? 0) || 0;
@@ -149,6 +149,18 @@ function addRevisions(api: OpenAPIHono, daemon: Daemon): void {
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     daemon.handOver(wish.data.pid ?? null);
     return c.json({ ok: true });
+  });
+}
+
+/** A body in parts, each made when the one before has gone: what is large is never whole in memory. */
+function streamOf(parts: Iterator<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    pull(controller) {
+      const { value, done } = parts.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
   });
 }
 

@@ -56,9 +56,14 @@ export const serviceCells = (
   inUse: Float64Array,
 ): ServiceCells => new MappedCells(range, own, all, inUse);
 
+const nothingKnown = Object.fromEntries(counterNames.map((name) => [name, null])) as Counts;
+
 /** Counts where a method cannot know any. */
-export const unknownCounts = (): Counts => toCounts(new Float64Array(WIDTH), []);
+export const unknownCounts = (): Counts => ({ ...nothingKnown });
 
 /** Raw values (by `counterIndex`) as counts; null for what `knows` does not name. */
-export const toCounts = (values: ArrayLike<number>, knows: readonly CounterName[]): Counts =>
-  Object.fromEntries(counterNames.map((name, i) => [name, knows.includes(name) ? values[i]! : null])) as Counts;
+export function toCounts(values: ArrayLike<number>, knows: readonly CounterName[]): Counts {
+  const counts = unknownCounts();
+  for (const name of knows) counts[name] = values[counterIndex[name]]!;
+  return counts;
+}

@@ -2,7 +2,8 @@ import type { BackendState } from "../core/backend.ts";
 import { type CounterName, type Counts, counterNames, counters } from "../core/counters.ts";
 import type { BackendStatus, ServiceStatus, StatusModel } from "./status.ts";
 
-type Labels = Record<string, string>;
+/** Names and values as they stand between the braces; empty: there are none. */
+type Labels = string;
 interface Family {
   name: string;
   help: string;
@@ -31,15 +32,21 @@ const metricWords: Record<CounterName, string> = {
 const states: readonly BackendState[] = ["up", "down", "draining", "maintenance", "unchecked"];
 
 /**
- * A status as Prometheus text (exposition format 0.0.4). A count that a method cannot know has no series: absent, not
- * zero.
+ * A status as Prometheus text (exposition format 0.0.4), family by family: of a hundred thousand backends each has some
+ * megabytes. A count that a method cannot know has no series: absent, not zero.
  */
-export function metricsText(model: StatusModel): string {
-  return [...instanceFamilies(model), ...serviceFamilies(model.services), ...backendFamilies(model.services)]
-    .filter((family) => family.samples.length > 0)
-    .map(familyText)
-    .join("");
+export function* metricsParts(model: StatusModel): Generator<string> {
+  yield* texts(instanceFamilies(model));
+  yield* texts(serviceFamilies(model.services));
+  yield* texts(backendFamilies(model.services));
 }
+
+function* texts(families: Iterable<Family>): Generator<string> {
+  for (const family of families) if (family.samples.length > 0) yield familyText(family);
+}
+
+/** The same in one piece. */
+export const metricsText = (model: StatusModel): string => [...metricsParts(model)].join("");
 
 const gauge = (name: string, help: string, samples: Family["samples"]): Family => ({
   name,
@@ -49,9 +56,9 @@ const gauge = (name: string, help: string, samples: Family["samples"]): Family =
 });
 
 function instanceFamilies(model: StatusModel): Family[] {
-  const one = (value: number, labels: Labels = {}) => [{ labels, value }];
+  const one = (value: number, labels: Labels = "") => [{ labels, value }];
   return [
-    gauge("sluice_build_info", "The running version; always 1.", one(1, { version: model.version })),
+    gauge("sluice_build_info", "The running version; always 1.", one(1, labelText({ version: model.version }))),
     gauge("sluice_config_revision", "Number of the running configuration.", one(model.revision)),
     gauge("sluice_start_time_seconds", "When the daemon started, seconds since 1970.", one(model.since / 1000)),
     gauge("sluice_workers", "Worker processes.", one(model.workers)),
@@ -65,7 +72,10 @@ function instanceFamilies(model: StatusModel): Family[] {
       help: "What happened at a method beside its services, by code.",
       type: "counter",
       samples: model.methods.flatMap(({ name, tallies }) =>
-        Object.entries(tallies).map(([code, value]) => ({ labels: { method: name, code }, value: value ?? 0 })),
+        Object.entries(tallies).map(([code, value]) => ({
+          labels: labelText({ method: name, code }),
+          value: value ?? 0,
+        })),
       ),
     },
   ];
@@ -79,7 +89,7 @@ function tally<T>(values: readonly T[]): Map<T, number> {
 }
 
 function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
-  const labels = (service: ServiceStatus): Labels => ({ service: service.name, method: service.method });
+  const labels = (service: ServiceStatus): Labels => labelText({ service: service.name, method: service.method });
   return [
     gauge(
       "sluice_service_serving",
@@ -105,7 +115,7 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
       "What is wrong around the service now, by code.",
       services.flatMap((s) =>
         [...tally(s.troubles.map(({ code }) => code))].map(([code, value]) => ({
-          labels: { ...labels(s), code },
+          labels: withLabel(labels(s), "code", code),
           value,
         })),
       ),
@@ -113,20 +123,23 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
     gauge(
       "sluice_service_failed",
       "1 for the code for which a service could not start.",
-      services.flatMap((s) => (s.problem ? [{ labels: { ...labels(s), code: s.problem.code }, value: 1 }] : [])),
+      services.flatMap((s) => (s.problem ? [{ labels: withLabel(labels(s), "code", s.problem.code), value: 1 }] : [])),
     ),
     gauge(
       "sluice_group_good",
       "1 when enough of the group's backends are up for it to be chosen.",
       services.flatMap((s) =>
-        (s.groups ?? []).map(({ path, good }) => ({ labels: { ...labels(s), group: path }, value: good ? 1 : 0 })),
+        (s.groups ?? []).map(({ path, good }) => ({
+          labels: withLabel(labels(s), "group", path),
+          value: good ? 1 : 0,
+        })),
       ),
     ),
     gauge(
       "sluice_group_backends_up",
       "How many backends of the group are up.",
       services.flatMap((s) =>
-        (s.groups ?? []).map(({ path, up }) => ({ labels: { ...labels(s), group: path }, value: up })),
+        (s.groups ?? []).map(({ path, up }) => ({ labels: withLabel(labels(s), "group", path), value: up })),
       ),
     ),
     {
@@ -134,53 +147,59 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
       help: "Packets dropped, by reason.",
       type: "counter",
       samples: services.flatMap((s) =>
-        Object.entries(s.drops).map(([code, value]) => ({ labels: { ...labels(s), code }, value: value ?? 0 })),
+        Object.entries(s.drops).map(([code, value]) => ({
+          labels: withLabel(labels(s), "code", code),
+          value: value ?? 0,
+        })),
       ),
     },
   ];
 }
 
-function backendFamilies(services: readonly ServiceStatus[]): Family[] {
+function* backendFamilies(services: readonly ServiceStatus[]): Generator<Family> {
   const all = services.flatMap((service) =>
-    service.backends.map((backend): Named => ({ backend, labels: { service: service.name, backend: backend.name } })),
+    service.backends.map(
+      (backend): Named => ({ backend, labels: labelText({ service: service.name, backend: backend.name }) }),
+    ),
   );
-  const each: Each = (value) =>
-    all.flatMap(({ backend, labels }) => {
+  const each: Each = (value) => {
+    const samples: Family["samples"] = [];
+    for (const { backend, labels } of all) {
       const number = value(backend);
-      return number === null || number === undefined ? [] : [{ labels, value: number }];
-    });
+      if (number !== null && number !== undefined) samples.push({ labels, value: number });
+    }
+    return samples;
+  };
   const stateSamples = all.flatMap(({ backend, labels }) =>
-    states.map((state) => ({ labels: { ...labels, state }, value: backend.state === state ? 1 : 0 })),
+    states.map((state) => ({ labels: withLabel(labels, "state", state), value: backend.state === state ? 1 : 0 })),
   );
-  return [
-    gauge("sluice_backend_state", "1 for the state that the backend is in.", stateSamples),
-    gauge(
-      "sluice_backend_eligible",
-      "1 when the backend may get new work.",
-      each((b) => (b.eligible ? 1 : 0)),
-    ),
-    gauge(
-      "sluice_backend_weight",
-      "Effective weight.",
-      each((b) => b.weight),
-    ),
-    gauge(
-      "sluice_backend_share_ratio",
-      "Part of new work that the weight gives it, 0 to 1.",
-      each((b) => b.share),
-    ),
-    gauge(
-      "sluice_backend_state_time_seconds",
-      "When it came into its state, seconds since 1970.",
-      each((b) => b.since / 1000),
-    ),
-    ...checkFamilies(all, each),
-    ...reportFamilies(each),
-    ...countFamilies(
-      "backend",
-      all.map(({ backend, labels }) => ({ labels, counts: backend.counts })),
-    ),
-  ];
+  yield gauge("sluice_backend_state", "1 for the state that the backend is in.", stateSamples);
+  yield gauge(
+    "sluice_backend_eligible",
+    "1 when the backend may get new work.",
+    each((b) => (b.eligible ? 1 : 0)),
+  );
+  yield gauge(
+    "sluice_backend_weight",
+    "Effective weight.",
+    each((b) => b.weight),
+  );
+  yield gauge(
+    "sluice_backend_share_ratio",
+    "Part of new work that the weight gives it, 0 to 1.",
+    each((b) => b.share),
+  );
+  yield gauge(
+    "sluice_backend_state_time_seconds",
+    "When it came into its state, seconds since 1970.",
+    each((b) => b.since / 1000),
+  );
+  yield* checkFamilies(all, each);
+  yield* reportFamilies(each);
+  yield* countFamilies(
+    "backend",
+    all.map(({ backend, labels }) => ({ labels, counts: backend.counts })),
+  );
 }
 
 interface Named {
@@ -216,7 +235,7 @@ function checkFamilies(all: readonly Named[], each: Each): Family[] {
       "sluice_backend_check_result",
       "1 for the code of the last check.",
       all.flatMap(({ backend, labels }) =>
-        backend.check ? [{ labels: { ...labels, code: backend.check.code }, value: 1 }] : [],
+        backend.check ? [{ labels: withLabel(labels, "code", backend.check.code), value: 1 }] : [],
       ),
     ),
   ];
@@ -253,26 +272,31 @@ function reportFamilies(each: Each): Family[] {
   ];
 }
 
-const countFamilies = (noun: string, owners: readonly { labels: Labels; counts: Counts }[]): Family[] =>
-  counterNames.map((counter) => ({
-    name: `sluice_${noun}_${metricWords[counter]}`,
-    help: counters[counter].help,
-    type: counters[counter].kind,
-    samples: owners.flatMap(({ labels, counts }) => {
+function* countFamilies(noun: string, owners: readonly { labels: Labels; counts: Counts }[]): Generator<Family> {
+  for (const counter of counterNames) {
+    const samples: Family["samples"] = [];
+    for (const { labels, counts } of owners) {
       const value = counts[counter];
-      return value === null ? [] : [{ labels, value }];
-    }),
-  }));
+      if (value !== null) samples.push({ labels, value });
+    }
+    const { help, kind: type } = counters[counter];
+    yield { name: `sluice_${noun}_${metricWords[counter]}`, help, type, samples };
+  }
+}
 
 function familyText({ name, help, type, samples }: Family): string {
-  const lines = samples.map(({ labels, value }) => `${name}${labelText(labels)} ${numberText(value)}\n`);
+  const lines = samples.map(
+    ({ labels, value }) => `${name}${labels === "" ? "" : `{${labels}}`} ${numberText(value)}\n`,
+  );
   return `# HELP ${name} ${help.replace(/[\\\n]/g, escapes)}\n# TYPE ${name} ${type}\n${lines.join("")}`;
 }
 
-function labelText(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
-}
+const labelText = (labels: Record<string, string>): Labels =>
+  Object.entries(labels)
+    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+    .join(",");
+
+const withLabel = (labels: Labels, name: string, value: string): Labels => `${labels},${name}="${escapeLabel(value)}"`;
 
 /** A label's value as the format wants it: backslash, quote and line feed escaped, other characters as they are. */
 export const escapeLabel = (value: string): string => value.replace(/[\\"\n]/g, escapes);

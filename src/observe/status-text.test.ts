@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { backendStatus, exampleModel, serviceStatus, statusModel } from "./fixture.ts";
 import { metricsText } from "./metrics.ts";
-import { expectedShare } from "./status.ts";
+import { expectedShares } from "./status.ts";
 import { statusText } from "./status-text.ts";
 import { ageText, bytesText, countText } from "./units.ts";
 
@@ -78,7 +78,10 @@ test("an expected share is the weight among the eligible", () => {
   const backend = { address: "10.0.0.1", port: 80, state: "up", tier: 0, tags: [], load: null } as const;
   const backends = [1, 2, 3].map((id) => ({ ...backend, tags: [], id, weight: id }));
   const snapshot = { service: "a", revision: 1, generation: 1, backends, eligible: [1, 3] };
-  expect([1, 2, 3].map((id) => expectedShare(snapshot, id))).toEqual([0.25, 0, 0.75]);
+  expect([...expectedShares(snapshot)]).toEqual([
+    [1, 0.25],
+    [3, 0.75],
+  ]);
 });
 
 test("groups and what an operator has said are shown, in the table and in the metrics", () => {

@@ -77,15 +77,10 @@ export interface BackendStatus {
   ejected?: { why: string; until: number } | null;
 }
 
-/** What `BackendStatus.share` holds: weight over the weights of all eligible ones, 0 for one that is not. */
-export function expectedShare(snapshot: Snapshot, id: number): number {
+/** What `BackendStatus.share` holds, by id: weight over the weights of all eligible ones; who is none has no share. */
+export function expectedShares(snapshot: Snapshot): Map<number, number> {
   const eligible = new Set(snapshot.eligible);
-  let total = 0;
-  let own = 0;
-  for (const backend of snapshot.backends) {
-    if (!eligible.has(backend.id)) continue;
-    total += backend.weight;
-    if (backend.id === id) own = backend.weight;
-  }
-  return total > 0 ? own / total : 0;
+  const able = snapshot.backends.filter(({ id }) => eligible.has(id));
+  const total = able.reduce((sum, { weight }) => sum + weight, 0);
+  return new Map(able.map(({ id, weight }) => [id, total > 0 ? weight / total : 0]));
 }

@@ -90,7 +90,8 @@ export class CounterMemory {
     const { cells } = this.#memory;
     for (let cell = 0; cell < cellsOf(from.backends); cell++) {
       if (counters[counterNames[cell % counterNames.length]!].kind !== "counter") continue;
-      for (let row = 0; row < this.#rows; row++) cells[to.base + cell]! += cells[row * ROW_CELLS + from.base + cell]!;
+      for (let row = 0; row <= this.#inUse[0]!; row++)
+        cells[to.base + cell]! += cells[row * ROW_CELLS + from.base + cell]!;
     }
   }
 
@@ -100,8 +101,12 @@ export class CounterMemory {
     const sums = new Float64Array(counterNames.length);
     if (range && backend < range.backends) {
       const first = range.base + (backend + 1) * counterNames.length;
-      for (let row = 0; row < this.#rows; row++)
-        for (let i = 0; i < sums.length; i++) sums[i]! += this.#memory.cells[row * ROW_CELLS + first + i]!;
+      // A page that nobody has written is made when it is read: rows without a worker are left alone.
+      for (let row = 0; row <= this.#inUse[0]!; row++)
+        for (const name of known) {
+          const i = counterIndex[name];
+          sums[i]! += this.#memory.cells[row * ROW_CELLS + first + i]!;
+        }
     }
     return toCounts(sums, known);
   }

@@ -6,7 +6,7 @@ import { listenerName } from "../core/service.ts";
 import { unknownCounts } from "../observe/cells.ts";
 import {
   type BackendStatus,
-  expectedShare,
+  expectedShares,
   type ServiceStatus,
   STATUS_SCHEMA,
   type StatusModel,
@@ -66,6 +66,9 @@ function serviceStatus(
     const known = backend < 0 ? kernel?.service : kernel?.backends.get(backend);
     return { ...unknownCounts(), ...known };
   };
+  const eligible = new Set(snapshot.eligible);
+  const shares = kernel?.shares ?? expectedShares(snapshot);
+  const rules = healthRulesOf(service);
   const standby = method.runs === "kernel" && supervisor.role === "standby";
   return {
     name: service.name,
@@ -84,33 +87,21 @@ function serviceStatus(
     counts: counts(-1),
     drops: kernel?.drops ?? {},
     groups: supervisor.groups.of(entry),
-    backends: entry.members.map((member) =>
-      backendStatus(
-        member,
-        snapshot,
-        counts(member.id),
-        healthRulesOf(service),
-        kernel?.shares?.get(member.id) ?? expectedShare(snapshot, member.id),
-      ),
-    ),
+    backends: entry.members.map((member) => ({
+      ...backendStatus(member, rules, counts(member.id)),
+      eligible: eligible.has(member.id),
+      share: shares.get(member.id) ?? 0,
+    })),
   };
 }
 
-function backendStatus(
-  member: Member,
-  snapshot: Entry["snapshot"],
-  counts: Counts,
-  rules: HealthRules,
-  share: number,
-): BackendStatus {
+function backendStatus(member: Member, rules: HealthRules, counts: Counts): Omit<BackendStatus, "eligible" | "share"> {
   const { id, name, passive, last, since, reported } = member;
   return {
     id,
     name,
     state: shownState(member),
-    eligible: snapshot.eligible.includes(id),
     weight: weightNow(member, rules),
-    share,
     load: reported.load,
     limit: reported.limit,
     counts,
