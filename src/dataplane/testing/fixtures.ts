@@ -39,6 +39,8 @@ const macOf = (address: string): Uint8Array => {
   return bytes;
 };
 
+/** ms between two signs of life: on a slow machine the program would soon take the supervisor for dead. */
+const BEAT_MS = 1000;
 const verdicts = ["aborted", "drop", "pass", "tx", "redirect"] as const;
 
 /** A plane in a namespace of its own, whose one way in and out is `eth0`, and one backend with a known link address. */
@@ -52,6 +54,8 @@ export class Bench {
   /** 802.1Q identifier of the network the backends are in; 0: untagged. Taken up by the next `commit`. */
   vlan = 0;
   #isInside = false;
+  /** When the supervisor that is played here gave its last sign of life; infinity: it is dead. */
+  #beaten = 0;
 
   private constructor(
     netns: TestNetns,
@@ -115,6 +119,7 @@ export class Bench {
   heartbeat(alive: boolean): void {
     const { control_words } = this.plane.memory;
     this.plane.kernel.beat();
+    this.#beaten = alive ? performance.now() : Number.POSITIVE_INFINITY;
     if (alive) return;
     const last = getWord(control_words, 0, control.heartbeat);
     setWord(control_words, 0, control.heartbeat, last - getWord(control_words, 0, control.patience) - 1000);
@@ -135,6 +140,7 @@ export class Bench {
     input: Uint8Array,
     program = this.plane.kernel.programFd("balance"),
   ): { verdict: (typeof verdicts)[number]; output: Uint8Array } {
+    if (performance.now() > this.#beaten + BEAT_MS) this.heartbeat(true);
     const { verdict, output } = this.inside(() => testRun(program, input, this.#index));
     return { verdict: verdicts[verdict]!, output };
   }

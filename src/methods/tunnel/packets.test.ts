@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { toBytes16 } from "../../core/address.ts";
 import { testBackend, testService } from "../../dataplane/testing/doors.ts";
 import { Bench, mac } from "../../dataplane/testing/fixtures.ts";
@@ -197,9 +197,6 @@ describe.skipIf(missing !== null)("packets of tunnel that name others", () => {
     bench = await Bench.create("tunnel", serving([1, 2, 3, 4]));
   }, patience(60_000));
   afterAll(() => bench?.close());
-
-  // A slow machine may take longer for one than link addresses are trusted without a sign of life.
-  beforeEach(() => bench.heartbeat(true));
 
   test("byte for byte", () => {
     const { output } = bench.run(packetsInGue(0).input);
