@@ -59,7 +59,11 @@ function tests(name: string, paths: string[], side: number, timeout: number): vo
 
 /** The data plane on the oldest kernel of the promise, in a guest: its own closing line counts. */
 function kernel(): void {
-  const { stdout } = spawnSync(process.execPath, ["test/kernel/run.ts"], { cwd: root, encoding: "utf8" });
+  const { stdout } = spawnSync(process.execPath, ["test/kernel/run.ts"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const [passed, failed, skipped] = (/(\d+) passed, (\d+) failed, (\d+) skipped\s*$/.exec(stdout) ?? [0, 0, 1, 0])
     .slice(1)
     .map(Number);
