@@ -38,6 +38,10 @@ const columns = [
   { unit: "lost-percent", better: "lower", of: (s: DnsSample) => s.lostPercent },
 ] as const;
 
+/** Queries of a warm-up at least, every name once at least; and seconds at most. */
+const WARM_QUERIES = 50_000;
+const MOST_WARM = 20;
+
 const nameOf = (i: number): string => `n${i}`;
 
 /** Every name once, in an order that is not that of the zone; of ten queries `missing` ask for none of them. */
@@ -76,7 +80,9 @@ async function runAt(stand: Stand, progress: (line: string) => void, { only, sec
       progress(`${name}/${stand.path}`);
       const file = join(folder, `${name}.queries`);
       await Bun.write(file, queries(names, missing));
-      const measure = (server: Server, warmUp: boolean) => dnsperf(stand, server, file, warmUp ? 1 : seconds, options);
+      const warm = ["-n", String(Math.ceil(WARM_QUERIES / Math.max(names, 10)))];
+      const measure = (server: Server, warmUp: boolean) =>
+        dnsperf(stand, server, file, warmUp ? MOST_WARM : seconds, [...(options ?? []), ...(warmUp ? warm : [])]);
       rows.push(...(await inTurn(`${name}/${stand.path}`, servers, measure, columns)));
     }
     return { rows, versions };
