@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { copyFileSync, renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { judgeGeography } from "./judge.ts";
@@ -31,5 +31,18 @@ test("countries need a database, which is opened when the file is read", () => {
     writeFileSync(file, "nothing of the kind");
     expect(geo.safeParse(file).error!.issues[0]!.message).toContain("no database");
     expect(geo.safeParse(join(file, "..", "none")).error!.issues[0]!.message).toContain("no such file");
+  });
+});
+
+test("a file that takes another's place is seen, though it has its size and its time", () => {
+  withMmdb([{ prefix: "198.51.0.0/16", country: "DE", continent: "EU" }], (file) => {
+    const { state } = geo.parse(file);
+    expect(geo.parse(file).state).toBe(state);
+    const { atime, mtime } = statSync(file);
+    copyFileSync(file, `${file}.new`);
+    for (const each of [file, `${file}.new`]) utimesSync(each, atime, mtime);
+    const before = geo.parse(file).state;
+    renameSync(`${file}.new`, file);
+    expect(geo.parse(file).state).not.toBe(before);
   });
 });

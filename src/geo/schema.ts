@@ -78,10 +78,10 @@ export const geo = z
     decode: (written, context): GeoFile => {
       const file = resolve(written);
       try {
-        const { size, mtimeMs } = statSync(file);
+        const { size, mtimeMs, ino } = statSync(file);
         if (size > MOST_BYTES) throw new Error(`it has more than ${MOST_BYTES} bytes`);
         const { title } = new GeoDatabase(readFileSync(file));
-        return { file, state: `${title}, ${size} bytes, ${mtimeMs}` };
+        return { file, state: `${title}, ${size} bytes, ${mtimeMs}, ${ino}` };
       } catch (error) {
         const { code, message } = error as { code?: string; message: string };
         const why = code === "ENOENT" ? "there is no such file" : (code ?? message);

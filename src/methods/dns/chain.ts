@@ -212,12 +212,13 @@ export class Chain {
     if (service.sizeOf(v6) > writer.room) return this.giveUp(Rcode.NOERROR);
     const size = v6 ? 28 : 16;
     const rdata: Rdata[] = [];
-    writer.prebuilt(name, size, (out, at) => {
+    const written = writer.prebuilt(name, size, (out, at) => {
       const count = service.writeRecords(out, at, v6, client.keyFor(service));
       for (let i = 1; i <= count; i++)
         rdata.push([Uint8Array.from(out.subarray(at + i * size - (v6 ? 16 : 4), at + i * size))]);
       return count;
     });
+    if (!written) return this.giveUp(Rcode.NOERROR);
     if (!this.seal.add("answers", zone, { owner: name, type, ttl: service.servedTtl, rdata }, undefined, origin))
       return this.giveUp(Rcode.NOERROR);
     service.counted((v6 ? service.v6 : service.v4).first);

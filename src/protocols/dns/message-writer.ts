@@ -74,10 +74,12 @@ export class MessageWriter {
 
   /**
    * Lets `write` put `count` whole answer records at the given octet; their owner is `owner`, in place of the pointer
-   * to the question that they begin with, `size` octets each.
+   * to the question that they begin with, `size` octets each. False, and nothing written, when no pointer can name the owner:
+   * it stands nowhere, or too far behind.
    */
-  prebuilt(owner: Uint8Array, size: number, write: (out: Uint8Array, at: number) => number): void {
-    const offset = this.offsets.get(keyOf(owner, 0)) ?? HEADER;
+  prebuilt(owner: Uint8Array, size: number, write: (out: Uint8Array, at: number) => number): boolean {
+    const offset = this.offsets.get(keyOf(owner, 0));
+    if (offset === undefined) return false;
     const count = write(this.out, this.at);
     for (let i = 0; i < count; i++) {
       this.out[this.at] = 0xc0 | (offset >> 8);
@@ -85,6 +87,7 @@ export class MessageWriter {
       this.at += size;
     }
     this.counts.answers += count;
+    return true;
   }
 
   /** Closes the message; returns its length. */
