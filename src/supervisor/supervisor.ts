@@ -6,12 +6,11 @@ import type { Doors, Method } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Config, Revision, Service, StartConfig } from "../core/service.ts";
 import type { EventLog } from "../observe/events.ts";
-import { sleep } from "../runtime/clock.ts";
 import { type Instance, STATE_FILE } from "../system/instance.ts";
 import { Book } from "./book.ts";
 import { changesOf, sameBackends } from "./changes.ts";
 import { Checkers } from "./checkers.ts";
-import { askedAgent, assignChecks, judged } from "./checking.ts";
+import { askedAgent, assignChecks } from "./checking.ts";
 import { FastSide } from "./fast-side.ts";
 import { Groups } from "./groups.ts";
 import { KernelSide } from "./kernel-side.ts";
@@ -19,6 +18,7 @@ import { foundBy, lastKnown } from "./last-known.ts";
 import { connectionLimit } from "./limits.ts";
 import { prepareLogFiles } from "./log-files.ts";
 import type { Entry } from "./member.ts";
+import { firstVerdicts, Newcomers } from "./newcomers.ts";
 import { Notes } from "./notes.ts";
 import { Operator } from "./operator.ts";
 import { adoptOrphans, writeWorkers } from "./orphans.ts";
@@ -49,8 +49,6 @@ const FIRST_RETRY = 1000;
 const LAST_RETRY = 30_000;
 /** ms that a handover waits for a worker that is being replaced: less than the next daemon's patience. */
 const SETTLE_LIMIT = 5000;
-/** ms that a start waits for first verdicts, beyond the slowest check's own time-out. */
-const VERDICT_GRACE = 250;
 
 /** Runs revisions: the one place where configuration, health, workers and the kernel meet. */
 export class Supervisor {
@@ -68,6 +66,7 @@ export class Supervisor {
   revision: Revision | null = null;
   role: "active" | "standby";
   readonly #notes: Notes;
+  readonly #newcomers: Newcomers;
   /** Is what an earlier daemon had found served without waiting for checks? */
   readonly #trusted: boolean;
   #failed: Failed[] = [];
@@ -96,6 +95,7 @@ export class Supervisor {
       words,
       (service) => methodOf(service)?.readsLatency?.(service) ?? false,
     );
+    this.#newcomers = new Newcomers(this.book, () => this.#assignChecks());
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
       observed: (service, backend) => this.#watch.failed(service, backend),
@@ -125,19 +125,22 @@ export class Supervisor {
 
   /** The first revision: services that cannot start are left out, said, and tried again. */
   async start(config: Config, bundle: string | null): Promise<Problem[]> {
-    const methodOf = (name: string): Method => this.#options.catalog.methods.find((m) => m.name === name)!;
     if (config.secret !== undefined) this.#notes.kept.seed = hashText(config.secret, 0);
     const orphans = adoptOrphans(this.#options.instance, this.workers.sockets);
     // Probes from the host's own network come first, so that nothing is served before it is known who is alive.
     this.book.commit(this.book.stage(config, this.#notes.kept.revision));
     this.#assignChecks();
-    await this.#firstVerdicts(({ service }) => methodOf(service.method).traits.checks === "backend");
+    const entries = [...this.book.entries.values()];
+    await firstVerdicts(
+      entries.filter(({ service }) => this.#probedFromHost(service)),
+      this.#trusted,
+    );
     const problems = await this.#alone(() => this.#applyTolerant(config, bundle));
     orphans.release();
     if (problems.length > 0) return problems;
     // Tables are filled once, from all first verdicts: a table that grows backend by backend opens windows for nobody,
     // and two directors that start beside each other would not choose alike.
-    await this.#firstVerdicts(() => true);
+    await firstVerdicts([...this.book.entries.values()], this.#trusted);
     this.#starting = false;
     for (const entry of this.book.entries.values()) this.#refresh(entry);
     await this.kernel.idle();
@@ -147,7 +150,7 @@ export class Supervisor {
   /** A new revision, whole or not at all. Returns the problems that refused it. */
   async apply(config: Config, bundle: string | null): Promise<Problem[]> {
     const running = this.revision;
-    const problems = await this.#alone(() => this.#apply(config, bundle, config));
+    const problems = await this.#alone(() => this.#applyProbed(config, bundle));
     if (problems.length === 0) this.#nowFailed([]);
     // What could not start before is still to be tried: the attempt stopped the clock.
     else if (running) this.#scheduleRetry(running.config, running.bundle);
@@ -246,6 +249,19 @@ export class Supervisor {
     this.#failed = failed;
   }
 
+  async #applyProbed(config: Config, bundle: string | null): Promise<Problem[]> {
+    const { revision } = this.#notes.kept;
+    await this.#newcomers.probe(config, revision, (service) => this.#probedFromHost(service), this.#trusted);
+    const problems = await this.#apply(config, bundle, config);
+    if (problems.length === 0) this.#newcomers.accept();
+    else this.#newcomers.refuse(config, revision);
+    return problems;
+  }
+
+  #probedFromHost({ method }: Service): boolean {
+    return this.#options.catalog.methods.some(({ name, traits }) => name === method && traits.checks === "backend");
+  }
+
   #scheduleRetry(config: Config, bundle: string | null): void {
     if (this.#failed.length === 0 || this.#stopping) {
       this.#retry = { timer: null, after: FIRST_RETRY };
@@ -314,18 +330,6 @@ export class Supervisor {
     if (!this.#stopping) assignChecks(this.book, this.#checkers, this.kernel, this.#options.catalog.methods);
   }
 
-  async #firstVerdicts(which: (entry: Entry) => boolean): Promise<void> {
-    const awaited = [...this.book.entries.values()].filter(which);
-    const timeouts = awaited.flatMap(({ service: { check, agent } }) => [check?.timeout ?? 0, agent?.timeout ?? 0]);
-    const slowest = Math.max(0, ...timeouts);
-    // Who has had a verdict keeps it: the next look begins where the last one stopped.
-    let first = 0;
-    for (const end = performance.now() + slowest + VERDICT_GRACE; performance.now() < end; await sleep(20)) {
-      while (first < awaited.length && judged(awaited[first]!, this.#trusted)) first++;
-      if (first === awaited.length) return;
-    }
-  }
-
   #judged(key: string, verdict: Verdict): void {
     const asked = askedAgent(key);
     if (asked !== null) {
@@ -364,6 +368,7 @@ export class Supervisor {
   }
 
   #spread(entry: Entry): void {
+    if (this.#newcomers.has(entry.service.name)) return;
     this.groups.look(entry);
     this.#tell(entry.snapshot);
     this.#refresh(entry);
