@@ -3,11 +3,19 @@
 #pragma once
 #include "maps.h"
 
-/* `backend`: where the number stands already; a copy on the stack could not be read back at once. */
-static __always_inline void count_in(const __u32 *backend, __u32 bytes)
+/* Where a backend's packets are counted. Its line is fetched at once, so that it is on its way together with the backend's
+ * own. `backend`: where the number stands already; a copy on the stack could not be read back at once. */
+static __always_inline struct backend_count *counts_of(const __u32 *backend)
 {
 	struct backend_count *count = bpf_map_lookup_elem(&backend_counts, backend);
 
+	if (count)
+		touch(count);
+	return count;
+}
+
+static __always_inline void count_in(struct backend_count *count, __u32 bytes)
+{
 	if (!count)
 		return;
 	count->packets_in++;

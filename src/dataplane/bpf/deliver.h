@@ -9,6 +9,7 @@
 static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p,
 				   __u32 number)
 {
+	struct backend_count *count = counts_of(&number);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
 
 	if (!backend || !backend->used)
@@ -24,6 +25,6 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p,
 	else
 		verdict = forward_nat(ctx, p, backend, hop);
 	if (verdict >= 0)
-		count_in(&number, p->frame);
+		count_in(count, p->frame);
 	return verdict;
 }

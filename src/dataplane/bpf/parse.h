@@ -207,7 +207,16 @@ static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 	return p->length >= at;
 }
 
-static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, const struct ipv6hdr *ip, const void *end)
+/* What only forwarding asks for. */
+static __always_inline void read_ipv6(struct packet *p, const struct ipv6hdr *ip)
+{
+	p->ttl = ip->hop_limit;
+	p->tos = bpf_ntohs(*(const __u16 *)ip) >> 4;
+	p->dont_fragment = 1;
+}
+
+/* The header alone: `protocol` may be that of an extension. */
+static __always_inline int parse_ipv6_header(struct packet *p, const struct ipv6hdr *ip, const void *end)
 {
 	if ((void *)(ip + 1) > end)
 		return 0;
@@ -215,17 +224,20 @@ static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, cons
 	if (ip->version != 6 || length > 0xffff || length + sizeof(struct ethhdr) > p->frame)
 		return 0;
 	p->ipv6 = 1;
-	p->dont_fragment = 1;
-	p->ttl = ip->hop_limit;
-	p->tos = bpf_ntohs(*(const __u16 *)ip) >> 4;
 	p->header = sizeof(*ip);
 	p->length = length;
 	p->source = address6(&ip->saddr);
 	p->target = address6(&ip->daddr);
-	/* Never on a wire (RFC 4291, 2.5.5.2 is for hosts): else it would be taken for the IPv4 address. */
-	if (is_ipv4(&p->source) || is_ipv4(&p->target))
-		return 0;
 	p->protocol = ip->nexthdr;
+	read_ipv6(p, ip);
+	/* Never on a wire (RFC 4291, 2.5.5.2 is for hosts): else it would be taken for the IPv4 address. */
+	return !is_ipv4(&p->source) && !is_ipv4(&p->target);
+}
+
+static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, const struct ipv6hdr *ip, const void *end)
+{
+	if (!parse_ipv6_header(p, ip, end))
+		return 0;
 	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_ICMPV6)
 		return 1;
 	return skip_extensions(ctx, p);
