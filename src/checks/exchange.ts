@@ -2,7 +2,7 @@ import type { ProbeTarget, Verdict } from "../core/check.ts";
 import type { Code } from "../core/codes.ts";
 import { formatDuration } from "../core/words.ts";
 import { now } from "../runtime/clock.ts";
-import { connectTcp } from "../runtime/dial.ts";
+import { Dialler } from "../runtime/dial.ts";
 import type { ConnectFailure, TcpSocket } from "../runtime/tcp.ts";
 
 /** What a probe does once it is connected: `null` means go on. */
@@ -67,7 +67,7 @@ class Probe {
   readonly #started = now();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #cancel: (() => void) | undefined;
-  #socket: TcpSocket<undefined> | undefined;
+  #socket: TcpSocket<Probe> | undefined;
   #sent = 0;
   #secure = false;
   #over = false;
@@ -93,41 +93,31 @@ class Probe {
       rejectUnauthorized: !this.#tls.insecure,
       ...(this.#tls.name ? { serverName: this.#tls.name } : {}),
     };
-    const { cancel } = connectTcp<undefined>(
+    const { cancel } = dialler.connect(
       // This probe's own timer is the one that counts; the connection's must not come first with another sentence.
       {
         address,
         port,
         timeout: this.#timeout + 1000,
-        data: undefined,
+        data: this,
         ...(source ? { source } : {}),
         ...(tls ? { tls } : {}),
-      },
-      {
-        open: (socket) => this.#open(socket),
-        handshake: (_socket, authorized, error) => this.#shaken(authorized, error),
-        data: (_socket, chunk) => this.#guard(() => this.#conversation.received(chunk)),
-        drain: () => this.#send(),
-        end: () => this.#closed(false),
-        close: (_socket, error) => this.#closed(error !== undefined),
-        error: (_socket, error) => this.#finish(failed("SLUICE_INTERNAL", error.message)),
-        failed: (_data, why, detail) => this.#finish(failed(failures[why], detail)),
       },
     );
     this.#cancel = cancel;
     if (this.#over) cancel();
   }
 
-  #open(socket: TcpSocket<undefined>): void {
+  open(socket: TcpSocket<Probe>): void {
     if (this.#over) return void socket.terminate();
     this.#socket = socket;
     if (!this.#tls) this.#talk();
   }
 
-  #shaken(authorized: boolean, error: Error | null): void {
+  shaken(authorized: boolean, error: Error | null): void {
     if (!this.#tls || this.#over) return;
     const fault = this.#tlsFault(this.#tls, authorized, error);
-    if (fault) this.#finish(failed("SLUICE_CHECK_TLS", fault));
+    if (fault) this.finish(failed("SLUICE_CHECK_TLS", fault));
     this.#secure = true;
     this.#talk();
   }
@@ -139,10 +129,10 @@ class Probe {
 
   #talk(): void {
     this.#guard(() => this.#conversation.connected?.() ?? null);
-    this.#send();
+    this.send();
   }
 
-  #send(): void {
+  send(): void {
     const { request } = this.#conversation;
     if (this.#over || !request || !this.#socket || (this.#tls && !this.#secure)) return;
     if (this.#sent < request.length) {
@@ -151,16 +141,20 @@ class Probe {
     }
   }
 
-  #closed(reset: boolean): void {
+  received(chunk: Buffer): void {
+    this.#guard(() => this.#conversation.received(chunk));
+  }
+
+  closed(reset: boolean): void {
     if (this.#over) return;
-    if (this.#tls && !this.#secure) this.#finish(failed("SLUICE_CHECK_TLS", "connection closed in the handshake"));
-    else if (reset) this.#finish(failed("SLUICE_CHECK_CLOSED", "connection reset"));
+    if (this.#tls && !this.#secure) this.finish(failed("SLUICE_CHECK_TLS", "connection closed in the handshake"));
+    else if (reset) this.finish(failed("SLUICE_CHECK_CLOSED", "connection reset"));
     else this.#guard(() => this.#conversation.ended());
   }
 
   #timedOut(): void {
     const within = `within ${formatDuration(this.#timeout)}`;
-    this.#finish(
+    this.finish(
       failed(
         "SLUICE_CHECK_TIMEOUT",
         this.#socket ? `no answer ${within}` : `no ${this.#tls ? "TLS " : ""}connection ${within}`,
@@ -172,13 +166,13 @@ class Probe {
     if (this.#over) return;
     try {
       const finding = step();
-      if (finding) this.#finish(finding);
+      if (finding) this.finish(finding);
     } catch (error) {
-      this.#finish(failed("SLUICE_INTERNAL", String(error)));
+      this.finish(failed("SLUICE_INTERNAL", String(error)));
     }
   }
 
-  #finish(finding: Finding): void {
+  finish(finding: Finding): void {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timer);
@@ -188,6 +182,18 @@ class Probe {
     this.#resolve({ ...finding, latency: answered ? now() - this.#started : null });
   }
 }
+
+/** Of all probes: handlers of its own for each of twenty thousand would cost more than the connection. */
+const dialler = new Dialler<Probe>({
+  open: (socket) => socket.data.open(socket),
+  handshake: ({ data: probe }, authorized, error) => probe.shaken(authorized, error),
+  data: ({ data: probe }, chunk) => probe.received(chunk),
+  drain: ({ data: probe }) => probe.send(),
+  end: ({ data: probe }) => probe.closed(false),
+  close: ({ data: probe }, error) => probe.closed(error !== undefined),
+  error: ({ data: probe }, error) => probe.finish(failed("SLUICE_INTERNAL", error.message)),
+  failed: (probe, why, detail) => probe.finish(failed(failures[why], detail)),
+});
 
 /** OpenSSL's own words for a failed verification are fixed sentences; anything else may hold the peer's bytes. */
 const reason = (error: Error | null): string => (error as { code?: string } | null)?.code ?? "not trusted";
