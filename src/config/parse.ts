@@ -6,11 +6,12 @@ import { expandFollowed } from "./followed.ts";
 import { issuesToProblems, pathText } from "./issues.ts";
 import { type Finding, fittingSchedulers, judge } from "./judge.ts";
 import { toConfig, toGeography, toService } from "./normalise.ts";
+import { readPlainYaml } from "./plain-yaml.ts";
 import { configSchema, geographySchema, serviceSchema } from "./schema.ts";
 import { createSourceText, type SourceText, wholeFile } from "./source-text.ts";
 
-/** Largest configuration that is read, bytes. */
-export const MAX_CONFIG_BYTES = 2 * 2 ** 20;
+/** Largest configuration that is read, bytes: 100,000 backends in a file that is written with room have some 10 MiB. */
+export const MAX_CONFIG_BYTES = 16 * 2 ** 20;
 
 interface Judged {
   /** All errors and warnings, by position, each with its place. */
@@ -37,6 +38,11 @@ type Locate = (problem: Problem) => Place;
 
 /** Parses and judges a YAML or JSON text. Never throws; reports every problem it can see at once. */
 export function parseConfig(file: string, text: string, catalog: Catalog): Loaded {
+  // Places are asked for only where there is something to say.
+  const quick = readPlainYaml(text);
+  const flawless = quick && parseValue(quick.value, catalog);
+  if (flawless?.config && flawless.problems.length === 0)
+    return finish([], flawless.config, quick!.value, createSourceText(file, text), () => wholeFile(file));
   const document = parseConfigDocument(file, text);
   const locate: Locate = (p) => document.locate(p.path, p.code === "SLUICE_CONFIG_KEY" ? "key" : "value");
   if (document.value === undefined) return finish(document.problems, null, undefined, document.source, locate);
