@@ -54,6 +54,12 @@ export class Hops {
     return this.#hops.get(keyOf(route))?.silent ?? false;
   }
 
+  /** Does somebody answer at every hop? */
+  get answered(): boolean {
+    for (const { silent } of this.#hops.values()) if (silent) return false;
+    return true;
+  }
+
   /** Reads link addresses anew, of `seen` devices when they have just been looked up. True when a number has changed: backends must then be given theirs again. */
   async refresh(seen?: ReadonlyMap<string, Device>): Promise<boolean> {
     const [links, known] = await Promise.all([seen ?? devices(), neighbours()]);

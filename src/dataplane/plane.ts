@@ -42,6 +42,9 @@ import { Ways } from "./ways.ts";
 
 const { Limit, ControlFlag } = layout;
 
+/** The first finds what nobody has, the second what nobody has still, the third frees the hops that led there. */
+const LOOKS_TO_FORGET = 3;
+
 export const stateKey = (forward: ForwardName, name: string): string => `${forward}/${name}`;
 export type SchedulerOf = (name: string) => SchedulerDefinition;
 
@@ -118,25 +121,35 @@ export class Plane {
     if (this.kernel.succeeds) this.kernel.takeOver();
   }
 
+  /** Looks at the ways that are still to be taken to find some that nobody has: a change begins them anew. */
+  #forgetful = LOOKS_TO_FORGET;
+
   /** Waits until no program run sees what was replaced before. */
   #barrier(): void {
+    this.#forgetful = LOOKS_TO_FORGET;
     kernelBarrier();
     this.ways.hops.afterBarrier();
   }
 
   /** Finds the ways to these addresses, and points every backend to its own. */
   async learn(addresses: readonly string[]): Promise<void> {
-    if (await this.ways.learn(addresses)) this.pointBackends();
+    this.#forgetful = LOOKS_TO_FORGET;
+    await this.ways.learn(addresses);
+    this.pointBackends();
   }
 
-  /** Gives every backend the number of its next hop, where that has changed. */
+  /** Gives every backend the number of its next hop, where any has changed. */
   pointBackends(): void {
+    if (!this.ways.moved) return;
+    this.ways.moved = false;
     for (const state of this.services.values())
       for (const one of state.locals.values()) this.ways.point(one.address, one.number);
   }
 
   /** Forgets ways to addresses that no backend has had for two looks: a revision that is being prepared learns its own. */
   forgetWays(): void {
+    if (this.#forgetful === 0) return;
+    this.#forgetful--;
     const addresses = new Set<string>();
     const hops = new Set<number>();
     for (const { locals } of this.services.values())

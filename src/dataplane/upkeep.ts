@@ -73,7 +73,8 @@ export class Upkeep {
 
   async #look(): Promise<void> {
     const { links, returned } = await this.#plane.ways.rereadDevices();
-    if (await this.#plane.ways.hops.refresh(links)) this.#plane.pointBackends();
+    await this.#plane.ways.refreshHops(links);
+    this.#plane.pointBackends();
     for (const listener of this.#listeners) await listener.looked(returned);
   }
 
@@ -118,7 +119,7 @@ export class Upkeep {
     if (!hops.whole) {
       await this.#askForWanted();
       await sleep(ANSWERS_IN);
-      await hops.refresh();
+      await ways.refreshHops();
     }
     this.#plane.pointBackends();
     if (moved.size > 0) for (const listener of this.#listeners) await listener.moved();

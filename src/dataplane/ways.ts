@@ -40,14 +40,22 @@ export class Ways {
     this.hops = new Hops(kernel.memory);
   }
 
-  /** Finds the ways to these addresses and the link addresses on them. True when a way or a hop's number is another. */
-  async learn(addresses: readonly string[]): Promise<boolean> {
-    const found = await this.find(addresses);
+  /** A way, or the number of a hop, is another than what backends were pointed to. */
+  moved = false;
+
+  /** Finds the ways to these addresses and the link addresses on them. */
+  async learn(addresses: readonly string[]): Promise<void> {
+    await this.find(addresses);
     for (const address of addresses) {
       const route = this.routes.get(address);
       if (route && !route.local) this.hops.numberOf(route);
     }
-    return (await this.hops.refresh()) || found.size > 0;
+    await this.refreshHops();
+  }
+
+  /** Reads link addresses anew, of `seen` devices when they have just been looked up. */
+  async refreshHops(seen?: ReadonlyMap<string, Device>): Promise<void> {
+    if (await this.hops.refresh(seen)) this.moved = true;
   }
 
   /**
@@ -91,6 +99,8 @@ export class Ways {
       const back = this.lost.delete(address);
       this.#settled.add(address);
       if (!back && old && old.device === route.device && old.hop === route.hop && old.source === route.source) continue;
+      // A backend that has been numbered without a way has nowhere to go yet.
+      if (old || back) this.moved = true;
       this.routes.set(address, route);
       changed.set(address, route);
     }
