@@ -181,7 +181,7 @@ export class Forwarder extends Seeker implements Asker {
 
   protected bodyPart(bytes: Buffer, start: number, end: number): void {
     this.bodyBegun = true;
-    this.outward = this.upstream!.wire.gather(this.outward, bytes, start, end, false);
+    this.outward = this.upstream!.wire.gather(this.outward, bytes, start, end);
     this.service!.cells.add(this.backend, Cell.bytesIn, end - start);
   }
 
@@ -279,7 +279,7 @@ export class Forwarder extends Seeker implements Asker {
   }
 
   part(bytes: Buffer, start: number, end: number): void {
-    this.out = this.wire.gather(this.out, bytes, start, end, true);
+    this.out = this.wire.gather(this.out, bytes, start, end);
     this.delivered(end - start);
   }
 

@@ -1,8 +1,14 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { ptr } from "../runtime/ffi.ts";
+import { libc } from "../runtime/libc.ts";
 import { OUT } from "../runtime/outbox.ts";
+import { AF_UNIX, MSG_DONTWAIT, SOCK_STREAM } from "../runtime/socket-constants.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
 import { Wire } from "./wire.ts";
+
+const SOCK_SEQPACKET = 5;
+const LARGE = 100_000;
 
 /** A socket that takes what `room` allows, and keeps what it took. */
 class Sink {
@@ -27,15 +33,51 @@ function connected(): { wire: Wire; sink: Sink } {
   return { wire, sink };
 }
 
-const LARGE = 100_000;
+/** A wire into one end of a pair, and what comes out of the other. SOCK_SEQPACKET: one message for each system call. */
+function piped(kind: number): { wire: Wire; receive(): string; close(): void } {
+  const [near, far] = makePair(kind);
+  const wire = new Wire();
+  const write = (bytes: Buffer, start: number, length: number): number =>
+    Math.max(0, libc.send(near, ptr(bytes, start), length, MSG_DONTWAIT));
+  wire.socket = { fd: near, write } as unknown as TcpSocket<unknown>;
+  const room = Buffer.alloc(LARGE * 2);
+  const receive = (): string =>
+    room.toString("latin1", 0, Math.max(0, libc.recv(far, ptr(room), room.length, MSG_DONTWAIT)));
+  return { wire, receive, close: () => [near, far].forEach((fd) => void libc.close(fd)) };
+}
 
-test("a head leaves in one write with a large body that has room before it", () => {
-  const { wire, sink } = connected();
-  const bytes = Buffer.alloc(LARGE, "b");
+function makePair(kind: number): [near: number, far: number] {
+  const pair = new Int32Array(2);
+  expect(libc.socketpair(AF_UNIX, kind, 0, ptr(pair))).toBe(0);
+  return [pair[0]!, pair[1]!];
+}
+
+test.each([100, 5000, 16_384, LARGE])("a head leaves in one write with a body of %d bytes", (size) => {
+  const { wire, receive, close } = piped(SOCK_SEQPACKET);
+  const bytes = Buffer.from(`gone${"b".repeat(size)}`);
   OUT.write("head");
-  expect(wire.gather(4, bytes, 10, LARGE, true)).toBe(0);
-  expect(sink.writes).toBe(1);
-  expect(Buffer.concat(sink.got).toString()).toBe(`head${"b".repeat(LARGE - 10)}`);
+  wire.send(OUT, 0, wire.gather(4, bytes, 4, bytes.length));
+  expect(receive()).toBe(`head${"b".repeat(size)}`);
+  expect([wire.queued, bytes.toString("latin1", 0, 8)]).toEqual([0, "gonebbbb"]);
+  close();
+});
+
+test("of a head and a body that are not taken whole the rest follows", () => {
+  const { wire, receive, close } = piped(SOCK_STREAM);
+  const bytes = Buffer.from(Uint8Array.from({ length: LARGE * 10 }, (_, i) => 97 + ((i * 31 + (i >> 8)) % 25)));
+  const expected = `head${bytes.toString("latin1")}`;
+  OUT.write("head");
+  wire.send(OUT, 0, wire.gather(4, bytes, 0, bytes.length));
+  OUT.fill(0, 0, 100);
+  expect(wire.queued).toBeGreaterThan(0);
+  expect(wire.taken + wire.queued).toBe(expected.length);
+  let got = "";
+  for (let part = receive(); part !== ""; part = receive()) {
+    got += part;
+    wire.flush();
+  }
+  expect(got === expected).toBe(true);
+  close();
 });
 
 test("whatever the socket takes, all bytes arrive in order and unchanged", () => {
@@ -56,7 +98,7 @@ test("whatever the socket takes, all bytes arrive in order and unchanged", () =>
       for (const { gap, size } of ranges) {
         from += gap;
         expected.push(Buffer.from(bytes.subarray(from, from + size)));
-        at = wire.gather(at, bytes, from, from + size, true);
+        at = wire.gather(at, bytes, from, from + size);
         from += size;
       }
       wire.send(OUT, 0, at);

@@ -1,9 +1,13 @@
-import { OUT, sendOut } from "../runtime/outbox.ts";
+import { OUT, sendOut, sendWith } from "../runtime/outbox.ts";
 import { moveBytes } from "../runtime/splice.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
 
-/** Pieces up to this size are copied beside what precedes them, so that a message leaves in one write; bytes. */
+/**
+ * Pieces up to this size are copied beside what precedes them, so that a message leaves in one write; and the last piece
+ * that is at hand, which leaves with what precedes it as it is, up to that one; bytes.
+ */
 const GATHER = 32 * 1024;
+const GATHER_LAST = 4 * 1024;
 
 /** With so many bytes of a body to come they are moved by the kernel; and how often for each of Bun's chunks. */
 export const LARGE = 64 * 1024;
@@ -45,23 +49,22 @@ export class Wire {
 
   /**
    * Adds `bytes[start, end)` to a message under way in `OUT[0, at)`: small pieces are copied, a large one is sent as it
-   * is after what stands before it. `spent`: what lies before `start` in `bytes` is needed no more; a head that fits
-   * there leaves in one write with its body. @returns the new `at`.
+   * is together with what stands before it. @returns the new `at`.
    */
-  gather(at: number, bytes: Buffer, start: number, end: number, spent: boolean): number {
+  gather(at: number, bytes: Buffer, start: number, end: number): number {
     const size = end - start;
-    if (size <= GATHER && at + size <= OUT.length) {
+    const copied = end === bytes.length ? GATHER_LAST : GATHER;
+    if (size <= copied && at + size <= OUT.length) {
       bytes.copy(OUT, at, start, end);
       return at + size;
     }
-    // What waits may be a part of these very bytes.
-    if (spent && at <= start && this.queued === 0) {
-      OUT.copy(bytes, start - at, 0, at);
-      this.send(bytes, start - at, end);
-      return 0;
+    let taken = 0;
+    if (at > 0 && this.queued === 0 && this.socket !== null) {
+      taken = sendWith(this.socket, at, bytes, start, end);
+      this.taken += taken;
     }
-    this.send(OUT, 0, at);
-    this.send(bytes, start, end);
+    this.send(OUT, Math.min(taken, at), at);
+    this.send(bytes, start + Math.max(0, taken - at), end);
     return 0;
   }
 
