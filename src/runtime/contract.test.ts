@@ -138,6 +138,7 @@ test("a child inherits sockets and memory, has no rights left in any thread, and
     program: new URL("./contract-child.ts", import.meta.url).pathname,
     fds: [memory.fd, fd],
     unprivileged: true,
+    keepsMemory: 5000,
     onMessage: (message) => heard(message),
     onExit() {},
   });
@@ -145,6 +146,8 @@ test("a child inherits sockets and memory, has no rights left in any thread, and
   child.send({ add: 41 });
   expect(await answer).toEqual({ cell: 41 });
   expect(memory.cells[0]).toBe(41);
+  if (process.getuid?.() === 0)
+    expect(readFileSync(`/proc/${child.pid}/environ`, "latin1")).toContain("MIMALLOC_PURGE_DELAY=5000\0");
   if (process.getuid?.() === 0 && existsSync("/proc/self/status"))
     for (const thread of readdirSync(`/proc/${child.pid}/task`)) {
       const status = readFileSync(`/proc/${child.pid}/task/${thread}/status`, "utf8");
