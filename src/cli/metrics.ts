@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { Command } from "commander";
 import { askDaemon, instanceOption } from "./daemon-client.ts";
 
@@ -7,6 +8,8 @@ export function registerMetrics(program: Command): void {
     .description("print the daemon's metrics as Prometheus text")
     .option(...instanceOption)
     .action(async ({ instance }: { instance: string }) => {
-      process.stdout.write(await (await askDaemon(instance, "/metrics")).text());
+      // Of very many backends it is large: each part is written as it comes.
+      for await (const part of (await askDaemon(instance, "/metrics")).body!)
+        if (!process.stdout.write(part)) await once(process.stdout, "drain");
     });
 }

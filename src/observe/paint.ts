@@ -6,6 +6,7 @@ export const painter =
 
 /** Cuts a line to the width that a terminal shows, not counting escape sequences; they are kept whole. */
 export function cut(line: string, width: number): string {
+  if (line.length <= width) return line;
   let shown = 0;
   let result = "";
   for (const part of line.split(/(\u001b\[\d+m)/)) {
