@@ -271,6 +271,19 @@ export interface SecretKeeper {
   describe(): string[];
 }
 
+/** UDP sessions on their way from one worker to another: `text` is `HandedSessions` as JSON, `fds` are their sockets. */
+export interface SessionPacket {
+  text: string;
+  fds: number[];
+}
+
+/** What anybody may know of a packet of sessions. */
+export interface HandedSessions {
+  /** The socket that their clients send to, named by `socketIdentity`. */
+  socket: string;
+  service: string;
+}
+
 /** Serves all services of one method in one worker. `services`, `settings`, `sockets` of the assignment are already filtered. */
 export interface WorkerSide {
   serve(assignment: Assignment, doors: WorkerDoors): Promise<Serving>;
@@ -283,6 +296,12 @@ export interface Serving {
   reopen?(): void;
   /** What the method's keeper gives has changed. */
   secrets?(value: unknown): void;
+  /** Takes no more datagrams at these sockets (named by `socketIdentity`; null: all) and gives away the sessions there. */
+  handOver?(sockets: readonly string[] | null): SessionPacket[];
+  /** Goes on with sessions that another worker has given away. */
+  takeOver?(packet: SessionPacket): Promise<void>;
+  /** No more sessions come (`Assignment.waits`): takes datagrams from now on. */
+  open?(): void;
   /** Stops accepting; resolves when the last piece of work is done, at the latest after `deadlineMs`. */
   drain(deadlineMs: number): Promise<void>;
 }

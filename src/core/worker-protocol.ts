@@ -41,6 +41,8 @@ export interface Assignment {
   memory: CounterMemory;
   /** Most client connections this worker may hold. */
   connectionLimit: number;
+  /** Others serve the same sockets still: what belongs to their UDP sessions is theirs until `open`. */
+  waits: boolean;
   log: Config["log"];
   /** What each method's keeper gives (`SecretKeeper`). */
   secrets: Record<string, unknown>;
@@ -48,16 +50,28 @@ export interface Assignment {
 
 /** Descriptor of the counter memory in every relay worker. */
 export const COUNTER_FD = 3;
-/** Descriptor of the channel over which a relay worker gets the sockets of its assignment. */
-export const SOCKETS_FD = 4;
+/** Descriptor of the channel over which a relay worker gets the sockets of its assignment, and sessions come and go. */
+export const CHANNEL_FD = 4;
+/** The daemon's end of it: kept for the next daemon, which finds it here when this one is gone. */
+export const CHANNEL_END_FD = 5;
 /** Under this number and those behind it they are held: beyond what a worker opens before it has an assignment. */
 export const FIRST_SOCKET_FD = 128;
+
+/** What a worker that hands sessions over sends last. */
+export const LAST_PACKET = "last";
 
 export type ToWorker =
   | { kind: "assign"; assignment: Assignment }
   | { kind: "snapshot"; snapshot: Snapshot }
-  /** Stop accepting (unless `keepListening`), finish what is under way, answer `drained`, exit. */
-  | { kind: "drain"; deadlineMs: number }
+  /**
+   * Stop accepting, finish what is under way, answer `drained`, exit. `handOver`: give the UDP sessions at these sockets (named
+   * by `socketIdentity`) away over the channel.
+   */
+  | { kind: "drain"; deadlineMs: number; handOver?: readonly string[] }
+  /** A packet of sessions lies in the channel. */
+  | { kind: "sessions" }
+  /** All sessions have come: take datagrams. */
+  | { kind: "open" }
   /** Log files have been moved away: open them anew. */
   | { kind: "reopen" }
   | { kind: "secrets"; method: string; value: unknown }

@@ -3,6 +3,7 @@ import { listenerName, type Service } from "../core/service.ts";
 import type { Assignment, InheritedSocket } from "../core/worker-protocol.ts";
 import { Atlas } from "../geo/places.ts";
 import { accessLogOf } from "../observe/access-log.ts";
+import { closeFd } from "../runtime/listen.ts";
 import { LogFiles } from "./access.ts";
 import type { Client } from "./client.ts";
 import type { Datagrams } from "./datagrams.ts";
@@ -22,8 +23,8 @@ export interface HttpPlan<S extends ServiceState> {
   /** May its clients wait for the first word to come from a backend? */
   backendFirst?(service: Service): boolean;
   changed?(state: S): void;
-  /** Serves a UDP listener of a service. */
-  datagrams?(state: S, shared: Shared, socket: InheritedSocket): Promise<Datagrams>;
+  /** Relays the datagrams of a UDP listener of a service, once it is opened. */
+  datagrams?(state: S, shared: Shared, socket: InheritedSocket): Datagrams;
 }
 
 /** Serves all HTTP services of one method in one worker, on the sockets of the assignment. */
@@ -58,13 +59,13 @@ export async function serveHttp<S extends ServiceState>(
     const make = (front: Front<S>) => plan.client(front);
     return [new Front<S>(shared, new Site(members), limits, socket, make, introducers, clientFirst)];
   });
-  const datagrams = await Promise.all(
-    assignment.sockets.flatMap((socket) => {
-      const state = socket.protocol === "udp" ? sites.get(listenerName(socket))?.[0]?.service : undefined;
-      return state !== undefined && plan.datagrams ? [plan.datagrams(state, shared, socket)] : [];
-    }),
-  );
+  const datagrams = assignment.sockets.flatMap((socket) => {
+    const state = socket.protocol === "udp" ? sites.get(listenerName(socket))?.[0]?.service : undefined;
+    return state !== undefined && plan.datagrams ? [plan.datagrams(state, shared, socket)] : [];
+  });
+  for (const relay of datagrams) assignment.waits ? relay.wait() : await relay.open();
   return {
+    ...handing(datagrams),
     changed(service) {
       const state = states.get(service);
       if (state === undefined) return;
@@ -79,6 +80,21 @@ export async function serveHttp<S extends ServiceState>(
     reopen: () => logs.reopen(),
   };
 }
+
+/** UDP sessions come from workers that go, and go to those that come. */
+const handing = (datagrams: readonly Datagrams[]): Pick<Serving, "handOver" | "takeOver" | "open"> => ({
+  handOver: (sockets) => datagrams.flatMap((relay) => relay.handOver(sockets)),
+  async takeOver(packet) {
+    for (const relay of datagrams) {
+      const taken = relay.takeOver(packet);
+      if (taken !== null) return taken;
+    }
+    for (const fd of packet.fds) closeFd(fd);
+  },
+  open() {
+    for (const relay of datagrams) void relay.open();
+  },
+});
 
 /** A request is read before its service is known: services that share a listener share the widest of their limits. */
 function widest(all: readonly ClientLimits[]): ClientLimits {

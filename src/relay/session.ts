@@ -1,5 +1,7 @@
+import type { Backend } from "../core/backend.ts";
 import type { Outcome } from "../core/scheduler.ts";
-import { connectUdp, type UdpLink } from "../runtime/udp.ts";
+import { closeFd } from "../runtime/listen.ts";
+import { anotherFd, connectUdp, type LinkHandlers, type UdpLink } from "../runtime/udp.ts";
 import type { Datagrams } from "./datagrams.ts";
 import { FULL } from "./gate.ts";
 import { Cell } from "./service-state.ts";
@@ -12,6 +14,16 @@ const HELD = 8 * 1024;
 const OPENING = 256 * 1024;
 /** The kernel's words for a backend that is not there; all others are this host's own trouble. */
 const GONE: ReadonlySet<string> = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN"]);
+
+/** A session that another worker goes on with. */
+export interface Given {
+  address: string;
+  port: number;
+  backend: number;
+  answered: boolean;
+  /** Its client has sent again after an answer. */
+  proven: boolean;
+}
 
 /**
  * A client's datagrams and the backend they go to, over a socket of their own. A session begins with a datagram and ends
@@ -87,20 +99,54 @@ export class Session extends Timed {
       service.cells.add(-1, Cell.retries, 1);
       service.cells.add(backend, Cell.retries, 1);
     }
-    this.backend = backend;
-    balancer.began(backend);
-    service.cells.add(backend, Cell.active, 1);
     service.cells.add(backend, Cell.requests, 1);
     service.cells.add(backend, Cell.connections, 1);
+    void this.connect(target);
+  }
+
+  /** Works with this backend from now on; `fd`: over a socket that is connected to it. */
+  private connect(target: Backend, fd?: number): Promise<void> {
+    const { service } = this.datagrams;
+    this.backend = target.id;
+    this.among!.balancer.began(target.id);
+    service.cells.add(target.id, Cell.active, 1);
     const turn = ++this.turn;
     const port = target.port ?? service.service.listen[0]!.port;
-    connectUdp(target.address, port, {
+    const handlers: LinkHandlers = {
       data: (data) => this.turn === turn && this.answer(data),
       failed: (why) => this.turn === turn && this.troubled(why),
-    }).then(
+    };
+    return connectUdp(target.address, port, handlers, fd).then(
       (link) => this.opened(link, turn),
-      (error) => this.turn === turn && this.unopened(String(error?.code ?? error)),
+      (error) => {
+        if (this.turn === turn) this.unopened(String(error?.code ?? error));
+      },
     );
+  }
+
+  /** Gives itself away, with a descriptor of its socket; null where it has none, or waits for one answer only. */
+  give(proven: boolean): { session: Given; fd: number } | null {
+    const { address, port, backend, answered, link } = this;
+    if (link === null || this.datagrams.rules.oneShot) return null;
+    const fd = anotherFd(link);
+    if (fd < 0) return null;
+    this.end();
+    return { session: { address, port, backend, answered, proven }, fd };
+  }
+
+  /** Goes on with what another worker had; over when its backend may keep nothing any more. */
+  async takeUp({ backend, answered }: Given, fd: number): Promise<void> {
+    const { service, wheel, rules } = this.datagrams;
+    this.answered = answered;
+    this.among = service.amongFor(null, service.placeOf(this.address));
+    const target = service.balancer.backend(backend);
+    if (target !== undefined && this.datagrams.keeps(backend)) {
+      wheel.set(this, rules.idle);
+      await this.connect(target, fd);
+    } else {
+      closeFd(fd);
+      this.end();
+    }
   }
 
   private opened(link: UdpLink, turn: number): void {

@@ -100,6 +100,7 @@ export async function serveOne<O, C>(
       cells: [],
       memory: { rows: 1, rowCells: 0, row: 0 },
       secrets: {},
+      waits: false,
       connectionLimit: more.connectionLimit ?? 1000,
       log: { level: "error", format: "text" },
     },

@@ -164,3 +164,40 @@ test("a child inherits sockets and memory, has no rights left in any thread, and
   });
   expect(greeting).toBe("served by the child");
 });
+
+test("a client that reads nothing is written a part of an answer, not the four megabytes that the kernel would hold", async () => {
+  const port = freePort();
+  const answer = Buffer.alloc(16 << 20, "x");
+  let written = 0;
+  const server = adoptListener(
+    listenerOn(port),
+    {
+      data(socket) {
+        for (let taken = 1; taken > 0; written += taken) taken = socket.write(answer, written, answer.length - written);
+      },
+      drain(socket) {
+        written += Math.max(0, socket.write(answer, written, answer.length - written));
+      },
+    },
+    () => null,
+  );
+  stops.push(server.stop);
+  connectTcp(
+    { address: "127.0.0.1", port, timeout: 1000, data: null },
+    {
+      open(socket) {
+        stops.push(() => socket.terminate());
+        socket.pause();
+        socket.write("?");
+      },
+      data() {},
+      failed: (_data, why) => console.error(why),
+    },
+  );
+  let before = -1;
+  while (written === 0 || written !== before) {
+    before = written;
+    await new Promise((next) => setTimeout(next, 50));
+  }
+  expect(written).toBeLessThan(1 << 20);
+});

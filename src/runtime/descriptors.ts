@@ -6,10 +6,22 @@ import { AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_SEQPACKET, SOL_
 const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const F_DUPFD_CLOEXEC = 1030;
-/** Descriptors in one message. The kernel allows 253; few keep the numbers below `from` that they first come under. */
-const MOST = 32;
+/**
+ * Descriptors in one packet. The kernel allows 253; few keep the numbers that they first come under below those that
+ * `takeDescriptors` gives them.
+ */
+export const MOST_DESCRIPTORS = 32;
+/** Octets of a packet's text. */
+const MOST_TEXT = 16 * 1024;
 /** Octets of `struct cmsghdr`. */
 const CONTROL_HEAD = 16;
+
+/** A message with descriptors: of the sender on its way out, of the receiver when it has come (CLOEXEC). */
+export interface Packet {
+  /** Not empty; at most 16 KiB. */
+  text: string;
+  fds: number[];
+}
 
 /** The two ends of a channel over which descriptors go from one process to another (unix(7), SCM_RIGHTS). */
 export function descriptorChannel(): [number, number] {
@@ -19,28 +31,49 @@ export function descriptorChannel(): [number, number] {
   return [ends[0]!, ends[1]!];
 }
 
-/** sendmsg(2) or recvmsg(2) of one octet with this control data; returns what came of it. */
-function transfer(call: typeof libc.sendmsg, channel: number, control: Uint8Array, flags: number): number {
-  const octet = new Uint8Array(1);
-  const part = new BigUint64Array([BigInt(ptr(octet)), 1n]);
+/** sendmsg(2) or recvmsg(2) of these bytes and control data, without waiting; what it returned, and the control data's length. */
+function transfer(call: typeof libc.sendmsg, channel: number, bytes: Uint8Array, control: Uint8Array, flags: number) {
+  const part = new BigUint64Array([BigInt(ptr(bytes)), BigInt(bytes.length)]);
+  const around = control.length === 0 ? 0n : BigInt(ptr(control));
   // struct msghdr: no name (both ends are connected), one part, control data.
-  const header = new BigUint64Array([0n, 0n, BigInt(ptr(part)), 1n, BigInt(ptr(control)), BigInt(control.length), 0n]);
-  return Number(call(channel, ptr(header), flags | MSG_DONTWAIT));
+  const header = new BigUint64Array([0n, 0n, BigInt(ptr(part)), 1n, around, BigInt(control.length), 0n]);
+  const done = Number(call(channel, ptr(header), flags | MSG_DONTWAIT));
+  return { done, around: Number(header[5]) };
 }
 
-/** Sends copies of descriptors, in order. Never waits. False when the other end is gone or takes no more. */
-export function sendDescriptors(channel: number, fds: readonly number[]): boolean {
-  for (let at = 0; at < fds.length; at += MOST) {
-    const some = fds.slice(at, at + MOST);
-    // A control message is padded to whole words.
-    const control = new Uint8Array((CONTROL_HEAD + 4 * some.length + 7) & ~7);
+/** Sends a packet: copies of its descriptors. False when the other end is gone, or takes no more now. */
+export function sendPacket(channel: number, { text, fds }: Packet): boolean {
+  // A control message is padded to whole words.
+  const control = new Uint8Array(fds.length === 0 ? 0 : (CONTROL_HEAD + 4 * fds.length + 7) & ~7);
+  if (fds.length > 0) {
     const view = new DataView(control.buffer);
-    view.setBigUint64(0, BigInt(CONTROL_HEAD + 4 * some.length), true);
+    view.setBigUint64(0, BigInt(CONTROL_HEAD + 4 * fds.length), true);
     view.setInt32(8, SOL_SOCKET, true);
     view.setInt32(12, SCM_RIGHTS, true);
-    for (const [i, fd] of some.entries()) view.setInt32(CONTROL_HEAD + 4 * i, fd, true);
-    if (transfer(libc.sendmsg, channel, control, MSG_NOSIGNAL) !== 1) return false;
+    for (const [i, fd] of fds.entries()) view.setInt32(CONTROL_HEAD + 4 * i, fd, true);
   }
+  const bytes = Buffer.from(text);
+  return transfer(libc.sendmsg, channel, bytes, control, MSG_NOSIGNAL).done === bytes.length;
+}
+
+const incoming = Buffer.allocUnsafeSlow(MOST_TEXT);
+
+/** Takes the next packet; null: none is there. */
+export function takePacket(channel: number): Packet | null {
+  const control = new Uint8Array(CONTROL_HEAD + 4 * MOST_DESCRIPTORS);
+  const { done, around } = transfer(libc.recvmsg, channel, incoming, control, MSG_CMSG_CLOEXEC);
+  if (done <= 0) return null;
+  const fds: number[] = [];
+  const view = new DataView(control.buffer);
+  if (around > 0)
+    for (let at = CONTROL_HEAD; at < Number(view.getBigUint64(0, true)); at += 4) fds.push(view.getInt32(at, true));
+  return { text: incoming.toString("utf8", 0, done), fds };
+}
+
+/** Sends copies of descriptors, in order. False when the other end is gone or takes no more. */
+export function sendDescriptors(channel: number, fds: readonly number[]): boolean {
+  for (let at = 0; at < fds.length; at += MOST_DESCRIPTORS)
+    if (!sendPacket(channel, { text: "fds", fds: fds.slice(at, at + MOST_DESCRIPTORS) })) return false;
   return true;
 }
 
@@ -50,11 +83,9 @@ export function sendDescriptors(channel: number, fds: readonly number[]): boolea
  */
 export function takeDescriptors(channel: number, count: number, from: number): void {
   for (let next = from; next < from + count; ) {
-    const control = new Uint8Array(CONTROL_HEAD + 4 * MOST);
-    if (transfer(libc.recvmsg, channel, control, MSG_CMSG_CLOEXEC) !== 1) throw new Error("descriptors have not come");
-    const view = new DataView(control.buffer);
-    for (let at = CONTROL_HEAD; at < Number(view.getBigUint64(0, true)); at += 4) {
-      const came = view.getInt32(at, true);
+    const packet = takePacket(channel);
+    if (packet === null) throw new Error("descriptors have not come");
+    for (const came of packet.fds) {
       const placed = libc.fcntl(came, F_DUPFD_CLOEXEC, next);
       closeFd(came);
       if (placed !== next++) throw new Error(`descriptor ${next - 1} is in use`);

@@ -35,5 +35,8 @@ export const TCP_NODELAY = 1;
 /** A connection is accepted once its first bytes are there, or after so many seconds. */
 export const TCP_DEFER_ACCEPT = 9;
 
+/** Bytes that may wait unsent in a socket before it takes no more; what is on its way does not count. */
+export const TCP_NOTSENT_LOWAT = 25;
+
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;

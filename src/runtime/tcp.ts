@@ -1,6 +1,6 @@
 import { DirectAccept } from "./direct-accept.ts";
 import { libc, setIntOption } from "./libc.ts";
-import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from "./socket-constants.ts";
+import { IPPROTO_TCP, TCP_DEFER_ACCEPT, TCP_NOTSENT_LOWAT } from "./socket-constants.ts";
 import "./augment.d.ts";
 
 /** A connected socket. `write(bytes, offset, length)` returns the bytes taken (0: full, wait for `drain`; -1: closed). */
@@ -55,6 +55,12 @@ function accepting<D>(handlers: TcpHandlers<D>, makeData: () => D): Bun.SocketHa
 }
 
 /**
+ * Bytes that may wait unsent for a client. The kernel would take 4 MB for one that reads slowly, and some hundred of such
+ * use up the memory of all TCP sockets of the host: then segments of others are dropped, and they wait for seconds.
+ */
+const UNSENT = 256 * 1024;
+
+/**
  * Serves a listening socket that was made elsewhere (`runtime/listen.ts`); owns the descriptor from then on.
  * `clientFirst`: the clients speak first, so that a connection need not be seen before its first bytes are there.
  */
@@ -65,6 +71,7 @@ export function adoptListener<D>(
   clientFirst = false,
 ): TcpListener {
   const { open } = handlers;
+  setIntOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT); // what is accepted inherits it
   const direct = clientFirst ? new DirectAccept(fd, handlers, bunHandlers(handlers), makeData) : null;
   // A service before may have said otherwise.
   if (direct === null) setIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0);
@@ -115,6 +122,11 @@ export interface ConnectOptions<D> {
 export interface ConnectHandlers<D> extends TcpHandlers<D> {
   /** Called at most once, and never after `open`. */
   failed(data: D, why: ConnectFailure, detail: string): void;
+  /**
+   * For who asks for nothing but whether a connection comes about, without TLS: called instead of `open`, and maybe before
+   * the call that asked returns, when it stands at once, as on the same host. The connection is reset by then.
+   */
+  stood?(): void;
 }
 
 /** How long a half-closed peer may take to close its side, ms. */

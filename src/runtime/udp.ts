@@ -60,6 +60,7 @@ export const bindUdp = (address: string, port: number, onDatagram: OnDatagram): 
 
 /** A UDP socket of one peer: nothing from others reaches it. */
 export interface UdpLink {
+  readonly fd: number;
   /** False when the kernel does not take it, or not now: the datagram is dropped, as UDP may. Never throws. */
   send(data: Uint8Array): boolean;
   close(): void;
@@ -71,9 +72,13 @@ export interface LinkHandlers {
   failed(why: string): void;
 }
 
-/** Opens a socket of its own port to a peer. Rejects when there is no descriptor or no route. */
-export async function connectUdp(address: string, port: number, handlers: LinkHandlers): Promise<UdpLink> {
+/**
+ * Opens a socket of its own port to a peer, or with `fd` goes on with one that was connected there elsewhere. Rejects when
+ * there is no descriptor or no route.
+ */
+export async function connectUdp(address: string, port: number, handlers: LinkHandlers, fd?: number): Promise<UdpLink> {
   const bun = await Bun.udpSocket({
+    ...(fd === undefined ? {} : { fd }),
     connect: { hostname: address, port },
     binaryType: "buffer",
     socket: {
@@ -83,6 +88,7 @@ export async function connectUdp(address: string, port: number, handlers: LinkHa
     },
   } as Bun.udp.ConnectSocketOptions<"buffer">);
   return {
+    fd: bun.fd,
     send(data) {
       try {
         return bun.send(data);
@@ -105,9 +111,12 @@ export interface UdpSender {
   close(): void;
 }
 
+/** A descriptor of its own for the same socket; negative when there is none left. */
+export const anotherFd = ({ fd }: { fd: number }): number => libc.fcntl(fd, DUP, 0);
+
 /** Keeps a socket's address to send from, by a descriptor of its own; null when there is none left. */
-export function senderOf(socket: UdpSocket): UdpSender | null {
-  const fd = libc.fcntl(socket.fd, DUP, 0);
+export function senderOf(socket: { fd: number }): UdpSender | null {
+  const fd = anotherFd(socket);
   if (fd < 0) return null;
   return {
     send(data, port, address) {

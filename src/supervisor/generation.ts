@@ -2,14 +2,22 @@ import type { Counted } from "../core/most-wanted.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Listener, Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import { type Assignment, FIRST_SOCKET_FD, type FromWorker, type ToWorker } from "../core/worker-protocol.ts";
+import {
+  type Assignment,
+  CHANNEL_END_FD,
+  FIRST_SOCKET_FD,
+  type FromWorker,
+  type ToWorker,
+} from "../core/worker-protocol.ts";
 import type { Child } from "../runtime/child.ts";
+import { closeFd, socketIdentity } from "../runtime/listen.ts";
 import type { CounterMemory } from "./memory.ts";
+import { type Leaver, passSessions } from "./sessions.ts";
 import type { SocketTable } from "./sockets.ts";
 import type { BlankWorker, Spare } from "./spare.ts";
 
 /** What every worker of a generation serves; the rest of the assignment is each worker's own. */
-export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots" | "first"> {
+export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots" | "waits" | "first"> {
   listeners: Listener[];
   methods: string[];
 }
@@ -33,6 +41,11 @@ interface Worker {
   sockets: (Listener & { fd: number })[];
   row: number;
   child: Child<ToWorker>;
+  /** Our end of its channel; -1: closed. While it is `leaving` its sessions are read there, also when it is gone. */
+  channel: number;
+  leaving: boolean;
+  /** The UDP sockets that it was given, by name. */
+  datagrams: string[];
   state: "starting" | "ready" | "draining" | "gone";
 }
 
@@ -51,6 +64,8 @@ export class Generation {
   readonly #spare: Spare;
   readonly #events: GenerationEvents;
   #draining = false;
+  /** May its workers take datagrams? Not while those before it do, whose sessions they are. */
+  #opened = false;
   #count = 1;
 
   constructor(work: Work, sockets: SocketTable, memory: CounterMemory, spare: Spare, events: GenerationEvents) {
@@ -79,7 +94,10 @@ export class Generation {
     );
     const sockets = held.map(({ listener }, i) => ({ ...listener, fd: FIRST_SOCKET_FD + i }));
     const { promise: ready, resolve: settle } = Promise.withResolvers<Problem | null>();
-    const worker: Worker = { index, sockets, row, state: "starting", child: blank.child };
+    const { child, channel } = blank;
+    const udp = held.filter(({ listener }) => listener.protocol === "udp");
+    const datagrams = udp.map(({ fd }) => String(socketIdentity(fd)));
+    const worker: Worker = { index, sockets, row, state: "starting", child, channel, leaving: false, datagrams };
     this.#workers.push(worker);
     const limit = setTimeout(
       () => settle(startProblem(`worker was not ready within ${START_LIMIT / 1000} s`)),
@@ -108,6 +126,7 @@ export class Generation {
       sockets: worker.sockets,
       snapshots: this.#events.snapshots(work.services),
       memory: this.#memory.describe(worker.row),
+      waits: !this.#opened,
     };
   }
 
@@ -129,6 +148,7 @@ export class Generation {
   #ended(worker: Worker, lived: number, how: string, clean: boolean): void {
     const { state } = worker;
     worker.state = "gone";
+    if (!worker.leaving) closeChannel(worker);
     this.#workers.splice(this.#workers.indexOf(worker), 1);
     this.#memory.retireRow(worker.row);
     const expected = state === "draining" || (clean && this.#draining);
@@ -152,14 +172,49 @@ export class Generation {
     for (const worker of this.#workers) worker.child.send(message);
   }
 
-  /** Stops accepting and lets what is under way finish; resolves when all workers are gone, at the latest after the deadline. */
-  async drain(deadlineMs: number): Promise<void> {
+  /** Goes on with the UDP sessions of workers that have been told to leave, and takes datagrams from then on. */
+  async inherit(leavers: readonly Leaver[]): Promise<void> {
+    this.#opened = true;
+    const heirs = this.#workers.map((worker) => ({
+      channel: worker.channel,
+      sockets: worker.datagrams,
+      gone: () => worker.state === "gone",
+      take: () => worker.child.send({ kind: "sessions" }),
+      open: () => worker.child.send({ kind: "open" }),
+    }));
+    await passSessions(leavers, heirs);
+  }
+
+  /** Its workers as those that leave, before they are told so. */
+  leavers(): Leaver[] {
+    const leaving = this.#workers.filter(({ datagrams, state }) => datagrams.length > 0 && state === "ready");
+    return leaving.map((worker) => {
+      worker.leaving = true;
+      const gone = (): boolean => worker.state === "gone";
+      const done = (): void => {
+        worker.leaving = false;
+        if (gone()) closeChannel(worker);
+      };
+      return { channel: worker.channel, gone, done };
+    });
+  }
+
+  /** The UDP sockets that its workers serve, by name. */
+  get datagrams(): string[] {
+    return this.#workers.flatMap(({ datagrams }) => datagrams);
+  }
+
+  /**
+   * Stops accepting and lets what is under way finish; resolves when all workers are gone, at the latest after the
+   * deadline. `handOver`: the UDP sockets whose sessions are given away.
+   */
+  async drain(deadlineMs: number, handOver?: readonly string[]): Promise<void> {
     this.#draining = true;
     for (const worker of this.#workers) {
       if (worker.state !== "draining")
         this.#events.worker(worker.child.pid, "draining", `for at most ${deadlineMs / 1000} s`);
       worker.state = "draining";
-      worker.child.send({ kind: "drain", deadlineMs });
+      worker.child.send({ kind: "drain", deadlineMs, ...(handOver ? { handOver } : {}) });
     }
     const gone = Promise.all(this.#workers.map((worker) => worker.child.exited));
     const grace = setTimeout(() => this.kill(), deadlineMs + 1000);
@@ -183,9 +238,14 @@ export class Generation {
   }
 
   /** For the next daemon, should this one die: who holds which sockets. */
-  describe(): { pid: number; sockets: (Listener & { fd: number })[] }[] {
-    return this.#workers.map(({ child, sockets }) => ({ pid: child.pid, sockets }));
+  describe(): { pid: number; sockets: (Listener & { fd: number })[]; channel: number }[] {
+    return this.#workers.map(({ child, sockets }) => ({ pid: child.pid, sockets, channel: CHANNEL_END_FD }));
   }
+}
+
+function closeChannel(worker: Worker): void {
+  if (worker.channel >= 0) closeFd(worker.channel);
+  worker.channel = -1;
 }
 
 function startProblem(message: string): Problem {

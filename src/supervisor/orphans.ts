@@ -3,6 +3,7 @@ import { sleep } from "../runtime/clock.ts";
 import { closeFd, servesListener, socketIdentity } from "../runtime/listen.ts";
 import { startTime, takeDescriptor } from "../runtime/pidfd.ts";
 import { type Instance, readState, writeState } from "../system/instance.ts";
+import type { Leaver } from "./sessions.ts";
 import type { SocketTable } from "./sockets.ts";
 
 /** A living worker and the sockets it serves, as written down for the next daemon. */
@@ -10,6 +11,17 @@ interface Written {
   pid: number;
   started: number | null;
   sockets: (Listener & { fd: number })[];
+  /** Under which number it holds the daemon's end of the channel for its sessions; absent in what an older daemon wrote. */
+  channel?: number;
+}
+
+/** Workers of a daemon that died, whose sockets have been copied. */
+export interface Orphans {
+  count: number;
+  /** Those that hold UDP sockets are told to leave and give their sessions away. */
+  leave(): Leaver[];
+  /** All are told to finish and go. */
+  release(): void;
 }
 
 const FILE = "workers.json";
@@ -51,7 +63,7 @@ export async function endOrphans(instance: Instance, graceMs: number): Promise<n
  * Workers of a daemon that died: they serve on with their last snapshot. Copies their listening sockets into the
  * table, so that no waiting connection is lost; `release` lets them finish and go, once new workers serve.
  */
-export function adoptOrphans(instance: Instance, sockets: SocketTable): { count: number; release(): void } {
+export function adoptOrphans(instance: Instance, sockets: SocketTable): Orphans {
   const alive = livingWorkers(instance);
   const seen = new Set<bigint>();
   for (const { pid, sockets: held } of alive)
@@ -65,10 +77,28 @@ export function adoptOrphans(instance: Instance, sockets: SocketTable): { count:
       else closeFd(taken);
       seen.add(identity);
     }
+  // Two signals that come together may be heard in either order: who has been told to leave is told nothing else.
+  const told = new Set<Written>();
   return {
     count: alive.length,
+    leave: () =>
+      alive.flatMap((orphan) => {
+        const leaver = leaverOf(orphan);
+        if (leaver) told.add(orphan);
+        return leaver ?? [];
+      }),
     release() {
-      for (const orphan of alive) signal(orphan, "SIGTERM");
+      for (const orphan of alive) if (!told.has(orphan)) signal(orphan, "SIGTERM");
     },
   };
+}
+
+/** Tells a worker to leave and to give its UDP sessions away; null where it has none, or its channel cannot be had. */
+function leaverOf(orphan: Written): Leaver | null {
+  const { pid, started, sockets, channel: number } = orphan;
+  if (number === undefined || !sockets.some(({ protocol }) => protocol === "udp")) return null;
+  const channel = takeDescriptor(pid, number);
+  if (channel < 0) return null;
+  signal(orphan, "SIGUSR2");
+  return { channel, gone: () => startTime(pid) !== started, done: () => closeFd(channel) };
 }

@@ -1,4 +1,11 @@
-import { type Assignment, COUNTER_FD, type FromWorker, SOCKETS_FD, type ToWorker } from "../core/worker-protocol.ts";
+import {
+  type Assignment,
+  CHANNEL_END_FD,
+  CHANNEL_FD,
+  COUNTER_FD,
+  type FromWorker,
+  type ToWorker,
+} from "../core/worker-protocol.ts";
 import { type Child, spawnChild } from "../runtime/child.ts";
 import { descriptorChannel, sendDescriptors } from "../runtime/descriptors.ts";
 import { closeFd } from "../runtime/listen.ts";
@@ -18,7 +25,9 @@ export class BlankWorker {
   readonly methods: readonly string[];
   /** Its files are read: it could serve at once. False: it ended before that. */
   readonly loaded: Promise<boolean>;
-  readonly #channel: number;
+  /** Our end of the channel for sockets and sessions; -1: closed. Once employed it is the employer's to close. */
+  channel: number;
+  #employed = false;
   #ears: WorkerEars;
   /** It has ended, so. */
   #end: [code: number | null, signal: string | null] | null = null;
@@ -28,10 +37,11 @@ export class BlankWorker {
     this.methods = methods;
     this.#ears = ears;
     const [ours, theirs] = descriptorChannel();
-    this.#channel = ours;
+    this.channel = ours;
     const fds: number[] = [];
     fds[COUNTER_FD - FIRST] = memory;
-    fds[SOCKETS_FD - FIRST] = theirs;
+    fds[CHANNEL_FD - FIRST] = theirs;
+    fds[CHANNEL_END_FD - FIRST] = ours;
     const loaded = Promise.withResolvers<boolean>();
     this.loaded = loaded.promise;
     this.child = spawnChild<ToWorker, FromWorker>({
@@ -44,6 +54,10 @@ export class BlankWorker {
       onExit: (code, signal) => {
         loaded.resolve(false);
         this.#end = [code, signal];
+        if (!this.#employed) {
+          closeFd(ours);
+          this.channel = -1;
+        }
         this.#ears.exit(code, signal);
       },
     });
@@ -53,10 +67,13 @@ export class BlankWorker {
   /** Gives it work, once: `fds` are our descriptors of the assignment's sockets. */
   employ(assignment: Assignment, fds: readonly number[], ears: WorkerEars): Child<ToWorker> {
     this.#ears = ears;
-    if (this.#end !== null) queueMicrotask(() => ears.exit(...this.#end!));
+    if (this.#end !== null) {
+      queueMicrotask(() => ears.exit(...this.#end!));
+      return this.child;
+    }
+    this.#employed = true;
     // A worker that has just died takes none: whoever hears of its end knows what to do.
-    sendDescriptors(this.#channel, fds);
-    closeFd(this.#channel);
+    sendDescriptors(this.channel, fds);
     this.child.send({ kind: "assign", assignment });
     return this.child;
   }
@@ -64,7 +81,6 @@ export class BlankWorker {
   /** It is not needed. */
   dismiss(): void {
     this.#ears = deaf;
-    closeFd(this.#channel);
     this.child.kill("SIGKILL");
   }
 }

@@ -127,6 +127,7 @@ export class Supervisor {
   async start(config: Config, bundle: string | null): Promise<Problem[]> {
     if (config.secret !== undefined) this.#notes.kept.seed = hashText(config.secret, 0);
     const orphans = adoptOrphans(this.#options.instance, this.workers.sockets);
+    this.workers.elders = orphans.leave;
     // Probes from the host's own network come first, so that nothing is served before it is known who is alive.
     this.book.commit(this.book.stage(config, this.#notes.kept.revision));
     this.#assignChecks();

@@ -8,6 +8,7 @@ import { Generation, type GenerationEvents, START_LIMIT, type Work } from "./gen
 import type { Entry } from "./member.ts";
 import { CounterMemory } from "./memory.ts";
 import { Secrets, type SecretsByMethod } from "./secrets.ts";
+import type { Leaver } from "./sessions.ts";
 import { SocketTable } from "./sockets.ts";
 import { type BlankWorker, Spare } from "./spare.ts";
 
@@ -100,7 +101,10 @@ export class WorkerSide {
         this.#current = next;
         this.#count = count;
         follow();
-        this.#retire(current);
+        const leavers = [...(current?.leavers() ?? []), ...this.elders()];
+        this.elders = () => [];
+        this.#retire(current, next.datagrams);
+        void next.inherit(leavers);
         this.sockets.keep(work.listeners);
         this.spare.keep(work.methods);
       },
@@ -166,7 +170,8 @@ export class WorkerSide {
     });
   }
 
-  #retire(generation: Generation | null): void {
+  /** `handOver`: the UDP sockets that others serve from now on. */
+  #retire(generation: Generation | null, handOver: readonly string[] = []): void {
     if (!generation) return;
     if (this.#current === generation) this.#current = null;
     this.#draining.push(generation);
@@ -174,8 +179,11 @@ export class WorkerSide {
     const done = (): void => {
       this.#draining = this.#draining.filter((g) => g !== generation);
     };
-    void generation.drain(this.drainLimit).then(done);
+    void generation.drain(this.drainLimit, handOver).then(done);
   }
+
+  /** Tells the workers of an earlier daemon to leave, once, when those that take their place are ready. */
+  elders: () => Leaver[] = () => [];
 
   /** How long a retired generation may live, ms. */
   drainLimit = 30_000;

@@ -4,16 +4,18 @@
  * its assignment, maybe for long: a spare takes the place of a worker that dies.
  */
 import { catalog } from "../catalog.ts";
-import type { Balancer, Method, Serving, WorkerSide } from "../core/method.ts";
+import type { Balancer, HandedSessions, Method, Serving, WorkerSide } from "../core/method.ts";
 import { toProblem } from "../core/problem.ts";
 import {
   type Assignment,
+  CHANNEL_FD,
   FIRST_SOCKET_FD,
   type FromWorker,
-  SOCKETS_FD,
+  LAST_PACKET,
   type ToWorker,
 } from "../core/worker-protocol.ts";
-import { takeDescriptors } from "../runtime/descriptors.ts";
+import { now, sleep } from "../runtime/clock.ts";
+import { sendPacket, takeDescriptors, takePacket } from "../runtime/descriptors.ts";
 import { parentPort } from "../runtime/ipc.ts";
 import { closeFd } from "../runtime/listen.ts";
 import { dropPrivileges } from "../runtime/privileges.ts";
@@ -37,6 +39,8 @@ let assigned = false;
 
 /** Without a parent to say otherwise, what is under way may take this long, ms. */
 const ORPHAN_DRAIN = 30_000;
+/** ms that giving sessions away may take, where the channel is full. */
+const HANDOVER_LIMIT = 3000;
 
 /** The part of an assignment that one method serves. */
 function shareOf(assignment: Assignment, method: Method): Assignment {
@@ -50,8 +54,7 @@ function shareOf(assignment: Assignment, method: Method): Assignment {
 }
 
 async function assign(assignment: Assignment): Promise<void> {
-  takeDescriptors(SOCKETS_FD, assignment.sockets.length, FIRST_SOCKET_FD);
-  closeFd(SOCKETS_FD);
+  takeDescriptors(CHANNEL_FD, assignment.sockets.length, FIRST_SOCKET_FD);
   const opened = openDoors(assignment, catalog, parent.send);
   balancers = opened.balancers;
   for (const [method, side] of sides) {
@@ -69,12 +72,37 @@ async function assign(assignment: Assignment): Promise<void> {
   parent.send({ kind: "ready", revision: assignment.revision });
 }
 
-async function drain(deadlineMs: number): Promise<void> {
+/** Gives UDP sessions away: those at these sockets; null: at all. The last packet is an empty one. */
+async function handOver(sockets: readonly string[] | null): Promise<void> {
+  const packets = [...new Set(serving.values())].flatMap((served) => served.handOver?.(sockets) ?? []);
+  const end = now() + HANDOVER_LIMIT;
+  for (const packet of [...packets, { text: LAST_PACKET, fds: [] }]) {
+    while (!sendPacket(CHANNEL_FD, packet) && now() < end) await sleep(1);
+    for (const fd of packet.fds) closeFd(fd);
+  }
+}
+
+/** `sockets`: see `handOver`; undefined: nobody will take sessions. */
+async function drain(deadlineMs: number, sockets?: readonly string[] | null): Promise<void> {
   if (draining) return;
   draining = true;
-  await Promise.all([...new Set(serving.values())].map((served) => served.drain(deadlineMs)));
+  const handed = sockets === undefined ? null : handOver(sockets);
+  await Promise.all([handed, ...[...new Set(serving.values())].map((served) => served.drain(deadlineMs))]);
   parent.send({ kind: "drained" });
   process.exit(0);
+}
+
+async function takeOver(): Promise<void> {
+  const packet = takePacket(CHANNEL_FD);
+  if (packet === null) return;
+  const { service } = JSON.parse(packet.text) as HandedSessions;
+  const served = serving.get(service);
+  if (served?.takeOver) await served.takeOver(packet);
+  else for (const fd of packet.fds) closeFd(fd);
+}
+
+function open(): void {
+  for (const served of new Set(serving.values())) served.open?.();
 }
 
 async function handle(message: ToWorker): Promise<void> {
@@ -85,7 +113,9 @@ async function handle(message: ToWorker): Promise<void> {
     serving.get(service)?.changed?.(service);
   } else if (message.kind === "reopen") for (const served of new Set(serving.values())) served.reopen?.();
   else if (message.kind === "secrets") servingMethod.get(message.method)?.secrets?.(message.value);
-  else if (message.kind === "drain") void drain(message.deadlineMs);
+  else if (message.kind === "drain") void drain(message.deadlineMs, message.handOver);
+  else if (message.kind === "sessions") await takeOver();
+  else if (message.kind === "open") open();
   else parent.send({ kind: "pong", n: message.n });
 }
 
@@ -100,7 +130,9 @@ parent.onMessage((message) => {
 // spare has nothing to serve, and nobody who would give it work.
 parent.onClosed(() => {
   if (!assigned) process.exit(0);
+  queue = queue.then(open);
 });
 process.on("SIGTERM", () => void drain(ORPHAN_DRAIN));
+process.on("SIGUSR2", () => void drain(ORPHAN_DRAIN, null));
 // A terminal's Ctrl-C reaches the whole group; the daemon decides when we drain.
 process.on("SIGINT", () => {});

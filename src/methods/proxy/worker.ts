@@ -56,7 +56,7 @@ export const workerSide: WorkerSide = {
       datagrams(state, shared, socket) {
         const { udp, limits } = optionsOf(state.service);
         const rules = { ...udp, perAddress: limits.perAddress ?? Number.POSITIVE_INFINITY };
-        return new Datagrams(shared, state, rules, socket).serve(socket.fd);
+        return new Datagrams(shared, state, rules, socket);
       },
       backendFirst: (service) => optionsOf(service).mode === "tcp",
       introducers: (service) => optionsOf(service).acceptProxy,
