@@ -3,13 +3,13 @@ import type { Code } from "../core/codes.ts";
 import { formatDuration } from "../core/words.ts";
 import { now } from "../runtime/clock.ts";
 import { Dialler } from "../runtime/dial.ts";
-import type { ConnectFailure, TcpSocket } from "../runtime/tcp.ts";
+import type { ConnectFailure, ConnectHandlers, TcpSocket } from "../runtime/tcp.ts";
 
 /** What a probe does once it is connected: `null` means go on. */
 export interface Conversation {
   /** Sent as soon as the connection (and its TLS) stands. */
   request?: Uint8Array;
-  /** Connected. A verdict ends it before a byte is sent. */
+  /** Connected. A verdict ends it before a byte is sent; where nothing is ever sent, it must give one. */
   connected?(): Finding | null;
   received(chunk: Buffer): Finding | null;
   /** The backend closed its side. */
@@ -89,11 +89,14 @@ class Probe {
   start(): void {
     this.#timer = setTimeout(() => this.#timedOut(), this.#timeout);
     const { address, port, source } = this.#target;
+    const { connected, request } = this.#conversation;
     const tls = this.#tls && {
       rejectUnauthorized: !this.#tls.insecure,
       ...(this.#tls.name ? { serverName: this.#tls.name } : {}),
     };
-    const { cancel } = dialler.connect(
+    // Who sends nothing asks only whether a connection comes about.
+    const knocks = connected && !request && !tls;
+    const { cancel } = (knocks ? knocker : dialler).connect(
       // This probe's own timer is the one that counts; the connection's must not come first with another sentence.
       {
         address,
@@ -106,6 +109,11 @@ class Probe {
     );
     this.#cancel = cancel;
     if (this.#over) cancel();
+  }
+
+  /** It stood at once, and is gone already. */
+  stood(): void {
+    this.#guard(() => this.#conversation.connected!());
   }
 
   open(socket: TcpSocket<Probe>): void {
@@ -183,8 +191,7 @@ class Probe {
   }
 }
 
-/** Of all probes: handlers of its own for each of twenty thousand would cost more than the connection. */
-const dialler = new Dialler<Probe>({
+const handlers: ConnectHandlers<Probe> = {
   open: (socket) => socket.data.open(socket),
   handshake: ({ data: probe }, authorized, error) => probe.shaken(authorized, error),
   data: ({ data: probe }, chunk) => probe.received(chunk),
@@ -193,7 +200,11 @@ const dialler = new Dialler<Probe>({
   close: ({ data: probe }, error) => probe.closed(error !== undefined),
   error: ({ data: probe }, error) => probe.finish(failed("SLUICE_INTERNAL", error.message)),
   failed: (probe, why, detail) => probe.finish(failed(failures[why], detail)),
-});
+};
+
+/** Of all probes: handlers of its own for each of twenty thousand would cost more than the connection. */
+const dialler = new Dialler<Probe>(handlers);
+const knocker = new Dialler<Probe>({ ...handlers, stood: (probe) => probe.stood() });
 
 /** OpenSSL's own words for a failed verification are fixed sentences; anything else may hold the peer's bytes. */
 const reason = (error: Error | null): string => (error as { code?: string } | null)?.code ?? "not trusted";

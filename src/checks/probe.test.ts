@@ -174,7 +174,8 @@ test("a fixed source port is used, and can be used again at once", async () => {
     expect(await http.probe({ ...target, source }, http.options.parse({}), 2000)).toMatchObject({ passed: true });
     expect(await tcp.probe({ ...target, source }, {}, 2000)).toMatchObject({ passed: true });
   }
-  expect(new Set(ports)).toEqual(new Set([source.port]));
+  // Who was only connected to, and reset, may be gone before it is looked at.
+  expect(new Set(ports.filter((port) => port !== undefined))).toEqual(new Set([source.port]));
 });
 
 test("a source that this host does not have is not the backend's fault", async () => {

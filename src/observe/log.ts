@@ -18,6 +18,8 @@ export interface LogOptions {
 export interface Log {
   (level: Level, message: string, fields?: Fields): void;
   level: Level;
+  /** Is anything said at this level? For who would make a sentence for nothing. */
+  says(level: Level): boolean;
   /** Writes what is held back about suppressed lines: at the end of a program. */
   flush(): void;
 }
@@ -65,7 +67,7 @@ export function createLog(options: LogOptions): Log {
 
   let lastSweep = now();
   const log = ((level, message, fields = {}) => {
-    if (levels.indexOf(level) < levels.indexOf(log.level)) return;
+    if (!log.says(level)) return;
     const at = now();
     if (at - lastSweep >= WINDOW || seen.size > MOST_KEYS) {
       sweep(at);
@@ -84,6 +86,7 @@ export function createLog(options: LogOptions): Log {
     else emit(at, level, message, fields);
   }) as Log;
   log.level = options.level;
+  log.says = (level) => levels.indexOf(level) >= levels.indexOf(log.level);
   log.flush = () => {
     for (const [message, entry] of seen) settle(message, entry);
   };

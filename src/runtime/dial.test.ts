@@ -124,3 +124,36 @@ test("a connection that stands only after a second try opens then", async () => 
   libc.listen(fd, 16); // room: the kernel repeats the SYN after a second
   expect((await dialled)[0]).toBe("open mine false");
 });
+
+test("who asks only whether a connection comes about hears it at once on the same host, and the peer sees a reset", async () => {
+  const seen: (string | undefined)[] = [];
+  const server = listenTcp(
+    "127.0.0.1",
+    0,
+    { data() {}, close: (_socket, error) => void seen.push((error as { code?: string } | undefined)?.code) },
+    () => undefined,
+  );
+  undo.push(() => server.stop());
+  const before = descriptors();
+  const said: string[] = [];
+  const ask = (port: number): void => {
+    connectTcp<null>(
+      { address: "127.0.0.1", port, timeout: 2000, data: null },
+      {
+        open: () => void said.push("open"),
+        data() {},
+        failed: (_data, why) => void said.push(why),
+        stood: () => void said.push("stood"),
+      },
+    );
+  };
+  ask(server.port);
+  expect(said).toEqual(["stood"]);
+  expect(descriptors()).toBe(before);
+  for (let i = 0; i < 200 && seen.length === 0; i++) await pause(10);
+  expect(seen).toEqual(["ECONNRESET"]);
+  server.stop();
+  ask(server.port);
+  for (let i = 0; i < 200 && said.length < 2; i++) await pause(10);
+  expect(said).toEqual(["stood", "refused"]);
+});

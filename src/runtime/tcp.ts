@@ -126,7 +126,7 @@ export interface ConnectHandlers<D> extends TcpHandlers<D> {
    * For who asks for nothing but whether a connection comes about, without TLS: called instead of `open`, and maybe before
    * the call that asked returns, when it stands at once, as on the same host. The connection is reset by then.
    */
-  stood?(): void;
+  stood?(data: D): void;
 }
 
 /** How long a half-closed peer may take to close its side, ms. */

@@ -22,7 +22,11 @@ export interface Assembled {
 export function assemble(instance: Instance, config: Config, options: { standby: boolean }): Assembled {
   const log = createLog(config.log);
   const events = createEventLog();
-  events.subscribe(({ event }) => log(levelOf(event), eventText(event)));
+  events.subscribe(({ event }) => {
+    const level = levelOf(event);
+    // A sentence costs more than an event: twenty thousand backends come up in a second.
+    if (log.says(level)) log(level, eventText(event));
+  });
   const host = createHostChanges(instance.runDir);
   const doorsOf = (method: Method): Doors => ({
     instance: instance.name,

@@ -17,7 +17,17 @@ export type FoundBook = Record<string, Found>;
 /** What an earlier daemon found of a backend; null: nothing that still says anything. */
 export type LastKnown = (service: Service, backend: BackendConfig) => boolean | null;
 
-const hashOf = ({ kind, options }: CheckConfig): number => hashText(JSON.stringify([kind, options]), 0);
+/** A check's hash stays with it: every backend asks for it, and every writing down. */
+const hashes = new WeakMap<CheckConfig, number>();
+
+function hashOf(check: CheckConfig): number {
+  let hash = hashes.get(check);
+  if (hash === undefined) {
+    hash = hashText(JSON.stringify([check.kind, check.options]), 0);
+    hashes.set(check, hash);
+  }
+  return hash;
+}
 
 /** For the next daemon. */
 export function foundBy(entries: Iterable<Entry>): FoundBook {
