@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { schedulers } from "../src/schedulers/list.ts";
 import { type BenchOptions, defineBench, type Row, row } from "./lib.ts";
+import { startFloor } from "./support/floor.ts";
 import { pickCost } from "./support/pick.ts";
 import { freePort } from "./support/pinned.ts";
 import { inTurn } from "./support/rounds.ts";
@@ -89,11 +90,20 @@ ${addresses(size, backend.port)
   return Promise.all(made);
 }
 
-/** How many times more a request costs with many, for Sluice and for HAProxy. */
-function growth(name: string, costs: Row): Row[] {
-  const { sluice, peers } = costs;
-  const theirs = peers[`haproxy-${MANY}`]! / peers[`haproxy-${FEW}`]!;
-  return [row(`${name}/growth`, "times", "lower", sluice / peers[`with-${FEW}`]!, { haproxy: theirs })];
+/**
+ * How many times more a request costs with many, and how many microseconds, beside all that stand there with both numbers:
+ * the floor's are the kernel's share.
+ */
+function growth(name: string, { sluice, peers }: Row): Row[] {
+  const others = ["haproxy", "floor"].filter((peer) => `${peer}-${MANY}` in peers);
+  const of = (by: (many: number, few: number) => number): [number, Record<string, number>] => [
+    by(sluice, peers[`with-${FEW}`]!),
+    Object.fromEntries(others.map((peer) => [peer, by(peers[`${peer}-${MANY}`]!, peers[`${peer}-${FEW}`]!)])),
+  ];
+  return [
+    row(`${name}/growth`, "times", "lower", ...of((many, few) => many / few)),
+    row(`${name}/more-us`, "us", "lower", ...of((many, few) => many - few)),
+  ];
 }
 
 /** A ratio beside what Sluice itself costs with two; what HAProxy costs stands there to read. */
@@ -129,6 +139,8 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
       started.push(...servers);
       const balance = haproxyNames[name];
       const peers = balance === undefined ? [] : await startPeers(folder, backend, balance);
+      if (name.startsWith("backends"))
+        peers.push(await startFloor(folder, backend, MANY), await startFloor(folder, backend, FEW));
       started.push(...peers);
       const measure = (server: Server, warmUp: boolean) =>
         wrk(server, {
