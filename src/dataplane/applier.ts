@@ -267,10 +267,10 @@ class XdpApplier implements Applier<PlaneService> {
     const services = this.#services;
     try {
       const facts = await this.#factsOf(services);
-      await this.#ground.also(groundChanges(services, facts, this.#forward));
       const devices = await this.#devicesBy(services, facts);
       // A revision that came meanwhile has seen to it.
       if (services !== this.#services) return;
+      await this.#ground.also(groundChanges(services, facts, this.#forward));
       this.#attached = unique([...this.#attached, ...all(devices)]);
       this.#need(this.#attached);
       const { refused } = await this.#plane.ways.attach(all(devices));
@@ -320,10 +320,10 @@ class XdpApplier implements Applier<PlaneService> {
 
   async remove(): Promise<void> {
     const { plane, needs, upkeep } = this.#shared;
+    this.#services = [];
     await this.#vips.hold([]);
     plane.commit(this.#forward, []);
     await this.#ground.hold([]);
-    this.#services = [];
     this.#attached = [];
     needs.delete(this.#forward);
     this.#shared.appliers.delete(this);
