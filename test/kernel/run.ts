@@ -37,8 +37,11 @@ if (given[0] === "--ipvs") {
   process.exit(measured === "" ? 1 : 0);
 }
 const tests = `bin/bun test --parallel=2 --timeout=600000 --reporter=junit --reporter-outfile=$REPORT`;
+/** The bench counts as one test more: it holds when it has measured all its rows. */
+const benchTest = `if ${bench} --seconds=1; then failed=; else failed="<failure/>"; fi
+echo "<testcase name=\\"measures\\" classname=\\"bench ipvs\\" file=\\"bench/ipvs.ts\\">$failed</testcase>" >>$REPORT`;
 // Whoever names tests wants no more than these.
-const command = given.length > 0 ? `${tests} ${given.join(" ")}` : `${tests} ${paths.join(" ")}; ${bench} --seconds=1`;
+const command = given.length > 0 ? `${tests} ${given.join(" ")}` : `${tests} ${paths.join(" ")}; ${benchTest}`;
 const results = readJunit(await runInGuest(command, "stdout"));
 const count = (result: string): number => results.filter((one) => one.result === result).length;
 for (const { name, file, result } of results) if (result !== "passed") console.log(`${result}: ${file}: ${name}`);
