@@ -22,7 +22,7 @@ const root = join(import.meta.dirname, "../..");
 /** What stands between a bare kernel and the host's files. */
 const FIRST_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 const MEMORY_MIB = 2048;
-/** An hour: it computes for some twelve minutes, on a host that has others to serve for many more. */
+/** An hour: it computes for some 17 minutes, on a host that has others to serve for many more. */
 const PATIENCE_S = 3600;
 /**
  * What the kernel does against attackers and for accounts costs an emulated one a fifth of its time, and nothing that is
