@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Verdict } from "../core/check.ts";
 import type { FromChecker, ProbeJob, ToChecker } from "../core/worker-protocol.ts";
 import { type Child, spawnChild } from "../runtime/child.ts";
@@ -6,6 +7,16 @@ import { type Child, spawnChild } from "../runtime/child.ts";
 export type Standpoint = "host" | "vip";
 
 const RESTART_AFTER = 500;
+
+const alike = (a: readonly ProbeJob[], b: readonly ProbeJob[]): boolean =>
+  a.length === b.length && a.every((job, i) => sameJob(job, b[i]!));
+
+const sameJob = (a: ProbeJob, b: ProbeJob): boolean =>
+  a.key === b.key &&
+  (a.check === b.check || isDeepStrictEqual(a.check, b.check)) &&
+  a.target.address === b.target.address &&
+  a.target.port === b.target.port &&
+  isDeepStrictEqual(a.target.source, b.target.source);
 
 /**
  * The checker children: backends' bytes are strangers' bytes, so probes run without rights. One child per standpoint,
@@ -27,6 +38,8 @@ export class Checkers {
   assign(standpoint: Standpoint, jobs: ProbeJob[]): void {
     const running = this.#children.get(standpoint);
     if (running) {
+      // Twenty thousand jobs are some megabytes, which the child would compare one by one.
+      if (alike(running.jobs, jobs)) return;
       running.jobs = jobs;
       if (running.ready) running.child.send({ kind: "jobs", jobs });
     } else if (jobs.length > 0) this.#start(standpoint, jobs);

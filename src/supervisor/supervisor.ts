@@ -143,6 +143,7 @@ export class Supervisor {
     // and two directors that start beside each other would not choose alike.
     await firstVerdicts([...this.book.entries.values()], this.#trusted);
     this.#starting = false;
+    this.#notes.soon();
     for (const entry of this.book.entries.values()) this.#refresh(entry);
     await this.kernel.idle();
     return [];
@@ -354,7 +355,8 @@ export class Supervisor {
     if (event?.kind !== "backend") return;
     this.#record(event);
     this.#spread(this.book.entry(event.service)!);
-    this.#notes.soon();
+    // While it starts one verdict follows the other; what it has found by then is written down once.
+    if (!this.#starting) this.#notes.soon();
   }
 
   /** Operators have said something: who is probed may be others. */
