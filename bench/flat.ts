@@ -102,7 +102,8 @@ function growth(name: string, { sluice, peers }: Row): Row[] {
   ];
   return [
     row(`${name}/growth`, "times", "lower", ...of((many, few) => many / few)),
-    row(`${name}/more-us`, "us", "lower", ...of((many, few) => many - few)),
+    // Of differences around zero no ratio says anything.
+    { ...row(`${name}/more-us`, "us", "lower", ...of((many, few) => many - few)), ratio: null },
   ];
 }
 
