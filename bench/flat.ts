@@ -7,12 +7,13 @@ import { type BenchOptions, defineBench, type Row, row } from "./lib.ts";
 import { startFloor } from "./support/floor.ts";
 import { pickCost } from "./support/pick.ts";
 import { freePort } from "./support/pinned.ts";
-import { inTurn } from "./support/rounds.ts";
+import { ROUNDS } from "./support/rounds.ts";
 import { type Server, startBackend, startHaproxy, startSluice } from "./support/servers.ts";
-import { type Sample, WARM_UP, wrk } from "./support/wrk.ts";
+import { turnsRow } from "./support/turns.ts";
 
 const MANY = 1000;
 const FEW = 2;
+const MIB = 1024 * 1024;
 
 /** The backend listens on all of loopback: each address is a backend. */
 const addresses = (count: number, port: number): string[] =>
@@ -21,21 +22,20 @@ const addresses = (count: number, port: number): string[] =>
 const routes = (count: number, path: (i: number) => object): object[] =>
   Array.from({ length: count }, (_, i) => ({ ...path(i), response: { set: { "X-Route": String(i) } } }));
 
-/** A service, and the path to ask for; `size`: how many there are of what is counted. */
-type Make = (size: number, port: number) => { service: object; path: string };
+/** A service; `size`: how many there are of what is counted. */
+type Make = (size: number, port: number) => object;
+/** What is asked for: with routes the last one, however many there are. */
+const ASKED = `/route/${MANY - 1}`;
 
 const withBackends =
   (scheduler: string): Make =>
-  (size, port) => ({ service: { scheduler, backends: addresses(size, port) }, path: "/64" });
+  (size, port) => ({ scheduler, backends: addresses(size, port) });
 const withRoutes =
-  (kind: "path" | "prefix", to: (i: number) => string): Make =>
+  (kind: "path" | "prefix"): Make =>
   (size, port) => ({
-    service: {
-      scheduler: "round-robin",
-      backends: addresses(1, port),
-      proxy: { routes: routes(size, (i) => ({ [kind]: to(i) })) },
-    },
-    path: to(size - 1),
+    scheduler: "round-robin",
+    backends: addresses(1, port),
+    proxy: { routes: routes(size, (i) => ({ [kind]: `/route/${MANY - size + i}` })) },
   });
 
 const cases: Record<string, Make> = {
@@ -45,14 +45,9 @@ const cases: Record<string, Make> = {
   "backends-p2c": withBackends("p2c"),
   "backends-prequal": withBackends("prequal"),
   "backends-source-hash": withBackends("source-hash"),
-  "routes-path": withRoutes("path", (i) => `/route/${i}`),
-  "routes-prefix": withRoutes("prefix", (i) => `/route/${i}`),
+  "routes-path": withRoutes("path"),
+  "routes-prefix": withRoutes("prefix"),
 };
-
-const columns = [
-  { unit: "cpu-us", better: "lower", of: (s: Sample) => s.cpuUs },
-  { unit: "memory-mib", better: "lower", of: (s: Sample) => s.memory / 1024 / 1024 },
-] as const;
 
 /** The schedulers alone, without a request around them: equal weights, then weights of 1 to 5. */
 const picks = (): Row[] =>
@@ -110,16 +105,17 @@ function growth(name: string, { sluice, peers }: Row): Row[] {
 /** A ratio beside what Sluice itself costs with two; what HAProxy costs stands there to read. */
 const besideFew = (one: Row): Row => ({ ...one, ratio: one.sluice / one.peers[`with-${FEW}`]! });
 
-type Asked = Server & { path: string };
+/** Memory right after the load. */
+const memoryRow = (name: string, [many, few]: readonly Server[]): Row =>
+  row(`${name}/memory-mib`, "MiB", "lower", many!.memory() / MIB, { [few!.name]: few!.memory() / MIB });
 
-async function start(folder: string, backend: Server, make: Make, size: number): Promise<Asked> {
+async function start(folder: string, backend: Server, make: Make, size: number): Promise<Server> {
   const port = freePort();
-  const { service, path } = make(size, backend.port);
-  const { proxy = {}, ...rest } = service as { proxy?: object };
+  const { proxy = {}, ...rest } = make(size, backend.port) as { proxy?: object };
   const own = { method: "proxy", listen: [`127.0.0.1:${port}`], check: "none", ...rest };
   const limits = { requests: 1_000_000_000 };
   const server = await startSluice(folder, port, { services: { shop: { ...own, proxy: { ...proxy, limits } } } });
-  return { ...server, path, name: size === MANY ? "sluice" : `with-${size}` };
+  return { ...server, name: size === MANY ? "sluice" : `with-${size}` };
 }
 
 async function run(progress: (line: string) => void, { only, seconds }: BenchOptions): Promise<{ rows: Row[] }> {
@@ -143,15 +139,11 @@ async function run(progress: (line: string) => void, { only, seconds }: BenchOpt
       if (name.startsWith("backends"))
         peers.push(await startFloor(folder, backend, MANY), await startFloor(folder, backend, FEW));
       started.push(...peers);
-      const measure = (server: Server, warmUp: boolean) =>
-        wrk(server, {
-          path: (server as Partial<Asked>).path ?? "/64",
-          connections: 64,
-          seconds: warmUp ? WARM_UP : seconds,
-        });
-      const measured = await inTurn(`${MANY}-${name}/proxy`, [...servers, ...peers], measure, columns);
-      rows.push(...measured.map((one) => besideFew(one)));
-      if (peers.length > 0) rows.push(...growth(`${MANY}-${name}/proxy`, measured[0]!));
+      const load = { head: `GET ${ASKED} HTTP/1.1\r\nHost: a`, connections: 64, seconds: ROUNDS * seconds };
+      const measured = await turnsRow(`${MANY}-${name}/proxy`, folder, [...servers, ...peers], load);
+      rows.push(besideFew(measured));
+      if (peers.length > 0) rows.push(...growth(`${MANY}-${name}/proxy`, measured));
+      rows.push(memoryRow(`${MANY}-${name}/proxy`, servers));
       for (const server of [...servers, ...peers]) await server.stop();
     }
     return { rows };

@@ -6,23 +6,37 @@ import { type BenchOptions, defineBench, type Row } from "./lib.ts";
 import { IDLE, idleRow } from "./support/idle.ts";
 import { nodeProxies, startNodeProxy } from "./support/node-proxies.ts";
 import { freePort } from "./support/pinned.ts";
-import { inTurn } from "./support/rounds.ts";
+import { inTurn, ROUNDS } from "./support/rounds.ts";
 import { type Server, startBackend, startHaproxy, startNginx, startSluice } from "./support/servers.ts";
+import { type Turns, turnsRow } from "./support/turns.ts";
 import { type Load, type Sample, WARM_UP, wrk } from "./support/wrk.ts";
 
 const MIB = 1024 * 1024;
 const post = (size: number): string =>
   `wrk.method = "POST"; wrk.body = string.rep("x", ${size}); wrk.headers["Content-Type"] = "text/plain"`;
 
+const get = (path: string) => ({ head: `GET ${path} HTTP/1.1\r\nHost: a` });
+
 /** Each case, its load, and whether the work of the kernel beside the process counts (large bodies). */
-function cases(folder: string): Record<string, Omit<Load, "seconds"> & { machine?: boolean }> {
+function cases(
+  folder: string,
+): Record<string, Omit<Load, "seconds"> & { machine?: boolean; turns?: Pick<Turns, "head" | "body"> }> {
   return {
-    "get-64": { path: "/64", connections: 64 },
-    "get-1000": { path: "/64", connections: 1000 },
-    "get-16k": { path: "/16k", connections: 64, machine: true },
+    "get-64": { path: "/64", connections: 64, turns: get("/64") },
+    "get-1000": { path: "/64", connections: 1000, turns: get("/64") },
+    "get-16k": { path: "/16k", connections: 64, machine: true, turns: get("/16k") },
     "get-1m": { path: "/1m", connections: 16, machine: true },
     "get-16m": { path: "/16m", connections: 8, machine: true },
-    "post-16k": { path: "/post", connections: 64, more: ["-s", join(folder, "16k.lua")], machine: true },
+    "post-16k": {
+      path: "/post",
+      connections: 64,
+      more: ["-s", join(folder, "16k.lua")],
+      machine: true,
+      turns: {
+        head: `POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: ${16 * 1024}`,
+        body: Buffer.alloc(16 * 1024, 120),
+      },
+    },
     "post-1m": { path: "/post-whole", connections: 16, more: ["-s", join(folder, "1m.lua")], machine: true },
     "connection-per-request": { path: "/64", connections: 64, more: ["-H", "Connection: close"] },
   };
@@ -89,6 +103,8 @@ async function run(
       const measure = (server: Server, warmUp: boolean) =>
         wrk(server, { ...load, seconds: warmUp ? WARM_UP : seconds });
       rows.push(...(await inTurn(`${name}/proxy`, servers, measure, load.machine ? [...common, machine] : common)));
+      const turns = { ...load.turns!, connections: load.connections, seconds: ROUNDS * seconds };
+      if (load.turns) rows.push(await turnsRow(`${name}/proxy`, folder, servers.slice(0, 3), turns));
     }
     if (only.length === 0 || only.includes("idle")) {
       progress(`idle-${IDLE}: memory per idle connection, after one request on each`);

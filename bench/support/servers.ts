@@ -21,6 +21,8 @@ export interface Server {
   name: string;
   version: string;
   port: number;
+  /** Processes that serve. */
+  serving(): number[];
   /** CPU of what serves, microseconds. */
   cpu(): number;
   /** CPU of all else that belongs to it (Sluice: the daemon, its checker), microseconds. */
@@ -41,13 +43,15 @@ interface Parts {
 
 /** A server out of a program that runs. Its processes are looked up at each reading: some start theirs late. */
 export function toServer({ name, version, port, program, serves = () => true }: Parts): Server {
+  const serving = (): number[] => family(program.pid).filter(serves);
   return {
     name,
     version,
     port,
-    cpu: () => cpuOf(family(program.pid).filter(serves)),
+    serving,
+    cpu: () => cpuOf(serving()),
     otherCpu: () => cpuOf(family(program.pid).filter((pid) => !serves(pid))),
-    memory: () => memoryOf(family(program.pid).filter(serves)),
+    memory: () => memoryOf(serving()),
     stop: program.stop,
   };
 }
