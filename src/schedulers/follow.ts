@@ -41,7 +41,8 @@ class TriedIds implements Tried {
 interface Live {
   set: EligibleSet;
   scheduler: Scheduler;
-  indices: Map<number, number>;
+  /** By id; -1: it is not in the set. */
+  indices: Int32Array;
   ranks: Uint16Array;
   tried: TriedIds;
 }
@@ -97,15 +98,15 @@ class FollowingBalancer<O> implements Balancer {
   began(backend: number): void {
     const { indices, scheduler } = this.#current();
     if (scheduler.began === undefined) return;
-    const index = indices.get(backend);
-    if (index !== undefined) scheduler.began(index);
+    const index = indices[backend] ?? -1;
+    if (index >= 0) scheduler.began(index);
   }
 
   ended(backend: number, outcome: Outcome): void {
     const { indices, scheduler } = this.#current();
     if (scheduler.ended === undefined) return;
-    const index = indices.get(backend);
-    if (index !== undefined) scheduler.ended(index, outcome);
+    const index = indices[backend] ?? -1;
+    if (index >= 0) scheduler.ended(index, outcome);
   }
 
   update(snapshot: Snapshot): void {
@@ -143,7 +144,13 @@ class FollowingBalancer<O> implements Balancer {
 }
 
 const none: ReadonlySet<number> = new Set();
-const indicesOf = (set: EligibleSet): Map<number, number> => new Map(set.ids.map((id, index) => [id, index]));
+
+/** Ids are small (u16) and ascending. */
+function indicesOf({ ids }: EligibleSet): Int32Array {
+  const indices = new Int32Array((ids.at(-1) ?? -1) + 1).fill(-1);
+  for (const [index, id] of ids.entries()) indices[id] = index;
+  return indices;
+}
 
 function sameSet(a: EligibleSet, b: EligibleSet): boolean {
   return (

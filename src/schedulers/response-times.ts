@@ -22,14 +22,16 @@ const binOf = (load: number): number =>
 const cellOf = (index: number, bin: number): number => (index * BINS + bin) * 2;
 
 /**
- * Places in a backend's brief: when its oldest work under way began (Infinity: none is), the bin that was heard of last
- * (-1: none ever), when that was, and its mean.
+ * Places in a backend's brief: when its oldest work under way began (Infinity: none is) and in which bin, how much is under
+ * way, and the bin that was heard of last (-1: none ever), when that was, and its mean. With many backends most have one
+ * piece of work or none, and all of it lies in one line of the cache.
  */
-const [OLDEST, NEWEST, SINCE, MEAN, BRIEF] = [0, 1, 2, 3, 4];
-const nothing = [Number.POSITIVE_INFINITY, -1, 0, 0];
+const [OLDEST, OLDEST_BIN, COUNT, NEWEST, SINCE, MEAN] = [0, 1, 2, 3, 4, 5];
+const BRIEF = 8;
+const nothing = [Number.POSITIVE_INFINITY, 0, 0, -1, 0, 0];
 
-/** When the work under way at one backend began, and at which load: a ring, the oldest first. */
-class Begun {
+/** When the work under way behind the oldest began, and at which load: a ring, the oldest of them first. */
+class Later {
   times = new Float64Array(FIRST_ROOM);
   bins = new Uint8Array(FIRST_ROOM);
   first = 0;
@@ -70,8 +72,9 @@ class Begun {
  */
 export class ResponseTimes {
   readonly set: EligibleSet;
-  readonly #begun: Begun[];
-  /** By backend, in one line of the cache, what most looks need: `OLDEST`, and the bin, time and mean of the newest. */
+  /** By backend; null: it never had more than one piece of work under way. */
+  readonly #later: (Later | null)[];
+  /** By backend, what most looks need. */
   readonly #brief: Float64Array;
   /** By backend and bin, side by side: mean time, and when it was last heard of. */
   readonly #known: Float64Array;
@@ -79,7 +82,7 @@ export class ResponseTimes {
   constructor(set: EligibleSet, before?: ResponseTimes) {
     const { length } = set.ids;
     this.set = set;
-    this.#begun = Array.from({ length }, () => new Begun());
+    this.#later = new Array<Later | null>(length).fill(null);
     this.#brief = new Float64Array(length * BRIEF);
     for (let at = 0; at < this.#brief.length; at += BRIEF) this.#brief.set(nothing, at);
     this.#known = new Float64Array(length * BINS * 2);
@@ -91,7 +94,7 @@ export class ResponseTimes {
   #carry(before: ResponseTimes): void {
     formerIndices(this.set, before.set).forEach((old, i) => {
       if (old < 0) return;
-      this.#begun[i] = before.#begun[old]!;
+      this.#later[i] = before.#later[old]!;
       this.#brief.set(before.#brief.subarray(old * BRIEF, (old + 1) * BRIEF), i * BRIEF);
       this.#known.set(before.#known.subarray(cellOf(old, 0), cellOf(old + 1, 0)), cellOf(i, 0));
     });
@@ -130,20 +133,26 @@ export class ResponseTimes {
 
   /** `load`: what was under way there before. */
   began(index: number, load: number, now: number): void {
-    const begun = this.#begun[index]!;
-    if (begun.count === 0) this.#brief[index * BRIEF + OLDEST] = now;
-    begun.push(now, binOf(load));
+    const brief = this.#brief;
+    const at = index * BRIEF;
+    const bin = binOf(load);
+    if (brief[at + COUNT]!++ > 0) {
+      this.#later[index] ??= new Later();
+      this.#later[index].push(now, bin);
+      return;
+    }
+    brief[at + OLDEST] = now;
+    brief[at + OLDEST_BIN] = bin;
   }
 
   ended(index: number, outcome: Outcome, now: number): void {
-    const begun = this.#begun[index]!;
+    const brief = this.#brief;
+    const at = index * BRIEF;
     // Begun under a set that this backend was not in.
-    if (begun.count === 0) return;
-    const took = now - begun.times[begun.first]!;
-    const bin = begun.bins[begun.first]!;
-    begun.shift();
-    const brief = index * BRIEF;
-    this.#brief[brief + OLDEST] = begun.count === 0 ? Number.POSITIVE_INFINITY : begun.times[begun.first]!;
+    if (brief[at + COUNT] === 0) return;
+    const took = now - brief[at + OLDEST]!;
+    const bin = brief[at + OLDEST_BIN]!;
+    this.#next(index);
     // Who left says nothing of the backend.
     if (outcome === "aborted") return;
     const sample = outcome === "failed" ? Math.max(FAILED, took) : took;
@@ -152,8 +161,22 @@ export class ResponseTimes {
     const part = Math.max(1 - Math.exp((known[cell + 1]! - now) / DECAY), LEAST_PART);
     known[cell]! += (sample - known[cell]!) * part;
     known[cell + 1] = now;
-    this.#brief[brief + NEWEST] = bin;
-    this.#brief[brief + SINCE] = now;
-    this.#brief[brief + MEAN] = known[cell]!;
+    brief[at + NEWEST] = bin;
+    brief[at + SINCE] = now;
+    brief[at + MEAN] = known[cell]!;
+  }
+
+  /** The oldest has ended: the next one is that now. */
+  #next(index: number): void {
+    const brief = this.#brief;
+    const at = index * BRIEF;
+    if (--brief[at + COUNT]! === 0) {
+      brief[at + OLDEST] = Number.POSITIVE_INFINITY;
+      return;
+    }
+    const later = this.#later[index]!;
+    brief[at + OLDEST] = later.times[later.first]!;
+    brief[at + OLDEST_BIN] = later.bins[later.first]!;
+    later.shift();
   }
 }
