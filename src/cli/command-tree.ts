@@ -8,7 +8,14 @@ export interface Described {
   summary: string;
   /** `[options] <service>`. */
   usage: string;
-  options: { flags: string; words: string[]; about: string; choices: readonly string[]; takesValue: boolean }[];
+  options: {
+    flags: string;
+    words: string[];
+    about: string;
+    choices: readonly string[];
+    takesValue: boolean;
+    takesFile: boolean;
+  }[];
   /** The commands below it. */
   below: Described[];
 }
@@ -21,6 +28,7 @@ function optionOf(option: Option): Described["options"][number] {
     about: `${option.description}${standard}`,
     choices: option.argChoices ?? [],
     takesValue: option.required || option.optional,
+    takesFile: option.flags.includes("<file>"),
   };
 }
 

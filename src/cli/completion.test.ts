@@ -1,10 +1,12 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { Command } from "commander";
 import { flatten, describe as read } from "./command-tree.ts";
 import { commands } from "./commands.ts";
 import { shells } from "./completion.ts";
 import { manual } from "./man.ts";
 
+const root = join(import.meta.dirname, "../..");
 const program = new Command("sluice");
 for (const register of commands) register(program);
 const tree = read(program);
@@ -13,7 +15,7 @@ const tree = read(program);
 function offered(...words: string[]): string[] {
   const script = `${shells.bash!(tree)}
 COMP_WORDS=(sluice "$@"); COMP_CWORD=$#; _sluice; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout, stderr } = Bun.spawnSync(["bash", "-c", script, "bash", ...words]);
+  const { stdout, stderr } = Bun.spawnSync(["bash", "-c", script, "bash", ...words], { cwd: root });
   expect(stderr.toString()).toBe("");
   return stdout.toString().split("\n").filter(Boolean);
 }
@@ -24,14 +26,19 @@ test("bash completes commands, their inner commands, options and choices", () =>
   expect(offered("backends", "web", "--st")).toEqual(["--state"]);
   expect(offered("backends", "--state", "d")).toEqual(["down", "draining"]);
   expect(offered("nothing-such", "back")).toEqual(["backends"]);
+  for (const option of ["-c", "--config"]) expect(offered("check", option, "package.j")).toEqual(["package.json"]);
+  expect(offered("trace", "--pcap", "package.j")).toEqual(["package.json"]);
 });
 
 test("every command is known to every shell, and stands in the manual", () => {
   const all = flatten(tree).filter(({ path }) => path !== "");
   expect(all.length).toBeGreaterThan(30);
-  for (const script of Object.values(shells)) {
-    const text = script(tree);
-    for (const { path } of all) expect(text).toContain(path.split(" ").at(-1)!);
+  for (const { path } of all) {
+    expect(shells.bash!(tree)).toContain(`\n    '${path}') words=`);
+    expect(shells.zsh!(tree)).toContain(`\n    '${path}') found=`);
+    const [last, ...before] = path.split(" ").reverse();
+    const when = before.length === 0 ? "'not " : `'__fish_seen_subcommand_from ${before.join(" ")}; and not `;
+    expect(shells.fish!(tree)).toMatch(new RegExp(`\n.* -n ${when}.* -a ${last} -d`));
   }
   const page = manual(tree);
   for (const { path, below } of all)

@@ -6,6 +6,13 @@ type Script = (program: Described) => string;
 /** Names that may follow a command: the commands below it. */
 const names = ({ below }: Described): string[] => below.map(({ path }) => path.slice(path.lastIndexOf(" ") + 1));
 
+/** Options whose value is a file, as the pattern of a shell's case. */
+function filesAfter(program: Described, pattern: (word: string) => string): string {
+  const options = flatten(program).flatMap(({ options }) => options.filter(({ takesFile }) => takesFile));
+  const words = [...new Set(options.flatMap(({ words }) => words))];
+  return words.length === 0 ? "''" : words.map(pattern).join("|");
+}
+
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** `path)` cases: what may stand behind a command, and behind an option with choices. */
@@ -36,7 +43,7 @@ _sluice() {
 ${cases.join("\n")}
   esac
   case "$at $before" in
-    *' -c'|*' --config'|*' --file') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    ${filesAfter(program, (word) => `*' ${word}'`)}) COMPREPLY=($(compgen -f -- "$current")); return ;;
 ${choices.join("\n")}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -67,7 +74,7 @@ _sluice() {
     esac
   done
   case "\${words[CURRENT-1]}" in
-    (-c|--config|--file) _files; return ;;
+    (${filesAfter(program, (word) => word)}) _files; return ;;
   esac
   case "$at" in
 ${cases.join("\n")}
@@ -88,11 +95,12 @@ function fish(program: Described): string {
     const when = quoted([...seen, ...none].join("; and ") || "true");
     for (const { path, summary } of command.below)
       lines.push(`complete -c sluice -n ${when} -a ${path.slice(path.lastIndexOf(" ") + 1)} -d ${quoted(summary)}`);
-    for (const { words: flags, about, choices, takesValue } of command.options) {
+    for (const { words: flags, about, choices, takesValue, takesFile } of command.options) {
       const named = flags
         .map((flag) => (flag.startsWith("--") ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`))
         .join(" ");
-      const value = choices.length > 0 ? ` -x -a ${quoted(choices.join(" "))}` : takesValue ? " -r -F" : "";
+      const value =
+        choices.length > 0 ? ` -x -a ${quoted(choices.join(" "))}` : takesFile ? " -r -F" : takesValue ? " -x" : "";
       lines.push(`complete -c sluice -n ${when} ${named}${value} -d ${quoted(about)}`);
     }
   }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { VERSION } from "../supervisor/status.ts";
 import { type Described, describe, flatten } from "./command-tree.ts";
+import { EXIT } from "./config-file.ts";
 
 /** Text as roff takes it: no line begins with a control character, and dashes can be searched for. */
 const roff = (text: string): string =>
@@ -22,11 +23,11 @@ const commandLines = (command: Described): string[] => [
 ];
 
 const exits: readonly (readonly [number, string])[] = [
-  [0, "it is done"],
-  [1, "the configuration, or the answer, is no"],
-  [2, "wrong usage"],
-  [3, "no daemon answers"],
-  [4, "the kernel refused it"],
+  [EXIT.ok, "it is done"],
+  [EXIT.config, "the configuration is refused, or the answer is no"],
+  [EXIT.usage, "wrong usage"],
+  [EXIT.unreachable, "no daemon answers"],
+  [EXIT.kernel, "the kernel refused it"],
 ];
 
 const files: readonly (readonly [string, string])[] = [

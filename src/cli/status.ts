@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { wantsColor } from "../config/terminal.ts";
 import { isEmpty } from "../observe/lists.ts";
 import type { StatusModel } from "../observe/status.ts";
 import { statusText } from "../observe/status-text.ts";
@@ -26,7 +27,7 @@ export function registerStatus(program: Command): void {
         await sleep(100);
         model = await askStatus(options.instance);
       }
-      const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
+      const color = wantsColor(process.stdout);
       process.stdout.write(
         options.json
           ? `${JSON.stringify(model, null, 2)}\n`

@@ -1,11 +1,12 @@
 import type { Place } from "../core/problem.ts";
+import { painter } from "../observe/paint.ts";
 import type { SourceText } from "./source-text.ts";
 
 const tones = { bold: 1, red: 31, yellow: 33 } as const;
 
 /** Text in a colour, when colour is wanted. */
 export const paint = (text: string, tone: keyof typeof tones, color: boolean): string =>
-  color ? `\u001b[${tones[tone]}m${text}\u001b[0m` : text;
+  painter(color)(tones[tone], text);
 
 /** May this stream show colour? A terminal, without NO_COLOR (no-color.org). */
 export const wantsColor = (stream: { isTTY?: boolean }): boolean =>

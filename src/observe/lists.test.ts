@@ -5,7 +5,7 @@ import { backendsOf, backendsText, servicesText } from "./lists.ts";
 test("a line for each service", () => {
   const { services } = exampleModel();
   expect(`\n${servicesText([...services, serviceStatus({ name: "gone", backends: [] })])}\n`).toBe(`
-SERVICE  METHOD  STATE    ELIGIBLE   REQS  ERRORS      IN     OUT  SCHEDULER          WHERE
+SERVICE  METHOD  STATE    ELIGIBLE   WORK  ERRORS      IN     OUT  SCHEDULER          WHERE
 web      proxy   serving       1/2  12.3k       1  4.0KiB  4.8MiB  least-connections  125.12.12.12:80
 files    direct  serving       1/1     10       -    640B       -  maglev             125.12.12.77:80
 gone     proxy   empty         0/0      -       -       -       -  least-connections  125.12.12.12:80

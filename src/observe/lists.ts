@@ -4,7 +4,7 @@ import type { BackendStatus, ServiceStatus, StatusModel } from "./status.ts";
 import { aligned } from "./table.ts";
 import { bytesText, countText } from "./units.ts";
 
-const serviceHead = ["SERVICE", "METHOD", "STATE", "ELIGIBLE", "REQS", "ERRORS", "IN", "OUT", "SCHEDULER", "WHERE"];
+const serviceHead = ["SERVICE", "METHOD", "STATE", "ELIGIBLE", "WORK", "ERRORS", "IN", "OUT", "SCHEDULER", "WHERE"];
 const serviceRight = new Set([3, 4, 5, 6, 7]);
 
 /** None of its backends may get work. */
@@ -14,7 +14,7 @@ export const isEmpty = ({ backends }: ServiceStatus): boolean => !backends.some(
 const serviceWord = (service: ServiceStatus): string =>
   service.state === "serving" && isEmpty(service) ? "empty" : service.state;
 
-/** A line for each service. */
+/** A line for each service; its work is requests, where those are not seen connections, else packets. */
 export const servicesText = (services: readonly ServiceStatus[]): string =>
   aligned(
     [

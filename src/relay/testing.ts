@@ -4,6 +4,7 @@ import type { Balancer, Method, ServiceCells, Serving, WorkerDoors } from "../co
 import type { Counted } from "../core/most-wanted.ts";
 import type { Geography, Protocol, Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
+import { aBackend as backendOf } from "../core/testing.ts";
 import { lonelyCrowd } from "../observe/crowd.ts";
 import { now } from "../runtime/clock.ts";
 import { connectTcp } from "../runtime/dial.ts";
@@ -40,17 +41,9 @@ function portOf(fd: number): number {
   return address[2]! * 256 + address[3]!;
 }
 
-export const aBackend = (id: number, port: number, more: Partial<Backend> = {}): Backend => ({
-  id,
-  address: "127.0.0.1",
-  port,
-  weight: 1,
-  state: "up",
-  tier: 0,
-  tags: [],
-  load: null,
-  ...more,
-});
+/** One on loopback. */
+export const aBackend = (id: number, port: number, more: Partial<Backend> = {}): Backend =>
+  backendOf(id, "127.0.0.1", port, more);
 
 /** Serves one service of `method` in this process. `options`: what stands under the method's key. */
 export async function serveOne<O, C>(

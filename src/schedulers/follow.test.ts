@@ -1,22 +1,14 @@
 import { expect, test } from "bun:test";
 import type { Backend } from "../core/backend.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import { aBackend } from "../core/testing.ts";
 import { createBalancer, eligibleSet } from "./follow.ts";
 import leastConnections from "./least-connections.ts";
 import maglev from "./maglev.ts";
 import p2c from "./p2c.ts";
 import roundRobin from "./round-robin.ts";
 
-const backend = (id: number, weight = 1): Backend => ({
-  id,
-  address: `10.0.0.${id}`,
-  port: 80,
-  weight,
-  state: "up",
-  tier: 0,
-  tags: [],
-  load: null,
-});
+const backend = (id: number, weight = 1): Backend => aBackend(id, `10.0.0.${id}`, 80, { weight });
 const snapshot = (generation: number, backends: Backend[], eligible = backends.map((b) => b.id)): Snapshot => ({
   service: "web",
   revision: 1,

@@ -316,3 +316,17 @@ test("tiers: whoever may get work is of the lowest tier that has somebody, whate
     }),
   );
 });
+
+test("a service that a revision leaves as it is keeps its members; what is found while it is staged is not lost", () => {
+  const book = running(backend(1), backend(2));
+  const before = book.entry("web")!;
+  const same = book.stage(config(service([backend(1), backend(2)])), 2);
+  expect(same.entries.get("web")!.members).toBe(before.members);
+  expect(same.entries.get("web")!.snapshot).toMatchObject({ revision: 2, generation: before.snapshot.generation + 1 });
+  book.verdict("web/0", good);
+  book.commit(book.stage(config(service([backend(1), backend(2)])), 2));
+  expect(eligible(book)).toEqual([0]);
+  const other = book.stage(config(service([backend(1), backend(2, { weight: 3 })])), 3).entries.get("web")!;
+  expect(other.members).not.toBe(before.members);
+  expect(other.snapshot.backends.map(({ weight }) => weight)).toEqual([1, 3]);
+});

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { announce, gratuitousArp, internetChecksum, unsolicitedNeighbour } from "./announce.ts";
-import { createTestNetns, eventually, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
+import { eventually, linkedPair, netnsMissing, type TestNetns } from "./netns-testing.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const mac = "02:00:00:00:00:0a";
@@ -34,16 +34,15 @@ const missing = netnsMissing();
 if (missing) console.warn(`announce: skipped, ${missing}`);
 
 describe.skipIf(missing !== null)("announce on a link", () => {
+  let link: ReturnType<typeof linkedPair>;
   let a: TestNetns;
   let b: TestNetns;
   beforeAll(() => {
-    a = createTestNetns("a");
-    b = createTestNetns("b");
-    wire(a, "eth0", "10.9.0.1/24", b, "eth0", "10.9.0.2/24");
+    link = linkedPair();
+    ({ a, b } = link);
   });
   afterAll(() => {
-    a?.remove();
-    b?.remove();
+    link?.remove();
   });
 
   test("a neighbour that held another link address for it takes ours", async () => {

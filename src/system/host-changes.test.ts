@@ -4,27 +4,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { HostChange } from "../core/host-change.ts";
 import { createHostChanges, undoAll } from "./host-changes.ts";
-import { createTestNetns, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
+import { linkedPair, netnsMissing, type TestNetns } from "./netns-testing.ts";
 import { readSysctl } from "./sysctl.ts";
 
 const missing = netnsMissing();
 if (missing) console.warn(`host changes: skipped, ${missing}`);
 
 describe.skipIf(missing !== null)("host changes through the journal", () => {
+  let link: ReturnType<typeof linkedPair>;
   let a: TestNetns;
-  let b: TestNetns;
   let dir: string;
 
   beforeAll(() => {
-    a = createTestNetns("a");
-    b = createTestNetns("b");
-    wire(a, "eth0", "10.9.0.1/24", b, "eth0", "10.9.0.2/24");
+    link = linkedPair();
+    ({ a } = link);
     a.sh("ip route add default via 10.9.0.2 dev eth0 metric 50");
     dir = mkdtempSync(join(tmpdir(), "sluice-journal-"));
   });
   afterAll(() => {
-    a?.remove();
-    b?.remove();
+    link?.remove();
     rmSync(dir, { recursive: true, force: true });
   });
 

@@ -185,3 +185,17 @@ export async function eventually(test: () => boolean | Promise<boolean>, ms = 50
   }
   return test();
 }
+
+/** Two namespaces with a cable between their `eth0`: 10.9.0.1 and 10.9.0.2. */
+export function linkedPair(): { a: TestNetns; b: TestNetns; remove(): void } {
+  const [a, b] = [createTestNetns("a"), createTestNetns("b")];
+  wire(a, "eth0", "10.9.0.1/24", b, "eth0", "10.9.0.2/24");
+  return {
+    a,
+    b,
+    remove() {
+      a.remove();
+      b.remove();
+    },
+  };
+}

@@ -1,21 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createTestNetns, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
+import { linkedPair, netnsMissing, type TestNetns } from "./netns-testing.ts";
 import { watchRoutes } from "./route-watch.ts";
 
 const missing = netnsMissing();
 if (missing) console.warn(`route watch: skipped, ${missing}`);
 
 describe.skipIf(missing !== null)("a watch of routes", () => {
+  let link: ReturnType<typeof linkedPair>;
   let a: TestNetns;
-  let b: TestNetns;
   beforeAll(() => {
-    a = createTestNetns("a");
-    b = createTestNetns("b");
-    wire(a, "eth0", "10.9.0.1/24", b, "eth0", "10.9.0.2/24");
+    link = linkedPair();
+    ({ a } = link);
   });
   afterAll(() => {
-    a?.remove();
-    b?.remove();
+    link?.remove();
   });
 
   test("tells once of what moves ways, and of nothing else", () => {

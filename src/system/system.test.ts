@@ -4,7 +4,7 @@ import { offloads } from "./ethtool.ts";
 import { createHostFacts, deviceFinder } from "./host-facts.ts";
 import type { IpAddress } from "./ip.ts";
 import { addresses, links, neighbours, routeGetSync } from "./ip.ts";
-import { createTestNetns, netnsMissing, type TestNetns, wire } from "./netns-testing.ts";
+import { linkedPair, netnsMissing, type TestNetns } from "./netns-testing.ts";
 import { nftDeleteTable, nftTable, nftTransaction } from "./nft.ts";
 import { sysctlPath, sysctlSatisfied } from "./sysctl.ts";
 
@@ -50,19 +50,18 @@ const missing = netnsMissing();
 if (missing) console.warn(`doors to the host: skipped, ${missing}`);
 
 describe.skipIf(missing !== null)("doors to the host", () => {
+  let link: ReturnType<typeof linkedPair>;
   let a: TestNetns;
   let b: TestNetns;
   beforeAll(() => {
-    a = createTestNetns("a");
-    b = createTestNetns("b");
-    wire(a, "eth0", "10.9.0.1/24", b, "eth0", "10.9.0.2/24");
+    link = linkedPair();
+    ({ a, b } = link);
     a.sh(
       "ip route add default via 10.9.0.2; ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev eth0 nud permanent",
     );
   });
   afterAll(() => {
-    a?.remove();
-    b?.remove();
+    link?.remove();
   });
 
   test("addresses, links, neighbours and routes are told as they are", async () => {

@@ -4,6 +4,7 @@ import { counterNames } from "../../core/counters.ts";
 import type { Balancer, ServiceCells, WorkerDoors } from "../../core/method.ts";
 import type { Geography, Service } from "../../core/service.ts";
 import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import { aBackend as backendOf } from "../../core/testing.ts";
 import type { Assignment, InheritedSocket } from "../../core/worker-protocol.ts";
 import { placesOf, placeTrie } from "../../geo/places.ts";
 import { ClientAddress } from "../../geo/prefix.ts";
@@ -57,17 +58,9 @@ export const someGeography = ({ places = {}, geo }: { places?: unknown; geo?: un
 
 export const someSettings = (more: object = {}) => settings.parse({ listen: ["127.0.0.1:53"], ...more });
 
-export const aBackend = (id: number, address: string, more: Partial<Backend> = {}): Backend => ({
-  id,
-  address,
-  port: null,
-  weight: 1,
-  state: "up",
-  tier: 0,
-  tags: [],
-  load: null,
-  ...more,
-});
+/** One without a port. */
+export const aBackend = (id: number, address: string, more: Partial<Backend> = {}): Backend =>
+  backendOf(id, address, null, more);
 
 export const aSnapshot = (service: string, backends: Backend[], generation = 1): Snapshot => ({
   service,

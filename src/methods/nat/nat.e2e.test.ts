@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Backend } from "../../core/backend.ts";
 import type { Applier } from "../../core/method.ts";
+import { aBackend } from "../../core/testing.ts";
 import { listenTcp } from "../../runtime/tcp.ts";
 import { bindUdp, type UdpSocket } from "../../runtime/udp.ts";
 import { eventually, netnsMissing, type TestNetns } from "../../system/netns-testing.ts";
 import type { NatService } from "./compile.ts";
 import type { EngineName } from "./engines.ts";
-import { alive, ask, backend, connect, type Greeted, Stage, service } from "./testing/stage.ts";
+import { alive, ask, connect, type Greeted, Stage, service } from "./testing/stage.ts";
 
 const missing = netnsMissing();
 if (missing) console.warn(`nat end to end: skipped, ${missing}`);
@@ -73,7 +74,7 @@ function whole(engine: EngineName): void {
     const dns = service({
       name: "dns",
       vips: [{ address: "125.12.12.12", port: 53, protocol: "udp" }],
-      backends: [backend(0, "10.0.1.210", null, { weight: 3 }), backend(1, "10.0.1.211", null)],
+      backends: [aBackend(0, "10.0.1.210", null, { weight: 3 }), aBackend(1, "10.0.1.211", null)],
     });
     await apply(service(), dns);
     const answers: string[] = [];
@@ -106,24 +107,24 @@ function whole(engine: EngineName): void {
     expect(before.backends.get(1)!.packetsIn).toBeGreaterThan(0);
     // Drained: nothing new, the old goes on.
     const drained = service({
-      backends: [backend(0, "10.0.1.210", 8000, { state: "draining" }), backend(1, "10.0.1.211", 8000)],
+      backends: [aBackend(0, "10.0.1.210", 8000, { state: "draining" }), aBackend(1, "10.0.1.211", 8000)],
       eligible: [1],
     });
     await director.within(() => applier.refresh([drained]));
     expect(await alive(held)).toBe(30);
     for (let i = 0; i < 8; i++) expect(await ask(client, "125.12.12.12", 80)).toMatch(/^B /);
     // Removed by a new revision, then added again under another number.
-    await apply(service({ backends: [backend(1, "10.0.1.211", 8000)], eligible: [1] }));
+    await apply(service({ backends: [aBackend(1, "10.0.1.211", 8000)], eligible: [1] }));
     expect(await alive(held)).toBe(30);
     await apply(
-      service({ backends: [backend(1, "10.0.1.211", 8000), backend(2, "10.0.1.210", 8000)], eligible: [1, 2] }),
+      service({ backends: [aBackend(1, "10.0.1.211", 8000), aBackend(2, "10.0.1.210", 8000)], eligible: [1, 2] }),
     );
     expect(await alive(held)).toBe(30);
     const after = (await director.within(() => applier.counts())).get("web")!;
     expect(after.backends.get(1)!.packetsIn!).toBeGreaterThan(before.backends.get(1)!.packetsIn!);
     // Maintenance keeps nothing: its clients get a reset.
     const stopped = service({
-      backends: [backend(1, "10.0.1.211", 8000), backend(2, "10.0.1.210", 8000, { state: "maintenance" })],
+      backends: [aBackend(1, "10.0.1.211", 8000), aBackend(2, "10.0.1.210", 8000, { state: "maintenance" })],
       eligible: [1],
     });
     await director.within(() => applier.refresh([stopped]));
@@ -136,7 +137,7 @@ function whole(engine: EngineName): void {
       service({
         name: "dns",
         vips: [{ address: "125.12.12.12", port: 53, protocol: "udp" }],
-        backends: [backend(0, "10.0.1.210", null, { state }), backend(1, "10.0.1.211", null)],
+        backends: [aBackend(0, "10.0.1.210", null, { state }), aBackend(1, "10.0.1.211", null)],
         eligible,
       });
     await apply(dns("up", [0, 1]));
@@ -187,7 +188,7 @@ function whole(engine: EngineName): void {
         name: "ftp",
         helper: "ftp",
         vips: [{ address: "125.12.12.12", port: 21, protocol: "tcp" }],
-        backends: [backend(0, "10.0.1.210", 2121)],
+        backends: [aBackend(0, "10.0.1.210", 2121)],
         eligible: [0],
       }),
     );
@@ -246,7 +247,7 @@ function whole(engine: EngineName): void {
   onlyNftables("a refused rule set changes nothing and says what nft said", async () => {
     await apply(service());
     const before = director.sh("nft list ruleset");
-    const bad = service({ engine, backends: [backend(0, "10.0.1.210", 70_000)], eligible: [0] });
+    const bad = service({ engine, backends: [aBackend(0, "10.0.1.210", 70_000)], eligible: [0] });
     const refused = await director.within(() => applier.prepare([bad]));
     expect(Array.isArray(refused) && refused[0]!.code).toBe("SLUICE_NFT");
     expect(director.sh("nft list ruleset")).toBe(before);

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Listener } from "../../core/service.ts";
+import { aBackend } from "../../core/testing.ts";
 import { bindUdp } from "../../runtime/udp.ts";
 import { eventually, netnsMissing } from "../../system/netns-testing.ts";
 import type { NatService } from "./compile.ts";
 import type { EngineName } from "./engines.ts";
-import { alive, ask, backend, connect, type Greeted, Stage, service } from "./testing/stage.ts";
+import { alive, ask, connect, type Greeted, Stage, service } from "./testing/stage.ts";
 
 const missing = netnsMissing();
 if (missing) console.warn(`nat, ranges of ports: skipped, ${missing}`);
@@ -20,7 +21,7 @@ const A = "10.0.1.210";
 const B = "10.0.1.211";
 /** A service of one backend. */
 const one = (name: string, vip: Listener, address: string, port: number | null, more: Partial<NatService> = {}) =>
-  service({ name, vips: [vip], backends: [backend(0, address, port)], eligible: [0], ...more });
+  service({ name, vips: [vip], backends: [aBackend(0, address, port)], eligible: [0], ...more });
 
 for (const engine of ["nftables", "xdp"] as const)
   describe.skipIf(missing !== null)(`nat by ${engine}: one VIP, many services`, () => ranges(engine));
@@ -94,7 +95,7 @@ function ranges(engine: EngineName): void {
       service({
         name: "streams",
         vips: [listener(1, 65_535)],
-        backends: [backend(0, A, null, { state }), backend(1, B, null)],
+        backends: [aBackend(0, A, null, { state }), aBackend(1, B, null)],
         eligible: state === "up" ? [0] : [1],
       });
     await stage.apply(streams("up"), one("shop", listener(8000), A, null));
@@ -115,7 +116,7 @@ function ranges(engine: EngineName): void {
       service({
         name: "calls",
         vips: [listener(8000, 8100, "udp")],
-        backends: [backend(0, A, null, { state }), backend(1, B, null)],
+        backends: [aBackend(0, A, null, { state }), aBackend(1, B, null)],
         eligible: state === "up" ? [0] : [1],
       });
     const fixed = (address: string) => one("fixed", listener(8060, undefined, "udp"), address, null);
@@ -153,7 +154,7 @@ function ranges(engine: EngineName): void {
       service({
         name: "streams",
         vips: [listener(8000, 8100)],
-        backends: [backend(0, A, null), backend(1, B, null)],
+        backends: [aBackend(0, A, null), aBackend(1, B, null)],
         hairpin: true,
       }),
     );

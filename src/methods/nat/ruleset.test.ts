@@ -1,21 +1,14 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Backend } from "../../core/backend.ts";
+import { aBackend } from "../../core/testing.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import type { NatService } from "./compile.ts";
 import { refreshedService, wholeTable } from "./ruleset.ts";
 import { fillSlots, hashSeed, slotCount } from "./slots.ts";
 
-const backend = (id: number, weight = 1, state: Backend["state"] = "up"): Backend => ({
-  id,
-  address: `10.0.1.${id + 1}`,
-  port: 8000,
-  weight,
-  state,
-  tier: 0,
-  tags: [],
-  load: null,
-});
+const backend = (id: number, weight = 1, state: Backend["state"] = "up"): Backend =>
+  aBackend(id, `10.0.1.${id + 1}`, 8000, { weight, state });
 
 const service = (name: string, backends: Backend[]): NatService => ({
   name,

@@ -1,5 +1,5 @@
-import type { Backend } from "../../../core/backend.ts";
 import type { Applier } from "../../../core/method.ts";
+import { aBackend } from "../../../core/testing.ts";
 import { ensureBuilt, objectPath } from "../../../dataplane/build.ts";
 import { testDoors } from "../../../dataplane/testing/doors.ts";
 import { connectTcp } from "../../../runtime/dial.ts";
@@ -12,18 +12,6 @@ import type { EngineName } from "../engines.ts";
 
 /** The article's network and sockets in it, for tests of both engines. */
 
-export const backend = (id: number, address: string, port: number | null, more: Partial<Backend> = {}): Backend => ({
-  id,
-  address,
-  port,
-  weight: 1,
-  state: "up",
-  tier: 0,
-  tags: [],
-  load: null,
-  ...more,
-});
-
 export const service = (more: Partial<NatService> = {}): NatService => ({
   name: "web",
   seed: 7,
@@ -32,7 +20,7 @@ export const service = (more: Partial<NatService> = {}): NatService => ({
   masquerade: false,
   hairpin: false,
   vips: [{ address: "125.12.12.12", port: 80, protocol: "tcp" }],
-  backends: [backend(0, "10.0.1.210", 8000), backend(1, "10.0.1.211", 8000)],
+  backends: [aBackend(0, "10.0.1.210", 8000), aBackend(1, "10.0.1.211", 8000)],
   eligible: [0, 1],
   scheduler: { name: "maglev", options: { slots: 16381 } },
   ...more,
