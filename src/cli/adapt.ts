@@ -7,7 +7,7 @@ import { configFile, EXIT, loadForCommand } from "./config-file.ts";
 export function registerAdapt(program: Command): void {
   program
     .command("adapt")
-    .description("Print the configuration as JSON, with every default filled in. It loads to the same.")
+    .description("print the configuration as JSON, with every default filled in; it loads to the same")
     .option("-c, --config <file>", "configuration file, - for standard input (default: sluice.yaml, sluice.config.ts)")
     .option("--compact", "on one line")
     .action(async (options: { config?: string; compact?: boolean }) => {

@@ -23,7 +23,7 @@ export function registerCheck(program: Command): void {
   program
     .command("check")
     .alias("validate")
-    .description("Check a configuration without running it: every problem, with its place.")
+    .description("check a configuration without running it: every problem, with its place")
     .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
     .option("--json", "print problems as JSON")
     .option("--changes", "also list all that `run` would touch on this host")

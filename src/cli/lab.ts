@@ -16,17 +16,17 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 export function registerLab(program: Command): void {
   const lab = program
     .command("lab")
-    .description("Build the article's networks on this machine and try the methods in them.")
+    .description("build the article's networks on this machine and try the methods in them")
     // Options after the host belong to the command that `exec` runs.
     .enablePositionalOptions();
   lab
     .command("list")
-    .description("List the topologies, and the labs that are up.")
+    .description("list the topologies, and the labs that are up")
     .option("--json", "print as JSON")
     .action(list);
   lab
     .command("up")
-    .description("Build a topology, start its servers and Sluice in it, and say how to try it.")
+    .description("build a topology, start its servers and Sluice in it, and say how to try it")
     .argument("<topology>", `one of: ${topologies.map((t) => t.name).join(", ")}`, toTopology)
     .option("--name <name>", "name of this lab (default: the topology's)")
     .option("--network-only", "hosts and cables alone: no servers, no Sluice")
@@ -34,14 +34,14 @@ export function registerLab(program: Command): void {
     .action(up);
   lab
     .command("down")
-    .description("Remove labs: their processes, namespaces, pins and files.")
+    .description("remove labs: their processes, namespaces, pins and files")
     .argument("[names...]", "labs to remove")
     .option("--all", "every lab that stays until it is removed, and every one whose builder died")
     .option("--json", "print as JSON")
     .action(down);
   lab
     .command("exec")
-    .description("Run a command in a host of a lab; without one, a shell.")
+    .description("run a command in a host of a lab; without one, a shell")
     .argument("<name>", "the lab")
     .argument("<host>", "the host in it")
     .argument("[command...]", "the command and its arguments")

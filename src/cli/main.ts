@@ -6,17 +6,22 @@ import { EXIT } from "./config-file.ts";
 const program = new Command("sluice")
   .description("One load balancer, six methods: redirect, dns, proxy, nat, direct, tunnel.")
   .version(VERSION)
-  .showHelpAfterError("(sluice --help lists the commands)")
   .configureHelp({ sortSubcommands: true, showGlobalOptions: true });
 for (const register of commands) register(program);
-exitByOurCodes(program);
+answerWrongUsage(program, "sluice");
 
-/** Commander ends with 1 on wrong usage; ours is 2, since 1 means the configuration. */
-function exitByOurCodes(command: Command): void {
+/**
+ * Wrong usage names the help of the very command that was typed wrongly, and ends with our code: Commander's is 1, which
+ * means the configuration here.
+ *
+ * @param typed the command as it is typed, its parents before it
+ */
+function answerWrongUsage(command: Command, typed: string): void {
+  command.showHelpAfterError(`(${typed} --help says how it is used)`);
   command.exitOverride((error: CommanderError) => {
     process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
   });
-  for (const sub of command.commands) exitByOurCodes(sub);
+  for (const sub of command.commands) answerWrongUsage(sub, `${typed} ${sub.name()}`);
 }
 
 await program.parseAsync();

@@ -6,7 +6,7 @@ import { jsonSchema } from "../config/schema.ts";
 export function registerSchema(program: Command): void {
   program
     .command("schema")
-    .description("Print the JSON Schema (draft 7) of the configuration, for editors.")
+    .description("print the JSON Schema (draft 7) of the configuration, for editors")
     .action(() => {
       process.stdout.write(`${JSON.stringify(jsonSchema(catalog), null, 2)}\n`);
     });
