@@ -70,6 +70,16 @@ test("one that comes round several times waits for its own round", () => {
   expect(it.at).toBe(26_020);
 });
 
+test("one that another takes away as it expires costs those behind it no turn", () => {
+  const { wheel, item, pass } = aWheel();
+  const [last, removed, first] = [item(), item(), item()];
+  first.expired = () => wheel.remove(removed);
+  // The newest of a slot comes first.
+  for (const it of [last, removed, first]) wheel.set(it, 100);
+  pass(110);
+  expect([last.at, removed.at]).toEqual([1110, -1]);
+});
+
 test("any sequence of sets and passes: never early, never more than a tick and a pass late", () => {
   const step = fc.tuple(fc.nat({ max: 4 }), fc.integer({ min: 1, max: 15_000 }), fc.integer({ min: 0, max: 400 }));
   fc.assert(

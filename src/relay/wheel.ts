@@ -22,6 +22,8 @@ export class Wheel {
   private readonly slots: (Timed | null)[] = new Array<Timed | null>(SLOTS).fill(null);
   private readonly timer: ReturnType<typeof setInterval>;
   private turned: number;
+  /** Whom `turn` looks at next; an expiry may take away any. */
+  private upcoming: Timed | null = null;
   /** Time of the last tick: near enough for time-outs, and free. */
   now: number;
   /** And the time of day, ms since 1970. */
@@ -54,6 +56,7 @@ export class Wheel {
   /** Forgets it at once: for what is going away. */
   remove(item: Timed): void {
     if (item.due === Number.POSITIVE_INFINITY) return;
+    if (item === this.upcoming) this.upcoming = item.after;
     if (item.before !== null) item.before.after = item.after;
     else this.slots[this.slotOf(item.due)] = item.after;
     if (item.after !== null) item.after.before = item.before;
@@ -74,11 +77,11 @@ export class Wheel {
     if (until - this.turned > SLOTS) this.turned = until - SLOTS;
     while (this.turned < until) {
       this.turned++;
-      let item: Timed | null = this.slots[this.turned % SLOTS]!;
-      while (item !== null) {
-        const next: Timed | null = item.after;
+      this.upcoming = this.slots[this.turned % SLOTS]!;
+      while (this.upcoming !== null) {
+        const item: Timed = this.upcoming;
+        this.upcoming = item.after;
         if (item.due <= this.now) this.ripe(item);
-        item = next;
       }
     }
   }
