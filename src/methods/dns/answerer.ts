@@ -310,7 +310,8 @@ export class Answerer {
   private fixed(question: Question, node: Node): number {
     const { query } = question;
     let { zone } = node;
-    let template = (query.type === Type.ANY ? anyAnswer : node.answer(query.type)) ?? node.nodata ?? zone.nodata;
+    const any = query.type === Type.ANY;
+    let template = node.answer(any ? Type.CNAME : query.type) ?? (any ? anyAnswer : (node.nodata ?? zone.nodata));
     if (query.type === Type.DS && query.labels === zone.labels) {
       const outer = this.site.outer(zone, query);
       if (outer !== null) {

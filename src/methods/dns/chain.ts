@@ -225,13 +225,14 @@ export class Chain {
     return writer.finish(Rcode.NOERROR, true);
   }
 
-  /** ANY: one small record. RRSIG, NSEC: the one NSEC of a name that is never kept but made (RFC 8482 4.1, 7). */
+  /**
+   * ANY: the alias, beside which nothing else may be (RFC 8482 4.2), or one small record. RRSIG, NSEC: the one NSEC of a name
+   * that is never kept but made (RFC 8482 4.1, 7).
+   */
   private meta(node: Node, name: Uint8Array, type: number, origin: Origin): number {
     const { zone } = node;
-    const set =
-      type === Type.ANY
-        ? { owner: name, type: Type.HINFO, ttl: ANY_TTL, rdata: [anyRdata] }
-        : this.seal.nsec(zone, name, typesAt(node, 0));
+    const alias = node.rrset(Type.CNAME) ?? { type: Type.HINFO, ttl: ANY_TTL, rdata: [anyRdata] };
+    const set = type === Type.ANY ? { ...alias, owner: name } : this.seal.nsec(zone, name, typesAt(node, 0));
     const fits =
       type === Type.RRSIG
         ? this.seal.add("answers", zone, set, set.ttl, origin)
@@ -268,14 +269,15 @@ export class Chain {
     const set = cut.records!.get(Type.NS)!;
     const authoritative = writer.answers > 0;
     for (const rdata of set.rdata)
-      if (!writer.record("authority", set.owner, Type.NS, set.ttl, rdata)) return this.giveUp(Rcode.NOERROR);
+      if (!writer.record("authority", set.owner, Type.NS, set.ttl, rdata))
+        return this.giveUp(Rcode.NOERROR, authoritative);
     if (this.seal.of(zone)) {
       const ds = cut.records!.get(Type.DS);
       const proof =
         ds === undefined
           ? this.seal.deny(zone, set.owner, [Type.NS], negativeTtl(zone, null), "own")
           : this.put("authority", zone, ds, "own");
-      if (!proof) return this.giveUp(Rcode.NOERROR);
+      if (!proof) return this.giveUp(Rcode.NOERROR, authoritative);
     }
     const targets = set.rdata.map(targetOf);
     const inside = targets.filter((target) => isWithin(target, set.owner));
@@ -285,7 +287,7 @@ export class Chain {
         const glue = records?.get(type);
         for (const rdata of glue?.rdata ?? []) {
           const fits = writer.record("additional", target, type, glue!.ttl, rdata);
-          if (!fits && inside.includes(target)) return this.giveUp(Rcode.NOERROR);
+          if (!fits && inside.includes(target)) return this.giveUp(Rcode.NOERROR, authoritative);
         }
       }
     }
@@ -328,10 +330,10 @@ export class Chain {
    * It does not fit: the client asks over TCP. So it does when no more can be signed now for clients who may be forged;
    * one that has been to TCP is told to come again (SERVFAIL).
    */
-  private giveUp(rcode: number): number {
-    if (!this.seal.spent) return this.writer.truncate(rcode);
-    this.query.explained = explanations.tooManySignatures;
-    return this.proven ? this.writer.bare(Rcode.SERVFAIL) : this.writer.truncate(rcode);
+  private giveUp(rcode: number, authoritative = true): number {
+    if (this.seal.spent) this.query.explained = explanations.tooManySignatures;
+    if (this.seal.spent && this.proven) return this.writer.bare(Rcode.SERVFAIL);
+    return this.writer.truncate(rcode, authoritative);
   }
 }
 

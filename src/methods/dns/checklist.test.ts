@@ -71,7 +71,14 @@ const signing = aServer([services[0]!, services[2]!], [snapshots[0]!, snapshots[
   dnssec: { keys },
   zones: {
     "example.com": {
-      records: ["old DNAME new", "sub NS ns.sub", "ns.sub A 192.0.2.60", "ds NS x.", "ds DS 1 13 2 00"],
+      records: [
+        "old DNAME new",
+        "sub NS ns.sub",
+        "ns.sub A 192.0.2.60",
+        "ds NS x.",
+        "ds DS 1 13 2 00",
+        "*.wild-alias CNAME shop",
+      ],
     },
   },
 });
@@ -92,15 +99,14 @@ function altered(changes: Record<number, number>, question: object = {}): Buffer
   return bytes;
 }
 
-/** A query whose OPT holds one option. */
-function withOption(code: number, data: number[], more: object = {}): Buffer {
-  const bytes = Buffer.concat([
-    ask({ name: "shop.example.com", edns: 1232, ...more }),
-    Buffer.from([0, code, 0, data.length, ...data]),
-  ]);
-  bytes.writeUInt16BE(4 + data.length, bytes.length - 6 - data.length);
+/** A query whose OPT holds these options. */
+function withOptions(options: readonly (readonly [code: number, data: number[]])[], more: object = {}): Buffer {
+  const data = options.flatMap(([code, octets]) => [0, code, 0, octets.length, ...octets]);
+  const bytes = Buffer.concat([ask({ name: "shop.example.com", edns: 1232, ...more }), Buffer.from(data)]);
+  bytes.writeUInt16BE(data.length, bytes.length - 2 - data.length);
   return bytes;
 }
+const withOption = (code: number, data: number[], more?: object): Buffer => withOptions([[code, data]], more);
 const rcode = (bytes: Uint8Array): number => raw(bytes)[3]! & 15;
 
 const cases: Record<string, () => void> = {
@@ -332,12 +338,23 @@ const cases: Record<string, () => void> = {
       [0, 1, 24, 8, 1, 2, 3],
       [0, 1, 20, 0, 1, 2, 255],
       [0, 1],
+      [],
     ])
       expect(steered.raw(withOption(8, data))[3]! & 15).toBe(1);
+    const twice = withOptions([
+      [8, [0, 1, 24, 0, 1, 2, 3]],
+      [8, [0, 1, 24, 0, 198, 51, 100]],
+    ]);
+    expect([steered.raw(twice)[3]! & 15, rcode(twice)]).toEqual([1, 0]);
     expect(subnetOf(steered.raw(withOption(8, [0, 1, 0, 0])))).toEqual([0, 1, 0, 0]);
   },
   "edns.ecs.off": () => expect(tell(withOption(8, [0, 1, 24, 9]))!.additionals[0]).toMatchObject({ options: [] }),
-  "any.minimal": () => expect(shop({ type: "ANY" }).answers.map((a) => a.type)).toEqual(["HINFO"]),
+  "any.minimal": () => {
+    expect(shop({ type: "ANY" }).answers.map((a) => a.type)).toEqual(["HINFO"]);
+    expect(zone.tell({ name: "www.example.com", type: "ANY" })!.answers).toMatchObject([
+      { name: "www.example.com", type: "CNAME", data: "shop.example.com" },
+    ]);
+  },
   "dnssec.do": () => {
     expect(sealed("shop.example.com", "A")).toEqual([...Array(2).fill("shop.example.com 1"), "shop.example.com 46 1"]);
     expect(sealed("shop.example.com", "A", false)).toEqual(Array(2).fill("shop.example.com 1"));
@@ -370,6 +387,10 @@ const cases: Record<string, () => void> = {
     ]),
   "dnssec.any": () => {
     expect(sealed("shop.example.com", "ANY")).toEqual(["shop.example.com 13", "shop.example.com 46 13"]);
+    expect(sealed("x.wild-alias.example.com", "ANY")).toEqual([
+      "x.wild-alias.example.com 5",
+      "x.wild-alias.example.com 46 5",
+    ]);
     expect(sealed("shop.example.com", "RRSIG")).toEqual(["shop.example.com 46 47"]);
   },
   "transfer.refused": () => {

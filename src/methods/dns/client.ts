@@ -33,7 +33,7 @@ export class Client {
     this.query = query;
     this.own = own;
     this.known = false;
-    if (!this.subnets || query.subnetLength === 0) return true;
+    if (!this.subnets || query.subnetAt === 0) return true;
     const size = readSubnet(query, this.address);
     if (size < 0) return false;
     query.answerSubnet = true;

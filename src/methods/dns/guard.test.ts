@@ -38,6 +38,16 @@ describe("cookies", () => {
     expect(cookieOf(raw(withCookie(made), "192.0.2.10"))).not.toEqual(made);
     expect(cookieOf(raw(withCookie(made), "2001:db8::1"))).not.toBeNull();
   });
+  test("of several the first counts, whatever the others are (RFC 7873 5.2)", () => {
+    const { raw } = server({});
+    const [made, other] = [COOKIE, Buffer.from("ffffffffffffffff", "hex")].map((c) => cookieOf(raw(withCookie(c)))!);
+    for (const second of [other!, Buffer.alloc(3)]) {
+      const head = withCookie(made!);
+      const bytes = Buffer.concat([head, Buffer.from([0, 10, 0, second.length]), second]);
+      bytes.writeUInt16BE(28 + 4 + second.length, head.length - 30);
+      expect(cookieOf(raw(bytes))).toEqual(made!);
+    }
+  });
   test("servers with the same secret know each other's, also while it changes", () => {
     const [old, next] = ["00".repeat(16), "11".repeat(16)];
     const made = cookieOf(server({ cookies: { secret: old } }).raw(withCookie(COOKIE)))!;

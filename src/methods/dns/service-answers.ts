@@ -112,7 +112,7 @@ export class ServiceAnswers {
     const set = v6 ? this.v6 : this.v4;
     if (!set.fits(bodyLimit(query, transport))) {
       set.first = -1;
-      return writeTruncated(out, query, transport, Rcode.NOERROR);
+      return writeTruncated(out, query, transport, Rcode.NOERROR, true);
     }
     const at = bodyStart(query);
     const count = this.writeRecords(out, at, v6, key);

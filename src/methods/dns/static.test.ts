@@ -139,7 +139,11 @@ describe("records beside services", () => {
     const wide = aServer([shop], [aSnapshot("shop", backends)], {
       zones: { "example.com": { records: `${many}\n${other}` } },
     });
-    expect(wide.tell({ name: "x.sub.example.com" })!).toMatchObject({ flag_tc: true, authorities: [] });
+    expect(wide.tell({ name: "x.sub.example.com" })!).toMatchObject({
+      flag_tc: true,
+      flag_aa: false,
+      authorities: [],
+    });
     const sibling = wide.tell({ name: "x.far.example.com" })!;
     expect([sibling.flag_tc, sibling.authorities.length, sibling.additionals.length < 16]).toEqual([false, 16, true]);
   });

@@ -103,8 +103,8 @@ export class MessageWriter {
   }
 
   /** Closes it without records: the client asks over TCP. */
-  truncate(rcode: number): number {
-    return writeTruncated(this.out, this.query, this.transport, rcode);
+  truncate(rcode: number, authoritative: boolean): number {
+    return writeTruncated(this.out, this.query, this.transport, rcode, authoritative);
   }
 
   private fitsCompressed(owner: Uint8Array, rdata: Rdata, size: number): boolean {

@@ -49,7 +49,10 @@ export class Query {
   /** The cookie that the answer carries, when `answerCookie`. */
   readonly cookie = new Uint8Array(WHOLE_COOKIE);
   answerCookie = false;
-  /** Data of the client subnet option, 0 octets for none (RFC 7871); `readSubnet` judges it. */
+  /**
+   * Where the data of the client subnet option begins, and its octets (RFC 7871); 0: there is none. `readSubnet` judges it;
+   * of two nobody knows which one the answer would be for, so that their data has no octets.
+   */
   subnetAt = 0;
   subnetLength = 0;
   /** Where the TSIG record begins; 0: there is none (RFC 8945). */
@@ -84,6 +87,7 @@ export class Query {
       this.tsigAt =
       this.reserved =
       this.cookieLength =
+      this.subnetAt =
       this.subnetLength =
       this.scope =
       this.version =
@@ -226,11 +230,12 @@ function readOptions(query: Query, bytes: Uint8Array, at: number, end: number): 
     if (at > end) return false;
     if (code === Option.NSID) query.nsid = true;
     else if (code === Option.KEEPALIVE) query.keepalive = true;
-    // Client cookie of 8 octets, server cookie of 8..32 or absent (RFC 7873 4); other lengths are malformed.
     else if (code === Option.ECS) {
+      query.subnetLength = query.subnetAt === 0 ? size : 0;
       query.subnetAt = at - size;
-      query.subnetLength = size;
-    } else if (code === Option.COOKIE) {
+    } else if (code === Option.COOKIE && query.cookieLength === 0) {
+      // Client cookie of 8 octets, server cookie of 8..32 or absent; other lengths are malformed. Of several the first
+      // counts, whatever the others are (RFC 7873 4, 5.2).
       if (size !== 8 && (size < 16 || size > 40)) return false;
       query.cookieAt = at - size;
       query.cookieLength = size;

@@ -131,8 +131,13 @@ export function writeBare(out: Uint8Array, query: Query, transport: Transport, r
 }
 
 /** Truncated: the client asks again over TCP. Question and OPT stay (RFC 2181 9, RFC 6891 7). */
-export const writeTruncated = (out: Uint8Array, query: Query, transport: Transport, rcode: number): number =>
-  writeBare(out, query, transport, rcode, Flag.TC | Flag.AA);
+export const writeTruncated = (
+  out: Uint8Array,
+  query: Query,
+  transport: Transport,
+  rcode: number,
+  authoritative: boolean,
+): number => writeBare(out, query, transport, rcode, Flag.TC | (authoritative ? Flag.AA : 0));
 
 /**
  * Writes a prebuilt answer to `query`. `apexAt`: octet of the question where the zone's apex begins. What does
@@ -146,7 +151,8 @@ export function writeTemplate(
   apexAt: number,
 ): number {
   const { body, pointers } = template;
-  if (body.length > bodyLimit(query, transport)) return writeTruncated(out, query, transport, template.rcode);
+  if (body.length > bodyLimit(query, transport))
+    return writeTruncated(out, query, transport, template.rcode, template.authoritative);
   const start = bodyStart(query);
   for (let i = 0; i < body.length; i++) out[start + i] = body[i]!;
   for (let i = 0; i < pointers.length; i++) {
