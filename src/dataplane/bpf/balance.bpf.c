@@ -64,27 +64,30 @@ static __noinline int into_checks(struct xdp_md *ctx)
 	return set_macs(ctx, &inner) ? XDP_DROP : bpf_redirect(control.check_ifindex, 0);
 }
 
+/* Is the director's own address `own`, with this port, the source of checks of some backend? */
+static __always_inline int is_checker(__u16 port, const struct address *own)
+{
+	__u32 at = bpf_ntohs(port);
+	__u64 *checked = bpf_map_lookup_elem(&check_ports, &at);
+
+	if (!checked || !*checked)
+		return 0;
+	__u32 number = *checked - 1;
+	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
+	return backend && same_address(&backend->source, own);
+}
+
 static __always_inline int is_check_answer(const struct packet *p)
 {
-	__u16 port = bpf_ntohs(p->target_port);
-
-	return control.flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE && port >= control.check_low &&
-	       port <= control.check_high && find_vip(&p->source, p->source_port, p->protocol);
+	return control.flags & CONTROL_CHECKS && !p->icmp_error && p->part == WHOLE &&
+	       is_checker(p->target_port, &p->target) && find_vip(&p->source, p->source_port, p->protocol);
 }
 
 /* A real server that lacks the VIP but forwards sends our own check back to us. Balanced once more it would be answered
  * by another, and the one that lacks the VIP would pass its check. */
 static __always_inline int is_returned_check(const struct packet *p)
 {
-	if (!has_check_port(p))
-		return 0;
-	__u32 port = bpf_ntohs(p->source_port);
-	__u64 *owner = bpf_map_lookup_elem(&check_ports, &port);
-	if (!owner || !*owner)
-		return 0;
-	__u32 number = *owner - 1;
-	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
-	return backend && same_address(&backend->source, &p->source);
+	return has_check_port(p) && is_checker(p->source_port, &p->source);
 }
 
 __noinline int later_fragment(struct xdp_md *ctx, struct packet *p)
