@@ -15,13 +15,14 @@ const families = {
   IPv6: { vip: "2001:db8:12::77", client: "2001:db8:20::20", other: "2001:db8:20::21", backend: "2001:db8:12::" },
 } as const;
 type Family = keyof typeof families;
-type Part = "first" | "middle" | "last";
+type Part = "first" | "middle" | "last" | "least";
 
-/** A datagram of 60 bytes of UDP in three parts: 24, 24 and 12. */
+/** A datagram of 60 bytes of UDP in three parts: 24, 24 and 12; and the last part of one of 49 bytes. */
 const cuts: Record<Part, [from: number, to: number, more: boolean]> = {
   first: [0, 24, true],
   middle: [24, 48, true],
   last: [48, 60, false],
+  least: [48, 49, false],
 };
 
 function part(family: Family, which: Part, id: number, port: number, client: string): Uint8Array {
@@ -73,6 +74,11 @@ for (const forward of ["direct", "tunnel", "nat"] as const satisfies ForwardName
         expect(ids.map((i) => send("middle", 100 + i, 0))).toEqual(first);
         // A copy of a part, as the network may make one.
         expect(ids.map((i) => send("last", 100 + i, 0))).toEqual(first);
+      });
+
+      test("a last part of a single byte goes where the others went", () => {
+        const first = ids.map((i) => send("first", 700 + i, 4000 + i));
+        expect(ids.map((i) => send("least", 700 + i, 0))).toEqual(first);
       });
 
       test("a part that comes before the first is a counted drop, and the rest goes on when it is there", () => {

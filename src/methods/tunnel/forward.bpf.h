@@ -146,8 +146,8 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct packet *p, cons
 	if (bpf_xdp_adjust_head(ctx, -(int)grow))
 		return DROPPED(DROP_TOO_BIG);
 	void *data = (void *)(long)ctx->data, *outer = data + sizeof(struct ethhdr);
-	/* What is inside is never shorter than the headers that are not there. */
-	if (outer + sizeof(struct ipv6hdr) + sizeof(struct udphdr) > (void *)(long)ctx->data_end)
+	/* What is inside is never shorter than the UDP header that is not there: its own header stands before it. */
+	if (outer + sizeof(struct iphdr) + sizeof(struct udphdr) > (void *)(long)ctx->data_end)
 		return DROPPED(DROP_MALFORMED);
 	write_macs(data, hop);
 	if (outer4) {
@@ -156,6 +156,8 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct packet *p, cons
 		if (gue)
 			write_gue(outer + sizeof(struct iphdr), p, gue, others);
 	} else {
+		if (outer + sizeof(struct ipv6hdr) + sizeof(struct udphdr) > (void *)(long)ctx->data_end)
+			return DROPPED(DROP_MALFORMED);
 		*(__u16 *)(data + 2 * ETH_ALEN) = bpf_htons(ETH_P_IPV6);
 		write_outer6(outer, p, backend, p->length + grow, gue);
 		if (gue)
