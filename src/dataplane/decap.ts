@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { toBytes16 } from "../core/address.ts";
 import { parsePrefix } from "../geo/prefix.ts";
@@ -15,11 +16,13 @@ import { addIngress, removeIngress } from "../system/tc.ts";
 import { Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { decapConfig, decapCount, listKey } from "./generated/layout.ts";
-import { pinnedDevices, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
+import { oldMaps, type Pins, pinnedDevices, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
 import { devices } from "./routes.ts";
 import { traceMaps } from "./trace/maps.ts";
 
 const maps = ["decap_settings", "decap_counts", "decap_networks", "decap_vips"] as const;
+/** Pin of the program that sends packets on. */
+const SECOND_CHANCE = "second_chance";
 const zero = new Uint8Array(4);
 const present = Uint8Array.of(1, 0, 0, 0);
 
@@ -41,6 +44,11 @@ export function networkKey(text: string): Uint8Array {
   return key;
 }
 
+/** Does this host, or did it by a former version, send on what comes by the device and has no socket here? */
+const sendsOn = (pins: Pins, device: string): boolean =>
+  pinnedDevices(pins).includes(device) &&
+  [pins.maps, ...oldMaps(pins)].some((folder) => existsSync(join(folder, SECOND_CHANCE)));
+
 /**
  * Makes this host take off the outer header of tunnels that hold one of `vips`, on `device`. For kernels without ipip.
  * `sources`: networks of senders whose tunnels are taken; absent or empty: everybody's. Those that are named are
@@ -60,20 +68,34 @@ export async function attachDecap(options: {
   for (const name of [...maps, ...traceMaps]) object.setPinPath(name, join(pins.maps, name));
   object.load();
   const sources = options.sources ?? [];
+  const spreads = sources.length > 0;
+  // What traces, and whether packets are sent on, goes on as it is.
   const config = new Uint8Array(decapConfig.size);
-  new DataView(config.buffer).setUint32(decapConfig.anySource, sources.length === 0 ? 1 : 0, true);
+  const settings = object.mapFd("decap_settings");
+  lookupElement(settings, zero, config);
+  const tell = (at: number, yes: boolean): void => {
+    new DataView(config.buffer).setUint32(at, yes ? 1 : 0, true);
+    updateElement(settings, zero, config);
+  };
   fillSet(object.mapFd("decap_vips"), 16, options.vips.map(toBytes16));
   fillSet(object.mapFd("decap_networks"), listKey.size, sources.map(networkKey));
-  updateElement(object.mapFd("decap_settings"), zero, config);
+  // Nobody may send packets through this host before the program above them keeps what is its own. Where it does already,
+  // it must not stop for a moment: what has its socket elsewhere would be reset here.
+  const already = spreads && sendsOn(pins, options.device);
+  if (already) addIngress(options.device, object.programFd("second_chance"), join(pins.maps, SECOND_CHANCE));
+  tell(decapConfig.secondChance, already);
+  tell(decapConfig.anySource, !spreads);
   entry.plug("PLACE_DECAP", object.programFd("decap"));
   entry.attach(options.device);
+  if (spreads && !already) {
+    addIngress(options.device, object.programFd("second_chance"), join(pins.maps, SECOND_CHANCE));
+    tell(decapConfig.secondChance, true);
+  }
+  if (!spreads) {
+    removeIngress(options.device);
+    rmSync(join(pins.maps, SECOND_CHANCE), { force: true });
+  }
   removeOldMaps(pins);
-  // Nobody may send packets through this host before the program above them keeps what is its own.
-  if (sources.length > 0) {
-    addIngress(options.device, object.programFd("second_chance"), join(pins.maps, "second_chance"));
-    new DataView(config.buffer).setUint32(decapConfig.secondChance, 1, true);
-    updateElement(object.mapFd("decap_settings"), zero, config);
-  } else removeIngress(options.device);
   const mode = (await devices()).get(options.device)?.xdp ?? "gone";
   object.close();
   entry.close();

@@ -25,9 +25,15 @@ const director6 = "2001:db8:12::12";
 const own = "198.51.100.20";
 const others = ["198.51.100.21", "203.0.113.22"];
 const others6 = ["2001:db8:98::15", "2001:db8:98::16"];
-const XDP_PASS = 2;
+const [XDP_DROP, XDP_PASS] = [1, 2];
 const [TC_OK, TC_SHOT, TC_REDIRECT] = [0, 2, 7];
 const hex = (bytes: Uint8Array | number[]): string => Buffer.from(bytes).toString("hex");
+
+/** Has a router marked congestion outside? What does not know marks inside is dropped then. */
+const isMarked = (frame: Uint8Array): boolean => {
+  const ecn = frame[14]! >> 4 === 4 ? frame[15]! & 3 : (frame[15]! >> 4) & 3;
+  return ecn === 3;
+};
 
 /** What a director, or one of those that it named, sends to this host. */
 interface Sent {
@@ -205,7 +211,7 @@ describe.skipIf(missing !== null)("a real server that gives second chances", () 
           const input = Uint8Array.from(bases[i]!);
           for (const { at, value } of all) if (at < input.length) input[at] = value;
           const cut = input.subarray(0, length);
-          expect(run("decap", cut).verdict).toBe(XDP_PASS);
+          expect([XDP_PASS, isMarked(cut) ? XDP_DROP : XDP_PASS]).toContain(run("decap", cut).verdict);
           const { verdict, output } = run("second_chance", cut);
           if (verdict === TC_OK) expect(hex(output)).toBe(hex(cut));
           if (verdict !== TC_REDIRECT) return;

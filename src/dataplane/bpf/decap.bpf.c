@@ -76,8 +76,13 @@ int decap(struct xdp_md *ctx)
 	}
 	/* To the verifier a call may have moved the packet. */
 	eth = (void *)(long)ctx->data;
-	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+	end = (void *)(long)ctx->data_end;
+	if ((void *)(eth + 1) > end)
 		return XDP_DROP;
+	if (!keep_mark((void *)(eth + 1) + (t.bytes & OUTER_BYTES), end, &t)) {
+		count->refused++;
+		return XDP_DROP;
+	}
 	__builtin_memcpy(&kept, eth, sizeof(kept));
 	kept.h_proto = t.protocol == IPPROTO_IPIP ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 	if (bpf_xdp_adjust_head(ctx, t.bytes))

@@ -3,6 +3,7 @@
 #pragma once
 #include "addresses.h"
 #include "array.h"
+#include "checksum.h"
 
 ARRAY(decap_settings, struct decap_config, 1, 0);
 PERCPU(decap_counts, struct decap_count, 1);
@@ -28,6 +29,7 @@ struct {
 struct tunnel {
 	struct address sender;
 	__u8 protocol; /* of what follows the outer IP header */
+	__u8 marked; /* a router on the way has marked congestion */
 	__u32 bytes; /* of the outer headers */
 	__u32 others; /* bytes before a GUE header that names others; 0: there is none */
 };
@@ -63,12 +65,14 @@ static __always_inline int read_outer(void *data, void *end, struct tunnel *t)
 			return 0;
 		t->sender = mapped(ip->saddr);
 		t->protocol = ip->protocol;
+		t->marked = (ip->tos & ECN_BITS) == ECN_BITS;
 		t->bytes = sizeof(*ip);
 	} else {
 		if (eth->h_proto != bpf_htons(ETH_P_IPV6) || (void *)(ip6 + 1) > end || ip6->version != 6)
 			return 0;
 		t->sender = address6(&ip6->saddr);
 		t->protocol = ip6->nexthdr;
+		t->marked = (((__u8 *)ip6)[1] & ECN6_BITS) == ECN6_BITS;
 		t->bytes = sizeof(*ip6);
 	}
 	if (t->protocol == IPPROTO_IPIP || t->protocol == IPPROTO_IPV6)
@@ -83,6 +87,28 @@ static __always_inline int read_outer(void *data, void *end, struct tunnel *t)
 	/* Variant 1: its two bits are the first of the packet's own version. */
 	t->protocol = *first >> 4 == 4 ? IPPROTO_IPIP : *first >> 4 == 6 ? IPPROTO_IPV6 : 0;
 	return t->protocol || read_gue((void *)first, end, t);
+}
+
+/* A mark of congestion outside is put inside, where its flow reads it (RFC 6040, 4.2). False: the flow does not know
+ * marks, and understands a loss. */
+static __always_inline int keep_mark(void *inner, void *end, const struct tunnel *t)
+{
+	if (!t->marked)
+		return 1;
+	if (t->protocol == IPPROTO_IPIP) {
+		struct iphdr *ip = inner;
+		if ((void *)(ip + 1) > end || !(ip->tos & ECN_BITS))
+			return 0;
+		__u16 *word = inner, old = *word;
+		ip->tos |= ECN_BITS;
+		checksum_apply(&ip->check, change2(old, *word));
+		return 1;
+	}
+	__u8 *class_low = inner + 1;
+	if ((void *)(class_low + 1) > end || !(*class_low & ECN6_BITS))
+		return 0;
+	*class_low |= ECN6_BITS;
+	return 1;
 }
 
 /* Is the sender one of those that are named? */

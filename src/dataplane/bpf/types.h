@@ -197,7 +197,8 @@ struct decap_config {
 
 struct decap_count {
 	__u64 packets;
-	__u64 refused; /* not a whole inner packet, or an unknown sender */
+	/* not a whole inner packet, an unknown sender, or a mark of congestion that its flow does not know */
+	__u64 refused;
 	__u64 sent_on; /* to another real server: there was no socket for them here */
 };
 

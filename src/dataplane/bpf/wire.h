@@ -16,6 +16,10 @@
 #define IP6_OFFSET 0xfff8
 #define IP6_MORE 0x0001
 #define IP6_LEAST_MTU 1280
+/* Congestion bits of a class of service (RFC 3168): none, the flow does not know them; both, a router has marked. */
+#define ECN_BITS 0x03
+/* The same in the second byte of an IPv6 header. */
+#define ECN6_BITS 0x30
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { toBytes16 } from "../core/address.ts";
+import { BpfObject, lookupElement, openPinned, testRun, updateElement } from "../system/libbpf.ts";
+import { closeFd } from "../system/net.ts";
+import { createTestNetns, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
+import { ensureBuilt, objectPath } from "./build.ts";
+import { attachDecap, detachDecap } from "./decap.ts";
+import { decapConfig } from "./generated/layout.ts";
+import { pinsOf } from "./pins.ts";
+import { testDoors } from "./testing/doors.ts";
+import { mac } from "./testing/fixtures.ts";
+import { ACK, checksumsHold, frame, ipv4, ipv6, tcp } from "./testing/frames.ts";
+import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
+
+const missing = xdpMissing();
+if (missing) console.log(`skipped: unwrapping at a real server: ${missing}`);
+const [XDP_DROP, XDP_PASS] = [1, 2];
+const addresses = {
+  4: { source: "202.20.20.20", target: "125.12.12.77" },
+  6: { source: "2001:db8:20::20", target: "2001:db8:12::77" },
+};
+const outside = {
+  4: { source: "125.12.12.12", target: "198.51.100.20" },
+  6: { source: "2001:db8:12::12", target: "2001:db8:98::14" },
+};
+type Version = 4 | 6;
+
+/** DSCP 46, and the two bits of congestion. */
+const inside = (version: Version, ecn: number): number[] =>
+  tcp({ ...addresses[version], tos: 0xb8 | ecn }, { sourcePort: 5656, targetPort: 80 }, ACK);
+const wrapped = (outer: Version, version: Version, outerEcn: number, ecn: number): Uint8Array => {
+  const [wrap, ip] = [outer === 4 ? ipv4 : ipv6, { ...outside[outer], tos: outerEcn }];
+  return frame(mac.gateway, mac.backend, wrap(ip, version === 4 ? 4 : 41, inside(version, ecn)));
+};
+
+describe.skipIf(missing !== null)("unwrapping at a real server", () => {
+  let object: BpfObject;
+  beforeAll(() => {
+    ensureBuilt();
+    object = new BpfObject(objectPath("decap"));
+    object.load();
+    const one = Uint8Array.of(1, 0, 0, 0);
+    for (const { target } of Object.values(addresses))
+      updateElement(object.mapFd("decap_vips"), toBytes16(target), one);
+    const config = new Uint8Array(decapConfig.size);
+    config[decapConfig.anySource] = 1;
+    updateElement(object.mapFd("decap_settings"), new Uint8Array(4), config);
+  }, patience(60_000));
+  afterAll(() => object?.close());
+
+  for (const outer of [4, 6] as const)
+    for (const version of [4, 6] as const) {
+      const run = (outerEcn: number, ecn: number) =>
+        testRun(object.programFd("decap"), wrapped(outer, version, outerEcn, ecn));
+
+      test(`IPv${version} in IPv${outer}: what a router has marked outside is marked inside`, () => {
+        for (const ecn of [1, 2, 3]) {
+          const { verdict, output } = run(3, ecn);
+          expect(verdict).toBe(XDP_PASS);
+          expect([...output.subarray(14)]).toEqual(inside(version, 3));
+          expect(checksumsHold(output.subarray(14))).toBe(true);
+        }
+      });
+
+      test(`IPv${version} in IPv${outer}: without a mark outside nothing changes inside`, () => {
+        for (const outerEcn of [0, 1, 2])
+          for (const ecn of [0, 1, 2, 3])
+            expect([...run(outerEcn, ecn).output.subarray(14)]).toEqual(inside(version, ecn));
+      });
+
+      test(`IPv${version} in IPv${outer}: a flow that does not know marks has a loss instead`, () => {
+        expect(run(3, 0).verdict).toBe(XDP_DROP);
+      });
+    }
+});
+
+const hostMissing = missing ?? netnsMissing();
+if (hostMissing) console.log(`skipped: a real server that is set up again: ${hostMissing}`);
+
+describe.skipIf(hostMissing !== null)("a real server that is set up again", () => {
+  let host: TestNetns;
+  let peer: TestNetns;
+  let doors: ReturnType<typeof testDoors>;
+  beforeAll(() => {
+    ensureBuilt();
+    host = createTestNetns("real");
+    peer = createTestNetns("peer");
+    wire(host, "eth0", "198.51.100.20/24", peer, "eth0", "");
+    doors = testDoors();
+  });
+  afterAll(async () => {
+    await host?.within(() => detachDecap({ bpfDir: doors.bpfDir }));
+    doors?.close();
+    host?.remove();
+    peer?.remove();
+  });
+
+  const setUp = (sources: string[]) =>
+    host.within(() => attachDecap({ device: "eth0", bpfDir: doors.bpfDir, vips: [addresses[4].target], sources }));
+  const setting = (at: number): number => {
+    const map = openPinned(`${pinsOf(doors.bpfDir).maps}/decap_settings`)!;
+    const config = new Uint8Array(decapConfig.size);
+    lookupElement(map, new Uint8Array(4), config);
+    closeFd(map);
+    return new DataView(config.buffer).getUint32(at, true);
+  };
+  const director = outside[4].source;
+
+  test("never stops sending on what has no socket here, not even when it gets no further", async () => {
+    await setUp([director]);
+    expect(setting(decapConfig.secondChance)).toBe(1);
+    // In the place of ours stands one for another protocol: tc refuses ours.
+    const other = `protocol ip bpf da object-pinned ${pinsOf(doors.bpfDir).maps}/second_chance`;
+    host.sh("tc filter del dev eth0 ingress pref 6080");
+    host.sh(`tc filter add dev eth0 ingress pref 6080 ${other}`);
+    await expect(setUp([director])).rejects.toThrow();
+    expect(setting(decapConfig.secondChance)).toBe(1);
+    host.sh("tc filter del dev eth0 ingress pref 6080");
+    await setUp([director]);
+    expect(setting(decapConfig.secondChance)).toBe(1);
+  });
+
+  test("sends nothing on any more when it listens to everybody, and begins again", async () => {
+    await setUp([]);
+    expect([setting(decapConfig.secondChance), setting(decapConfig.anySource)]).toEqual([0, 1]);
+    await setUp([director]);
+    expect([setting(decapConfig.secondChance), setting(decapConfig.anySource)]).toEqual([1, 0]);
+  });
+});
