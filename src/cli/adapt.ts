@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { catalog } from "../catalog.ts";
 import { toWritten } from "../config/written.ts";
-import { configFile, EXIT, loadForCommand } from "./config-file.ts";
+import { configFile, loadForCommand } from "./config-file.ts";
+import { EXIT } from "./exit.ts";
 
 /** `sluice adapt`: the configuration as JSON with every default filled in. */
 export function registerAdapt(program: Command): void {

@@ -2,8 +2,8 @@ import { type Command, Option } from "commander";
 import { type BackendState, backendStates } from "../core/backend.ts";
 import { closestWord } from "../core/words.ts";
 import { backendsOf, backendsText } from "../observe/lists.ts";
-import { EXIT } from "./config-file.ts";
 import { askStatus, instanceOption } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 
 interface Options {
   instance: string;

@@ -8,8 +8,9 @@ import { type HostChange, hostChangeText } from "../core/host-change.ts";
 import type { HostFacts } from "../core/method.ts";
 import { type Config, listenerName } from "../core/service.ts";
 import { createHostFacts } from "../system/host-facts.ts";
-import { configFile, EXIT } from "./config-file.ts";
+import { configFile } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 
 interface CheckOptions {
   config?: string;

@@ -1,61 +1,51 @@
 import type { Command } from "commander";
-import { registerAdapt } from "./adapt.ts";
-import { registerBackends } from "./backends.ts";
-import { registerCheck } from "./check.ts";
-import { registerCompletion } from "./completion.ts";
-import { registerDemo } from "./demo.ts";
-import { registerDiff } from "./diff.ts";
-import { registerDnssec } from "./dnssec.ts";
-import { registerDoctor } from "./doctor.ts";
-import { registerDown } from "./down.ts";
-import { registerEvents } from "./events.ts";
-import { registerExplain } from "./explain.ts";
-import { registerFiles } from "./files.ts";
-import { registerFlows } from "./flows.ts";
-import { registerLab } from "./lab.ts";
-import { registerMan } from "./man.ts";
-import { registerMetrics } from "./metrics.ts";
-import { registerRealServer } from "./realserver.ts";
-import { registerReload } from "./reload.ts";
-import { registerRole } from "./role.ts";
-import { registerRollback } from "./rollback.ts";
-import { registerRun } from "./run.ts";
-import { registerSchema } from "./schema.ts";
-import { registerServices } from "./services.ts";
-import { registerSet } from "./set.ts";
-import { registerStatus } from "./status.ts";
-import { registerTop } from "./top.ts";
-import { registerTrace } from "./trace.ts";
-import { registerUpgrade } from "./upgrade.ts";
 
-/** Every command of the product, one file each. Adding one is adding a line. */
-export const commands: readonly ((program: Command) => void)[] = [
-  registerRun,
-  registerReload,
-  registerRollback,
-  registerUpgrade,
-  registerStatus,
-  registerServices,
-  registerBackends,
-  registerTop,
-  registerMetrics,
-  registerEvents,
-  registerExplain,
-  registerDnssec,
-  registerFiles,
-  registerFlows,
-  registerTrace,
-  registerSet,
-  registerRole,
-  registerCheck,
-  registerSchema,
-  registerAdapt,
-  registerDiff,
-  registerDoctor,
-  registerDown,
-  registerRealServer,
-  registerLab,
-  registerDemo,
-  registerCompletion,
-  registerMan,
-];
+type Register = (program: Command) => void;
+
+/** Every command of the product by the words that call it, one file each. Adding one is adding a line. */
+const commands: Readonly<Record<string, () => Promise<Register>>> = {
+  run: async () => (await import("./run.ts")).registerRun,
+  reload: async () => (await import("./reload.ts")).registerReload,
+  rollback: async () => (await import("./rollback.ts")).registerRollback,
+  upgrade: async () => (await import("./upgrade.ts")).registerUpgrade,
+  status: async () => (await import("./status.ts")).registerStatus,
+  services: async () => (await import("./services.ts")).registerServices,
+  backends: async () => (await import("./backends.ts")).registerBackends,
+  top: async () => (await import("./top.ts")).registerTop,
+  metrics: async () => (await import("./metrics.ts")).registerMetrics,
+  events: async () => (await import("./events.ts")).registerEvents,
+  explain: async () => (await import("./explain.ts")).registerExplain,
+  dnssec: async () => (await import("./dnssec.ts")).registerDnssec,
+  files: async () => (await import("./files.ts")).registerFiles,
+  flows: async () => (await import("./flows.ts")).registerFlows,
+  trace: async () => (await import("./trace.ts")).registerTrace,
+  set: async () => (await import("./set.ts")).registerSet,
+  promote: async () => (await import("./role.ts")).registerRole,
+  demote: async () => (await import("./role.ts")).registerRole,
+  check: async () => (await import("./check.ts")).registerCheck,
+  validate: async () => (await import("./check.ts")).registerCheck,
+  schema: async () => (await import("./schema.ts")).registerSchema,
+  adapt: async () => (await import("./adapt.ts")).registerAdapt,
+  diff: async () => (await import("./diff.ts")).registerDiff,
+  doctor: async () => (await import("./doctor.ts")).registerDoctor,
+  down: async () => (await import("./down.ts")).registerDown,
+  realserver: async () => (await import("./realserver.ts")).registerRealServer,
+  lab: async () => (await import("./lab.ts")).registerLab,
+  demo: async () => (await import("./demo.ts")).registerDemo,
+  completion: async () => (await import("./completion.ts")).registerCompletion,
+  man: async () => (await import("./man.ts")).registerMan,
+};
+
+/** They tell of all the others. */
+const whole: ReadonlySet<string> = new Set(["completion", "man"]);
+
+/**
+ * Registers the command that `word` calls: what the others import is not read, which is most of the time that a command
+ * takes. All of them when it calls none: help and the closest word want to know all.
+ */
+export async function registerCommands(program: Command, word = ""): Promise<void> {
+  const one = Object.hasOwn(commands, word) && !whole.has(word) ? commands[word] : undefined;
+  if (one) (await one())(program);
+  else
+    for (const register of new Set(await Promise.all(Object.values(commands).map((load) => load())))) register(program);
+}

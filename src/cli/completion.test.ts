@@ -2,13 +2,13 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { Command } from "commander";
 import { flatten, describe as read } from "./command-tree.ts";
-import { commands } from "./commands.ts";
+import { registerCommands } from "./commands.ts";
 import { shells } from "./completion.ts";
 import { manual } from "./man.ts";
 
 const root = join(import.meta.dirname, "../..");
 const program = new Command("sluice");
-for (const register of commands) register(program);
+await registerCommands(program);
 const tree = read(program);
 
 /** What bash offers for the last of these words. */

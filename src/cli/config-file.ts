@@ -11,9 +11,6 @@ const defaults = ["sluice.yaml", "sluice.config.ts"];
 export const configFile = (given: string | undefined): string =>
   given ?? defaults.find((f) => existsSync(f)) ?? defaults[0]!;
 
-/** Exit codes that every command keeps to. */
-export const EXIT = { ok: 0, config: 1, usage: 2, unreachable: 3, kernel: 4 } as const;
-
 /**
  * Loads a configuration for a command: problems are told on standard error (and as annotations on standard output
  * under GitHub Actions); null when they refuse it. `state` says how things stand in that case.

@@ -3,8 +3,9 @@ import { catalog } from "../catalog.ts";
 import { type ChangeKind, planChange } from "../config/plan.ts";
 import { withoutSecrets } from "../config/secrets.ts";
 import type { Config } from "../core/service.ts";
-import { configFile, EXIT, loadForCommand } from "./config-file.ts";
+import { configFile, loadForCommand } from "./config-file.ts";
 import { askDaemon, instanceOption } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 
 /** What a change costs, for a person. */
 const costs: Record<ChangeKind, string> = {

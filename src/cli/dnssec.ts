@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { catalog } from "../catalog.ts";
-import { configFile, EXIT, loadForCommand } from "./config-file.ts";
+import { configFile, loadForCommand } from "./config-file.ts";
+import { EXIT } from "./exit.ts";
 
 type Work = typeof import("../methods/dns/dnssec/operator.ts")["operators"];
 

@@ -11,7 +11,7 @@ import { connectionLimit, openFiles } from "../supervisor/limits.ts";
 import { isBpfFs } from "../system/bpffs.ts";
 import { type Ability, hostCapabilities } from "../system/capabilities.ts";
 import { instancePaths } from "../system/instance.ts";
-import { EXIT } from "./config-file.ts";
+import { EXIT } from "./exit.ts";
 
 /** One thing that was looked at. `warn`: it works, but somebody should know. */
 export interface Finding {

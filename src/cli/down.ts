@@ -5,8 +5,8 @@ import { removePinned } from "../dataplane/pins.ts";
 import { endOrphans } from "../supervisor/orphans.ts";
 import { undoAll } from "../system/host-changes.ts";
 import { type Instance, instanceHeld, instancePaths, removeInstance } from "../system/instance.ts";
-import { EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 
 interface DownOptions {
   instance: string;

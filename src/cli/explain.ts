@@ -5,8 +5,9 @@ import type { Explained } from "../core/method.ts";
 import { ok, type Result } from "../core/problem.ts";
 import type { Config } from "../core/service.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
-import { EXIT, loadForCommand } from "./config-file.ts";
+import { loadForCommand } from "./config-file.ts";
 import { askDaemon, instanceOption, orExit } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 import { explainFlow } from "./explain-flow.ts";
 
 /** What a method says of a question; null when it explains nothing or is not used. */

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Counted } from "../core/most-wanted.ts";
-import { EXIT } from "./config-file.ts";
 import { askDaemon, instanceOption, orExit } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 
 interface Answer {
   since: string;

@@ -5,8 +5,8 @@ import { type ListedFlow, listFlows } from "../dataplane/flow-list.ts";
 import { PlaneView } from "../dataplane/plane-view.ts";
 import { aligned } from "../observe/table.ts";
 import { instancePaths } from "../system/instance.ts";
-import { EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface Options {

@@ -1,13 +1,13 @@
 import { Command, type CommanderError } from "commander";
-import { VERSION } from "../supervisor/status.ts";
-import { commands } from "./commands.ts";
-import { EXIT } from "./config-file.ts";
+import { VERSION } from "../core/version.ts";
+import { registerCommands } from "./commands.ts";
+import { EXIT } from "./exit.ts";
 
 const program = new Command("sluice")
   .description("One load balancer, six methods: redirect, dns, proxy, nat, direct, tunnel.")
   .version(VERSION)
   .configureHelp({ sortSubcommands: true, showGlobalOptions: true });
-for (const register of commands) register(program);
+await registerCommands(program, process.argv[2]);
 answerWrongUsage(program, "sluice");
 
 /**

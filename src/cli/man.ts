@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { VERSION } from "../supervisor/status.ts";
+import { VERSION } from "../core/version.ts";
 import { type Described, describe, flatten } from "./command-tree.ts";
-import { EXIT } from "./config-file.ts";
+import { EXIT } from "./exit.ts";
 
 /** Text as roff takes it: no line begins with a control character, and dashes can be searched for. */
 const roff = (text: string): string =>

@@ -13,8 +13,8 @@ import {
   realServerMethods,
 } from "../system/realserver.ts";
 import { type RealServerItem, realServerStatus } from "../system/realserver-status.ts";
-import { EXIT } from "./config-file.ts";
 import { instanceNamed } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 
 interface Options {
   method?: RealServerMethod;

@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import type { KeptRevision, Outcome } from "../admin/api.ts";
 import { aligned } from "../observe/table.ts";
 import { ageText } from "../observe/units.ts";
-import { EXIT } from "./config-file.ts";
 import { askDaemon, instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface Options {

@@ -23,8 +23,9 @@ import {
   takeInstance,
 } from "../system/instance.ts";
 import { tellManager } from "../system/service-manager.ts";
-import { configFile, EXIT } from "./config-file.ts";
+import { configFile } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 import { explainRunning } from "./explain.ts";
 import { Revisions } from "./revisions.ts";
 import { Successor } from "./successor.ts";

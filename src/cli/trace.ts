@@ -8,8 +8,8 @@ import { type Names, toTraced, tracedText } from "../dataplane/trace/text.ts";
 import { Tracer } from "../dataplane/trace/tracer.ts";
 import { instancePaths } from "../system/instance.ts";
 import { coarseNanoseconds, deviceName } from "../system/net.ts";
-import { EXIT } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 /** ms between two looks at what has come. */

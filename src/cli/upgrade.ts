@@ -5,8 +5,9 @@ import type { StatusModel } from "../observe/status.ts";
 import { sleep } from "../runtime/clock.ts";
 import { fetchUnix } from "../runtime/http.ts";
 import { instanceHeld, instancePaths } from "../system/instance.ts";
-import { EXIT, loadForCommand } from "./config-file.ts";
+import { loadForCommand } from "./config-file.ts";
 import { askDaemon, instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
 
 interface UpgradeOptions {
   config?: string;

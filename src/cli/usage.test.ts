@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { run } from "../runtime/child.ts";
 import { flatten, describe as read } from "./command-tree.ts";
-import { commands } from "./commands.ts";
+import { registerCommands } from "./commands.ts";
 
 const main = join(import.meta.dirname, "main.ts");
 
-test("all commands tell what they do in the same form: a phrase in small letters, without a full stop", () => {
+test("all commands tell what they do in the same form: a phrase in small letters, without a full stop", async () => {
   const program = new Command("sluice");
-  for (const register of commands) register(program);
+  await registerCommands(program);
   const inner = flatten(read(program)).filter(({ path }) => path !== "");
   const otherwise = inner.filter(({ summary }) => !/^[a-z].*[^.]$/.test(summary)).map(({ path }) => path);
   expect(otherwise).toEqual([]);

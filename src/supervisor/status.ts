@@ -3,6 +3,7 @@ import { type HealthRules, healthRulesOf } from "../checks/health-rules.ts";
 import type { Counts } from "../core/counters.ts";
 import { type KernelCounts, type Method, tallyName } from "../core/method.ts";
 import { listenerName } from "../core/service.ts";
+import { VERSION } from "../core/version.ts";
 import { unknownCounts } from "../observe/cells.ts";
 import {
   type BackendStatus,
@@ -14,8 +15,6 @@ import {
 import { type Entry, type Member, weightOf } from "./member.ts";
 import { inPanic, shownState, weightShare } from "./passive.ts";
 import type { Supervisor } from "./supervisor.ts";
-
-export const VERSION = "0.1.0";
 
 /** Looks up all there is to see of a running instance, which serves the configuration in `file`. */
 export async function lookUp(
