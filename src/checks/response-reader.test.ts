@@ -46,6 +46,15 @@ test("interim responses are passed over", () => {
   expect(read(text)).toMatchObject({ state: "done", status: 404 });
 });
 
+test("a field line of nothing but white space is read once, not in all ways to share it out", () => {
+  const blanks = " ".repeat(READ_LIMIT - 40);
+  // One of them took the expression of before half a minute.
+  for (let i = 0; i < 50; i++) {
+    expect(read(`HTTP/1.1 200 OK\r\nX:${blanks}\x01\r\n\r\n`).fault).toBe("a header line is malformed");
+    expect(read(`HTTP/1.1 200 OK\r\nContent-Length:${blanks}0\r\n\r\n`)).toMatchObject({ state: "done", status: 200 });
+  }
+});
+
 test("what is not HTTP, or ambiguous, is refused with the reason", () => {
   const faults: [string, string][] = [
     ["SSH-2.0-OpenSSH_9.2\r\n", "answer is not HTTP"],
