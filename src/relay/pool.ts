@@ -9,7 +9,7 @@ export interface BackendLimits extends BlockLimits {
   readonly connectTimeout: number;
   /** From the last byte of the request that went out to the response head's last. */
   readonly responseTimeout: number;
-  /** Between two reads of a response's body. */
+  /** Between two reads of a response's body; also for a backend that has answered to take more of the request. */
   readonly readTimeout: number;
   /** A connection without work is closed after this. */
   readonly poolTimeout: number;

@@ -83,9 +83,10 @@ export class Upstream extends Timed {
     this.alive();
   }
 
-  /** A part of the request has gone out: the backend's time runs from here. */
+  /** A part of the request has gone out: the backend's time to answer, or to take the rest, runs from here. */
   asked(): void {
     if (this.state === State.HEAD) this.wheel.set(this, this.limits.responseTimeout);
+    else if (this.state === State.ANSWERED) this.wheel.set(this, this.limits.readTimeout);
   }
 
   /** Who has it at work. */
@@ -121,10 +122,14 @@ export class Upstream extends Timed {
     if (whole) this.answered(asker);
   }
 
-  /** The exchange is over. `whole`: request and response were, so the connection may be used again. */
+  /**
+   * The exchange is over. `whole`: request and response were, so the connection may be used again; not while some of the
+   * request still waits: a backend that has answered may never take it, and then no other request either.
+   */
   release(whole: boolean): void {
     this.asker = null;
-    if (!whole || !this.keepAlive || this.ended || this.input !== null || this.state === State.DEAD) {
+    const spent = !this.keepAlive || this.ended || this.input !== null || this.wire.queued > 0;
+    if (!whole || spent || this.state === State.DEAD) {
       this.destroy();
       return;
     }
@@ -340,6 +345,8 @@ export class Upstream extends Timed {
     this.state = State.ANSWERED;
     this.wheel.clear(this);
     asker.whole();
+    // It has not sent its request whole.
+    if (this.asker === asker) this.asked();
   }
 
   /** Passes more of a large body on, as long as it comes and the asker takes it. @returns whether the body is whole. */

@@ -20,7 +20,11 @@ export const options = z.strictObject({
       response: duration({ min: 10, max: HOUR })
         .prefault("60s")
         .describe("From the last byte sent to a backend to the head of its response; then 504."),
-      read: duration({ min: 100, max: HOUR }).prefault("60s").describe("Between two reads of a response's body."),
+      read: duration({ min: 100, max: HOUR })
+        .prefault("60s")
+        .describe(
+          "Between two reads of a response's body; also for a backend that answered early to take more of a request.",
+        ),
       pool: duration({ min: 100, max: HOUR })
         .prefault("15s")
         .describe("How long a backend connection may rest; less than the backend's own keep-alive time."),
