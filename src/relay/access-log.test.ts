@@ -56,6 +56,19 @@ test("each request leaves a line: where it went, what it was answered, and why n
   ]);
 });
 
+test("an answer that was cut says so, whatever its status was", async () => {
+  const file = folder();
+  const backend = new RawBackend((end) => {
+    end.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+    end.socket!.shutdown();
+  });
+  cleanup.push(() => backend.stop());
+  const served = await serveOne(proxy, [aBackend(0, backend.port)], { accessLog: { file } });
+  await dial(served.port).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").gone();
+  await served.stop();
+  expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ status: 200, reason: "SLUICE_BACKEND_CLOSED" });
+});
+
 test("redirects are logged too; reopening goes to the new file", async () => {
   const file = folder();
   const served = await serveOne(redirect, [aBackend(0, 1)], { accessLog: { file, format: "combined" } });

@@ -136,8 +136,10 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
 
   finished(): void {
     this.ended = true;
-    if (this.reading === Reading.HEAD) this.hangUp();
-    else if (this.reading === Reading.BODY || this.reading === Reading.TUNNEL) this.cut();
+    if (this.reading === Reading.HEAD) {
+      // Requests that wait for it to take an answer have come before the end, and get theirs.
+      if (this.input === null || this.wire.queued === 0) this.hangUp();
+    } else if (this.reading === Reading.BODY || this.reading === Reading.TUNNEL) this.cut();
     else if (this.reading === Reading.NOTHING) this.shut();
   }
 

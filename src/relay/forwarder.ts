@@ -318,11 +318,13 @@ export class Forwarder extends Seeker implements Asker {
       this.hangUp();
       return;
     }
-    this.unuse("failed");
     const stale = !fresh && silent && code === "SLUICE_BACKEND_CLOSED";
-    if (code !== "SLUICE_HTTP_CONNECTION_LIMIT" && !stale) service.observed(backend, code, detail);
+    // Neither a kept connection whose time was up nor a lack of this host's own is the backend's failure.
+    const blameless = stale || code === "SLUICE_HTTP_CONNECTION_LIMIT";
+    this.unuse(blameless ? "aborted" : "failed");
+    if (!blameless) service.observed(backend, code, detail);
     if (this.responding) {
-      this.breakOff();
+      this.breakOff(code);
       return;
     }
     const again =
@@ -347,8 +349,14 @@ export class Forwarder extends Seeker implements Asker {
     if (!this.retry(backend, false, !connecting)) this.fail(502, "SLUICE_BACKEND_CLOSED", "taken down");
   }
 
-  /** The rest of a response will not come: its client must see that it is not whole (RFC 9112 8). */
-  private breakOff(): void {
+  protected override fail(status: number, code: Code, why: string): void {
+    if (this.responding && !this.responded) this.breakOff(code);
+    else super.fail(status, code, why);
+  }
+
+  /** The rest of a response will not come: its client must see that it is not whole (RFC 9112 8), and the log too. */
+  private breakOff(code: Code): void {
+    this.reason = code;
     this.service!.cells.add(-1, Cell.errors, 1);
     if (this.framing === Framing.CLOSE || this.minor === 0) this.terminate();
     else this.hangUp();

@@ -107,10 +107,12 @@ export class Gate extends Timed {
     return best?.id ?? NONE;
   }
 
-  /** Is there anybody else for a request that has tried these? */
+  /** Would `pick` find anybody else for a request that has tried these? */
   hasOther({ snapshot }: Balancer, backend: number, tried: ReadonlySet<number>): boolean {
     const fresh = (id: number): boolean => id !== backend && !tried.has(id);
-    return snapshot.eligible.some(fresh) || snapshot.backends.some((b) => mayServe(b) && fresh(b.id));
+    const free = (id: number): boolean => fresh(id) && !(this.limited && this.isFull(id));
+    if (snapshot.eligible.some(fresh)) return snapshot.eligible.some(free);
+    return snapshot.backends.some((b) => mayServe(b) && free(b.id));
   }
 
   /** May one more request be sent again? */

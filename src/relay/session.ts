@@ -187,6 +187,7 @@ export class Session extends Timed {
       return;
     }
     this.datagrams.refused("SLUICE_HTTP_CONNECTION_LIMIT", this.address);
+    this.leave("aborted");
     this.end();
   }
 

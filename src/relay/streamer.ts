@@ -89,8 +89,9 @@ export class Streamer extends Seeker implements Asker {
       this.hangUp();
       return;
     }
-    this.unuse("failed");
-    if (code !== "SLUICE_HTTP_CONNECTION_LIMIT") this.service!.observed(backend, code, detail);
+    const blameless = code === "SLUICE_HTTP_CONNECTION_LIMIT";
+    this.unuse(blameless ? "aborted" : "failed");
+    if (!blameless) this.service!.observed(backend, code, detail);
     if (!this.retry(backend, false, false)) this.fail(502, code, detail);
   }
 

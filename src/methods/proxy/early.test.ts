@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { httpStage } from "../../relay/stage.ts";
-import { aBackend, type End } from "../../relay/testing.ts";
+import { aBackend, answering, type End } from "../../relay/testing.ts";
+import { sleep } from "../../runtime/clock.ts";
 import { proxy } from "./index.ts";
 
 const { raw, serve, client } = httpStage(proxy);
@@ -9,6 +10,10 @@ const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok";
 /** More than the buffers of two sockets hold. */
 const LARGE = 24 << 20;
 const upload = (size: number): string => `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`;
+/** Resolves once a number has stood still for a while. */
+async function still(number: () => number): Promise<void> {
+  for (let before = -1; before !== number(); await sleep(100)) before = number();
+}
 const gauges = ["-1/active", "0/active", "-1/queued"];
 
 /** Answers at the head, and reads no further. */
@@ -26,5 +31,36 @@ describe("a backend that answers before it has the whole body", () => {
     await end.has("ok");
     await end.gone();
     expect(gauges.map(served.count)).toEqual([0, 0, 0]);
+  });
+});
+
+describe("a client that has only half to say", () => {
+  test("requests that it sent before it closed its half are all answered, however slowly it reads", async () => {
+    const part = "x".repeat(64 << 10);
+    const backend = raw(answering(`HTTP/1.1 200 OK\r\nContent-Length: ${part.length}\r\n\r\n${part}`));
+    const served = await serve([aBackend(0, backend.port)]);
+    const end = client(served);
+    await end.until(({ socket }) => socket !== null);
+    end.socket!.pause();
+    const all = 400;
+    end.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(all));
+    await still(() => served.count("-1/requests"));
+    end.socket!.shutdown();
+    await sleep(50);
+    end.socket!.resume();
+    await end.gone();
+    expect(end.got.split("HTTP/1.1 200 OK").length - 1).toBe(all);
+  });
+});
+
+describe("what is cut does not look whole", () => {
+  test("an answer that ends by close, when the request behind it turns out wrong", async () => {
+    const backend = raw((end) => end.send("HTTP/1.1 200 OK\r\n\r\npart"));
+    const served = await serve([aBackend(0, backend.port)]);
+    const end = client(served).send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    await end.has("part");
+    end.send("no chunk");
+    await end.until(({ closed }) => closed);
+    expect([end.ended, end.error !== undefined]).toEqual([false, true]);
   });
 });

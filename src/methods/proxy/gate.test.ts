@@ -156,6 +156,19 @@ describe("statuses of a backend", () => {
     expect(served.count("-1/retries")).toBe(0);
   });
 
+  test("with all others at their limit, the answer passes as it is", async () => {
+    const busy = raw(() => {});
+    const ill = raw((end) => end.send(ILL));
+    const served = await serve([aBackend(0, busy.port), aBackend(1, ill.port)], {
+      retryOn: [503],
+      limits: { backend: 1 },
+    });
+    client(served).send(GET);
+    await busy.connection(0);
+    await client(served).send(GET).has("ill");
+    expect(served.count("-1/retries")).toBe(0);
+  });
+
   test("those that the rules name are told as failures", async () => {
     const ill = raw((end) => end.send(ILL));
     const served = await serve([aBackend(0, ill.port)], { health: { ejection: { statuses: [503] } } });
