@@ -2,7 +2,10 @@ import { z } from "zod";
 import { defineCheck } from "../core/check.ts";
 import { exchange, failed, passed } from "./exchange.ts";
 
-/** Passes when the backend accepts a connection. Sends nothing. */
+/**
+ * Passes when the backend takes a connection. Sends nothing, and ends it before the last packet of the handshake: the
+ * program behind it is not woken, and has nothing to log.
+ */
 export default defineCheck({
   name: "tcp",
   summary: "The backend accepts a connection.",

@@ -30,12 +30,15 @@ const serves = (state: BackendState): boolean => state === "up" || state === "un
  * Pure; ascending by id, so that two directors with equal sets build equal tables.
  */
 export function eligibleIds(backends: readonly Backend[]): number[] {
-  const able = backends.filter((b) => serves(b.state) && b.weight > 0);
-  const tier = Math.min(...able.map((b) => b.tier));
-  return able
-    .filter((b) => b.tier === tier)
-    .map((b) => b.id)
-    .sort((a, b) => a - b);
+  let ids: number[] = [];
+  let [lowest, sorted] = [Number.POSITIVE_INFINITY, true];
+  for (const { id, state, weight, tier } of backends) {
+    if (weight === 0 || tier > lowest || !serves(state)) continue;
+    if (tier < lowest) [ids, lowest, sorted] = [[], tier, true];
+    sorted &&= ids.length === 0 || ids.at(-1)! < id;
+    ids.push(id);
+  }
+  return sorted ? ids : ids.sort((a, b) => a - b);
 }
 
 /** The average of the loads that a snapshot's backends report, once for each. */

@@ -4,12 +4,14 @@ import { toSockaddr } from "./socket-address.ts";
 import {
   IP_BIND_ADDRESS_NO_PORT,
   IPPROTO_IP,
+  IPPROTO_TCP,
   SO_LINGER,
   SO_REUSEADDR,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOL_SOCKET,
+  TCP_QUICKACK,
 } from "./socket-constants.ts";
 import type { ConnectFailure, ConnectHandlers, ConnectOptions, TcpSocket } from "./tcp.ts";
 import "./augment.d.ts";
@@ -163,6 +165,8 @@ class Dial<D> {
       const from = toSockaddr(source.address, source.port);
       if (libc.bind(fd, ptr(from.bytes), from.bytes.length) !== 0) return this.#refused("local", "bind", fd);
     }
+    // Who only knocks owes the last word of the handshake: the reset comes before it, and the server's program never hears.
+    if (this.#handlers.stood !== undefined && !this.secure) setIntOption(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
     if (libc.connect(fd, ptr(to.bytes), to.bytes.length) === 0) return fd;
     const code = errno();
     return code === EINPROGRESS ? fd : this.#refused(errnoFailures[code] ?? "local", "connect", fd, code);

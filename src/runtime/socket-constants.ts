@@ -34,6 +34,8 @@ export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;
 /** A connection is accepted once its first bytes are there, or after so many seconds. */
 export const TCP_DEFER_ACCEPT = 9;
+/** 0: what comes is acknowledged a little later, in a handshake too. */
+export const TCP_QUICKACK = 12;
 
 /** Bytes that may wait unsent in a socket before it takes no more; what is on its way does not count. */
 export const TCP_NOTSENT_LOWAT = 25;

@@ -124,7 +124,8 @@ export interface ConnectHandlers<D> extends TcpHandlers<D> {
   failed(data: D, why: ConnectFailure, detail: string): void;
   /**
    * For who asks for nothing but whether a connection comes about, without TLS: called instead of `open`, and maybe before
-   * the call that asked returns, when it stands at once, as on the same host. The connection is reset by then.
+   * the call that asked returns, when it stands at once, as on the same host. The connection is reset by then, before the
+   * last packet of its handshake, so that the program that listens never hears of it; else it is with `open`.
    */
   stood?(data: D): void;
 }

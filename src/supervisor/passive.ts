@@ -49,24 +49,27 @@ interface Graded {
 export function applyRules(service: Service, members: readonly Graded[], backends: Backend[]): number[] {
   const rules = healthRulesOf(service);
   const now = Date.now();
-  const warming = members.some(({ passive }) => warmth(passive, rules, now) < 1);
+  const warming = rules.slowStart > 0 && members.some(({ passive }) => warmth(passive, rules, now) < 1);
   const parts = service.agent ? PERCENT_PARTS : warming ? PARTS : 1;
-  // Large weights are fine enough as they are: more parts of them would not fit.
-  const fitting = Math.max(1, Math.min(parts, Math.floor(MOST_WEIGHT / Math.max(1, ...backends.map((b) => b.weight)))));
-  if (parts > 1)
+  if (parts > 1) {
+    // Large weights are fine enough as they are: more parts of them would not fit.
+    const largest = Math.max(1, ...backends.map((b) => b.weight));
+    const fitting = Math.max(1, Math.min(parts, Math.floor(MOST_WEIGHT / largest)));
     backends.forEach((backend, i) => {
       const share = weightShare(members[i]!, rules, now);
       if (backend.weight === 0 || share === 0) backend.weight = 0;
       else backend.weight = Math.min(MOST_WEIGHT, Math.max(1, Math.round(backend.weight * fitting * share)));
     });
+  }
   return eligibleBy(rules, backends);
 }
 
 /** As checks and failures say, or, when too many are out to believe it, all that an operator has not taken out. */
 function eligibleBy({ panic }: HealthRules, backends: readonly Backend[]): number[] {
+  if (panic === 0) return eligibleIds(backends);
   const wanted = backends.filter(({ state, weight }) => weight > 0 && (serves(state) || state === "down"));
   const healthy = wanted.filter(({ state }) => serves(state));
-  if (panic === 0 || healthy.length * 100 >= wanted.length * panic) return eligibleIds(backends);
+  if (healthy.length * 100 >= wanted.length * panic) return eligibleIds(backends);
   return wanted.map(({ id }) => id).sort((a, b) => a - b);
 }
 

@@ -14,7 +14,7 @@ export interface ScheduleDoors {
 /** ms between the first probes of two new jobs; of very many less, so that all begin within `START_SPAN`. */
 const START_STEP = 0.2;
 /** ms */
-const START_SPAN = 2000;
+const START_SPAN = 1000;
 /** Of an interval: the second probe comes not sooner after the first. */
 const LEAST_SPREAD = 0.1;
 /** Probes under way at a time; more wait their turn. Each holds a descriptor. */
