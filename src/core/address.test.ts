@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import ipaddr from "ipaddr.js";
-import { fromBytes16, parseAddress, toBytes16 } from "./address.ts";
+import { addressOctets, fromBytes16, parseAddress, toBytes16 } from "./address.ts";
 
 describe("an address as 16 bytes", () => {
   test("is mapped when it is of IPv4", () => {
@@ -17,6 +17,7 @@ describe("an address as 16 bytes", () => {
         const parsed = ipaddr.parse(address);
         const wide = parsed instanceof ipaddr.IPv4 ? parsed.toIPv4MappedAddress() : parsed;
         expect([...toBytes16(address)]).toEqual(wide.toByteArray());
+        expect([...addressOctets(address)]).toEqual(parsed.toByteArray());
       }),
     );
   });

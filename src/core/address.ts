@@ -23,20 +23,45 @@ export function parseEndpoint(text: string, portOptional = false): { address: st
   return port >= 1 && port <= 65535 ? { address, port } : null;
 }
 
+/** Octets of an IPv4 literal that is one, to `out` from `at` on. Makes nothing on the way. */
+function writeIPv4(text: string, out: Uint8Array, at: number): void {
+  let place = at;
+  let octet = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    // Below the digits stands the dot.
+    if (digit >= 0) octet = octet * 10 + digit;
+    else {
+      out[place++] = octet;
+      octet = 0;
+    }
+  }
+  out[place] = octet;
+}
+
+/** Octets of an address literal (4 or 16, network order) to `out`; returns how many. IPv4 makes nothing on the way. */
+export function writeAddress(text: string, out: Uint8Array): number {
+  if (isIPv6(text)) {
+    out.set(ipaddr.IPv6.parse(text).toByteArray());
+    return 16;
+  }
+  writeIPv4(text, out, 0);
+  return 4;
+}
+
+/** The 4 or 16 octets of an address literal, network order; the literal must be one. */
+export function addressOctets(text: string): Uint8Array<ArrayBuffer> {
+  const octets = new Uint8Array(isIPv6(text) ? 16 : 4);
+  writeAddress(text, octets);
+  return octets;
+}
+
 /** 16 bytes in network order; IPv4 is mapped (::ffff:a.b.c.d). The only form of an address in BPF keys and values. */
 export function toBytes16(address: string): Uint8Array<ArrayBuffer> {
+  if (!IPV4.test(address)) return Uint8Array.from(ipaddr.IPv6.parse(address).toByteArray());
   const bytes = new Uint8Array(16);
-  if (!IPV4.test(address)) {
-    bytes.set(ipaddr.IPv6.parse(address).toByteArray());
-    return bytes;
-  }
   bytes.fill(0xff, 10, 12);
-  for (let i = 0, at = 12; i < address.length; i++) {
-    const digit = address.charCodeAt(i) - 48;
-    // Below the digits stands the dot.
-    if (digit < 0) at++;
-    else bytes[at] = bytes[at]! * 10 + digit;
-  }
+  writeIPv4(address, bytes, 12);
   return bytes;
 }
 

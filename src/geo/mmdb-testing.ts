@@ -34,11 +34,14 @@ export interface Network {
 export function makeMmdb(networks: readonly Network[], recordSize: 24 | 28 | 32): Buffer {
   const nodes: [number, number][] = [[0, 0]];
   const data: number[] = [];
+  /** A record that several networks share stands once. */
+  const offsets = new Map<Value, number>();
   // 0: nothing; above 0: a node; below 0: data at -1 - value.
   for (const { prefix, record } of networks) {
     const { bytes, length } = parsePrefix(prefix)!;
-    const offset = data.length;
-    data.push(...encode(record));
+    const offset = offsets.get(record) ?? data.length;
+    if (!offsets.has(record)) data.push(...encode(record));
+    offsets.set(record, offset);
     const path = [...(bytes.length === 4 ? Array(96).fill(0) : []), ...bits(bytes, length)];
     let node = 0;
     for (const [i, bit] of path.entries()) {

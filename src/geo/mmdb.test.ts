@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
+import { addressOctets } from "../core/address.ts";
 import { type Area, GeoDatabase } from "./mmdb.ts";
 import { makeMmdb, type Network } from "./mmdb-testing.ts";
-import { addressBytes } from "./prefix.ts";
 import { PrefixTrie } from "./trie.ts";
 
 const countries = ["DE", "US", "JP"];
 const numberOf = ({ country, continent }: Area): number =>
   continent === "SA" ? 9 : country === null ? -1 : countries.indexOf(country);
 const find = (trie: PrefixTrie, address: string): number => {
-  const bytes = addressBytes(address);
+  const bytes = addressOctets(address);
   return trie.find(bytes, 0, bytes.length).value;
 };
 
@@ -36,6 +36,13 @@ describe("a MaxMind database", () => {
         expect(["2001:db8::1", "2001:db9::1", "::c633:6407"].map((a) => find(made, a))).toEqual([2, -1, -1]);
       }
     });
+  test("a record that all of IPv4 has is that of networks of IPv6 too", () => {
+    const record = { country: { iso_code: "DE" } };
+    const everywhere = ["0.0.0.0/0", "2001:db8::/32"].map((prefix) => ({ prefix, record }));
+    const trie = new PrefixTrie();
+    new GeoDatabase(makeMmdb(everywhere, 24)).fill(trie, numberOf);
+    expect(["192.0.2.1", "2001:db8::1", "2001:db9::1"].map((a) => find(trie, a))).toEqual([0, 0, -1]);
+  });
   test("what is no database, or a damaged one, throws and ends", () => {
     expect(() => new GeoDatabase(Buffer.from("not a database"))).toThrow();
     const whole = makeMmdb(networks, 24);

@@ -57,7 +57,8 @@ export class GeoDatabase {
     let v4 = 0;
     if (ipVersion === 6) for (let i = 0; i < 96 && v4 < nodeCount; i++) v4 = this.child(v4, 0);
     this.walk(v4, new Uint8Array(4), 0, trie, numberOf, -1);
-    if (ipVersion === 6) this.walk(0, new Uint8Array(16), 0, trie, numberOf, v4);
+    // Where all of IPv4 has one record, others of IPv6 may have it too.
+    if (ipVersion === 6) this.walk(0, new Uint8Array(16), 0, trie, numberOf, v4 < nodeCount ? v4 : -1);
   }
 
   /** Everything below `node`, whose address is the first `length` bits of `bytes`. `skip`: a node that is not entered. */

@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { parseAddress } from "../core/address.ts";
+import { addressOctets, isIPv6, parseAddress, writeAddress } from "../core/address.ts";
 
 /** A network: its address's octets (4 or 16, host bits clear) and how many bits of them count. */
 export interface Prefix {
@@ -7,15 +7,12 @@ export interface Prefix {
   length: number;
 }
 
-/** Octets of a canonical address literal: 4 or 16. */
-export const addressBytes = (address: string): Uint8Array => Uint8Array.from(ipaddr.parse(address).toByteArray());
-
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address; null for anything else, host bits that are set too. */
 export function parsePrefix(text: string): Prefix | null {
   const [, written, bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const address = written === undefined ? null : parseAddress(written);
   if (address === null) return null;
-  const bytes = addressBytes(address);
+  const bytes = addressOctets(address);
   const length = bits === undefined ? bytes.length * 8 : Number(bits);
   return length <= bytes.length * 8 && clearHostBits(bytes.slice(), length).every((octet, i) => octet === bytes[i])
     ? { bytes, length }
@@ -60,26 +57,6 @@ export class ClientAddress {
   }
 }
 
-const COLON = 58;
-const DOT = 46;
-const ZERO = 48;
-
-/** Octets of an address as sockets give it (4 or 16) to `out`; returns how many. IPv4 makes nothing on the way. */
-export function readAddress(text: string, out: Uint8Array): number {
-  let part = 0;
-  let place = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code === COLON) {
-      const bytes = addressBytes(text.split("%")[0]!);
-      out.set(bytes);
-      return bytes.length;
-    }
-    if (code === DOT) {
-      out[place++] = part;
-      part = 0;
-    } else part = part * 10 + code - ZERO;
-  }
-  out[place] = part;
-  return 4;
-}
+/** Octets of an address as sockets give it (4 or 16), perhaps with a zone, to `out`; returns how many. */
+export const readAddress = (text: string, out: Uint8Array): number =>
+  writeAddress(isIPv6(text) ? text.split("%", 1)[0]! : text, out);

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { addressBytes, clearHostBits, type Prefix, parsePrefix, prefixText } from "./prefix.ts";
+import { addressOctets } from "../core/address.ts";
+import { clearHostBits, type Prefix, parsePrefix, prefixText } from "./prefix.ts";
 import { PrefixTrie, trieOf } from "./trie.ts";
 
 const find = (trie: PrefixTrie, address: string): [number, number] => {
-  const bytes = addressBytes(address);
+  const bytes = addressOctets(address);
   const { value, scope } = trie.find(bytes, 0, bytes.length);
   return [value, scope];
 };

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { addressBytes, clearHostBits, type Prefix } from "../../geo/prefix.ts";
+import { addressOctets } from "../../core/address.ts";
+import { clearHostBits, type Prefix } from "../../geo/prefix.ts";
 import { run, runSync } from "../../runtime/child.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
 import { control } from "../generated/layout.ts";
@@ -41,7 +42,7 @@ const wanted = (filter: Filter, record: TraceRecord): boolean =>
   filter.length === 0 || filter.some((clause) => clause.every((term) => holds(term, record) !== term.negated));
 
 const within = (address: string, { bytes, length }: Prefix): boolean => {
-  const own = addressBytes(address);
+  const own = addressOctets(address);
   return own.length === bytes.length && Buffer.from(clearHostBits(own, length)).equals(Buffer.from(bytes));
 };
 
@@ -155,7 +156,7 @@ describe.skipIf(missing !== null)("watching packets", () => {
           cut: fc.integer({ min: 0, max: 40 }),
         })
         .map(({ address, cut }): Prefix => {
-          const bytes = addressBytes(address);
+          const bytes = addressOctets(address);
           const length = Math.max(0, bytes.length * 8 - cut);
           return { bytes: clearHostBits(bytes, length), length };
         });

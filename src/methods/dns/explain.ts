@@ -1,11 +1,11 @@
-import { parseAddress } from "../../core/address.ts";
+import { addressOctets, parseAddress } from "../../core/address.ts";
 import { type Backend, backendName } from "../../core/backend.ts";
 import type { Explained, ServiceCells, WorkerDoors } from "../../core/method.ts";
 import { configProblem, ok, type Result, refuse } from "../../core/problem.ts";
 import type { Service } from "../../core/service.ts";
 import type { Snapshot } from "../../core/snapshot.ts";
 import { placesOf, placeTrie } from "../../geo/places.ts";
-import { addressBytes, ClientAddress, parsePrefix, prefixText } from "../../geo/prefix.ts";
+import { ClientAddress, parsePrefix, prefixText } from "../../geo/prefix.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
 import { Query } from "../../protocols/dns/query.ts";
@@ -51,7 +51,7 @@ const wrong = (key: string, message: string): Result<never> =>
 function askerOf(text: string): Asker | null {
   const address = parseAddress(text);
   const prefix = parsePrefix(text);
-  if (address !== null) return { bytes: addressBytes(address), text: address };
+  if (address !== null) return { bytes: addressOctets(address), text: address };
   return prefix && { bytes: prefix.bytes, text: prefixText(prefix) };
 }
 

@@ -1,8 +1,8 @@
+import { addressOctets } from "../../core/address.ts";
 import { counterIndex } from "../../core/counters.ts";
 import type { Balancer, ServiceCells } from "../../core/method.ts";
 import type { SchedulerDefinition } from "../../core/scheduler.ts";
 import { Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import { addressRdata } from "../../protocols/dns/rdata.ts";
 import { bodyLimit, bodyStart, finish, writeTruncated } from "../../protocols/dns/respond.ts";
 import { AddressSet } from "./address-set.ts";
 import type { CompiledDns } from "./compile.ts";
@@ -88,7 +88,7 @@ export class ServiceAnswers {
         owner,
         type: i === 0 ? Type.A : Type.AAAA,
         ttl: this.ttl,
-        rdata: addresses.map((a) => [addressRdata(a)]),
+        rdata: addresses.map((a) => [addressOctets(a)]),
       }))
       .filter(({ rdata }) => rdata.length > 0);
   }

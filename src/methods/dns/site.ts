@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import { recordOf } from "../../protocols/dns/master-file.ts";
-import { isWithin, nameToWire, parentName } from "../../protocols/dns/name.ts";
+import { isWildcard, isWithin, nameToWire, parentName } from "../../protocols/dns/name.ts";
 import { NameTable } from "../../protocols/dns/name-table.ts";
 import { MAX_TTL, Rcode, Type } from "../../protocols/dns/numbers.ts";
 import type { Query } from "../../protocols/dns/query.ts";
@@ -196,7 +196,7 @@ export class Site {
     const parent = this.ensure(parentName(wire)!);
     const node = new Node(parent.zone, parent);
     this.nodes.add(wire, node);
-    if (wire[0] === 1 && wire[1] === STAR) parent.wildcard = node;
+    if (isWildcard(wire)) parent.wildcard = node;
     return node;
   }
 
@@ -252,7 +252,6 @@ export class Site {
 
 /** TTL of a DS that is made here, seconds. */
 const DS_TTL = 3600;
-const STAR = 42;
 const addressText = (rdata: Rdata): string => ipaddr.fromByteArray([...(rdata[0] as Uint8Array)]).toString();
 const keyOf = (wire: Uint8Array): string => String.fromCharCode(...wire);
 

@@ -1,5 +1,5 @@
 import type { ZoneRecord } from "../../protocols/dns/master-file.ts";
-import { isWithin, labelCount, wireToName } from "../../protocols/dns/name.ts";
+import { isWildcard, isWithin, labelCount, wireToName } from "../../protocols/dns/name.ts";
 import { Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
 import type { Rdata } from "../../protocols/dns/template.ts";
@@ -83,8 +83,8 @@ function judgeOwner(owner: Uint8Array, types: Map<number, Rrset>, apex: boolean)
   if (types.has(Type.SOA) && !apex) say("has an SOA, which belongs to the zone's own name");
   if (types.has(Type.CNAME) && apex) say("a zone's own name cannot be a CNAME: its SOA and NS stand there");
   else if (types.has(Type.CNAME) && types.size > 1) say("has a CNAME and other records (RFC 2181 10.1)");
-  const star = owner[0] === 1 && owner[1] === 42;
-  if (star && (types.has(Type.NS) || types.has(Type.DNAME))) say("a wildcard with NS or DNAME (RFC 4592 4.2, 4.4)");
+  if (isWildcard(owner) && (types.has(Type.NS) || types.has(Type.DNAME)))
+    say("a wildcard with NS or DNAME (RFC 4592 4.2, 4.4)");
   return found;
 }
 

@@ -185,6 +185,21 @@ describe("configuration", () => {
     expect(faults({ file: "/none/zone.db" })[0]).toContain("There is no file /none/zone.db.");
   });
 
+  test("what may have no end is no file, and octets that are no text are not guessed at", () => {
+    const directory = mkdtempSync(join(tmpdir(), "sluice-zone-"));
+    try {
+      const file = join(directory, "zone.db");
+      expect(faults({ records: "$INCLUDE /dev/zero" })[0]).toContain("/dev/zero is no file");
+      expect(faults({ file: directory })[0]).toContain(`${directory} is no file.`);
+      writeFileSync(file, Buffer.from('a TXT "caf\xe9"', "latin1"));
+      expect(faults({ file })[0]).toContain(`${file} is not UTF-8: write other octets as \\DDD.`);
+      writeFileSync(file, '\ufeff@ 60 TXT "café"');
+      expect(faults({ file })).toEqual([]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
   test("a service at a name that the records take away", () => {
     const given = someSettings({ zones });
     for (const name of ["www.example.com", "mail.example.com", "x.sub.example.com", "x.old.example.com"])

@@ -29,14 +29,21 @@ const zone = z.strictObject({
 });
 const shape = z.union([z.array(z.string()).max(10_000), z.record(z.string(), zone.nullable())]);
 
+/** Without the mark that some editors put in front. */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** Text of a file, or why there is none. `from` is the file that names it. */
 function readText(file: string, from: string | null): MasterSource | string {
   const path = from === null ? resolve(file) : resolve(dirname(from), file);
   try {
-    if (statSync(path).size > MOST_BYTES) return `it has more than ${MOST_BYTES} bytes`;
-    return { file: path, text: readFileSync(path, "utf8") };
+    const state = statSync(path);
+    // A pipe or a device may have no end.
+    if (!state.isFile()) return `${path} is no file`;
+    if (state.size > MOST_BYTES) return `${path} has more than ${MOST_BYTES} bytes`;
+    return { file: path, text: utf8.decode(readFileSync(path)) };
   } catch (error) {
     const { code } = error as { code?: string };
+    if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") return `${path} is not UTF-8: write other octets as \\DDD`;
     return code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read (${code})`;
   }
 }

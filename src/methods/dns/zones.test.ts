@@ -25,7 +25,8 @@ describe("zones", () => {
     expect(apexes(["shop.example.com"], ["a.shop.example.com", "shop.example.com"])).toEqual(["shop.example.com"]);
   });
   test("a wildcard's zone is what it stands in", () => {
-    expect(apexes([], ["*.example.com"])).toEqual(["example.com"]);
+    expect(apexes([], ["*.example.com", "*.org"])).toEqual(["org", "example.com"]);
+    expect(apexes([], ["*odd.org"])).toEqual(["*odd.org"]);
   });
 });
 

@@ -1,8 +1,17 @@
+import { addressOctets } from "../../core/address.ts";
 import type { Service } from "../../core/service.ts";
-import { isWithin, labelCount, mailboxToWire, nameToWire, parentName, wireToName } from "../../protocols/dns/name.ts";
+import {
+  isWildcard,
+  isWithin,
+  labelCount,
+  mailboxToWire,
+  nameToWire,
+  parentName,
+  wireToName,
+} from "../../protocols/dns/name.ts";
 import { NameTable } from "../../protocols/dns/name-table.ts";
 import { MAX_NAME, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import { addressRdata, addressType, type Soa, soaRdata } from "../../protocols/dns/rdata.ts";
+import { addressType, type Soa, soaRdata } from "../../protocols/dns/rdata.ts";
 import { type Rdata, type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import type { ZoneSigning } from "./dnssec/zone-signing.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
@@ -62,7 +71,7 @@ export function zoneApexes(configured: readonly string[], names: readonly string
     const name = wire(text);
     if (covered(name)) continue;
     const parent = parentName(name)!;
-    derived.push(labelCount(parent) < 2 && name[1] !== STAR ? name : parent);
+    derived.push(labelCount(parent) < 2 && !isWildcard(name) ? name : parent);
   }
   // Few labels first: what lies within a zone that is already there is no zone of its own.
   derived.sort((a, b) => labelCount(a) - labelCount(b));
@@ -82,7 +91,6 @@ export function signedZones(services: readonly Service<DnsOptions>[], settings: 
   return dnssec.zones === "all" ? all : dnssec.zones.filter((name) => all.includes(name));
 }
 
-const STAR = 42;
 /** TTL of NS records and of the servers' addresses, seconds. */
 const NS_TTL = 3600;
 
@@ -240,7 +248,7 @@ function nameServerAnswer(zone: Pick<Zone, "apex" | "nameServers">, ttl: number)
   const builder = new TemplateBuilder(zone.apex);
   for (const { name } of zone.nameServers) builder.record("answers", "question", Type.NS, ttl, [{ name }]);
   for (const { name, addresses } of zone.nameServers.filter((ns) => isWithin(ns.name, zone.apex))) {
-    for (const a of addresses) builder.record("additional", name, addressType(a), NS_TTL, [addressRdata(a)]);
+    for (const a of addresses) builder.record("additional", name, addressType(a), NS_TTL, [addressOctets(a)]);
   }
   return builder.build(Rcode.NOERROR);
 }
@@ -248,7 +256,7 @@ function nameServerAnswer(zone: Pick<Zone, "apex" | "nameServers">, ttl: number)
 /** The addresses of a name server as records; a type without an address is absent. */
 export function nameServerRecords(server: NameServer): Rrset[] {
   return [Type.A, Type.AAAA].flatMap((type) => {
-    const rdata = server.addresses.filter((a) => addressType(a) === type).map((a) => [addressRdata(a)]);
+    const rdata = server.addresses.filter((a) => addressType(a) === type).map((a) => [addressOctets(a)]);
     return rdata.length === 0 ? [] : [{ owner: server.name, type, ttl: NS_TTL, rdata }];
   });
 }

@@ -3,15 +3,20 @@ import type { Token } from "./master-tokens.ts";
 const MOST = 65_536;
 
 /** `$` or `${offset,width,base}` in a word of $GENERATE, `\$` and `$$` being a dollar (BIND 9 ARM, "$GENERATE"). */
-const PLACE = /\\\$|\$\$|\$(?:\{(-?\d{1,9})(?:,(\d{1,2})(?:,([doxX]))?)?\})?/g;
+const PLACE = /\\\$|\$\$|\$(?:\{([^}]*\}?))?/g;
+const MODIFIER = /^(-?\d{1,9})(?:,(\d{1,2})(?:,([doxX]))?)?\}$/;
 
-function filled(word: string, value: number): string {
-  return word.replace(PLACE, (match, offset = "0", width = "0", base = "d") => {
+/** A word with its places filled; null for a modifier that is none. */
+function filled(word: string, value: number): string | null {
+  let good = true;
+  const text = word.replace(PLACE, (match, inside = "0}") => {
     if (match === "\\$" || match === "$$") return "$";
-    const shifted = value + Number(offset);
-    const digits = shifted.toString(base === "d" ? 10 : base === "o" ? 8 : 16);
+    const [whole, offset, width = "0", base = "d"] = MODIFIER.exec(inside) ?? [];
+    good &&= whole !== undefined;
+    const digits = (value + Number(offset)).toString(base === "d" ? 10 : base === "o" ? 8 : 16);
     return (base === "X" ? digits.toUpperCase() : digits).padStart(Number(width), "0");
   });
+  return good ? text : null;
 }
 
 /**
@@ -25,7 +30,14 @@ export function generate(tokens: readonly Token[]): Token[][] | string {
   if (stop < start || step < 1) return "the range is empty";
   if ((stop - start) / step >= MOST) return `more than ${MOST} records`;
   const made: Token[][] = [];
-  for (let value = start; value <= stop; value += step)
-    made.push(tokens.slice(1).map((token) => ({ ...token, text: filled(token.text, value) })));
+  for (let value = start; value <= stop; value += step) {
+    const entry: Token[] = [];
+    for (const token of tokens.slice(1)) {
+      const text = filled(token.text, value);
+      if (text === null) return `"${token.text}": write $ or \${OFFSET,WIDTH,BASE}, the base being d, o, x or X`;
+      entry.push({ ...token, text });
+    }
+    made.push(entry);
+  }
   return made;
 }

@@ -81,6 +81,10 @@ $TTL 5
       "02.example.com 60 CNAME a$11.x.org",
     ]);
     expect(faultsOf("$GENERATE 5-1 a$ A 192.0.2.1")[0]).toContain("empty");
+    for (const place of ["${0,2,n}", "${x}", "${0,3", "${}"])
+      expect(faultsOf(`$GENERATE 1-2 a${place} A 192.0.2.1`)).toEqual([
+        `zone.db:1 $GENERATE: "a${place}": write $ or \${OFFSET,WIDTH,BASE}, the base being d, o, x or X`,
+      ]);
     expect(faultsOf("$GENERATE 0-99999999 a$ A 192.0.2.1")[0]).toContain("65536");
   });
 });

@@ -106,6 +106,11 @@ export function labelCount(wire: Uint8Array): number {
   return count;
 }
 
+const STAR = 42;
+
+/** Is the first label a star, alone (RFC 4592 2.1.1)? */
+export const isWildcard = (wire: Uint8Array): boolean => wire[0] === 1 && wire[1] === STAR;
+
 /** The name without its first label; null for the root. */
 export const parentName = (wire: Uint8Array): Uint8Array | null => (wire[0] === 0 ? null : wire.subarray(wire[0]! + 1));
 

@@ -1,7 +1,6 @@
-import { parseAddress } from "../../core/address.ts";
+import { addressOctets, parseAddress } from "../../core/address.ts";
 import type { Token } from "./master-tokens.ts";
 import { octetsOf } from "./master-tokens.ts";
-import { addressRdata } from "./rdata.ts";
 import { type Field, fieldsOf, typeName } from "./record-types.ts";
 import { isSvcb } from "./svcb.ts";
 import { parseSvcParams } from "./svcb-text.ts";
@@ -95,7 +94,7 @@ function parseField(field: Field, { text, quoted }: Token, resolve: Resolve): Ma
       const six = field === "ipv6";
       // `::ffff:192.0.2.1` is an AAAA's business too: the canonical form of it is IPv4.
       if (address === null || text.includes(":") !== six) return `"${text}" is not an IPv${six ? 6 : 4} address`;
-      return [six && !address.includes(":") ? mapped(address) : addressRdata(address)];
+      return [six && !address.includes(":") ? mapped(address) : addressOctets(address)];
     }
     case "string":
       return string(text);
@@ -111,7 +110,7 @@ function parseField(field: Field, { text, quoted }: Token, resolve: Resolve): Ma
 }
 
 const mapped = (address: string): Uint8Array =>
-  Uint8Array.from([...Array(10).fill(0), 255, 255, ...addressRdata(address)]);
+  Uint8Array.from([...Array(10).fill(0), 255, 255, ...addressOctets(address)]);
 
 function string(text: string): Made {
   const octets = octetsOf(text);

@@ -1,12 +1,9 @@
-import ipaddr from "ipaddr.js";
+import { addressOctets } from "../../core/address.ts";
 import { Type } from "./numbers.ts";
 import type { Rdata } from "./template.ts";
 
 /** Record type that carries an address: A or AAAA. */
 export const addressType = (address: string): number => (address.includes(":") ? Type.AAAA : Type.A);
-
-/** 4 or 16 octets of an address literal, network order. */
-export const addressRdata = (address: string): Uint8Array => Uint8Array.from(ipaddr.parse(address).toByteArray());
 
 export interface Soa {
   primary: Uint8Array;
@@ -42,7 +39,7 @@ export function stringsRdata(...texts: string[]): Rdata {
  * TTL, length, address. 16 octets for A, 28 for AAAA.
  */
 export function addressRecord(address: string, ttl: number): Uint8Array {
-  const data = addressRdata(address);
+  const data = addressOctets(address);
   const record = new Uint8Array(12 + data.length);
   const view = new DataView(record.buffer);
   view.setUint16(0, 0xc00c);

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import packet from "dns-packet";
 import fc from "fast-check";
+import { addressOctets } from "../../core/address.ts";
 import { nameToWire, wireToName } from "./name.ts";
 import { Rcode, Type } from "./numbers.ts";
 import { parseQuery, Query } from "./query.ts";
-import { addressRdata, soaRdata } from "./rdata.ts";
+import { soaRdata } from "./rdata.ts";
 import { plainUdp, writeBare, writeTemplate } from "./respond.ts";
 import { TemplateBuilder } from "./template.ts";
 
@@ -45,8 +46,8 @@ describe("a prebuilt answer", () => {
         const build = (b: TemplateBuilder) =>
           b
             .record("authority", apex, Type.SOA, 30, soaRdata(soa))
-            .record("additional", wire("ns1.example.com"), Type.A, 60, [addressRdata("192.0.2.1")])
-            .record("additional", wire("other.net"), Type.AAAA, 60, [addressRdata("2001:db8::1")]);
+            .record("additional", wire("ns1.example.com"), Type.A, 60, [addressOctets("192.0.2.1")])
+            .record("additional", wire("other.net"), Type.AAAA, 60, [addressOctets("2001:db8::1")]);
         const { answer } = respond(name, edns ? 1232 : null, build, Rcode.NXDOMAIN);
         expect(answer.rcode).toBe("NXDOMAIN");
         expect(answer.flag_aa).toBe(true);
@@ -66,7 +67,7 @@ describe("a prebuilt answer", () => {
 
   test("with TC when it does not fit, OPT and question kept", () => {
     const build = (b: TemplateBuilder) => {
-      for (let i = 0; i < 40; i++) b.record("answers", "question", Type.A, 9, [addressRdata(`192.0.2.${i}`)]);
+      for (let i = 0; i < 40; i++) b.record("answers", "question", Type.A, 9, [addressOctets(`192.0.2.${i}`)]);
       return b;
     };
     const small = respond("a.example.com", 100, build, Rcode.NOERROR);

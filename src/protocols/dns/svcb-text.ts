@@ -1,6 +1,5 @@
-import { parseAddress } from "../../core/address.ts";
+import { addressOctets, parseAddress } from "../../core/address.ts";
 import { octetsOf } from "./master-tokens.ts";
-import { addressRdata } from "./rdata.ts";
 
 /** Keys of SVCB and HTTPS records with a word of their own (RFC 9460 14.3, RFC 9461). */
 const keys: Readonly<Record<string, number>> = {
@@ -69,7 +68,7 @@ function wireValue(key: number, word: string, text: string | null): number[] | s
       const addresses = plain.split(",").map(parseAddress);
       const six = key === keys.ipv6hint;
       if (addresses.some((a) => a === null || a.includes(":") !== six)) return `${word} is a list of addresses`;
-      return addresses.flatMap((a) => [...addressRdata(a!)]);
+      return addresses.flatMap((a) => [...addressOctets(a!)]);
     }
     case keys.ech:
       return /^[0-9A-Za-z+/]+={0,2}$/.test(plain) ? [...Buffer.from(plain, "base64")] : "ech is base64";

@@ -1,7 +1,7 @@
 import type { Service } from "../../../core/service.ts";
 import type { Snapshot } from "../../../core/snapshot.ts";
 import type { Place } from "../../../geo/places.ts";
-import { wireToName } from "../../../protocols/dns/name.ts";
+import { isWildcard, wireToName } from "../../../protocols/dns/name.ts";
 import { Type } from "../../../protocols/dns/numbers.ts";
 import type { Template } from "../../../protocols/dns/template.ts";
 import { schedulers } from "../../../schedulers/list.ts";
@@ -201,8 +201,6 @@ function placeSets(view: View, number: number, sets: readonly SetBytes[] | null)
 const roomForTree = (room: number, set: SetBytes): number =>
   Math.max(room, Math.min(MOST_TREE, typeof set === "string" ? 0 : set.length * 2));
 
-const STAR = 42;
-
 /** Writes the records of names. Ready answers that many names share are written once. */
 class NodeWriter {
   readonly #draft: Draft;
@@ -247,7 +245,7 @@ class NodeWriter {
     }
     const reference = this.#draft.add(out);
     if (node.wildcard !== null) this.#above.push([reference, node.wildcard]);
-    if (wire[0] === 1 && wire[1] === STAR) this.#wildcards.set(node, reference);
+    if (isWildcard(wire)) this.#wildcards.set(node, reference);
     return reference;
   }
 

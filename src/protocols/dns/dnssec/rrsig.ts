@@ -1,5 +1,5 @@
 import { createHash, type KeyObject, sign, verify } from "node:crypto";
-import { labelCount } from "../name.ts";
+import { isWildcard, labelCount } from "../name.ts";
 import { canonicalSet } from "./canonical.ts";
 
 /** ECDSA P-256 with SHA-256 (RFC 6605): the one algorithm that is made here. */
@@ -50,7 +50,7 @@ function rrsigHead({ owner, type, ttl }: SignedSet, terms: SignatureTerms): Uint
   const view = new DataView(out.buffer);
   view.setUint16(0, type);
   out[2] = ALGORITHM;
-  out[3] = labelCount(owner) - (owner[0] === 1 && owner[1] === STAR ? 1 : 0);
+  out[3] = labelCount(owner) - (isWildcard(owner) ? 1 : 0);
   view.setUint32(4, ttl);
   view.setUint32(8, terms.expiration);
   view.setUint32(12, terms.inception);
@@ -58,7 +58,6 @@ function rrsigHead({ owner, type, ttl }: SignedSet, terms: SignatureTerms): Uint
   out.set(terms.signer, 18);
   return out;
 }
-const STAR = 42;
 
 /** RRSIG RDATA over a set: 40 us of one core. The names in it are never compressed (RFC 4034 3.1.7). */
 export function signSet(set: SignedSet, terms: SignatureTerms, key: KeyObject): Uint8Array {
