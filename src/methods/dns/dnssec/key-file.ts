@@ -1,4 +1,4 @@
-import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import {
   closeSync,
   fsyncSync,
@@ -11,7 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { dnskeyRdata, ENTRY_KEY, keyTag, ZONE_KEY } from "../../../protocols/dns/dnssec/rrsig.ts";
+import { ALGORITHM, dnskeyRdata, ENTRY_KEY, keyTag, ZONE_KEY } from "../../../protocols/dns/dnssec/rrsig.ts";
 import { libc } from "../../../runtime/libc.ts";
 import type { Role, ZoneKey } from "./key-states.ts";
 
@@ -28,12 +28,18 @@ export const defaultKeyFolder = (): string =>
     ? "/var/lib/sluice/dnssec"
     : join(process.env.XDG_STATE_HOME ?? join(process.env.HOME ?? "/tmp", ".local/state"), "sluice/dnssec");
 
+/** DNSKEY RDATA of a private key; null for one that is not of ECDSA P-256. */
+function dnskeyOf(key: KeyObject, role: Role): Uint8Array | null {
+  const { crv, x, y } = key.export({ format: "jwk" });
+  if (crv !== "P-256") return null;
+  const [xs, ys] = [x!, y!].map((text) => Buffer.from(text, "base64url"));
+  return dnskeyRdata(role === "ksk" ? ENTRY_KEY : ZONE_KEY, xs!, ys!);
+}
+
 /** A new key pair: ECDSA P-256. */
 export function makeKey(role: Role): Omit<ZoneKey, "state" | "since"> {
-  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const { x, y } = publicKey.export({ format: "jwk" });
-  const [xs, ys] = [x!, y!].map((text) => Buffer.from(text, "base64url"));
-  const dnskey = dnskeyRdata(role === "ksk" ? ENTRY_KEY : ZONE_KEY, xs!, ys!);
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const dnskey = dnskeyOf(privateKey, role)!;
   return {
     role,
     tag: keyTag(dnskey),
@@ -50,8 +56,8 @@ const LOCK_EX = 2;
 
 /**
  * Reads a zone's keys and lets `change` replace them, alone among all processes: the daemon and commands meet here.
- * `keys` is empty for a zone without a file. Throws with a sentence for a file that others may read, or that is torn, and for
- * a folder that others may write to: they could put their keys there.
+ * `keys` is empty for a zone without a file. Throws with a sentence for a file that others may read, that is torn, or whose
+ * keys nobody could validate, and for a folder that others may write to: they could put their keys there.
  */
 export function withKeys(folder: string, zone: string, change: (keys: ZoneKey[]) => ZoneKey[] | null): ZoneKey[] {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -92,6 +98,16 @@ function replace(folder: string, path: string, text: string): void {
   }
 }
 
+/** Why nobody could validate what this key signs; null: all is well. */
+function keyFault({ role, tag, dnskey, privateKey }: ZoneKey): string | null {
+  const algorithm = Number.parseInt(dnskey.slice(6, 8), 16);
+  if (algorithm !== ALGORITHM)
+    return `is of algorithm ${algorithm}: zones are signed with ECDSA P-256 (${ALGORITHM}) here, and with nothing else`;
+  const made = dnskeyOf(createPrivateKey(privateKey), role);
+  const same = made !== null && Buffer.from(made).toString("hex") === dnskey && keyTag(made) === tag;
+  return same ? null : `is another one than its private key says`;
+}
+
 function readKeys(path: string): ZoneKey[] {
   let text: string;
   try {
@@ -103,6 +119,12 @@ function readKeys(path: string): ZoneKey[] {
   }
   const file = JSON.parse(text) as KeyFile;
   if (file.version !== 1 || !Array.isArray(file.keys)) throw new Error(`${path} is no key file of this version`);
-  for (const key of file.keys) createPrivateKey(key.privateKey);
+  for (const key of file.keys) {
+    const fault = keyFault(key);
+    if (fault !== null) throw new Error(`the ${key.role.toUpperCase()} ${key.tag} in ${path} ${fault}`);
+  }
+  for (const role of ["ksk", "zsk"])
+    if (!file.keys.some((key) => key.role === role && key.state === "active"))
+      throw new Error(`${path} has no ${role.toUpperCase()} that is active`);
   return file.keys;
 }

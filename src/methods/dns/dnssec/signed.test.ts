@@ -12,7 +12,7 @@ import { type Parsed, parseMessage } from "../../../protocols/dns/testing.ts";
 import { type Ask, aBackend, aServer, aService, aSnapshot, ask, someSettings } from "../testing.ts";
 import { signedRecords } from "../zone-testing.ts";
 import { makeKey, withKeys } from "./key-file.ts";
-import { begin, dsSeen, signingKey, wantedKey } from "./key-states.ts";
+import { begin, dsSeen, firstKeys, signingKey, wantedKey } from "./key-states.ts";
 import { operators } from "./operator.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-keys-"));
@@ -345,7 +345,7 @@ describe("keys on disk", () => {
   test("nobody else may read them, and what others may read is refused", () => {
     for (const file of readdirSync(folder)) expect(statSync(join(folder, file)).mode & 0o077).toBe(0);
     const open = mkdtempSync(join(tmpdir(), "sluice-keys-"));
-    withKeys(open, "example.com", () => []);
+    withKeys(open, "example.com", () => firstKeys(1, makeKey));
     Bun.spawnSync(["chmod", "644", join(open, "example.com.json")]);
     expect(() => withKeys(open, "example.com", () => null)).toThrow("may be read by others");
     rmSync(open, { recursive: true });

@@ -257,10 +257,14 @@ class NodeWriter {
     }
   }
 
-  /** The types that a name has records of, with their answers; those of addresses behind a service are its own. */
+  /**
+   * The types that a name has records of, with their answers; those of addresses behind a service are its own. SOA is the
+   * workers': who is told of another serial asks for it (RFC 1996 3.11), perhaps before all is laid out anew.
+   */
   #kindsOf(node: Node): { type: number; ready: number }[] {
     const types = [...(node.records?.keys() ?? []), ...(node.parent === null ? [Type.SOA, Type.NS] : [])];
-    return types.map((type) => ({ type, ready: node.follows(type) ? 0 : this.#readyOf(node.answer(type)!) }));
+    const passed = (type: number): boolean => type === Type.SOA || node.follows(type);
+    return types.map((type) => ({ type, ready: passed(type) ? 0 : this.#readyOf(node.answer(type)!) }));
   }
 
   /** 0 for one that the program cannot give. */
