@@ -13,8 +13,8 @@ import { testBackend, testService } from "../src/dataplane/testing/doors.ts";
 import { xdpMissing } from "../src/dataplane/testing/network.ts";
 import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
-import { compare } from "./packets.ts";
 import { Rig } from "./support/packet-rig.ts";
+import { compare } from "./support/packet-turns.ts";
 
 const load = { source: "10.0.0.1", target: "125.12.12.77", port: 80 };
 const METHOD = "direct";
@@ -100,7 +100,7 @@ async function flooded(setting: Setting, folder: string, seconds: number) {
     const costs: number[] = [];
     let sent = 0;
     for (const end = performance.now() + seconds * 1000; sent < 3 * ROUND || performance.now() < end; sent += ROUND)
-      costs.push(rig.cost(program, ROUND));
+      costs.push(...rig.costs([program], ROUND));
     // Each packet was forwarded or refused with its reason; what is missing was lost on the way.
     return { cost: Math.min(...costs), lost: sent - (forwarded() + refused() - before), flows: entries(rig) };
   } finally {
@@ -121,9 +121,10 @@ export default defineBench({
     for (const one of costs.filter(wanted)) {
       progress(one.name);
       const rig = await rigFor(one, folder);
-      const { own, bare } = compare(rig, { ...load, flows: one.flows }, seconds);
+      const { own, bare, above, interval } = compare(rig, rig.attachPlane(), { ...load, flows: one.flows }, seconds);
       rig.close();
       rows.push(row(`${one.name}/${METHOD}/ns`, "ns", "lower", own, { bare }));
+      rows.push({ ...row(`${one.name}/${METHOD}/above-bare-ns`, "ns", "lower", above), interval });
     }
     for (const one of floods.filter(wanted)) {
       progress(one.name);

@@ -10,6 +10,8 @@ export interface Row {
   peers: Record<string, number>;
   /** 1.0 is level, below is ahead; null without peers. */
   ratio: number | null;
+  /** Where `sluice` lies with 95 % confidence, of rows that say so. */
+  interval?: [number, number];
 }
 
 export interface Report {
@@ -57,6 +59,14 @@ export function row(
   return { name, unit, sluice, peers, ratio };
 }
 
+/** Between which of the values their median lies with 95 % confidence, however they are spread (by the sign test). */
+export function medianInterval(values: readonly number[]): [number, number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const reach = 0.98 * Math.sqrt(sorted.length);
+  const at = (rank: number): number => sorted[Math.max(0, Math.min(sorted.length - 1, Math.round(rank)))]!;
+  return [at(sorted.length / 2 - reach - 1), at(sorted.length / 2 + reach)];
+}
+
 export function report(bench: string, rows: Row[], versions: Record<string, string> = {}): Report {
   const processors = cpus();
   return {
@@ -78,13 +88,15 @@ const number = (value: number): string => {
 /** The table for a person. */
 export function reportText({ bench, machine, versions, rows }: Report): string {
   const peers = [...new Set(rows.flatMap((r) => Object.keys(r.peers)))];
-  const head = ["", "unit", "sluice", ...peers, "ratio"];
+  const intervals = rows.some((r) => r.interval);
+  const head = ["", "unit", "sluice", ...peers, "ratio", ...(intervals ? ["95 %"] : [])];
   const lines = rows.map((r) => [
     r.name,
     r.unit,
     number(r.sluice),
     ...peers.map((peer) => (r.peers[peer] === undefined ? "-" : number(r.peers[peer]))),
     r.ratio === null ? "-" : r.ratio.toFixed(2),
+    ...(intervals ? [r.interval?.map(number).join(" to ") ?? "-"] : []),
   ]);
   const widths = head.map((word, i) => Math.max(word.length, ...lines.map((line) => line[i]!.length)));
   const text = (line: string[]): string =>

@@ -11,7 +11,8 @@ import { peer } from "../src/lab/peers.ts";
 import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import { KatranLike } from "./support/katran-like.ts";
-import { type Load, Rig } from "./support/packet-rig.ts";
+import { Rig } from "./support/packet-rig.ts";
+import { type Costs, compare } from "./support/packet-turns.ts";
 import { type WholeWay, wholeWay } from "./support/whole-way.ts";
 
 const VIP = "125.12.12.77";
@@ -73,38 +74,7 @@ const servicesOf = (count: number, backends: number) =>
     vips: [{ address: VIP, port: 80 + i, protocol: "tcp" as const }],
   }));
 
-const least = (values: readonly number[]): number => Math.min(...values);
-
-/** Packets of one round: short, so that some rounds meet nothing else on the machine. */
-const ROUND = 20_000;
-
-/**
- * ns per run of a program, the data plane's unless `attach` attaches another, and of the bare one, round about; the best of
- * the rounds counts.
- */
-export function compare(
-  rig: Rig,
-  load: Load,
-  seconds: number,
-  attach = (): number => rig.attachPlane(),
-): { own: number; bare: number } {
-  rig.load(load);
-  const own: number[] = [];
-  const bare: number[] = [];
-  const end = performance.now() + seconds * 1000;
-  for (let turn = 0; turn < 2 || performance.now() < end; turn++) {
-    const program = rig.attachBare();
-    rig.send(ROUND);
-    for (let i = 0; i < 3; i++) bare.push(rig.cost(program, ROUND));
-    const plane = attach();
-    // The first time round every flow is new to the caches, and in an open slot to the table.
-    rig.send(turn === 0 ? Math.max(ROUND, load.flows) : ROUND);
-    for (let i = 0; i < 6; i++) own.push(rig.cost(plane, ROUND));
-  }
-  return { own: least(own), bare: least(bare) };
-}
-
-async function measure(method: ForwardName, one: Case, seconds: number): Promise<{ own: number; bare: number }> {
+async function measure(method: ForwardName, one: Case, seconds: number): Promise<Costs> {
   const { services = 1 } = one;
   const single = { ...serviceOf(one.backends, 0, one.ipv6), ...(one.gue ? { guePort: 6080, ...one.gue } : {}) };
   const wanted = services > 1 ? servicesOf(services, one.backends) : single;
@@ -117,19 +87,19 @@ async function measure(method: ForwardName, one: Case, seconds: number): Promise
       if (slots.open < slots.words.length) throw new Error("some slots have not opened");
     }
     const [source, target] = one.ipv6 ? [CLIENTS6, VIP6] : [CLIENTS, VIP];
-    return compare(rig, { source, target, port: 80, flows: one.flows, services }, seconds);
+    return compare(rig, rig.attachPlane(), { source, target, port: 80, flows: one.flows, services }, seconds);
   } finally {
     rig.close();
   }
 }
 
 /** The same for a balancer that does what Katran does for each packet. */
-async function measureKatran(flows: number, seconds: number): Promise<{ own: number; bare: number }> {
+async function measureKatran(flows: number, seconds: number): Promise<Costs> {
   const rig = await Rig.create("tunnel", serviceOf(10));
   const backends = Array.from({ length: 10 }, (_, i) => realOf(i));
   const katran = new KatranLike({ address: VIP, port: 80 }, backends);
   try {
-    return compare(rig, { source: CLIENTS, target: VIP, port: 80, flows }, seconds, () => rig.attach(katran.program));
+    return compare(rig, rig.attach(katran.program), { source: CLIENTS, target: VIP, port: 80, flows }, seconds);
   } finally {
     katran.close();
     rig.close();
@@ -217,20 +187,19 @@ export default defineBench({
     if (missing) throw new Error(`cannot be measured here: ${missing}`);
     const wanted = (name: string): boolean => only.length === 0 || only.includes(name);
     const rows: Row[] = [];
-    const bares: number[] = [];
+    const add = (name: string, { own, bare, above, interval }: Costs): void => {
+      rows.push(row(`${name}/ns`, "ns", "lower", own, { bare }));
+      rows.push({ ...row(`${name}/above-bare-ns`, "ns", "lower", above), interval });
+    };
     for (const one of cases.filter(({ name }) => wanted(name))) {
       for (const method of one.gue ? (["tunnel"] as const) : methods) {
         progress(`${one.name}/${method}`);
-        const { own, bare } = await measure(method, one, seconds);
-        bares.push(bare);
-        rows.push(row(`${one.name}/${method}/ns`, "ns", "lower", own, { bare }));
+        add(`${one.name}/${method}`, await measure(method, one, seconds));
       }
       if (!one.katran) continue;
       progress(`${one.name}/katran-like`);
-      const { own, bare } = await measureKatran(one.flows, seconds);
-      rows.push(row(`${one.name}/katran-like/ns`, "ns", "lower", own, { bare }));
+      add(`${one.name}/katran-like`, await measureKatran(one.flows, seconds));
     }
-    if (bares.length > 0) rows.unshift(row("pass/bare/ns", "ns", "lower", least(bares)));
     if (wanted("dnat")) {
       progress("dnat");
       for (const [name, flows] of [

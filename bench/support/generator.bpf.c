@@ -12,6 +12,8 @@
 
 /* Flow i has source port 1024 + i % 4096 and source address base + i / 4096. */
 #define PORT_BITS 12
+/* Two cables have turns of 1,024 packets, A B B A: what else the machine does changes more slowly. */
+#define TURN_BITS 10
 
 struct order {
 	__u8 target_mac[6];
@@ -23,9 +25,11 @@ struct order {
 	__u32 flows;
 	__u32 services;
 	__u32 ipv6;
-	__u32 next; /* the flow whose turn it is */
 	__u32 flood; /* n > 0: of n packets one is a flow's, the others are SYNs of flows taken at random */
-	__u32 spare;
+	__u32 other; /* the second cable's device; 0: all go by the first */
+	__u32 sent;
+	__u32 next[2]; /* the flow whose turn it is, of each cable */
+	__u64 began; /* ns at which the turn began */
 };
 
 struct {
@@ -34,6 +38,16 @@ struct {
 	__type(key, __u32);
 	__type(value, struct order);
 } orders SEC(".maps");
+
+/* ns that each turn took, the latest TURNS of them. */
+#define TURNS 16384
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TURNS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} turns SEC(".maps");
 
 static __always_inline __u16 fold(__u64 sum)
 {
@@ -111,6 +125,20 @@ static __always_inline int write_ipv6(void *next, void *end, const struct order 
 	return XDP_TX;
 }
 
+/* Whose turn it is: 1 is the second cable's. At its end a turn's time is written down. */
+static __always_inline __u32 turn_of(struct order *order)
+{
+	__u32 sent = order->sent++, turn = sent >> TURN_BITS, before = (turn - 1) & (TURNS - 1);
+
+	if (sent & ((1 << TURN_BITS) - 1))
+		return (turn + 1) >> 1 & 1;
+	__u64 now = bpf_ktime_get_ns(), *took = bpf_map_lookup_elem(&turns, &before);
+	if (took)
+		*took = now - order->began;
+	order->began = now;
+	return (turn + 1) >> 1 & 1;
+}
+
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
@@ -121,16 +149,18 @@ int generate(struct xdp_md *ctx)
 
 	if (!order || (void *)(eth + 1) > end)
 		return XDP_ABORTED;
-	__u32 flow = order->next;
-	order->next = flow + 1 >= order->flows ? 0 : flow + 1;
+	__u32 other = order->other ? turn_of(order) : 0;
+	__u32 flow = order->next[other];
+	order->next[other] = flow + 1 >= order->flows ? 0 : flow + 1;
 	__u32 random = order->flood && flow % order->flood;
 	if (random)
 		flow = bpf_get_prandom_u32();
 	__builtin_memcpy(eth->h_dest, order->target_mac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, order->source_mac, ETH_ALEN);
 	eth->h_proto = order->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	return order->ipv6 ? write_ipv6(eth + 1, end, order, flow, random)
-			   : write_ipv4(eth + 1, end, order, flow, random);
+	int verdict = order->ipv6 ? write_ipv6(eth + 1, end, order, flow, random)
+				  : write_ipv4(eth + 1, end, order, flow, random);
+	return other && verdict == XDP_TX ? bpf_redirect(order->other, 0) : verdict;
 }
 
 /* Takes what comes back, or all that comes. */

@@ -1,8 +1,11 @@
-/** A director and a generator of packets, each in a namespace of its own, joined by one cable. */
+/**
+ * A director and a generator of packets, each in a namespace of its own, joined by two cables. At the second one's end stands
+ * a program that sends back what comes, as it came: what differs between the cables is the program alone.
+ */
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { toBytes16 } from "../../src/core/address.ts";
-import { compileProgram, objectPath } from "../../src/dataplane/build.ts";
+import { compileProgram } from "../../src/dataplane/build.ts";
 import type { ForwardName, PlaneService } from "../../src/dataplane/plane-service.ts";
 import { Bench, mac } from "../../src/dataplane/testing/fixtures.ts";
 import { runSync } from "../../src/runtime/child.ts";
@@ -10,13 +13,14 @@ import {
   BpfObject,
   enableStats,
   linkXdp,
+  lookupElement,
   programById,
   programStats,
   testRunLive,
   updateElement,
 } from "../../src/system/libbpf.ts";
 import { closeFd, ifindexOf, parseMac } from "../../src/system/net.ts";
-import type { TestNetns } from "../../src/system/netns-testing.ts";
+import { type TestNetns, wire } from "../../src/system/netns-testing.ts";
 
 /** What the generator sends: TCP segments of established connections without data. */
 export interface Load {
@@ -33,9 +37,9 @@ export interface Load {
   flood?: number;
 }
 
-/** struct order of generator.bpf.c. */
-export function orderOf(load: Load): Uint8Array {
-  const bytes = new Uint8Array(72);
+/** struct order of generator.bpf.c. `other`: a second device that has turns with the first. */
+export function orderOf(load: Load, other = 0): Uint8Array {
+  const bytes = new Uint8Array(88);
   const view = new DataView(bytes.buffer);
   bytes.set(parseMac(mac.director)!, 0);
   bytes.set(parseMac(mac.gateway)!, 6);
@@ -46,13 +50,18 @@ export function orderOf(load: Load): Uint8Array {
   view.setUint32(48, load.flows, true);
   view.setUint32(52, load.services ?? 1, true);
   view.setUint32(56, load.source.includes(":") ? 1 : 0, true);
-  view.setUint32(64, load.flood ?? 0, true);
+  view.setUint32(60, load.flood ?? 0, true);
+  view.setUint32(64, other, true);
   return bytes;
 }
 
 /** Bytes of an IPv4 frame with a TCP header, padded to Ethernet's least, and of an IPv6 one. */
 const FRAME = 60;
 const FRAME6 = 74;
+
+/** As in the generator: packets of a turn, and how many turns are kept. */
+const TURN = 1024;
+const TURNS = 16_384;
 
 /** A bench's own object, compiled when its source is newer: in an emulated kernel that would take minutes. */
 export function benchObject(name: "generator" | "katran-like"): string {
@@ -66,19 +75,19 @@ export function benchObject(name: "generator" | "katran-like"): string {
 export class Rig {
   readonly bench: Bench;
   readonly #generator: BpfObject;
-  readonly #pass: BpfObject;
-  readonly #stats: number;
+  /** The generator's ends of the cables. */
   readonly #index: number;
+  readonly #bareIndex: number;
   /** Of a program that is not the plane's; -1: none. */
-  #bareLink = -1;
+  #otherLink = -1;
   #frame = FRAME;
+  /** Turns that the generator has begun. */
+  #turns = 0;
 
-  private constructor(bench: Bench, generator: BpfObject, pass: BpfObject, stats: number) {
+  private constructor(bench: Bench, generator: BpfObject) {
     this.bench = bench;
     this.#generator = generator;
-    this.#pass = pass;
-    this.#stats = stats;
-    this.#index = bench.peer.inside(() => ifindexOf("eth0"));
+    [this.#index, this.#bareIndex] = bench.peer.inside(() => [ifindexOf("eth0"), ifindexOf("eth1")]);
   }
 
   /** The director has its program attached; nothing runs yet. */
@@ -86,10 +95,12 @@ export class Rig {
     const bench = await Bench.create(forward, service);
     const generator = new BpfObject(benchObject("generator"));
     generator.load();
-    const pass = new BpfObject(objectPath("pass"));
-    pass.load();
-    const rig = new Rig(bench, generator, pass, enableStats());
-    bench.peer.inside(() => linkXdp(generator.programFd("sink"), rig.#index, "native"));
+    wire(bench.netns, "eth1", "", bench.peer, "eth1", "");
+    const rig = new Rig(bench, generator);
+    bench.peer.inside(() => {
+      for (const index of [rig.#index, rig.#bareIndex]) linkXdp(generator.programFd("sink"), index, "native");
+    });
+    bench.netns.inside(() => linkXdp(generator.programFd("bounce"), ifindexOf("eth1"), "native"));
     return rig;
   }
 
@@ -109,14 +120,9 @@ export class Rig {
   attach(program: number): number {
     this.detach();
     this.director.inside(() => {
-      this.#bareLink = linkXdp(program, ifindexOf("eth0"), "native");
+      this.#otherLink = linkXdp(program, ifindexOf("eth0"), "native");
     });
     return program;
-  }
-
-  /** A program that passes everything. */
-  attachBare(): number {
-    return this.attach(this.#pass.programFd("pass"));
   }
 
   /** No program: what arrives goes to the kernel's stack. */
@@ -125,8 +131,8 @@ export class Rig {
       this.bench.plane.kernel.entry.detach("eth0");
       runSync(["ip", "link", "set", "dev", "eth0", "xdpdrv", "off"]);
     });
-    if (this.#bareLink >= 0) closeFd(this.#bareLink);
-    this.#bareLink = -1;
+    if (this.#otherLink >= 0) closeFd(this.#otherLink);
+    this.#otherLink = -1;
   }
 
   /** A program that drops every packet. */
@@ -145,10 +151,11 @@ export class Rig {
     return { received: words[1]!, sent: words[9]! };
   }
 
-  /** Says what the next packets are. */
-  load(load: Load): void {
+  /** Says what the next packets are. `turns`: the bare program's cable has every second one of them, by turns. */
+  load(load: Load, { turns = false } = {}): void {
     this.#frame = load.source.includes(":") ? FRAME6 : FRAME;
-    updateElement(this.#generator.mapFd("orders"), new Uint8Array(4), orderOf(load));
+    this.#turns = 0;
+    updateElement(this.#generator.mapFd("orders"), new Uint8Array(4), orderOf(load, turns ? this.#bareIndex : 0));
   }
 
   /** Sends; returns the ns the whole way took: making, carrying, and what the director does with them. */
@@ -159,20 +166,46 @@ export class Rig {
     return Bun.nanoseconds() - begun;
   }
 
-  /** ns that one run of `program` takes, by the kernel's statistics, while so many packets are sent. */
-  cost(program: number, packets: number): number {
-    const before = programStats(program);
+  /**
+   * ns that one run of each program takes, by the kernel's statistics, while so many packets are sent. What is measured by
+   * the clock alone must not meet them: they cost some 50 ns a run, more when all before must have ended.
+   */
+  costs(programs: readonly number[], packets: number): number[] {
+    const stats = enableStats();
+    const before = programs.map(programStats);
     this.send(packets);
-    const after = programStats(program);
-    const runs = after.runs - before.runs;
-    if (runs < packets / 10) throw new Error(`only ${runs} of ${packets} packets arrived`);
-    return (after.nanoseconds - before.nanoseconds) / runs;
+    const after = programs.map(programStats);
+    closeFd(stats);
+    return after.map(({ nanoseconds, runs }, i) => {
+      const ran = runs - before[i]!.runs;
+      if (ran < packets / 10) throw new Error(`only ${ran} of ${packets} packets arrived`);
+      return (nanoseconds - before[i]!.nanoseconds) / ran;
+    });
+  }
+
+  /**
+   * Sends whole quads of turns by both cables. ns of the whole way for each packet, in turns of `TURN` packets; the first
+   * quad, which finds cold caches, and the last, whose end is the next call's begin, are left out.
+   */
+  sendTurns(quads: number): number[] {
+    const first = this.#turns;
+    this.send(quads * 4 * TURN);
+    this.#turns += quads * 4;
+    const took = new BigUint64Array(1);
+    return Array.from({ length: (quads - 2) * 4 }, (_, i) => {
+      const at = new Uint8Array(Uint32Array.of((first + 4 + i) % TURNS).buffer);
+      lookupElement(this.#generator.mapFd("turns"), at, new Uint8Array(took.buffer));
+      return Number(took[0]) / TURN;
+    });
+  }
+
+  /** The program that stands at the second cable's end. */
+  get bare(): number {
+    return this.#generator.programFd("bounce");
   }
 
   close(): void {
-    closeFd(this.#stats);
     this.#generator.close();
-    this.#pass.close();
     this.bench.close();
   }
 }

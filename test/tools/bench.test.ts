@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { row } from "../../bench/lib.ts";
+import { medianInterval, row } from "../../bench/lib.ts";
 import { readDnsperf } from "../../bench/support/dnsperf.ts";
 import { cpuOf, family, machineCpu, memoryOf } from "../../bench/support/pinned.ts";
 import { quantile, simulate } from "../../bench/support/simulated.ts";
@@ -46,6 +46,14 @@ test("a ratio is 1.0 when level and below when ahead, for costs and for rates", 
 
 test("medians, of odd and even counts", () => {
   expect([median([3, 1, 2]), median([4, 1, 3, 2])]).toEqual([2, 2.5]);
+});
+
+test("where a median lies: of nine values from the second to the eighth, of a hundred from the 40th to the 61st", () => {
+  const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => count - i);
+  expect([medianInterval(upTo(9)), medianInterval(upTo(100))]).toEqual([
+    [2, 8],
+    [40, 61],
+  ]);
 });
 
 test.skipIf(process.platform !== "linux")("CPU and memory of processes, and who belongs to whom", () => {
