@@ -62,22 +62,35 @@ function listenerRefusal(written: string, endpoint: string, suffix: string | und
 /** A backend that is another service of the same configuration: its listeners. */
 const FOLLOWS = /^service:([a-z0-9][a-z0-9-]{0,62})$/;
 
-const endpointText = text((value) => {
-  if (FOLLOWS.test(value)) return null;
-  const parsed = parseEndpoint(value, true);
-  if (parsed) return addressRefusal(parsed.address);
-  if (/^[a-z_][\w.-]*(:\d+)?$/i.test(value))
-    return `${quote(value)} is a name: a backend is an IP address, with or without :PORT.`;
-  return `${quote(value)} is not ADDRESS or ADDRESS:PORT (an IP address and a port from 1 to 65535).`;
+/** Where a backend is, as parsed. */
+interface Endpoint {
+  address: string;
+  port: number | null;
+  /** The service that it is; its address is known once all services are: see `followed.ts`. */
+  follows?: string;
+}
+
+/** `ADDRESS`, `ADDRESS:PORT` or `service:NAME`: text in, Endpoint out. Read once, for there may be a hundred thousand. */
+const endpoint = z.string().transform((written, context): Endpoint => {
+  const follows = FOLLOWS.exec(written)?.[1];
+  if (follows !== undefined) return { address: "", port: null, follows };
+  const parsed = parseEndpoint(written, true);
+  const message = parsed ? addressRefusal(parsed.address) : endpointRefusal(written);
+  if (message === null) return parsed!;
+  context.issues.push({ code: "custom", message, input: written });
+  return z.NEVER;
 });
+
+const endpointRefusal = (written: string): string =>
+  /^[a-z_][\w.-]*(:\d+)?$/i.test(written)
+    ? `${quote(written)} is a name: a backend is an IP address, with or without :PORT.`
+    : `${quote(written)} is not ADDRESS or ADDRESS:PORT (an IP address and a port from 1 to 65535).`;
 
 /** Addresses that no host can have as its own. */
 function addressRefusal(address: string): string | null {
   if (address === "0.0.0.0" || address === "::") return `${quote(address)} is no host's address.`;
-  const first = Number(address.split(".")[0]);
-  if ((!address.includes(":") && first >= 224) || /^ff/i.test(address))
-    return `${quote(address)} is not the address of one host.`;
-  return null;
+  const many = address.includes(":") ? /^ff/i.test(address) : Number.parseInt(address, 10) >= 224;
+  return many ? `${quote(address)} is not the address of one host.` : null;
 }
 
 const backendUrl = text((value) => {
@@ -89,7 +102,7 @@ const backendUrl = text((value) => {
 });
 
 const backendMapping = z.strictObject({
-  address: endpointText.describe(
+  address: endpoint.describe(
     "ADDRESS or ADDRESS:PORT; without a port, the listener's. service:NAME is that service's listeners.",
   ),
   weight: z.int().min(0).max(65535).default(1).describe("Share of work, relative to the others. 0: none."),
@@ -103,19 +116,16 @@ const backendMapping = z.strictObject({
 });
 
 /** A backend: the bare address, or a mapping. */
-export const backend = z.union([endpointText, backendMapping]).describe("One address that serves the service.");
+export const backend = z.union([endpoint, backendMapping]).describe("One address that serves the service.");
 
 /** What a bare address leaves unsaid. */
-const unsaid = backendMapping.parse({ address: "192.0.2.1" });
+const { address: _, state: unsaidState, ...unsaid } = backendMapping.parse({ address: "192.0.2.1" });
 
 /** A backend as parsed, to the form that the rest of the product knows. */
 export function toBackend(written: z.output<typeof backend>): BackendConfig {
-  const full = typeof written === "string" ? { ...unsaid, address: written } : written;
-  const { weight, url, tier, tags, state } = full;
-  const rest = { ...(url === undefined ? {} : { url }), weight, tier, tags, admin: state };
-  const follows = FOLLOWS.exec(full.address)?.[1];
-  // Its address is known once all services are: see `followed.ts`.
-  return follows ? { address: "", port: null, ...rest, follows } : { ...parseEndpoint(full.address, true)!, ...rest };
+  if (typeof written.address === "string") return { ...(written as Endpoint), ...unsaid, admin: unsaidState };
+  const { address: where, url, state: admin, ...rest } = written as z.output<typeof backendMapping>;
+  return { ...where, ...rest, admin, ...(url === undefined ? {} : { url }) };
 }
 
 /** The inverse of `toBackend`: the shortest form that means the same, or with `full` every key. */

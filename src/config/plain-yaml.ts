@@ -44,12 +44,15 @@ const WORDS = new Map<string, unknown>([
 const NUMERIC = /^[-+.]*[0-9]*\.?[0-9]*(?:[eE][-+]?[0-9]+|[xo][0-9a-fA-F]+)?$|^[-+]?\.(?:inf|nan)$/i;
 const SIMPLE_NUMBER = /^(?:0|-?[1-9][0-9]{0,14})$|^-?[0-9]{1,9}\.[0-9]{1,6}$/;
 
+/** `10.0.0.1`: what begins with a digit and has two dots is no number. */
+const isDotted = (text: string, first: number): boolean => first >= 0x30 && text.indexOf(".") !== text.lastIndexOf(".");
+
 /** A scalar without quotes, by the core schema of YAML 1.2. */
 function plainScalar(text: string): unknown {
   const first = text.charCodeAt(0);
   // Most are addresses and words.
   if (WORDS.has(text)) return WORDS.get(text);
-  if ((first < 0x3a || first === 0x2e) && NUMERIC.test(text))
+  if (first < 0x3a && !isDotted(text, first) && NUMERIC.test(text))
     return SIMPLE_NUMBER.test(text) && Number(text) !== 0 ? Number(text) : text === "0" ? 0 : beyond();
   return text;
 }
@@ -159,6 +162,8 @@ class Flow {
   }
 }
 
+const SPACE = 0x20;
+
 /** `key:` with what follows; the key alone is short and holds no indicator. */
 const ENTRY = /^([A-Za-z0-9_$][\w.$/-]{0,99}):(?: +(.*))?$/s;
 
@@ -170,11 +175,16 @@ class Blocks {
   #at = 0;
 
   constructor(text: string) {
-    for (const line of text.split("\n")) {
-      const said = line.trim();
-      if (said === "" || said[0] === "#") continue;
-      this.#indents.push(line.search(/\S/));
-      this.#lines.push(said);
+    for (let at = 0, end = 0; at < text.length; at = end + 1) {
+      end = text.indexOf("\n", at);
+      if (end < 0) end = text.length;
+      let first = at;
+      while (text.charCodeAt(first) === SPACE) first++;
+      if (first >= end || text[first] === "#") continue;
+      let last = end;
+      while (text.charCodeAt(last - 1) === SPACE) last--;
+      this.#indents.push(first - at);
+      this.#lines.push(text.slice(first, last));
     }
   }
 
@@ -207,7 +217,7 @@ class Blocks {
     const list: unknown[] = [];
     for (let line = this.#here(indent); isItem(line); line = this.#here(indent)) {
       const rest = line.slice(1).trimStart();
-      if (isItem(rest) || ENTRY.test(rest)) {
+      if ((rest.includes(":") && ENTRY.test(rest)) || isItem(rest)) {
         // What stands behind the dash begins a block of its own, as far in as it stands.
         const inner = indent + line.length - rest.length;
         this.#indents[this.#at] = inner;

@@ -42,3 +42,8 @@ test("what is torn or gone is no revision", () => {
   history.keep(kept(12));
   expect(history.numbers()).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
 });
+
+test("the next daemon of the instance keeps the bundles that earlier revisions name", () => {
+  new History({ ...instancePaths("history"), runDir }).keep(kept(13));
+  expect(readdirSync(history.directory)).toContain("config-new.js");
+});

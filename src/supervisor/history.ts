@@ -28,6 +28,8 @@ const NAME = /^(\d+)\.json$/;
 export class History {
   readonly directory: string;
   readonly #instance: Instance;
+  /** Of the revisions that this process has kept or read, by number. */
+  readonly #bundles = new Map<number, string | null>();
 
   constructor(instance: Instance) {
     this.#instance = instance;
@@ -51,12 +53,24 @@ export class History {
   keep(kept: Kept): void {
     mkdirSync(this.directory, { recursive: true });
     writeState(this.#instance, `${FOLDER}/${kept.number}.json`, kept, 0o600);
-    const numbers = this.numbers();
-    const named = numbers.slice(-MOST).flatMap((number) => {
-      const bundle = this.read(number)?.bundle ?? null;
-      return [`${number}.json`, ...(bundle === null ? [] : [basename(bundle)])];
-    });
+    this.#bundles.set(kept.number, kept.bundle);
+    const named = this.numbers()
+      .slice(-MOST)
+      .flatMap((number) => {
+        const bundle = this.#bundleOf(number);
+        return [`${number}.json`, ...(bundle === null ? [] : [basename(bundle)])];
+      });
     for (const name of this.#files()) if (!named.includes(name)) rmSync(join(this.directory, name), { force: true });
+  }
+
+  /** The bundle that a kept revision names: what this daemon has kept need not be read again, which may be large. */
+  #bundleOf(number: number): string | null {
+    let bundle = this.#bundles.get(number);
+    if (bundle === undefined) {
+      bundle = this.read(number)?.bundle ?? null;
+      this.#bundles.set(number, bundle);
+    }
+    return bundle;
   }
 
   #files(): string[] {
