@@ -45,6 +45,8 @@ export class Chain {
   private query!: Query;
   private proven = false;
   private once = false;
+  /** The DNAME that stand in the answer. */
+  private readonly renamed = new Set<Rrset>();
   /** Records of a service that are not for the answer section. */
   private readonly scratch = new Uint8Array(65536);
 
@@ -77,6 +79,7 @@ export class Chain {
     this.proven = asker.proven;
     this.once = false;
     this.lacking = null;
+    this.renamed.clear();
     this.seal.begin(query, writer, asker);
     let name = query.name();
     const met: Uint8Array[] = [];
@@ -149,6 +152,8 @@ export class Chain {
       const types = node.cut === null ? typesAt(node, type) : [Type.NS];
       return this.negative(node.zone, Rcode.NOERROR, name, types, node.service?.ttl ?? null, origin);
     }
+    // It has led here.
+    if (this.renamed.has(set)) return writer.finish(Rcode.NOERROR, true);
     const told = followTargets({ ...set, owner: name }, (n) => this.addressesOf(n, client), this.seal.of(node.zone));
     if (!this.put("answers", node.zone, told.set, origin)) return this.giveUp(Rcode.NOERROR);
     if (alias !== undefined) return targetOf(alias.rdata[0]!);
@@ -252,7 +257,9 @@ export class Chain {
     const { writer } = this;
     const target = targetOf(set.rdata[0]!);
     const prefix = name.subarray(0, name.length - set.owner.length);
-    if (!this.put("answers", zone, set, "own")) return this.giveUp(Rcode.NOERROR);
+    // Each record stands in the answer once (RFC 2181 5), however often it leads on.
+    if (!this.renamed.has(set) && !this.put("answers", zone, set, "own")) return this.giveUp(Rcode.NOERROR);
+    this.renamed.add(set);
     if (prefix.length + target.length > MAX_NAME) return writer.finish(Rcode.YXDOMAIN, true);
     const next = Uint8Array.from([...prefix, ...target]);
     if (!writer.record("answers", name, Type.CNAME, set.ttl, [{ name: next }])) return this.giveUp(Rcode.NOERROR);

@@ -106,6 +106,14 @@ describe("records beside services", () => {
     expect([rcode, answers.length > 1, answers.length < 20]).toEqual(["NOERROR", true, true]);
   });
 
+  test("a DNAME that leads to itself, or acts twice, stands in the answer once (RFC 2181 5)", () => {
+    const { tell } = aServer([shop], [aSnapshot("shop", backends)], {
+      zones: { "example.com": { records: "b.a DNAME a\na.a A 192.0.2.1" } },
+    });
+    const typesOf = (name: string, type: string) => tell({ name, type })!.answers.map((a) => a.type);
+    expect(typesOf("b.b.a.example.com", "DNAME")).toEqual(["DNAME", "CNAME"]);
+    expect(typesOf("a.b.b.a.example.com", "A")).toEqual(["DNAME", "CNAME", "CNAME", "A"]);
+  });
   test("a DNAME whose name becomes too long is YXDOMAIN", () => {
     const server2 = aServer([shop], [aSnapshot("shop", backends)], {
       zones: { "example.com": { records: `old DNAME ${long}.${long}` } },
