@@ -221,7 +221,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     this.reason = "";
     if (head.chunked) {
       this.bodyLeft = -1;
-      this.chunks = (this.chunks ?? new ChunkedReader()).reset(true);
+      this.chunks = (this.chunks ?? new ChunkedReader()).reset(true, head.fields.nominated);
     } else this.bodyLeft = Math.max(0, head.length);
     if (this.bodyLeft === 0) {
       this.reading = Reading.NEXT;

@@ -274,7 +274,7 @@ export class Upstream extends Timed {
         this.framing = responseHead.framing;
         this.left = responseHead.length;
         if (this.framing === Framing.CHUNKED)
-          this.chunks = (this.chunks ?? new ChunkedReader()).reset(asker.wantsFrames);
+          this.chunks = (this.chunks ?? new ChunkedReader()).reset(asker.wantsFrames, responseHead.fields.nominated);
         this.state = State.BODY;
         wheel.set(this, limits.readTimeout);
         asker.head(bytes);

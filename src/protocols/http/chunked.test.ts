@@ -24,6 +24,7 @@ describe("a chunked body that is refused", () => {
     ["LF in an extension", "5;a\nb\r\nhello\r\n"],
     ["NUL in an extension", "5;\0\r\nhello\r\n"],
     ["B.24 endless extension", `5;${"a".repeat(5000)}`],
+    ["B.24 empty extensions without end", "1;\r\na\r\n".repeat(5000)],
     ["endless spaces before an extension", `5${" ".repeat(5000)}`],
     ["trailer with a bare LF", "0\r\nA: b\n\r\n"],
     ["trailer that folds", "0\r\nA: b\r\n c\r\n\r\n"],

@@ -19,7 +19,7 @@ const State = {
 
 /** Digits of a chunk's size, leading zeros too: more than any real sender writes. */
 const SIZE_DIGITS = 16;
-/** Bytes of chunk extensions in one body; they end here and are worth nothing (RFC 9112 7.1.1). */
+/** Bytes of chunk extensions in one body, their semicolons too; they end here and are worth nothing (RFC 9112 7.1.1). */
 const EXTENSION_BYTES = 4096;
 const TRAILER_LIMITS: BlockLimits = { size: 8192, fields: 64 };
 const MALFORMED = -1;
@@ -43,17 +43,22 @@ export class ChunkedReader {
   private extensions = 0;
   private trailer: Buffer | null = null;
   private frames = true;
+  private nominated: readonly string[] | null = null;
 
   get done(): boolean {
     return this.state === State.DONE;
   }
 
-  /** Ready for a new body. `frames`: pass the chunk framing on too; else only data. */
-  reset(frames: boolean): this {
+  /**
+   * Ready for a new body. `frames`: pass the chunk framing on too; else only data. `nominated`: trailers that end here, of
+   * the head's fields (RFC 9110 7.6.1).
+   */
+  reset(frames: boolean, nominated: readonly string[] | null): this {
     this.state = State.SIZE_FIRST;
     this.left = this.digits = this.extensions = this.total = this.count = 0;
     this.tail = this.trailer = null;
     this.frames = frames;
+    this.nominated = nominated;
     return this;
   }
 
@@ -107,11 +112,11 @@ export class ChunkedReader {
       case State.SIZE:
         return this.sizeOctet(octet);
       case State.SPACE:
-        if (octet === SEMICOLON) return State.EXTENSION;
-        return (octet === SP || octet === HTAB) && ++this.extensions <= EXTENSION_BYTES ? State.SPACE : MALFORMED;
+        if (octet === SEMICOLON) return this.extension(State.EXTENSION);
+        return octet === SP || octet === HTAB ? this.extension(State.SPACE) : MALFORMED;
       case State.EXTENSION:
         if (octet === CR) return State.SIZE_LF;
-        return VALUE[octet] === 1 && ++this.extensions <= EXTENSION_BYTES ? State.EXTENSION : MALFORMED;
+        return VALUE[octet] === 1 ? this.extension(State.EXTENSION) : MALFORMED;
       case State.SIZE_LF:
         if (octet !== LF) return MALFORMED;
         return this.left === 0 ? State.LAST : State.DATA;
@@ -137,8 +142,13 @@ export class ChunkedReader {
     }
     if (this.state === State.SIZE_FIRST) return MALFORMED;
     if (octet === CR) return State.SIZE_LF;
-    if (octet === SEMICOLON) return State.EXTENSION;
-    return octet === SP || octet === HTAB ? State.SPACE : MALFORMED;
+    if (octet === SEMICOLON) return this.extension(State.EXTENSION);
+    return octet === SP || octet === HTAB ? this.extension(State.SPACE) : MALFORMED;
+  }
+
+  /** One more octet of extensions, after which this is the state. */
+  private extension(next: number): number {
+    return ++this.extensions <= EXTENSION_BYTES ? next : MALFORMED;
   }
 
   /** Gathers the trailer section, then checks and cleans it. */
@@ -154,7 +164,7 @@ export class ChunkedReader {
     }
     this.trailer = null;
     this.state = State.DONE;
-    if (this.frames) this.tail = cleanTrailers(all, trailerBlock);
+    if (this.frames) this.tail = cleanTrailers(all, trailerBlock, this.nominated);
     return start + after - had;
   }
 }
@@ -162,12 +172,17 @@ export class ChunkedReader {
 const trailerBlock = new FieldBlock(TRAILER_LIMITS.fields);
 const CRLF = Buffer.from("\r\n");
 
-/** Trailer lines that may be passed on (RFC 9110 6.5.1): none that frames, routes or authenticates; then the empty line. */
-function cleanTrailers(bytes: Buffer, block: FieldBlock): Buffer {
+/**
+ * Trailer lines that may be passed on (RFC 9110 6.5.1): none that frames, routes or authenticates, or that Connection names;
+ * then the empty line.
+ */
+function cleanTrailers(bytes: Buffer, block: FieldBlock, nominated: readonly string[] | null): Buffer {
   const lines: Buffer[] = [];
   for (let k = 0; k < block.count; k++) {
-    const plain = block.id[k] === Field.OTHER && mayBeNominated(bytes, block.name[k]!, block.nameEnd[k]!);
-    if (plain) lines.push(bytes.subarray(block.name[k]!, block.name[k + 1]!));
+    const [start, end] = [block.name[k]!, block.nameEnd[k]!];
+    const plain = block.id[k] === Field.OTHER && mayBeNominated(bytes, start, end);
+    const stays = nominated === null || !nominated.includes(bytes.toString("latin1", start, end).toLowerCase());
+    if (plain && stays) lines.push(bytes.subarray(block.name[k]!, block.name[k + 1]!));
   }
   lines.push(CRLF);
   return Buffer.concat(lines);

@@ -1,5 +1,5 @@
 import type { FieldBlock } from "./field-block.ts";
-import { mayBeNominated } from "./fields.ts";
+import { Field, fieldOf, mayBeNominated } from "./fields.ts";
 import { element, nextToken } from "./list.ts";
 import { ascii, isWord, LOWER } from "./octets.ts";
 
@@ -14,7 +14,7 @@ const upgrade = ascii("upgrade");
  * Reads Connection field number `index`: marks the fields that it nominates as not to be forwarded (RFC 9110 7.6.1).
  * @returns bits of `Option`; -1 when the field is malformed.
  */
-export function readConnection(bytes: Uint8Array, block: FieldBlock, index: number): number {
+export function readConnection(bytes: Buffer, block: FieldBlock, index: number): number {
   const end = block.valueEnd[index]!;
   let at = block.value[index]!;
   let options = 0;
@@ -30,8 +30,13 @@ export function readConnection(bytes: Uint8Array, block: FieldBlock, index: numb
   }
 }
 
-function nominate(bytes: Uint8Array, block: FieldBlock, start: number, end: number): void {
+function nominate(bytes: Buffer, block: FieldBlock, start: number, end: number): void {
   const length = end - start;
+  // Trailers of the known names never pass.
+  if (fieldOf(bytes, start, end) === Field.OTHER) {
+    block.nominated ??= [];
+    block.nominated.push(bytes.toString("latin1", start, end).toLowerCase());
+  }
   for (let k = 0; k < block.count; k++) {
     const name = block.name[k]!;
     if (block.nameEnd[k]! - name !== length) continue;

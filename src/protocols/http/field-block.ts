@@ -29,6 +29,8 @@ export class FieldBlock {
   readonly id: Uint8Array;
   /** 1: not to be forwarded. */
   readonly drop: Uint8Array;
+  /** What Connection names, lower case: trailers of these names are not to be forwarded either. Null: nothing of note. */
+  nominated: string[] | null = null;
 
   constructor(capacity: number) {
     this.name = new Int32Array(capacity + 1);
@@ -70,6 +72,7 @@ export function scanFields(
 ): number {
   const { name, nameEnd, value, valueEnd, id, drop } = block;
   const last = start + limits.size;
+  block.nominated = null;
   let count = 0;
   let i = at;
   for (;;) {

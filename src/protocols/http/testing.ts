@@ -44,7 +44,7 @@ export function responseVerdict(pieces: readonly Buffer[], isHead = false): stri
 
 /** What a chunked body that arrives in these pieces is passed on as, and how it ended. */
 export function chunkedVerdict(pieces: readonly Buffer[], frames: boolean): { out: string; end: string } {
-  const reader = new ChunkedReader().reset(frames);
+  const reader = new ChunkedReader().reset(frames, null);
   let out = "";
   for (const [i, piece] of pieces.entries()) {
     const to = reader.feed(piece, 0, piece.length);

@@ -11,7 +11,7 @@ interface Decoded {
 
 /** What is passed on of a body that comes in pieces, and how it ended. */
 function decode(input: Buffer, ends: readonly number[], frames: boolean): Decoded {
-  reader.reset(frames);
+  reader.reset(frames, null);
   let out = "";
   let from = 0;
   for (const end of ends) {

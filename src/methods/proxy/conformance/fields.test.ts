@@ -24,6 +24,17 @@ describe("fields on the way, byte for byte", () => {
     const sent = `HTTP/1.1 200 OK\r\n${DATE}A: 1\r\nConnection: a\r\nKeep-Alive: 5\r\nB: 2\r\nContent-Length: 2\r\n\r\nok`;
     expect(await answered(sent, "ok")).toBe(`HTTP/1.1 200 OK\r\n${DATE}B: 2\r\nContent-Length: 2\r\n\r\nok`);
   });
+  test("D.35 trailers that Connection names end here too, both ways", async () => {
+    const body = (trailers: string): string => `Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${trailers}\r\n`;
+    const names = "Connection: x-hop, close2\r\n";
+    const got = await forwarded(
+      `POST / HTTP/1.1\r\nHost: a\r\n${names}${body("X-Hop: 1\r\nSum: 2\r\n")}`,
+      "Sum: 2\r\n\r\n",
+    );
+    expect(got).toEndWith("0\r\nSum: 2\r\n\r\n");
+    const back = `HTTP/1.1 200 OK\r\n${DATE}${names}${body("Close2: 1\r\nSum: 2\r\n")}`;
+    expect(await answered(back, "Sum: 2\r\n\r\n")).toBe(`HTTP/1.1 200 OK\r\n${DATE}${body("Sum: 2\r\n")}`);
+  });
   test("D.36 Max-Forwards: counted down for OPTIONS, left alone elsewhere, never added", async () => {
     expect(await forwarded("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 10\r\n\r\n")).toBe(
       `OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 9\r\n${ADDED}`,
