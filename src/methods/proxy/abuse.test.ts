@@ -120,7 +120,7 @@ const gauges = (served: Served): number[] =>
 
 /** Most connections of one address, which all clients here have. */
 const MOST = 60;
-const short = { head: "150ms", body: "150ms", idle: "150ms", stall: "150ms", connect: "100ms", response: "100ms" };
+const short = { head: "2s", body: "150ms", idle: "2s", stall: "150ms", connect: "100ms", response: "100ms" };
 
 test("whatever clients and backends do, and whenever they leave: no gauge, place, descriptor or budget is kept", async () => {
   await fc.assert(
