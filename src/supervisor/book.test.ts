@@ -75,6 +75,41 @@ test("a new revision keeps number and health of the backends that stay", () => {
   ]);
 });
 
+test("a check of another kind, or the first one, leaves in service who serves until it says otherwise", () => {
+  const book = running(backend(1), backend(2));
+  book.verdict("web/0", good);
+  book.verdict("web/1", bad);
+  const under = (check: Service["check"]): number[] => {
+    book.commit(book.stage(config({ ...service([backend(1), backend(2)]), check }), 2));
+    return [...eligible(book)];
+  };
+  const http = { kind: "http", options: {}, interval: 100, timeout: 50, rise: 2, fall: 2 };
+  expect(under(http)).toEqual([0]);
+  book.verdict("web/1", good);
+  expect([...eligible(book)]).toEqual([0, 1]);
+  for (let i = 0; i < http.fall; i++) book.verdict("web/0", bad);
+  expect([...eligible(book)]).toEqual([1]);
+  expect(under(null)).toEqual([0, 1]);
+  expect(under(http)).toEqual([0, 1]);
+});
+
+test("backends that are all others serve once their successors have been probed, no sooner gone and no longer there", () => {
+  const book = running(backend(1), backend(2));
+  book.verdict("web/0", good);
+  book.verdict("web/1", bad);
+  const renew = (...backends: BackendConfig[]) => book.commit(book.stage(config(service(backends)), 2));
+  renew(backend(3), backend(4));
+  expect([...eligible(book)]).toEqual([0]);
+  book.verdict("web/2", good);
+  expect([...eligible(book)]).toEqual([0, 2]);
+  expect(book.dismiss().map(({ snapshot }) => snapshot.eligible)).toEqual([[2]]);
+  expect(book.dismiss()).toEqual([]);
+  // Who stays and serves is enough: nobody has to wait.
+  renew(backend(4), backend(5));
+  renew(backend(3), backend(6));
+  expect(book.dismiss()).toEqual([]);
+});
+
 test("an operator's word holds until a revision changes the same thing", () => {
   const book = running(backend(1), backend(2));
   book.verdict("web/0", good);

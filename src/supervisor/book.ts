@@ -13,7 +13,6 @@ import { healthRulesOf } from "../checks/health-rules.ts";
 import {
   type Change,
   initialHealth,
-  noAgent,
   observe,
   type Step,
   setAdmin,
@@ -32,7 +31,8 @@ import { type Entry, type Member, outlookOf, toSnapshot, weightOf } from "./memb
 import { paced, unknownPace } from "./pace.ts";
 import { freshPassive, serves, shownState, warmth } from "./passive.ts";
 import { asksOther, heard, silent } from "./reported.ts";
-import { sameWritten, stillSaid, type WordBook, type Words } from "./words.ts";
+import { predecessors, stay } from "./succession.ts";
+import { stillSaid, type WordBook, type Words } from "./words.ts";
 
 /** The entries of a revision that is not yet running. */
 export interface Staged {
@@ -100,6 +100,7 @@ export class Book {
         const stayed = before && stay(known.get(key), before.service, b, service);
         return { ...(stayed ?? this.#newMember(own.ids[key]!, b, service)), followed };
       });
+      if (before) members.push(...predecessors(before, service, members));
       const generation = (before?.snapshot.generation ?? 0) + 1;
       const since = before?.since ?? Date.now();
       const snapshot = toSnapshot(service, members, revision, generation);
@@ -148,6 +149,17 @@ export class Book {
         if (known) known.push([entry, member]);
         else this.#followers.set(follows, [[entry, member]]);
       }
+  }
+
+  /** Entries that had backends which serve on only until their successors have been probed: those are gone now. */
+  dismiss(): Entry[] {
+    const changed = [...this.#entries.values()].filter(({ members }) => members.some(({ leaving }) => leaving));
+    for (const entry of changed) {
+      entry.members = entry.members.filter(({ leaving }) => !leaving);
+      this.#renew(entry);
+    }
+    if (changed.length > 0) this.commit({ entries: this.#entries, ids: this.#ids });
+    return changed;
   }
 
   /**
@@ -307,6 +319,7 @@ export class Book {
       reported: silent,
       last: null,
       since: Date.now(),
+      leaving: false,
     };
   }
 
@@ -349,20 +362,4 @@ function settleFollower(member: Member, entries: ReadonlyMap<string, Entry>): St
   const alive = (entries.get(follows)?.snapshot.eligible.length ?? 0) > 0;
   if (member.health.checked && member.health.alive === alive) return null;
   return setAlive(member.health, alive, `service ${follows} has ${alive ? "an" : "no"} eligible backend`);
-}
-
-/** The member that `config` names, which was there before: number, health and what the operator said go on. */
-function stay(member: Member | undefined, before: Service, config: BackendConfig, service: Service): Member | null {
-  if (!member || Boolean(member.config.follows) !== Boolean(config.follows)) return null;
-  const words = sameWritten(member.config, config) ? member.words : {};
-  const admin = words.admin?.is ?? config.admin;
-  const sameCheck = config.follows !== undefined || before.check?.kind === service.check?.kind;
-  const sameAgent = before.agent?.port === service.agent?.port;
-  const agent = sameAgent ? member.health.agent : noAgent;
-  const kept = sameCheck ? { ...member.health, agent } : { ...initialHealth(service.check, admin), agent };
-  const { health } = setAdmin(kept, admin);
-  const since = health.state === member.health.state ? member.since : Date.now();
-  const reported = sameAgent ? member.reported : silent;
-  const pace = sameCheck ? member.pace : unknownPace;
-  return { ...member, config, words, health, reported, pace, last: sameCheck ? member.last : null, since };
 }

@@ -22,6 +22,7 @@ export function assignChecks(book: Book, checkers: Checkers, kernel: KernelSide,
   for (const entry of book.entries.values()) {
     const method = methods.find(({ name }) => name === entry.service.method)!;
     for (const member of entry.members) {
+      if (member.leaving) continue;
       const asked = agentJob(entry, member);
       if (asked) host.push(asked);
       if (entry.service.check === null || member.config.follows || member.health.state === "maintenance") continue;
@@ -56,7 +57,7 @@ function hostTarget({ service }: Entry, { config }: Member): ProbeJob["target"] 
  */
 export const judged = ({ service: { check, agent }, members }: Entry, trusted: boolean): boolean =>
   members.every((m) => {
-    if (m.config.follows) return true;
+    if (m.config.follows || m.leaving) return true;
     const found = m.last !== null || m.health.state === "maintenance" || (trusted && m.health.alive !== null);
     return (check === null || found) && (!agent || m.reported.last !== null);
   });

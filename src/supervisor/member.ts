@@ -27,6 +27,8 @@ export interface Member {
   last: { verdict: Verdict; at: number } | null;
   /** When the present state began, ms since 1970. */
   since: number;
+  /** Not named by the revision any more: it serves until those that are have been probed, and is not probed itself. */
+  leaving: boolean;
 }
 
 /** One service's backends and the snapshot made of them. */

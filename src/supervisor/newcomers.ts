@@ -19,7 +19,7 @@ export async function firstVerdicts(awaited: readonly Entry[], trusted: boolean)
   }
 }
 
-/** Services that a reload adds: they are probed before they are served, so that their first answers are right. */
+/** Whom a reload adds: services are probed before they are served, backends of running ones while others serve on. */
 export class Newcomers {
   readonly #book: Book;
   readonly #assignChecks: () => void;
@@ -56,6 +56,16 @@ export class Newcomers {
   /** They are served from now on. */
   accept(): void {
     this.#names = new Set();
+  }
+
+  /**
+   * Running services of whose backends none could get work before its first check are still served by those that had it:
+   * resolves when the first verdicts are in, with the services that have only their own backends since.
+   */
+  async succeed(trusted: boolean): Promise<Entry[]> {
+    const awaited = [...this.#book.entries.values()].filter(({ members }) => members.some(({ leaving }) => leaving));
+    if (awaited.length > 0) await firstVerdicts(awaited, trusted);
+    return this.#book.dismiss();
   }
 
   /** The revision was refused: nobody is probed who is not served. */

@@ -41,6 +41,8 @@ export const weightShare = (member: Graded, rules: HealthRules, now: number): nu
   (member.reported.percent / 100) * warmth(member.passive, rules, now);
 
 interface Graded {
+  /** Serves only until others have been probed, of whom nothing is known. */
+  leaving?: boolean;
   passive: Passive;
   reported: Pick<Reported, "percent">;
 }
@@ -61,7 +63,8 @@ export function applyRules(service: Service, members: readonly Graded[], backend
       else backend.weight = Math.min(MOST_WEIGHT, Math.max(1, Math.round(backend.weight * fitting * share)));
     });
   }
-  return eligibleBy(rules, backends);
+  // Who is yet to be probed is not ill: there is no panic.
+  return members.some(({ leaving }) => leaving) ? eligibleIds(backends) : eligibleBy(rules, backends);
 }
 
 /** As checks and failures say, or, when too many are out to believe it, all that an operator has not taken out. */

@@ -302,6 +302,7 @@ export class Supervisor {
     }
     this.fast.follow([...staged.entries.values()], (name) => this.book.entry(name)!, revision, this.workers.revision);
     this.#assignChecks();
+    for (const entry of await this.#newcomers.succeed(this.#trusted)) this.#spread(entry);
     return [];
   }
 
