@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { counterIndex, counterNames } from "../core/counters.ts";
+import { COUNT_CELLS, counterIndex, counterNames } from "../core/counters.ts";
 import { cellsOf, serviceCells, toCounts, unknownCounts } from "./cells.ts";
 
 const { requests, active } = counterIndex;
@@ -12,7 +12,7 @@ test("a cell lies where the contract says", () => {
   own.add(1, requests, 5);
   own.add(-1, active, 1);
   own.add(2, requests, 1); // no cell: not counted anywhere
-  expect(view[range.base + 2 * counterNames.length + requests]).toBe(5);
+  expect(view[range.base + 2 * COUNT_CELLS + requests]).toBe(5);
   expect(view[range.base + active]).toBe(1);
   expect(view.reduce((a, b) => a + b)).toBe(6);
 });

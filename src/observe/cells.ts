@@ -1,11 +1,17 @@
-import { type CellRange, type CounterName, type Counts, counterIndex, counterNames } from "../core/counters.ts";
+import {
+  type CellRange,
+  COUNT_CELLS,
+  type CounterName,
+  type Counts,
+  counterIndex,
+  counterNames,
+} from "../core/counters.ts";
 import type { ServiceCells } from "../core/method.ts";
 
-const WIDTH = counterNames.length;
 const ACTIVE = counterIndex.active;
 
 /** How many cells a range takes. */
-export const cellsOf = (backends: number): number => (backends + 1) * WIDTH;
+export const cellsOf = (backends: number): number => (backends + 1) * COUNT_CELLS;
 
 /** The last cell of row 0: the highest row that a living worker writes. Rows beyond it have no gauges. */
 export const rowsInUse = (cells: Float64Array, rowCells: number): Float64Array =>
@@ -29,12 +35,12 @@ class MappedCells implements ServiceCells {
   add(backend: number, counter: number, amount: number): void {
     // A backend beyond the layout has no cells: better uncounted than counted on another service.
     if (backend >= this.#backends) return;
-    this.#own[this.#base + (backend + 1) * WIDTH + counter]! += amount;
+    this.#own[this.#base + (backend + 1) * COUNT_CELLS + counter]! += amount;
   }
 
   activeEverywhere(backend: number): number {
     if (backend >= this.#backends) return 0;
-    const cell = this.#base + (backend + 1) * WIDTH + ACTIVE;
+    const cell = this.#base + (backend + 1) * COUNT_CELLS + ACTIVE;
     // A row that nobody uses would cost a miss of the cache for each backend that is looked at.
     const rows = this.#inUse[0]!;
     let sum = 0;

@@ -10,6 +10,7 @@ import type { RequestTail } from "../protocols/http/write.ts";
 import { Forwarder } from "./forwarder.ts";
 import type { Shared } from "./front.ts";
 import { Gate, type GateRules } from "./gate.ts";
+import { Idle } from "./idle.ts";
 import { type BackendLimits, Pool } from "./pool.ts";
 import { type RouteOptions, tagsOf } from "./route-options.ts";
 import { type Route, Routes } from "./routes.ts";
@@ -60,12 +61,12 @@ export class Backends extends ServiceState {
   readonly sendProxy: "v1" | "v2" | undefined;
   private readonly trustedLines: RequestTail["lines"];
   private readonly strangersLines: RequestTail["lines"];
+  readonly idle: Idle;
   private readonly pools: (Pool | undefined)[] = [];
 
   private readonly doors: WorkerDoors;
   private readonly shared: Shared;
   private readonly rules: ForwardingRules;
-  private readonly limits: BackendLimits;
   readonly gate: Gate;
   /** Null: all requests go to all backends. */
   readonly routes: Routes | null;
@@ -102,7 +103,7 @@ export class Backends extends ServiceState {
     this.doors = doors;
     this.shared = shared;
     this.rules = rules;
-    this.limits = limits;
+    this.idle = new Idle(limits, shared.wheel);
     this.upgrades = rules.upgrades.map(ascii);
     this.retries = rules.retries;
     this.sendProxy = rules.sendProxy;
@@ -118,7 +119,7 @@ export class Backends extends ServiceState {
     if (backend === undefined) return null;
     const port = backend.port ?? this.service.listen[0]!.port;
     const count = () => this.cells.add(id, Cell.connections, 1);
-    const pool = new Pool(this.shared, this.limits, backend, port, count);
+    const pool = new Pool(this.idle, backend, port, count);
     this.pools[id] = pool;
     return pool;
   }
@@ -217,7 +218,7 @@ export class Backends extends ServiceState {
       const backend = this.balancer.backend(id);
       // In panic those that are down get work too.
       if (backend?.state === "up" || backend?.state === "unchecked" || eligible.has(id)) {
-        pool!.closed = false;
+        pool!.open();
         return;
       }
       pool!.shut();

@@ -64,7 +64,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
 
   // ---- socket events -----------------------------------------------------------------------------------------------
   begin(socket: TcpSocket<Client<S>>): void {
-    this.wire.socket = socket as TcpSocket<unknown>;
+    this.attach(socket as TcpSocket<unknown>);
     this.identify(socket.remoteAddress, this.front.seed);
   }
 
@@ -83,7 +83,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
 
   /** The connection has another socket now. */
   moved(socket: TcpSocket<Client<S>>): void {
-    if (this.wire.socket !== null) this.wire.socket = socket as TcpSocket<unknown>;
+    if (this.socket !== null) this.attach(socket as TcpSocket<unknown>);
   }
 
   /** All that the client has to say has been read: only its answer is missing. */
@@ -125,7 +125,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   }
 
   drained(): void {
-    if (!this.wire.flush()) return;
+    if (!this.flush()) return;
     if (this.reading === Reading.NOTHING) {
       this.shut();
       return;
@@ -138,7 +138,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     this.ended = true;
     if (this.reading === Reading.HEAD) {
       // Requests that wait for it to take an answer have come before the end, and get theirs.
-      if (this.input === null || this.wire.queued === 0) this.hangUp();
+      if (this.input === null || this.queued === 0) this.hangUp();
     } else if (this.reading === Reading.BODY || this.reading === Reading.TUNNEL) this.cut();
     else if (this.reading === Reading.NOTHING) this.shut();
   }
@@ -146,7 +146,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   closed(): void {
     this.settle();
     this.reading = Reading.NOTHING;
-    this.wire.drop();
+    this.drop();
     this.front.wheel.remove(this);
     this.input = this.requestBytes = null;
     this.front.left(this);
@@ -154,13 +154,13 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
 
   expired(): void {
     const { wheel, limits } = this.front;
-    if (this.shutting) this.wire.socket?.terminate();
-    else if (this.wire.queued > 0) {
-      if (this.wire.taken === this.progress) {
+    if (this.shutting) this.socket?.terminate();
+    else if (this.queued > 0) {
+      if (this.taken === this.progress) {
         this.terminate();
         return;
       }
-      this.progress = this.wire.taken;
+      this.progress = this.taken;
       wheel.set(this, limits.stallTimeout);
     } else if (this.reading === Reading.HEAD) {
       if (this.input === null) this.hangUp();
@@ -176,7 +176,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   protected nextRequests(): void {
     const { front } = this;
     while (this.reading === Reading.HEAD) {
-      if (this.wire.queued > 0) {
+      if (this.queued > 0) {
         this.stalled(); // a client that does not read gets no more work done
         return;
       }
@@ -310,7 +310,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
 
   /** Sends a whole response of our own. */
   protected answer(reply: Buffer): void {
-    this.wire.send(reply, 0, reply.length);
+    this.send(reply, 0, reply.length);
     this.service?.cells.add(-1, Cell.bytesOut, reply.length);
     this.outBytes += reply.length;
     this.stalled();
@@ -334,7 +334,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     this.settle();
     if (close) {
       // It has said that nothing follows, and nothing has: there is no one to linger for (RFC 9112 9.6).
-      if (this.lastOne && this.input === null && this.wire.queued === 0) this.leave();
+      if (this.lastOne && this.input === null && this.queued === 0) this.leave();
       else this.hangUp();
       return;
     }
@@ -346,8 +346,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
 
   /** Watches a client that does not take its bytes. */
   protected stalled(): void {
-    if (this.wire.queued > 0 && this.deadline === Number.POSITIVE_INFINITY) {
-      this.progress = this.wire.taken;
+    if (this.queued > 0 && this.deadline === Number.POSITIVE_INFINITY) {
+      this.progress = this.taken;
       this.front.wheel.set(this, this.front.limits.stallTimeout);
     }
   }
@@ -359,33 +359,33 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     this.reading = Reading.NOTHING;
     this.input = null;
     this.resume();
-    if (this.wire.queued === 0) this.shut();
+    if (this.queued === 0) this.shut();
     else this.front.wheel.set(this, this.front.limits.stallTimeout);
   }
 
   private shutting = false;
   private shut(): void {
-    if (this.shutting || this.wire.socket === null || this.wire.queued > 0) return;
+    if (this.shutting || this.socket === null || this.queued > 0) return;
     this.shutting = true;
     if (this.ended) {
-      this.wire.socket.close();
+      this.socket.close();
       return;
     }
-    this.wire.socket.shutdown();
+    this.socket.shutdown();
     this.front.wheel.set(this, LINGER);
   }
 
   /** Closes at once, for all has been said on both sides. */
   private leave(): void {
     this.reading = Reading.NOTHING;
-    this.wire.socket?.close();
+    this.socket?.close();
   }
 
   /** Cuts the connection: the client must see that what it has is not whole. */
   terminate(): void {
     this.settle();
     this.reading = Reading.NOTHING;
-    this.wire.socket?.terminate();
+    this.socket?.terminate();
   }
 
   /** Is there nothing under way? */

@@ -1,4 +1,3 @@
-import { Timed } from "./wheel.ts";
 import { Wire } from "./wire.ts";
 
 /** What the next byte from the client is. */
@@ -16,19 +15,18 @@ export const Reading = {
 } as const;
 
 /** A client's socket: what is sent to it, and whether it is read. */
-export abstract class Connection extends Timed {
-  readonly wire = new Wire();
+export abstract class Connection extends Wire {
   protected paused = false;
 
   protected pause(): void {
-    if (this.paused || this.wire.socket === null) return;
+    if (this.paused || this.socket === null) return;
     this.paused = true;
-    this.wire.socket.pause();
+    this.socket.pause();
   }
 
   protected resume(): void {
-    if (!this.paused || this.wire.socket === null) return;
+    if (!this.paused || this.socket === null) return;
     this.paused = false;
-    this.wire.socket.resume();
+    this.socket.resume();
   }
 }

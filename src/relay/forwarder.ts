@@ -126,7 +126,7 @@ export class Forwarder extends Seeker implements Asker {
     const headEnd = this.input === bytes ? this.at : -1;
     if (this.reading === Reading.BODY) this.takeBody();
     this.flushOutward();
-    this.headOut = upstream.wire.queued === 0;
+    this.headOut = upstream.queued === 0;
     if (this.headOut && headEnd >= 0 && this.input === null) this.keepHead(bytes, headEnd);
     this.move(upstream);
   }
@@ -142,21 +142,20 @@ export class Forwarder extends Seeker implements Asker {
   private flushOutward(): void {
     const { upstream } = this;
     if (upstream === null) return;
-    upstream.wire.send(OUT, 0, this.outward);
+    upstream.send(OUT, 0, this.outward);
     this.outward = 0;
     upstream.asked();
-    if (upstream.wire.queued > 0) this.pause();
+    if (upstream.queued > 0) this.pause();
     else if (this.reading === Reading.BODY) this.resume();
   }
 
   protected body(): void {
-    if (this.connecting || this.upstream === null || this.upstream.wire.queued > 0) return;
+    if (this.connecting || this.upstream === null || this.upstream.queued > 0) return;
     const { input, upstream } = this;
     this.outward = 0;
     this.takeBody();
     this.flushOutward();
-    if (input !== null && this.input === null && input !== this.requestBytes && upstream.wire.queued === 0)
-      letGo(input);
+    if (input !== null && this.input === null && input !== this.requestBytes && upstream.queued === 0) letGo(input);
     if (input !== null) this.move(upstream);
     this.finishWhenDone();
   }
@@ -166,7 +165,7 @@ export class Forwarder extends Seeker implements Asker {
     const { wheel, limits } = this.front;
     for (let k = 0; k < MOVES && this.reading === Reading.BODY && this.upstream === upstream; k++) {
       if (this.bodyLeft < LARGE || this.input !== null) return;
-      const size = upstream.wire.move(this.wire.socket, this.bodyLeft);
+      const size = upstream.splice(this.socket, this.bodyLeft);
       if (size === 0) return;
       this.bodyLeft -= size;
       this.service!.cells.add(-1, Cell.bytesIn, size);
@@ -175,13 +174,13 @@ export class Forwarder extends Seeker implements Asker {
       if (this.bodyLeft === 0) wheel.clear(this);
       else wheel.set(this, limits.bodyTimeout);
       upstream.asked();
-      if (upstream.wire.queued > 0) this.pause();
+      if (upstream.queued > 0) this.pause();
     }
   }
 
   protected bodyPart(bytes: Buffer, start: number, end: number): void {
     this.bodyBegun = true;
-    this.outward = this.upstream!.wire.gather(this.outward, bytes, start, end);
+    this.outward = this.upstream!.gather(this.outward, bytes, start, end);
     this.service!.cells.add(this.backend, Cell.bytesIn, end - start);
   }
 
@@ -195,7 +194,7 @@ export class Forwarder extends Seeker implements Asker {
     if (upstream !== null) {
       // What waits in the kernel goes first; as long as that fills the connection, the client need not be read.
       this.move(upstream);
-      if (upstream.wire.queued > 0) return;
+      if (upstream.queued > 0) return;
     }
     this.resume();
     if (this.reading === Reading.BODY) this.body();
@@ -279,7 +278,7 @@ export class Forwarder extends Seeker implements Asker {
   }
 
   part(bytes: Buffer, start: number, end: number): void {
-    this.out = this.wire.gather(this.out, bytes, start, end);
+    this.out = this.gather(this.out, bytes, start, end);
     this.delivered(end - start);
   }
 
@@ -371,7 +370,7 @@ export class Forwarder extends Seeker implements Asker {
       this.terminate();
       return;
     }
-    if (this.upstream !== null && this.upstream.wire.queued === 0) this.upstream.shutdown();
+    if (this.upstream !== null && this.upstream.queued === 0) this.upstream.shutdown();
   }
 
   protected over(): void {

@@ -52,7 +52,7 @@ export abstract class Introduced extends Connection {
   /** Both ends of the client's connection, for the PROXY header to a backend. */
   protected ends(): { source: Endpoint; destination: Endpoint } {
     if (this.said !== null) return this.said;
-    const socket = this.wire.socket as TcpSocket<unknown>;
+    const socket = this.socket as TcpSocket<unknown>;
     return {
       source: { address: canonical(this.address), port: socket.remotePort },
       destination: { address: canonical(socket.localAddress), port: socket.localPort },

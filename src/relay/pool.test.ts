@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Asker } from "./asker.ts";
-import type { Shared } from "./front.ts";
+import { Idle } from "./idle.ts";
 import { type BackendLimits, Pool } from "./pool.ts";
 import type { Upstream } from "./upstream.ts";
 import { Wheel } from "./wheel.ts";
@@ -18,34 +18,34 @@ test("whatever comes back and is lost, the newest idle one is taken, and at most
       let time = 0;
       const wheel = new Wheel(() => time);
       const limits = { poolSize: MOST, poolTimeout: 60_000 } as BackendLimits;
-      const backend = { address: "127.0.0.1" } as Pool["backend"];
-      const pool = new Pool({ wheel } as Shared, limits, backend, 80, () => {});
+      const idle = new Idle(limits, wheel);
+      const backend = { id: 3, address: "127.0.0.1" } as Pool["backend"];
+      const pool = new Pool(idle, backend, 80, () => {});
       // The model: those at work, and those idle with when they came to rest, the oldest first.
       const working: Upstream[] = [];
-      let idle: { one: Upstream; since: number }[] = [];
+      const resting: { one: Upstream; since: number }[] = [];
       for (const { what, at } of all) {
         time += 100;
         wheel.turn();
         if (what === "give") {
           const one = working.splice(at, 1)[0] ?? pool.make({} as Asker);
-          pool.give(one);
-          if (idle.length < MOST) idle.push({ one, since: wheel.now });
+          idle.give(one);
+          if (resting.length < MOST) resting.push({ one, since: wheel.now });
         } else if (what === "lose") {
-          const [lost] = idle.splice(at % MOST, 1);
+          const [lost] = resting.splice(at % MOST, 1);
           lost?.one.destroy();
         } else {
           const rest = what === "late" ? 150 : Number.POSITIVE_INFINITY;
-          const newest = idle.at(-1);
+          const newest = resting.at(-1);
           const good = newest !== undefined && wheel.now - newest.since <= rest ? newest.one : null;
-          expect(pool.take(rest)).toBe(good);
-          if (good !== null) working.push(idle.pop()!.one);
+          expect(idle.take(3, rest)).toBe(good);
+          if (good !== null) working.push(resting.pop()!.one);
         }
-        const those = [...working, ...idle.map(({ one }) => one)];
+        const those = [...working, ...resting.map(({ one }) => one)];
         expect([pool.all.size, those.filter((one) => !pool.all.has(one)).length]).toEqual([those.length, 0]);
       }
-      idle = [];
       pool.shut();
-      expect([pool.take(Number.POSITIVE_INFINITY), pool.all.size]).toEqual([null, working.length]);
+      expect([idle.take(3, Number.POSITIVE_INFINITY), pool.all.size]).toEqual([null, working.length]);
       wheel.stop();
     }),
   );

@@ -1,7 +1,7 @@
 import type { Backend } from "../core/backend.ts";
 import type { BlockLimits } from "../protocols/http/field-block.ts";
 import type { Asker } from "./asker.ts";
-import type { Shared } from "./front.ts";
+import type { Idle } from "./idle.ts";
 import { Upstream } from "./upstream.ts";
 
 /** Bounds of the backend side. Times in ms. */
@@ -21,38 +21,19 @@ export interface BackendLimits extends BlockLimits {
 
 /** The connections of one worker to one backend. */
 export class Pool {
-  /**
-   * The idle ones, last in, first out: a few warm connections carry the work and the others grow old and go. A chain
-   * through the connections themselves: of a thousand backends each is cold when its turn comes, and so would be a list.
-   */
-  private top: Upstream | null = null;
-  private size = 0;
-  /** The backend is gone, or must not be used: nothing is kept. */
-  closed = false;
   readonly all = new Set<Upstream>();
-
-  readonly shared: Shared;
-  readonly limits: BackendLimits;
+  readonly idle: Idle;
   readonly backend: Backend;
   readonly port: number;
   /** Called for each connection that stands. */
   readonly opened: () => void;
 
-  constructor(shared: Shared, limits: BackendLimits, backend: Backend, port: number, opened: () => void) {
-    this.shared = shared;
-    this.limits = limits;
+  constructor(idle: Idle, backend: Backend, port: number, opened: () => void) {
+    this.idle = idle;
     this.backend = backend;
     this.port = port;
     this.opened = opened;
-  }
-
-  /** An idle connection that has rested at most `rest` ms; null when there is none. */
-  take(rest: number): Upstream | null {
-    const newest = this.top;
-    if (newest === null || newest.rested > rest) return null;
-    this.top = newest.below;
-    this.size--;
-    return newest;
+    idle.open(backend.id);
   }
 
   /** A new connection for `asker`; the caller then calls its `connect`. */
@@ -62,36 +43,19 @@ export class Pool {
     return upstream;
   }
 
-  /** A connection has done its work and is whole. */
-  give(upstream: Upstream): void {
-    if (this.closed || this.size >= upstream.limits.poolSize) {
-      upstream.destroy();
-      return;
-    }
-    upstream.rest();
-    upstream.below = this.top;
-    this.top = upstream;
-    this.size++;
-  }
-
   /** A connection is gone. */
   lost(upstream: Upstream): void {
     this.all.delete(upstream);
-    let above: Upstream | null = null;
-    for (let at = this.top; at !== null; at = at.below) {
-      if (at === upstream) {
-        if (above === null) this.top = at.below;
-        else above.below = at.below;
-        this.size--;
-        return;
-      }
-      above = at;
-    }
+    this.idle.lost(upstream);
   }
 
-  /** Keeps no idle connection any more. */
+  /** The backend may be used: its connections are kept. */
+  open(): void {
+    this.idle.open(this.backend.id);
+  }
+
+  /** The backend is gone, or must not be used: no idle connection is kept any more. */
   shut(): void {
-    this.closed = true;
-    while (this.top !== null) this.top.destroy();
+    this.idle.shut(this.backend.id);
   }
 }

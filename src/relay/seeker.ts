@@ -66,13 +66,15 @@ export abstract class Seeker extends Tunneller implements Waiter {
   }
 
   private go(backend: number, parsed: boolean): boolean {
-    const pool = backend < 0 ? null : this.service!.pool(backend);
-    if (pool === null) return false;
-    this.use(backend);
+    if (backend < 0) return false;
+    const service = this.service!;
     const rest = this.idempotent && !this.unsent ? Number.POSITIVE_INFINITY : SAFE_REST;
-    const pooled = pool.take(rest);
-    if (pooled !== null) this.dispatch(pooled, parsed);
-    else this.connect(pool);
+    const kept = service.idle.take(backend, rest);
+    const pool = kept === null ? service.pool(backend) : null;
+    if (kept === null && pool === null) return false;
+    this.use(backend);
+    if (kept !== null) this.dispatch(kept, parsed);
+    else this.connect(pool!);
     return true;
   }
 

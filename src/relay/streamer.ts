@@ -47,7 +47,7 @@ export class Streamer extends Seeker implements Asker {
   }
 
   override drained(): void {
-    if (!this.wire.flush()) return;
+    if (!this.flush()) return;
     if (this.reading === Reading.NOTHING) super.drained();
     else this.flushed();
   }
@@ -71,7 +71,7 @@ export class Streamer extends Seeker implements Asker {
     const { input, at } = this;
     this.input = null;
     if (input !== null) this.tunnel(input.subarray(at));
-    if (this.ended && upstream.wire.queued === 0) upstream.shutdown();
+    if (this.ended && upstream.queued === 0) upstream.shutdown();
   }
 
   writable(): void {
@@ -114,7 +114,7 @@ export class Streamer extends Seeker implements Asker {
   }
 
   protected cut(): void {
-    if (this.upstream !== null && !this.connecting && this.upstream.wire.queued === 0) this.upstream.shutdown();
+    if (this.upstream !== null && !this.connecting && this.upstream.queued === 0) this.upstream.shutdown();
   }
 
   protected over(): void {

@@ -30,29 +30,29 @@ export abstract class Tunneller extends Client<Backends> {
     if (this.out > 0) {
       const size = this.out;
       this.out = 0;
-      this.wire.send(OUT, 0, size);
+      this.send(OUT, 0, size);
     }
-    if (this.wire.queued === 0) return;
+    if (this.queued === 0) return;
     this.upstream?.pause();
     this.stalled();
   }
 
   moves(from: TcpSocket<unknown> | null, most: number): number {
-    const size = this.wire.move(from, most);
+    const size = this.splice(from, most);
     if (size > 0) this.delivered(size);
     this.sent();
     return size;
   }
 
   get full(): boolean {
-    return this.wire.queued > 0;
+    return this.queued > 0;
   }
 
   protected override flushed(): void {
     const { upstream } = this;
     if (upstream === null) return;
     upstream.resume();
-    if (this.reading === Reading.TUNNEL && this.upstreamEnded) this.wire.socket?.shutdown();
+    if (this.reading === Reading.TUNNEL && this.upstreamEnded) this.socket?.shutdown();
   }
 
   protected override tunnel(chunk: Buffer): void {
@@ -61,17 +61,17 @@ export abstract class Tunneller extends Client<Backends> {
     const { cells } = this.service!;
     cells.add(-1, Cell.bytesIn, chunk.length);
     cells.add(this.backend, Cell.bytesIn, chunk.length);
-    upstream.wire.send(chunk, 0, chunk.length);
+    upstream.send(chunk, 0, chunk.length);
     if (chunk.length >= LARGE) this.tunnelOn(upstream);
     upstream.alive();
-    if (upstream.wire.queued > 0) this.pause();
+    if (upstream.queued > 0) this.pause();
   }
 
   /** Passes on what has come behind a large chunk. */
   private tunnelOn(upstream: Upstream): void {
     const { cells } = this.service!;
     for (let k = 0; k < MOVES; k++) {
-      const size = upstream.wire.move(this.wire.socket, MOST);
+      const size = upstream.splice(this.socket, MOST);
       if (size === 0) return;
       cells.add(-1, Cell.bytesIn, size);
       cells.add(this.backend, Cell.bytesIn, size);
@@ -81,15 +81,15 @@ export abstract class Tunneller extends Client<Backends> {
   tunnelled(bytes: Buffer, start: number, end: number): void {
     if (end === start) return;
     this.delivered(end - start);
-    this.wire.send(bytes, start, end);
+    this.send(bytes, start, end);
     this.sent();
     if (end - start < LARGE || this.upstream === null) return;
-    for (let k = 0; k < MOVES && this.moves(this.upstream.wire.socket, MOST) > 0; k++);
+    for (let k = 0; k < MOVES && this.moves(this.upstream.socket, MOST) > 0; k++);
   }
 
   halfClosed(): void {
     this.upstreamEnded = true;
-    if (this.wire.queued === 0) this.wire.socket?.shutdown();
+    if (this.queued === 0) this.socket?.shutdown();
   }
 
   /** Is a tunnel open? Then only its two ends, or a deadline, close it. */

@@ -6,8 +6,8 @@ import { letGo } from "../runtime/chunk.ts";
 import { Dialler } from "../runtime/dial.ts";
 import { type ConnectFailure, closeGently, type TcpSocket } from "../runtime/tcp.ts";
 import type { Asker } from "./asker.ts";
-import type { BackendLimits, Pool } from "./pool.ts";
-import { Timed, type Wheel } from "./wheel.ts";
+import type { Idle } from "./idle.ts";
+import type { Pool } from "./pool.ts";
 import { LARGE, MOVES, Wire } from "./wire.ts";
 
 const State = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, ANSWERED: 4, TUNNEL: 5, DEAD: 6 } as const;
@@ -28,8 +28,7 @@ const connectCodes: Record<ConnectFailure, Code> = {
 };
 
 /** One connection to a backend: reads responses strictly, one for each request, and is used again only when whole. */
-export class Upstream extends Timed {
-  readonly wire = new Wire();
+export class Upstream extends Wire {
   /** How many responses it has carried: one that has carried none cannot be stale. */
   served = 0;
   private restingSince = 0;
@@ -45,25 +44,31 @@ export class Upstream extends Timed {
   private ended = false;
   private attempt: { cancel(): void } | null = null;
 
-  /** The idle one that its pool gives out after it; of no meaning while it works. */
+  /** The idle one that is given out after it, and how many it makes with those behind; of no meaning while it works. */
   below: Upstream | null = null;
+  depth = 0;
 
   private readonly pool: Pool;
-  /** The pool's own: what each message needs lies here. */
-  readonly limits: BackendLimits;
-  private readonly wheel: Wheel;
+  /** The backend's, and what is the same for all of its service: a message need not look at the pool. */
+  readonly id: number;
+  private readonly idle: Idle;
   private asker: Asker | null;
   constructor(pool: Pool, asker: Asker | null) {
     super();
     this.pool = pool;
-    this.limits = pool.limits;
-    this.wheel = pool.shared.wheel;
+    this.id = pool.backend.id;
+    this.idle = pool.idle;
     this.asker = asker;
   }
 
   connect(): void {
     const { backend, port } = this.pool;
-    const options = { address: backend.address, port, timeout: this.limits.connectTimeout, data: this as Upstream };
+    const options = {
+      address: backend.address,
+      port,
+      timeout: this.idle.limits.connectTimeout,
+      data: this as Upstream,
+    };
     this.attempt = dialler.connect(options);
   }
 
@@ -85,8 +90,13 @@ export class Upstream extends Timed {
 
   /** A part of the request has gone out: the backend's time to answer, or to take the rest, runs from here. */
   asked(): void {
-    if (this.state === State.HEAD) this.wheel.set(this, this.limits.responseTimeout);
-    else if (this.state === State.ANSWERED) this.wheel.set(this, this.limits.readTimeout);
+    if (this.state === State.HEAD) this.within(this.idle.limits.responseTimeout);
+    else if (this.state === State.ANSWERED) this.within(this.idle.limits.readTimeout);
+  }
+
+  /** What comes next must come within so many ms. */
+  private within(ms: number): void {
+    this.idle.wheel.set(this, ms);
   }
 
   /** Who has it at work. */
@@ -96,7 +106,7 @@ export class Upstream extends Timed {
 
   /** Bytes have gone through its tunnel. */
   alive(): void {
-    if (this.state === State.TUNNEL) this.wheel.set(this, this.limits.tunnelTimeout);
+    if (this.state === State.TUNNEL) this.within(this.idle.limits.tunnelTimeout);
   }
 
   /** Does the backend keep this connection after the response under way? */
@@ -105,20 +115,20 @@ export class Upstream extends Timed {
   }
 
   pause(): void {
-    if (this.paused || this.wire.socket === null) return;
+    if (this.paused || this.socket === null) return;
     this.paused = true;
-    this.wire.socket.pause();
+    this.socket.pause();
   }
 
   resume(): void {
-    if (!this.paused || this.wire.socket === null) return;
+    if (!this.paused || this.socket === null) return;
     const { asker } = this;
     const large = asker !== null && this.state === State.BODY && this.isLarge;
     // What waits in the kernel goes first; when that fills the asker up again, it is read no further.
     const whole = large && this.move(asker);
     if (large && !whole && asker.full) return;
     this.paused = false;
-    this.wire.socket?.resume();
+    this.socket?.resume();
     if (whole) this.answered(asker);
   }
 
@@ -128,40 +138,43 @@ export class Upstream extends Timed {
    */
   release(whole: boolean): void {
     this.asker = null;
-    const spent = !this.keepAlive || this.ended || this.input !== null || this.wire.queued > 0;
+    const spent = !this.keepAlive || this.ended || this.input !== null || this.queued > 0;
     if (!whole || spent || this.state === State.DEAD) {
       this.destroy();
       return;
     }
     this.resume();
     this.served++;
-    this.pool.give(this);
+    this.idle.give(this);
   }
 
-  /** For how long the pool has kept it, ms. */
+  /** For how long it has had no work, ms. */
   get rested(): number {
-    return this.wheel.now - this.restingSince;
+    return this.idle.wheel.now - this.restingSince;
   }
 
-  /** The pool keeps it. */
-  rest(): void {
+  /** It has no work, and is given out before `below`. */
+  rest(below: Upstream | null, depth: number): void {
+    const { wheel, limits } = this.idle;
+    this.below = below;
+    this.depth = depth;
     this.state = State.IDLE;
-    this.restingSince = this.wheel.now;
-    this.wheel.set(this, this.limits.poolTimeout);
+    this.restingSince = wheel.now;
+    wheel.set(this, limits.poolTimeout);
   }
 
   destroy(): void {
     if (this.state === State.DEAD) return;
-    const { socket } = this.wire;
+    const { socket } = this;
     const tunnelled = this.state === State.TUNNEL;
     this.state = State.DEAD;
     this.asker = null;
     this.input = null;
     this.attempt?.cancel();
-    this.wheel.remove(this);
+    this.idle.wheel.remove(this);
     this.pool.lost(this);
-    const gently = tunnelled && this.wire.queued === 0;
-    this.wire.drop();
+    const gently = tunnelled && this.queued === 0;
+    this.drop();
     if (socket === null) return;
     if (gently) closeGently(socket);
     else socket.terminate();
@@ -169,12 +182,12 @@ export class Upstream extends Timed {
 
   /** Sends FIN once all has gone out (tunnels). */
   shutdown(): void {
-    this.wire.socket?.shutdown();
+    this.socket?.shutdown();
   }
 
   // ---- socket events -----------------------------------------------------------------------------------------------
   opened(socket: TcpSocket<Upstream>): void {
-    this.wire.socket = socket as TcpSocket<unknown>;
+    this.attach(socket as TcpSocket<unknown>);
     this.attempt = null;
     if (this.asker === null) {
       this.destroy();
@@ -182,7 +195,7 @@ export class Upstream extends Timed {
     }
     this.pool.opened();
     const introduction = this.asker.introduction();
-    if (introduction !== null) this.wire.send(introduction, 0, introduction.length);
+    if (introduction !== null) this.send(introduction, 0, introduction.length);
     this.asker.connected(this);
   }
 
@@ -199,7 +212,7 @@ export class Upstream extends Timed {
         this.readBody(chunk, 0);
         return;
       case State.TUNNEL:
-        this.wheel.set(this, this.limits.tunnelTimeout);
+        this.within(this.idle.limits.tunnelTimeout);
         this.asker?.tunnelled(chunk, 0, chunk.length);
         return;
       case State.DEAD:
@@ -212,7 +225,7 @@ export class Upstream extends Timed {
 
   drained(): void {
     this.asked();
-    if (this.wire.flush()) this.asker?.writable();
+    if (this.flush()) this.asker?.writable();
   }
 
   finished(): void {
@@ -239,15 +252,14 @@ export class Upstream extends Timed {
       this.destroy();
       return;
     }
-    const { wheel } = this;
     // A client that reads slowly, or does not send its body, is watched on its own side.
-    if (this.paused || (this.asker?.unsent && this.wire.queued === 0)) wheel.set(this, this.limits.readTimeout);
+    if (this.paused || (this.asker?.unsent && this.queued === 0)) this.within(this.idle.limits.readTimeout);
     else this.give("SLUICE_BACKEND_TIMEOUT", this.state === State.HEAD ? "no answer in time" : "no more data in time");
   }
 
   // ---- responses ---------------------------------------------------------------------------------------------------
   private readHead(chunk: Buffer): void {
-    const { limits, wheel } = this;
+    const { limits } = this.idle;
     const bytes = this.input === null ? chunk : Buffer.concat([this.input, chunk]);
     this.input = null;
     let at = 0;
@@ -276,7 +288,7 @@ export class Upstream extends Timed {
         if (this.framing === Framing.CHUNKED)
           this.chunks = (this.chunks ?? new ChunkedReader()).reset(asker.wantsFrames, responseHead.fields.nominated);
         this.state = State.BODY;
-        wheel.set(this, limits.readTimeout);
+        this.within(limits.readTimeout);
         asker.head(bytes);
         if (this.asker === asker) this.readBody(bytes, at);
         return;
@@ -297,7 +309,7 @@ export class Upstream extends Timed {
       return;
     }
     this.state = State.TUNNEL;
-    this.wheel.set(this, this.limits.tunnelTimeout);
+    this.within(this.idle.limits.tunnelTimeout);
     asker.tunnelled(bytes, at, bytes.length);
   }
 
@@ -331,10 +343,10 @@ export class Upstream extends Timed {
     // What follows a whole response is not one (RFC 9112 6.3): the connection is not used again.
     if (whole && to < length) this.keepAlive = false;
     asker.sent();
-    if (!this.paused && this.wire.socket !== null) letGo(bytes);
+    if (!this.paused && this.socket !== null) letGo(bytes);
     if (!whole && !this.paused && this.isLarge) whole = this.move(asker);
     if (whole) this.answered(asker);
-    else this.wheel.set(this, this.limits.readTimeout);
+    else this.within(this.idle.limits.readTimeout);
   }
 
   private get isLarge(): boolean {
@@ -343,7 +355,7 @@ export class Upstream extends Timed {
 
   private answered(asker: Asker): void {
     this.state = State.ANSWERED;
-    this.wheel.clear(this);
+    this.idle.wheel.clear(this);
     asker.whole();
     // It has not sent its request whole.
     if (this.asker === asker) this.asked();
@@ -352,10 +364,10 @@ export class Upstream extends Timed {
   /** Passes more of a large body on, as long as it comes and the asker takes it. @returns whether the body is whole. */
   private move(asker: Asker): boolean {
     for (let k = 0; k < MOVES && this.left > 0 && this.asker === asker; k++) {
-      const size = asker.moves(this.wire.socket, this.left);
+      const size = asker.moves(this.socket, this.left);
       if (size === 0) break;
       this.left -= size;
-      this.wheel.set(this, this.limits.readTimeout);
+      this.within(this.idle.limits.readTimeout);
     }
     return this.left === 0;
   }

@@ -8,6 +8,9 @@ import type { TcpSocket } from "../runtime/tcp.ts";
 import { Wire } from "./wire.ts";
 
 const SOCK_SEQPACKET = 5;
+class Bare extends Wire {
+  expired(): void {}
+}
 const LARGE = 100_000;
 
 /** A socket that takes what `room` allows, and keeps what it took. */
@@ -27,19 +30,19 @@ class Sink {
 }
 
 function connected(): { wire: Wire; sink: Sink } {
-  const wire = new Wire();
+  const wire = new Bare();
   const sink = new Sink();
-  wire.socket = sink as unknown as TcpSocket<unknown>;
+  wire.attach(sink as unknown as TcpSocket<unknown>);
   return { wire, sink };
 }
 
 /** A wire into one end of a pair, and what comes out of the other. SOCK_SEQPACKET: one message for each system call. */
 function piped(kind: number): { wire: Wire; receive(): string; close(): void } {
   const [near, far] = makePair(kind);
-  const wire = new Wire();
+  const wire = new Bare();
   const write = (bytes: Buffer, start: number, length: number): number =>
     Math.max(0, libc.send(near, ptr(bytes, start), length, MSG_DONTWAIT));
-  wire.socket = { fd: near, write } as unknown as TcpSocket<unknown>;
+  wire.attach({ fd: near, write } as unknown as TcpSocket<unknown>);
   const room = Buffer.alloc(LARGE * 2);
   const receive = (): string =>
     room.toString("latin1", 0, Math.max(0, libc.recv(far, ptr(room), room.length, MSG_DONTWAIT)));

@@ -2,13 +2,14 @@
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { spawnChild } from "./child.ts";
+import { sleep } from "./clock.ts";
 import { connectTcp } from "./dial.ts";
 import { epollOf } from "./epoll.ts";
 import { ptr } from "./ffi.ts";
 import { libc } from "./libc.ts";
 import { closeFd, makeListener } from "./listen.ts";
 import { createSharedMemory } from "./memory.ts";
-import { adoptListener, type ConnectFailure, closeGently, listenTcp } from "./tcp.ts";
+import { adoptListener, type ConnectFailure, closeGently, listenTcp, type TcpSocket } from "./tcp.ts";
 import { adoptUdp, bindUdp } from "./udp.ts";
 
 const stops: (() => void)[] = [];
@@ -200,4 +201,40 @@ test("a client that reads nothing is written a part of an answer, not the four m
     await new Promise((next) => setTimeout(next, 50));
   }
   expect(written).toBeLessThan(1 << 20);
+});
+
+type Way = (near: TcpSocket<unknown>, far: TcpSocket<unknown>) => void;
+const ways: [string, Way][] = [
+  ["terminate", (near) => near.terminate()],
+  ["close", (near) => near.close()],
+  ["a reset by the peer", (_near, far) => far.terminate()],
+  ["FIN from both sides", (near, far) => [near, far].forEach((socket) => void socket.shutdown())],
+  ["a write to a peer that is gone", (near, far) => (far.terminate(), near.write("x"), near.write("x"))],
+];
+test.each(ways)("%s: a descriptor is not free before `close` was called", async (_name, end) => {
+  let far: TcpSocket<unknown> | null = null;
+  let closed = false;
+  const open = (socket: TcpSocket<unknown>): void => {
+    far = socket;
+  };
+  const close = (): void => {
+    closed = true;
+  };
+  const server = listenTcp("127.0.0.1", 0, { open, data() {}, end() {} }, () => null);
+  stops.push(server.stop);
+  const near = await new Promise<TcpSocket<null>>((resolve, reject) => {
+    connectTcp(
+      { address: "127.0.0.1", port: server.port, timeout: 1000, data: null },
+      { open: resolve, data() {}, end() {}, close, failed: reject },
+    );
+  });
+  while (far === null) await sleep(1);
+  const { fd } = near;
+  end(near, far);
+  let early = 0;
+  for (let i = 0; i < 500 && !closed; i++) {
+    if (!existsSync(`/proc/self/fd/${fd}`)) early++;
+    await sleep(1);
+  }
+  expect([closed, early]).toEqual([true, 0]);
 });

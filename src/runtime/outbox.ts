@@ -11,10 +11,10 @@ const start: number = ptr(OUT);
 /**
  * Writes `OUT[from, from + length)` to a plain TCP socket, as its `write` does, by the system call alone: finding out what
  * and where to write costs Bun 0.2 us. What the kernel does not take goes the usual way, so that `drain` or `close`
- * follows. Nothing may wait for the socket.
+ * follows. Nothing may wait for the socket. `fd`: its descriptor; -1 once it is closed.
  */
-export function sendOut(socket: TcpSocket<unknown>, from: number, length: number): number {
-  const sent = libc.send(socket.fd, (start + from) as Pointer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+export function sendOut(socket: TcpSocket<unknown>, fd: number, from: number, length: number): number {
+  const sent = libc.send(fd, (start + from) as Pointer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent === length) return sent;
   const done = Math.max(0, sent);
   const more = socket.write(OUT, from + done, length - done);
@@ -37,18 +37,12 @@ message[6] = 2;
 
 /**
  * Writes `OUT[0, length)` and behind it `bytes[from, to)` by one system call: a body that is not small costs less so than
- * by a copy. Nothing may wait for the socket. @returns bytes taken. When that is not all the rest must go the usual way,
+ * by a copy. Nothing may wait for the socket, whose descriptor is `fd`. @returns bytes taken. When that is not all the rest must go the usual way,
  * so that `drain` or `close` follows.
  */
-export function sendWith(
-  socket: TcpSocket<unknown>,
-  length: number,
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-): number {
+export function sendWith(fd: number, length: number, bytes: Uint8Array, from: number, to: number): number {
   vector[2] = length;
   setAddress(vector, 4, ptr(bytes, from));
   vector[6] = to - from;
-  return Math.max(0, Number(libc.sendmsg(socket.fd, ptr(message), MSG_DONTWAIT | MSG_NOSIGNAL)));
+  return Math.max(0, Number(libc.sendmsg(fd, ptr(message), MSG_DONTWAIT | MSG_NOSIGNAL)));
 }

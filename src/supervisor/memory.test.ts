@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { counterIndex, counterNames } from "../core/counters.ts";
+import { COUNT_CELLS, counterIndex } from "../core/counters.ts";
 import { rowsInUse, serviceCells } from "../observe/cells.ts";
 import { mapSharedMemory } from "../runtime/memory.ts";
 import { CounterMemory } from "./memory.ts";
@@ -55,7 +55,7 @@ test("a service that outgrows its range keeps what it has counted", () => {
   const before = memory.range("web", 0);
   const other = memory.range("shop", 5);
   const after = memory.range("web", before.backends + 10);
-  expect(after.base).toBe(other.base + (other.backends + 1) * counterNames.length);
+  expect(after.base).toBe(other.base + (other.backends + 1) * COUNT_CELLS);
   expect(memory.counts("web", -1, ["requests"]).requests).toBe(3);
   expect(memory.counts("shop", -1, ["requests"]).requests).toBe(0);
 });

@@ -1,5 +1,6 @@
 import {
   type CellRange,
+  COUNT_CELLS,
   type CounterName,
   type Counts,
   counterIndex,
@@ -11,12 +12,18 @@ import { cellsOf, rowsInUse, toCounts } from "../observe/cells.ts";
 import { CROWD_CELLS, clearCrowd, crowdOf } from "../observe/crowd.ts";
 import { createSharedMemory, type SharedMemory } from "../runtime/memory.ts";
 
-/** Cells of a row: room for 140,000 backends, and for the crowd. Pages that nobody writes cost nothing. */
+/** Cells of a row: room for 120,000 backends, and for the crowd. Pages that nobody writes cost nothing. */
 const ROW_CELLS = 1 << 21;
 /** Those of services and backends. */
 const COUNTING_CELLS = ROW_CELLS - 1 - CROWD_CELLS;
 /** Backends a service may grow to before it gets a new range, at least. */
 const LEAST_BACKENDS = 16;
+
+/** Is it the cell of a count that only grows? */
+function grows(cell: number): boolean {
+  const name = counterNames[cell % COUNT_CELLS];
+  return name !== undefined && counters[name].kind === "counter";
+}
 
 /**
  * The counters of all workers: one row each, written by one process, read by all, so that `least-connections` is
@@ -57,7 +64,7 @@ export class CounterMemory {
     const { cells } = this.#memory;
     const from = row * ROW_CELLS;
     for (let cell = 0; cell < this.#used; cell++) {
-      if (counters[counterNames[cell % counterNames.length]!].kind === "counter") cells[cell]! += cells[from + cell]!;
+      if (grows(cell)) cells[cell]! += cells[from + cell]!;
       cells[from + cell] = 0;
     }
     clearCrowd(crowdOf(cells.subarray(from, from + ROW_CELLS)));
@@ -69,7 +76,7 @@ export class CounterMemory {
   add(service: string, backend: number, counter: CounterName, amount: number): void {
     const range = this.#ranges.get(service);
     if (range === undefined || backend >= range.backends) return;
-    this.#memory.cells[range.base + (backend + 1) * counterNames.length + counterIndex[counter]]! += amount;
+    this.#memory.cells[range.base + (backend + 1) * COUNT_CELLS + counterIndex[counter]]! += amount;
   }
 
   /** Where the cells of a service lie; stays put while its backend ids fit. */
@@ -89,7 +96,7 @@ export class CounterMemory {
   #carry(from: CellRange, to: CellRange): void {
     const { cells } = this.#memory;
     for (let cell = 0; cell < cellsOf(from.backends); cell++) {
-      if (counters[counterNames[cell % counterNames.length]!].kind !== "counter") continue;
+      if (!grows(cell)) continue;
       for (let row = 0; row <= this.#inUse[0]!; row++)
         cells[to.base + cell]! += cells[row * ROW_CELLS + from.base + cell]!;
     }
@@ -100,7 +107,7 @@ export class CounterMemory {
     const range = this.#ranges.get(service);
     const sums = new Float64Array(counterNames.length);
     if (range && backend < range.backends) {
-      const first = range.base + (backend + 1) * counterNames.length;
+      const first = range.base + (backend + 1) * COUNT_CELLS;
       // A page that nobody has written is made when it is read: rows without a worker are left alone.
       for (let row = 0; row <= this.#inUse[0]!; row++)
         for (const name of known) {

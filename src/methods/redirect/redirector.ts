@@ -78,11 +78,11 @@ export class Redirector extends Client<Goals> implements Waiter {
     const id = service.near.pick(this.place, this.key, NONE);
     const goal = id < 0 ? null : service.goal(id);
     if (goal === null) this.fail(503, "SLUICE_NO_BACKEND", "");
-    else this.send(goal, id, "");
+    else this.refer(goal, id, "");
   }
 
   /** Answers with a Location, and goes on to the next request. */
-  private send(goal: Goal, id: number, fields: string): void {
+  private refer(goal: Goal, id: number, fields: string): void {
     if (!isSafePath(this.requestBytes!, this.from, this.to, goal.confined)) {
       this.refuse(refusalOf(Refused.TARGET));
       return;
@@ -111,7 +111,7 @@ export class Redirector extends Client<Goals> implements Waiter {
     at = putAll(OUT, at, dateLine(this.front.wheel.date));
     if (this.close) at = putAll(OUT, at, CLOSE);
     at = putAll(OUT, at, CRLF);
-    this.wire.send(OUT, 0, at);
+    this.send(OUT, 0, at);
     if (id >= 0) cells.add(id, Cell.requests, 1);
     cells.add(-1, Cell.bytesOut, at);
     this.status = this.service!.options.status;
@@ -170,7 +170,7 @@ export class Redirector extends Client<Goals> implements Waiter {
   /** Nobody has said yet who has it: the fallback has it, or else a backend may. */
   private unknown({ fallback }: Mirrors, { form }: Wanted): void {
     if (form !== "file") this.fail(503, "SLUICE_FILE_UNKNOWN", "");
-    else if (fallback !== null) this.send(fallback, -1, VARY);
+    else if (fallback !== null) this.refer(fallback, -1, VARY);
     else this.anywhere();
   }
 
@@ -190,8 +190,8 @@ export class Redirector extends Client<Goals> implements Waiter {
     const service = this.service!;
     const id = entry.holders.length === 0 ? -1 : service.near.pick(place, key, mirrors.without(entry));
     const goal = id < 0 ? null : service.goal(id);
-    if (goal !== null) this.send(goal, id, `${mirrors.links(entry, place, key)}${VARY}`);
-    else if (mirrors.fallback !== null) this.send(mirrors.fallback, -1, VARY);
+    if (goal !== null) this.refer(goal, id, `${mirrors.links(entry, place, key)}${VARY}`);
+    else if (mirrors.fallback !== null) this.refer(mirrors.fallback, -1, VARY);
     else if (entry.version === null) this.missing();
     else this.fail(503, "SLUICE_NO_BACKEND", "");
   }
