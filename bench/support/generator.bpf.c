@@ -160,7 +160,8 @@ int generate(struct xdp_md *ctx)
 	eth->h_proto = order->ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	int verdict = order->ipv6 ? write_ipv6(eth + 1, end, order, flow, random)
 				  : write_ipv4(eth + 1, end, order, flow, random);
-	return other && verdict == XDP_TX ? bpf_redirect(order->other, 0) : verdict;
+	/* Both cables the same way: a redirect is a call, 9 ns more than XDP_TX. */
+	return order->other && verdict == XDP_TX ? bpf_redirect(other ? order->other : ctx->ingress_ifindex, 0) : verdict;
 }
 
 /* Takes what comes back, or all that comes. */
