@@ -217,6 +217,8 @@ export interface ServiceCells {
   add(backend: number, counter: number, amount: number): void;
   /** A backend's `active`, summed over all workers. */
   activeEverywhere(backend: number): number;
+  /** The service's `queued`, summed over all workers. */
+  queuedEverywhere(): number;
 }
 
 /** Counts what is held at the moment, by name, over all workers of the instance. */

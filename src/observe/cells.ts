@@ -9,6 +9,7 @@ import {
 import type { ServiceCells } from "../core/method.ts";
 
 const ACTIVE = counterIndex.active;
+const QUEUED = counterIndex.queued;
 
 /** How many cells a range takes. */
 export const cellsOf = (backends: number): number => (backends + 1) * COUNT_CELLS;
@@ -40,7 +41,14 @@ class MappedCells implements ServiceCells {
 
   activeEverywhere(backend: number): number {
     if (backend >= this.#backends) return 0;
-    const cell = this.#base + (backend + 1) * COUNT_CELLS + ACTIVE;
+    return this.#everywhere(this.#base + (backend + 1) * COUNT_CELLS + ACTIVE);
+  }
+
+  queuedEverywhere(): number {
+    return this.#everywhere(this.#base + QUEUED);
+  }
+
+  #everywhere(cell: number): number {
     // A row that nobody uses would cost a miss of the cache for each backend that is looked at.
     const rows = this.#inUse[0]!;
     let sum = 0;

@@ -9,7 +9,7 @@ import { Timed, type Wheel } from "./wheel.ts";
 export interface GateRules {
   /** Most requests at one backend, over all workers; Infinity: no limit. */
   readonly perBackend: number;
-  /** Requests of one worker that may wait for a backend below its limit. */
+  /** Requests that may wait for a backend below its limit, over all workers. */
   readonly queueSize: number;
   /** How long one may wait. */
   readonly queueTimeout: number;
@@ -120,9 +120,9 @@ export class Gate extends Timed {
     return this.repeats < Math.max(this.rules.retryLeast, this.active * this.rules.retryShare);
   }
 
-  /** False when the queue is full. */
+  /** False when as many wait as may, here and in other workers. */
   enqueue(waiter: Waiter): boolean {
-    if (this.queue.size >= this.rules.queueSize) return false;
+    if (this.cells.queuedEverywhere() >= this.rules.queueSize) return false;
     this.queue.push(waiter.key, waiter);
     this.cells.add(-1, Cell.queued, 1);
     if (this.deadline === Number.POSITIVE_INFINITY) this.wheel.set(this, LOOK_AGAIN);

@@ -141,6 +141,7 @@ function fakeDoors(service: Service, snapshot: Snapshot): FakeDoors {
       counts[(backend + 1) * counterNames.length + counter]! += amount;
     },
     activeEverywhere: (backend) => counts[cellOf(`${backend}/active`)]!,
+    queuedEverywhere: () => counts[cellOf("-1/queued")]!,
   };
   const definition = schedulers.find(({ name }) => name === service.scheduler.name)!;
   const env = { random: Math.random, now, load: cells.activeEverywhere, seed: 7 };

@@ -25,7 +25,7 @@ import { goesBy } from "./steering/plan.ts";
 import type { Nest } from "./steering/schema.ts";
 import { reach, tellGroups, tellLacking, tellReached } from "./steering/tell.ts";
 
-const silent: ServiceCells = { add() {}, activeEverywhere: () => 0 };
+const silent: ServiceCells = { add() {}, activeEverywhere: () => 0, queuedEverywhere: () => 0 };
 
 interface Asker {
   bytes: Uint8Array;

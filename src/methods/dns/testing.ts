@@ -130,6 +130,7 @@ export function fakeDoors(services: readonly Service<DnsOptions>[], snapshots: r
       counts.set(key, (counts.get(key) ?? 0) + amount);
     },
     activeEverywhere: () => 0,
+    queuedEverywhere: () => 0,
   });
   return {
     counts,

@@ -58,7 +58,7 @@ export const options = z.strictObject({
         .min(0)
         .max(1_000_000)
         .default(1024)
-        .describe("Requests of one worker that may wait; beyond it 503."),
+        .describe("Requests that may wait, over all workers; beyond it 503."),
       timeout: duration({ min: 1, max: HOUR }).prefault("5s").describe("How long one may wait; then 503."),
     })
     .prefault({})

@@ -255,7 +255,7 @@ const silentDoors: WorkerDoors = {
   balancer: () => {
     throw new Error("nobody is asked for an order here");
   },
-  cells: () => ({ add() {}, activeEverywhere: () => 0 }),
+  cells: () => ({ add() {}, activeEverywhere: () => 0, queuedEverywhere: () => 0 }),
   crowd: { keyOf: () => 0, enter: () => 0, leave() {} },
   observed() {},
   wanted() {},
