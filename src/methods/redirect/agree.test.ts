@@ -7,13 +7,14 @@ const of = (...findings: Finding[]) => new Map(findings.map((finding, id) => [id
 
 test("a reference decides; without one most decide, of equally many the newest", () => {
   const all = of(v(10, 1), v(10, 1), v(12, 2), "missing", "silent");
-  expect(agree(all, null)).toEqual({ version: v(10, 1), holders: [0, 1] });
-  expect(agree(all, v(12, 2))).toEqual({ version: v(12, 2), holders: [2] });
-  expect(agree(all, "missing")).toEqual({ version: null, holders: [] });
+  expect(agree(all, null)).toEqual({ version: v(10, 1), holders: [0, 1], missing: false });
+  expect(agree(all, v(12, 2))).toEqual({ version: v(12, 2), holders: [2], missing: false });
+  expect(agree(all, "missing")).toEqual({ version: null, holders: [], missing: true });
   expect(agree(all, "silent")).toEqual(agree(all, null));
-  expect(agree(all, v(13, 1))).toEqual({ version: v(13, 1), holders: [] });
+  expect(agree(all, v(13, 1))).toEqual({ version: v(13, 1), holders: [], missing: false });
   expect(agree(of(v(10, 1), v(10, 2)), null).holders).toEqual([1]);
-  expect(agree(of("missing", "silent"), null)).toEqual({ version: null, holders: [] });
+  expect(agree(of("missing", "silent"), null)).toEqual({ version: null, holders: [], missing: false });
+  expect([agree(of("missing", "missing"), "silent").missing, agree(of(), null).missing]).toEqual([true, false]);
 });
 
 test("a time that is not said agrees with any", () => {

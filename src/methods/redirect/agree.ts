@@ -15,6 +15,8 @@ export interface Agreed {
   version: Version | null;
   /** Ids, ascending. */
   holders: number[];
+  /** Nobody has it, and that was said: by the reference, or by all. Where somebody said nothing, it may be there. */
+  missing: boolean;
 }
 
 /** The same size, and the same time where both say one. */
@@ -28,12 +30,13 @@ const isVersion = (finding: Finding | null): finding is Version => typeof findin
  * version of most backends counts, of equally many the newest. Pure: workers that saw the same say the same.
  */
 export function agree(findings: ReadonlyMap<number, Finding>, reference: Finding | null): Agreed {
-  if (reference === "missing") return { version: null, holders: [] };
+  if (reference === "missing") return { version: null, holders: [], missing: true };
   const having = [...findings].filter((entry): entry is [number, Version] => isVersion(entry[1]));
   having.sort(([a], [b]) => a - b);
   const version = isVersion(reference) ? reference : mostHeld(having.map(([, one]) => one));
-  if (version === null) return { version, holders: [] };
-  return { version, holders: having.filter(([, one]) => same(one, version)).map(([id]) => id) };
+  const missing = findings.size > 0 && [...findings.values()].every((finding) => finding === "missing");
+  if (version === null) return { version, holders: [], missing };
+  return { version, holders: having.filter(([, one]) => same(one, version)).map(([id]) => id), missing: false };
 }
 
 function mostHeld(versions: readonly Version[]): Version | null {

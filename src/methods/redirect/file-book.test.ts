@@ -7,11 +7,11 @@ const version = { size: 1, modified: null, digest: null };
 
 /** A book whose questions are answered when the test says so. */
 function aBook(rules: Partial<ConstructorParameters<typeof FileBook>[0]> = {}, hosts = [0, 1]) {
-  const world = { now: 0, asked: [] as string[], answers: [] as (() => void)[] };
+  const world = { now: 0, asked: [] as string[], answers: [] as (() => void)[], finding: version as Finding };
   const ask = (id: number, path: string): Promise<Finding> => {
     world.asked.push(`${id} ${path}`);
     return new Promise((resolve) => {
-      world.answers.push(() => resolve(path.startsWith("/no") ? "missing" : version));
+      world.answers.push(() => resolve(path.startsWith("/no") ? "missing" : world.finding));
     });
   };
   const book = new FileBook(
@@ -50,6 +50,22 @@ test("old knowledge serves on while it is asked for again; what was missing is w
   expect(world.asked.length).toBe(6);
   await answer();
   expect(book.look("/a")!.until).toBe(2500);
+});
+
+test("what is known stays while backends say nothing, and goes when they say that they have it not", async () => {
+  const { book, world, learn, answer } = aBook();
+  await learn("/a");
+  for (const [finding, holders] of [
+    ["silent", [0, 1]],
+    ["missing", []],
+  ] as const) {
+    world.finding = finding;
+    world.now += 1500;
+    book.look("/a");
+    await answer();
+    expect(book.look("/a")!.holders).toEqual([...holders]);
+    expect(book.look("/a")!.until).toBe(world.now + 100);
+  }
 });
 
 test("bounds: files asked for at a time, files remembered, and made-up names that push out none that exists", async () => {

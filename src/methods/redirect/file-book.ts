@@ -25,6 +25,7 @@ export class FileEntry implements Agreed {
   readonly findings: ReadonlyMap<number, Finding>;
   readonly version: Version | null;
   readonly holders: number[];
+  readonly missing: boolean;
   /** When it is to be asked again, ms. */
   readonly until: number;
   /** What hangs on the entry and a snapshot, made by who needs it. */
@@ -35,6 +36,7 @@ export class FileEntry implements Agreed {
     this.findings = findings;
     this.version = agreed.version;
     this.holders = agreed.holders;
+    this.missing = agreed.missing;
     this.until = until;
   }
 }
@@ -160,7 +162,10 @@ export class FileBook {
     const { fresh, missing } = this.rules;
     // Who said nothing may say more soon.
     const sure = agreed.holders.length > 0 && ![...findings.values(), reference].includes("silent");
-    const entry = new FileEntry(path, findings, agreed, this.now() + (sure ? fresh : Math.min(fresh, missing)));
+    const until = this.now() + (sure ? fresh : Math.min(fresh, missing));
+    // That nobody can be asked now is no reason to forget who had it.
+    const before = agreed.version === null && !agreed.missing ? this.present.get(path) : undefined;
+    const entry = new FileEntry(path, before?.findings ?? findings, before ?? agreed, until);
     this.present.delete(path);
     this.absent.delete(path);
     this.keep(entry.version === null ? this.absent : this.present, entry);

@@ -6,7 +6,7 @@ import type { Backend } from "../../core/backend.ts";
 import { writeMmdb } from "../../geo/mmdb-testing.ts";
 import { geo as geoSchema, places as placesSchema } from "../../geo/schema.ts";
 import { httpStage } from "../../relay/stage.ts";
-import { aBackend, type Served, serveOne } from "../../relay/testing.ts";
+import { aBackend, deadPort, type Served, serveOne } from "../../relay/testing.ts";
 import { sleep } from "../../runtime/clock.ts";
 import { redirect } from "./index.ts";
 
@@ -116,6 +116,16 @@ test("what nobody has: the fallback, or 404; remembered for a while, then asked 
   all[1]!.files["/a.iso"] = file;
   for (let i = 0; i < 100 && location(await ask(served, "/a.iso")) !== at(all[1]!, "/a.iso"); i++) await sleep(50);
   expect(await goals(served, "/a.iso")).toEqual([at(all[1]!, "/a.iso")]);
+});
+
+test("backends of which none can say anything are not said to lack the file", async () => {
+  const backends = [aBackend(0, deadPort()), aBackend(1, deadPort())];
+  const served = await serve(backends);
+  const sent = await goals(served, "/a.iso");
+  expect(backends.map(({ port }) => `http://127.0.0.1:${port}/a.iso`)).toContain(sent[0]!);
+  expect(await ask(served, "/a.iso.meta4")).toContain("SLUICE_FILE_UNKNOWN");
+  const other = await serve(backends, { fallback: "http://origin.example" });
+  expect(await goals(other, "/a.iso")).toEqual(["http://origin.example/a.iso"]);
 });
 
 test("a first request waits no longer than it may: for who has answered, else for any or the fallback", async () => {

@@ -174,8 +174,13 @@ export class Redirector extends Client<Goals> implements Waiter {
     else this.anywhere();
   }
 
-  private tell(mirrors: Mirrors, { form }: Wanted, entry: FileEntry): void {
+  private tell(mirrors: Mirrors, wanted: Wanted, entry: FileEntry): void {
     const { place, key } = this;
+    const { form } = wanted;
+    if (entry.version === null && !entry.missing && form !== "page") {
+      this.unknown(mirrors, wanted);
+      return;
+    }
     if (form === "list" || form === "page") {
       this.document(
         entry.holders.length > 0 || form === "page" ? mirrors.list(entry, place, key, form === "page") : null,
