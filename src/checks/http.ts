@@ -13,7 +13,7 @@ const statusRange = z
   .regex(/^[1-5]\d\d-[1-5]\d\d$/, "must be a range such as 200-299")
   .refine((range) => range.slice(0, 3) <= range.slice(4), "begins above its end");
 const statusItem = z.union([statusCode, statusRange]);
-export type StatusItem = z.infer<typeof statusItem>;
+type StatusItem = z.infer<typeof statusItem>;
 
 const options = z
   .strictObject({
@@ -126,7 +126,7 @@ function conversation(target: ProbeTarget, options: HttpCheckOptions): Conversat
 }
 
 /** Is a status among codes and ranges? */
-export const isExpected = (status: number, items: readonly StatusItem[]): boolean =>
+const isExpected = (status: number, items: readonly StatusItem[]): boolean =>
   items.some((item) =>
     typeof item === "number" ? item === status : status >= Number(item.slice(0, 3)) && status <= Number(item.slice(4)),
   );

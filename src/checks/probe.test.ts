@@ -2,14 +2,12 @@
 import { afterAll, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createConnection, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { run } from "../runtime/child.ts";
-import { ptr } from "../runtime/ffi.ts";
-import { libc } from "../runtime/libc.ts";
-import { makeListener } from "../runtime/listen.ts";
+import { fullListener } from "../runtime/testing.ts";
 import http from "./http.ts";
 import tcp from "./tcp.ts";
 
@@ -94,26 +92,9 @@ test("a backend that accepts and says nothing, or drips its head, is a time-out"
 });
 
 test("a backend whose accept queue is full is a time-out, without a connection", async () => {
-  const made = makeListener({ address: "127.0.0.1", port: 0, protocol: "tcp" });
-  if (!made.ok) throw new Error("no listener");
-  const fd = made.value;
-  undo.push(() => void libc.close(fd));
-  libc.listen(fd, 0); // room for one
-  const name = new Uint8Array(16);
-  libc.getsockname(fd, ptr(name), ptr(new Uint32Array([16])));
-  const port = new DataView(name.buffer).getUint16(2);
-  const kept = await Promise.all(
-    [1, 2].map(
-      () =>
-        new Promise<Socket>((resolve) => {
-          const socket = createConnection(port, "127.0.0.1");
-          socket.on("error", () => {});
-          setTimeout(resolve, 100, socket);
-        }),
-    ),
-  );
+  const { port, close } = await fullListener();
+  undo.push(close);
   const verdict = await probe({ address: "127.0.0.1", port }, {}, 200);
-  for (const socket of kept) socket.destroy();
   expect(verdict).toMatchObject({ code: "SLUICE_CHECK_TIMEOUT", detail: "no connection within 200ms", latency: null });
 });
 

@@ -166,7 +166,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
       if (this.input === null) this.hangUp();
       else this.refuse({ status: 408, code: "SLUICE_HTTP_REQUEST_TIMEOUT", why: "head not whole in time" });
     } else if (this.reading === Reading.BODY) {
-      if (this.paused) wheel.set(this, limits.bodyTimeout);
+      // What is there and not taken waits for a backend, whose own time runs.
+      if (this.paused || this.input !== null) wheel.set(this, limits.bodyTimeout);
       else this.refuse({ status: 408, code: "SLUICE_HTTP_REQUEST_TIMEOUT", why: "body not whole in time" });
     }
   }
@@ -321,8 +322,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     if (this.answered) return;
     this.answered = true;
     if (this.service !== null && this.service.log !== null) this.record(this.service.log, false);
-    // A refused head never became a request.
-    if (this.reading !== Reading.HEAD) this.service?.cells.add(-1, Cell.active, -1);
+    this.service?.cells.add(-1, Cell.active, -1);
     this.over();
     this.requestBytes = null;
   }

@@ -1,11 +1,9 @@
 import { afterAll, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
 import { connectTcp } from "./dial.ts";
-import { ptr } from "./ffi.ts";
 import { libc } from "./libc.ts";
-import { makeListener } from "./listen.ts";
 import { type ConnectOptions, listenTcp } from "./tcp.ts";
+import { fullListener } from "./testing.ts";
 
 const undo: (() => void)[] = [];
 afterAll(() => {
@@ -43,22 +41,10 @@ function dial(port: number, more: Partial<ConnectOptions<string>> = {}, send = "
   });
 }
 
-/** A listener whose accept queue is full: the kernel drops every further SYN. */
 async function fullPort(): Promise<{ port: number; fd: number }> {
-  const made = makeListener({ address: "127.0.0.1", port: 0, protocol: "tcp" });
-  if (!made.ok) throw new Error("no listener");
-  const fd = made.value;
-  libc.listen(fd, 0);
-  const name = new Uint8Array(16);
-  libc.getsockname(fd, ptr(name), ptr(new Uint32Array([16])));
-  const port = new DataView(name.buffer).getUint16(2);
-  const held: Socket[] = [1, 2].map(() => createConnection(port, "127.0.0.1").on("error", () => {}));
-  undo.push(() => {
-    for (const socket of held) socket.destroy();
-    libc.close(fd);
-  });
-  await pause(100);
-  return { port, fd };
+  const full = await fullListener();
+  undo.push(full.close);
+  return full;
 }
 
 test("opens once, talks both ways, and closes", async () => {

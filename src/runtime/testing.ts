@@ -1,4 +1,27 @@
 import { readFileSync } from "node:fs";
+import { createConnection } from "node:net";
+import { sleep } from "./clock.ts";
+import { ptr } from "./ffi.ts";
+import { libc } from "./libc.ts";
+import { makeListener } from "./listen.ts";
+
+/** For tests: a listener on loopback whose accept queue is full, so that the kernel drops every further SYN. */
+export async function fullListener(): Promise<{ port: number; fd: number; close(): void }> {
+  const made = makeListener({ address: "127.0.0.1", port: 0, protocol: "tcp" });
+  if (!made.ok) throw new Error("no listener");
+  const fd = made.value;
+  libc.listen(fd, 0); // room for one
+  const name = new Uint8Array(16);
+  libc.getsockname(fd, ptr(name), ptr(new Uint32Array([16])));
+  const port = new DataView(name.buffer).getUint16(2);
+  const held = [1, 2].map(() => createConnection(port, "127.0.0.1").on("error", () => {}));
+  await sleep(100);
+  const close = (): void => {
+    for (const socket of held) socket.destroy();
+    libc.close(fd);
+  };
+  return { port, fd, close };
+}
 
 /** How many connections the kernel holds open at this local port, accepted or not. */
 function standing(port: number): number {

@@ -2,9 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { httpStage } from "../../relay/stage.ts";
 import { aBackend, answering, type End } from "../../relay/testing.ts";
 import { sleep } from "../../runtime/clock.ts";
+import { fullListener } from "../../runtime/testing.ts";
 import { proxy } from "./index.ts";
 
-const { raw, serve, client } = httpStage(proxy);
+const { cleanup, raw, serve, client } = httpStage(proxy);
 
 const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok";
 /** More than the buffers of two sockets hold. */
@@ -35,6 +36,17 @@ describe("a backend that answers before it has the whole body", () => {
 });
 
 describe("a client that has only half to say", () => {
+  test("a body that is there is not late while a backend is being reached", async () => {
+    const full = await fullListener();
+    cleanup.push(full.close);
+    const timeouts = { body: "100ms", connect: "500ms" };
+    const served = await serve([aBackend(0, full.port)], { timeouts, retries: 0 });
+    expect(
+      await client(served)
+        .send(`${upload(5)}hello`)
+        .gone(),
+    ).toStartWith("HTTP/1.1 504 ");
+  });
   test("requests that it sent before it closed its half are all answered, however slowly it reads", async () => {
     const part = "x".repeat(64 << 10);
     const backend = raw(answering(`HTTP/1.1 200 OK\r\nContent-Length: ${part.length}\r\n\r\n${part}`));

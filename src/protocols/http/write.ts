@@ -69,14 +69,11 @@ const CRLF = ascii("\r\n");
 const STAR = ascii("*");
 const ROOT = ascii("/");
 
-/** Most bytes that `writeRequest` adds to what the client sent, beside the tail's own lines. */
-export const REQUEST_EXTRA = 512;
-
 /**
  * Writes the request as the next hop gets it (RFC 9110 7.6; RFC 9112 3.2): origin-form, version 1.1, one Host,
  * without hop-by-hop fields, with Via and X-Forwarded-*. `upgrade`: offer the client's upgrade on. `extra`: more lines.
  * `instead`: path and query to ask for; null: those of the request.
- * @returns offset after the head. `out` must have room for the head, the tail, `extra`, `instead` and REQUEST_EXTRA.
+ * @returns offset after the head. `out` must have room for the head, the tail, `extra`, `instead` and 512 bytes.
  */
 export function writeRequest(
   out: Buffer,
