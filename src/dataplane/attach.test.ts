@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { runSync } from "../runtime/child.ts";
+import * as libbpf from "../system/libbpf.ts";
 import { createTestNetns, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
 import { createXdpApplier } from "./applier.ts";
 import { Entry } from "./attach.ts";
@@ -14,11 +16,15 @@ const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: attaching: ${missing}`);
 
 /** What ip(8) says of a device's program. */
-const programOn = (host: TestNetns, device: string): { mode: number; name?: string } | undefined => {
+const rowOf = (host: TestNetns, device: string) => {
   const [row] = JSON.parse(host.sh(`ip -json link show dev ${device}`)) as {
-    xdp?: { mode: number; prog: { name?: string } };
+    xdp?: { mode: number; prog: { id: number; name?: string } };
   }[];
-  return row?.xdp && { mode: row.xdp.mode, name: row.xdp.prog.name };
+  return row?.xdp;
+};
+const programOn = (host: TestNetns, device: string): { mode: number; name?: string } | undefined => {
+  const xdp = rowOf(host, device);
+  return xdp && { mode: xdp.mode, name: xdp.prog.name };
 };
 const NATIVE = 1;
 const GENERIC = 2;
@@ -75,6 +81,61 @@ describe.skipIf(missing !== null)("attaching", () => {
         expect(programOn(host, "eth0")?.name).toBe("pass");
         runSync(["ip", "link", "set", "dev", "eth0", mode, "off"]);
       });
+  });
+
+  test("who is killed while another balancer takes the place leaves all interfaces with one and the same", () => {
+    host.inside(() => {
+      const pins = pinsOf(doors.bpfDir);
+      /** The program of an interface and, where that asks the places, the balancer in its place. */
+      const balancers = (entry: Entry, asks: readonly number[]): number[] =>
+        ["eth0", "br0"].map((device) => {
+          const program = rowOf(host, device)!.prog.id;
+          return asks.includes(program) ? entry.programIn("PLACE_BALANCE")! : program;
+        });
+      const object = (name: string) => {
+        const one = new libbpf.BpfObject(objectPath(name));
+        one.load();
+        return one;
+      };
+      const idOf = (fd: number): number =>
+        Number(/prog_id:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]);
+      const [former, next] = [object("pass"), object("pass")];
+      const [first, second] = [new Entry(pins), new Entry(pins)];
+      const asks = [first, second].map((entry) => idOf(entry.programFd));
+      const [old, fresh] = [former, next].map((one) => idOf(one.programFd("pass"))) as [number, number];
+      for (const device of ["eth0", "br0"]) first.attach(device);
+      let steps = 0;
+      for (let killedAt = 0; steps >= killedAt; killedAt++) {
+        first.plug("PLACE_BALANCE", former.programFd("pass"));
+        expect(balancers(first, asks)).toEqual([old, old]);
+        steps = 0;
+        const dying =
+          <A extends unknown[]>(real: (...args: A) => void) =>
+          (...args: A): void => {
+            if (steps++ === killedAt) throw new Error("killed");
+            real(...args);
+          };
+        const [element, link] = [dying(libbpf.updateElement), dying(libbpf.updateLink)];
+        const spies = [
+          spyOn(libbpf, "updateElement").mockImplementation(element),
+          spyOn(libbpf, "updateLink").mockImplementation(link),
+        ];
+        try {
+          second.plug("PLACE_BALANCE", next.programFd("pass"));
+        } catch (thrown) {
+          expect((thrown as Error).message).toBe("killed");
+        }
+        for (const spy of spies) spy.mockRestore();
+        const found = balancers(second, asks);
+        expect([old, fresh]).toContain(found[0]!);
+        expect(found[1]).toBe(found[0]!);
+        expect(second.programIn("PLACE_BALANCE")).toBe(found[0]!);
+      }
+      expect(steps).toBeGreaterThan(3);
+      expect(balancers(second, asks)).toEqual([fresh, fresh]);
+      for (const device of second.devices) second.detach(device);
+      for (const one of [first, second, former, next]) one.close();
+    });
   });
 
   test("refuses the revision then, and nothing of it stays", async () => {

@@ -62,18 +62,32 @@ export class Entry {
     this.#object.load();
   }
 
-  /** Puts a program into a place, in one step. */
+  /** Puts a program into a place: all interfaces turn to it in one step, that of the table. */
   plug(place: keyof typeof Place, program: number): void {
+    const balances = place === "PLACE_BALANCE";
+    if (balances) this.#lead(-1);
     updateElement(this.#object.mapFd("places"), word(Place[place]), word(program));
-    if (place === "PLACE_BALANCE") this.#balancer = program;
-    this.#readopt();
+    this.#lead(balances ? program : this.#balancer);
   }
 
   /** Empties a place; interfaces go on asking the others. */
   unplug(place: keyof typeof Place): void {
+    if (place === "PLACE_BALANCE") this.#lead(-1);
     deleteElement(this.#object.mapFd("places"), word(Place[place]));
-    if (place === "PLACE_BALANCE") this.#balancer = -1;
-    this.#readopt();
+    this.#lead(this.#balancer);
+  }
+
+  /**
+   * Has every interface run what it should while this is the balancer in its place. -1: the entry program in any case, so
+   * that no interface runs a balancer past the table when another takes its place: whoever is killed in between leaves
+   * them all with one.
+   */
+  #lead(balancer: number): void {
+    this.#balancer = balancer;
+    for (const device of this.devices) {
+      const index = ifindexOf(device);
+      if (index > 0) this.#adopt(device, index);
+    }
   }
 
   /** Has anybody plugged into this place? */
@@ -86,13 +100,6 @@ export class Entry {
     const id = new Uint32Array(1);
     const there = lookupElement(this.#object.mapFd("places"), word(Place[place]), new Uint8Array(id.buffer));
     return there ? id[0]! : null;
-  }
-
-  #readopt(): void {
-    for (const device of this.devices) {
-      const index = ifindexOf(device);
-      if (index > 0) this.#adopt(device, index);
-    }
   }
 
   /** Of the entry program. */

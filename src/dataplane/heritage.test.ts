@@ -2,10 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { programById, testRun } from "../system/libbpf.ts";
 import { closeFd, ifindexOf } from "../system/net.ts";
 import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
+import { Entry } from "./attach.ts";
 import { Kernel } from "./kernel.ts";
+import { pinsOf } from "./pins.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
 import { mac } from "./testing/fixtures.ts";
-import { frame, udp } from "./testing/frames.ts";
+import { ACK, frame, SYN, tcp, udp } from "./testing/frames.ts";
 import { TestNetwork, xdpMissing } from "./testing/network.ts";
 import { otherVersion } from "./testing/other-version.ts";
 import { Programs } from "./testing/programs.ts";
@@ -15,14 +17,25 @@ if (missing) console.log(`skipped: a version takes over from another: ${missing}
 const VIP = "125.12.12.77";
 const ports = Array.from({ length: 40 }, (_, i) => 2000 + i);
 
-/** A kernel side that does something else between holding the former cells still and replacing the former program. */
+/** Hands on the program that forwards now. */
+function withFormer(entry: Entry, work: (former: number) => void): void {
+  const former = programById(entry.programIn("PLACE_BALANCE")!);
+  work(former);
+  closeFd(former);
+}
+
+/** A kernel side that does something else once the former cells are held still, and before the former program is replaced. */
 class Watched extends Kernel {
+  static held: (former: number) => void = () => {};
   static meanwhile: (former: number) => void = () => {};
 
+  protected override letHandshakesEnd(): void {
+    withFormer(this.entry, Watched.held);
+    super.letHandshakesEnd();
+  }
+
   override takeOver(): void {
-    const former = programById(this.entry.programIn("PLACE_BALANCE")!);
-    Watched.meanwhile(former);
-    closeFd(former);
+    withFormer(this.entry, Watched.meanwhile);
     super.takeOver();
   }
 }
@@ -53,29 +66,55 @@ describe.skipIf(missing !== null)("a version takes over from another", () => {
     doors?.close();
   });
 
-  test("datagrams of a flow that began while cells were held still go on where it began", async () => {
+  /** The other version serves, and is killed. */
+  const former = async (protocol: "udp" | "tcp"): Promise<void> => {
     const director = await programs.director(host, doors.bpfDir, doors.runDir, "direct", other.director);
     const backends = [1, 2, 3].map((id) => testBackend(id, `125.12.12.${20 + id}`, null));
-    const service = testService("web", [{ address: VIP, port: 80, protocol: "udp" }], backends);
+    const service = testService("web", [{ address: VIP, port: 80, protocol }], backends);
     expect(await director.apply([{ ...service, scheduler: { name: "round-robin", options: {} } }])).toEqual([]);
     await director.kill();
+  };
+  /** The link address that each flow's packet goes to. */
+  const reached = (program: number, packetOf: (sourcePort: number) => number[]): string[] =>
+    host.inside(() =>
+      ports.map((sourcePort) => {
+        const { output } = testRun(program, frame(mac.gateway, mac.director, packetOf(sourcePort)), ifindexOf("eth0"));
+        return Buffer.from(output.subarray(0, 6)).toString("hex");
+      }),
+    );
+  const way = { source: "125.12.12.100", target: VIP };
+  const datagram = (sourcePort: number): number[] => udp(way, { sourcePort, targetPort: 80 }, [1]);
+  const segment =
+    (flags: number, sequence: number) =>
+    (sourcePort: number): number[] =>
+      tcp(way, { sourcePort, targetPort: 80 }, flags, sequence);
 
-    /** The link address that each flow's datagram goes to. */
-    const reached = (program: number): string[] =>
-      host.inside(() =>
-        ports.map((sourcePort) => {
-          const datagram = udp({ source: "125.12.12.100", target: VIP }, { sourcePort, targetPort: 80 }, [1]);
-          const { output } = testRun(program, frame(mac.gateway, mac.director, datagram), ifindexOf("eth0"));
-          return Buffer.from(output.subarray(0, 6)).toString("hex");
-        }),
-      );
+  test("datagrams of a flow that began while cells were held still go on where it began", async () => {
+    await former("udp");
     let begun: string[] = [];
-    Watched.meanwhile = (former) => {
-      begun = reached(former);
+    Watched.meanwhile = (program) => {
+      begun = reached(program, datagram);
     };
     const heir = host.inside(() => new Watched(doors.bpfDir));
+    Watched.meanwhile = () => {};
     expect(heir.refused).toBeNull();
     expect(new Set(begun).size).toBe(3);
-    expect(reached(heir.programFd("balance"))).toEqual(begun);
+    expect(reached(heir.programFd("balance"), datagram)).toEqual(begun);
+    heir.destroy();
+  }, 120_000);
+
+  test("connections whose handshake ends while cells are held still go on, however far they have come meanwhile", async () => {
+    await former("tcp");
+    let begun: string[] = [];
+    withFormer(new Entry(pinsOf(doors.bpfDir)), (program) => {
+      begun = reached(program, segment(SYN, 1000));
+    });
+    Watched.held = (still) => expect(reached(still, segment(ACK, 1001))).toEqual(begun);
+    const heir = host.inside(() => new Watched(doors.bpfDir));
+    Watched.held = () => {};
+    expect(heir.refused).toBeNull();
+    expect(new Set(begun).size).toBe(3);
+    expect(reached(heir.programFd("balance"), segment(ACK, 1001 + 0x100_0000))).toEqual(begun);
+    heir.destroy();
   }, 120_000);
 });

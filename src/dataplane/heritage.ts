@@ -172,16 +172,18 @@ export class Heritage {
   }
 
   /**
-   * Holds the former program's flow cells still, which sends new flows where those without a cell go, copies them, and has
-   * `replace` put our programs in the place of the former ones; it is told whether cells were held.
+   * Holds the former program's flow cells still, which sends new flows where those without a cell go, lets handshakes end
+   * (`wait`), copies the cells, and has `replace` put our programs in the place of the former ones; it is told whether
+   * cells were held.
    */
-  succeed(fdOf: (name: string) => number, replace: (held: boolean) => void): void {
+  succeed(fdOf: (name: string) => number, wait: () => void, replace: (held: boolean) => void): void {
     const still = [...moving].some((name) => this.#moves.has(name));
     const { fd } = this.#former.get("control_words")!;
     const words = still ? mapDescriptor(fd, 4096) : null;
     if (words) {
       new Uint32Array(words)[this.#flagsAt / 4]! |= ControlFlag.CONTROL_FROZEN;
       kernelBarrier();
+      wait();
       for (const name of moving) if (this.#moves.has(name)) this.#copy(name, fdOf(name));
     }
     replace(still);

@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { sleepSync } from "../runtime/clock.ts";
 import { BpfObject, testRun } from "../system/libbpf.ts";
 import { ifindexOf } from "../system/net.ts";
 import { claimed, Entry } from "./attach.ts";
@@ -34,6 +35,9 @@ export const pinned = [
   "wanted",
   ...traceMaps,
 ] as const;
+
+/** ms that handshakes have to end while cells are held still. */
+const HANDSHAKE_MS = 300;
 
 /** The programs and maps of one instance: loaded, or taken over from where an earlier daemon has pinned them. */
 export class Kernel {
@@ -72,6 +76,7 @@ export class Kernel {
     this.beat();
     heir?.succeed(
       (name) => this.#object.mapFd(name),
+      () => this.letHandshakesEnd(),
       (held) => {
         // To flows that began meanwhile the table was full: they go on by their slots, as such flows do.
         if (held) tellFull(this.memory);
@@ -80,6 +85,15 @@ export class Kernel {
     );
     // Of one who was killed while it copied, or copied with the words.
     this.setFlag(ControlFlag.CONTROL_FROZEN, false);
+  }
+
+  /**
+   * While cells are held still a handshake may be confirmed after its cell was copied; to the copy its connection is then
+   * unknown, once it is further than a handshake can be. Copying takes less than this wait: who is slower to answer has
+   * not sent 64 KiB by then, with a window of ten segments at first (RFC 6928).
+   */
+  protected letHandshakesEnd(): void {
+    sleepSync(HANDSHAKE_MS);
   }
 
   /** An earlier daemon's programs forward, by maps that could not be taken over: ours must know all before they replace those. */
