@@ -9,7 +9,7 @@ import { lackOfHops } from "./capacity.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
 import { type CheckPath, createCheckPath } from "./check-path.ts";
 import { kernelCounts } from "./counts.ts";
-import { factsNow, hostAddresses } from "./facts-now.ts";
+import { factsNow, hostAddresses, missingAddresses } from "./facts-now.ts";
 import { limited, type StagedLists } from "./guard/guard.ts";
 import { Held } from "./held.ts";
 import { Plane, stateKey } from "./plane.ts";
@@ -67,6 +67,8 @@ class XdpApplier implements Applier<PlaneService> {
   /** Devices that the services in force need. */
   #attached: readonly string[] = [];
   readonly #troubles: Troubles;
+  /** The last `moved`, until it is through. */
+  #moving: Promise<void> = Promise.resolve();
 
   /** `facts`: of the VIPs that an earlier daemon has left. */
   constructor(doors: Doors, forward: ForwardName, facts: HostFacts) {
@@ -263,8 +265,14 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   /** The new next hops are kept fresh, and their devices watched, as a revision would have it. */
-  async moved(): Promise<void> {
-    const services = this.#services;
+  moved(): Promise<void> {
+    this.#moving = this.#follow(this.#services);
+    return this.#moving;
+  }
+
+  async #follow(services: readonly PlaneService[]): Promise<void> {
+    // What is removed has no ways any more.
+    if (services.length === 0) return;
     try {
       const facts = await this.#factsOf(services);
       const devices = await this.#devicesBy(services, facts);
@@ -279,6 +287,19 @@ class XdpApplier implements Applier<PlaneService> {
     } catch (thrown) {
       const { code, message } = toProblem(thrown, "kernel");
       this.#doors.log("error", `the new ways cannot be kept: ${message}`, { code });
+    }
+  }
+
+  /** A VIP that somebody has taken off a device that is there, as a network manager does at its reload, is held again. */
+  async stirred(): Promise<void> {
+    try {
+      const lost = await missingAddresses(this.#vips.changes);
+      if (lost.length === 0) return;
+      this.#doors.log("warn", `taken away by somebody, and held again: ${lost.join(", ")}`);
+      await this.#vips.renew();
+    } catch (thrown) {
+      const { code, message } = toProblem(thrown, "kernel");
+      this.#doors.log("error", `VIPs cannot be held: ${message}`, { code });
     }
   }
 
@@ -321,6 +342,7 @@ class XdpApplier implements Applier<PlaneService> {
   async remove(): Promise<void> {
     const { plane, needs, upkeep } = this.#shared;
     this.#services = [];
+    await this.#moving;
     await this.#vips.hold([]);
     plane.commit(this.#forward, []);
     await this.#ground.hold([]);

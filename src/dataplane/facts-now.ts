@@ -1,8 +1,10 @@
+import type { HostChange } from "../core/host-change.ts";
 import type { HostFacts } from "../core/method.ts";
 import { SluiceError } from "../core/problem.ts";
 import { deviceFinder } from "../system/host-facts.ts";
 import type { IpAddress } from "../system/ip.ts";
 import { addresses } from "../system/ip.ts";
+import { ifindexOf } from "../system/net.ts";
 import { type Route, routesTo } from "./routes.ts";
 
 /** The host's addresses. Throws SluiceError. */
@@ -10,6 +12,14 @@ export async function hostAddresses(): Promise<readonly IpAddress[]> {
   const all = await addresses();
   if (!all.ok) throw new SluiceError(all.problems[0]!);
   return all.value;
+}
+
+/** Addresses that these changes have put on devices which are there, and that the host has no more. Throws SluiceError. */
+export async function missingAddresses(changes: readonly HostChange[]): Promise<string[]> {
+  const here = new Set((await hostAddresses()).map(({ address }) => address));
+  return changes.flatMap((change) =>
+    change.kind === "address" && !here.has(change.address) && ifindexOf(change.device) > 0 ? [change.address] : [],
+  );
 }
 
 /**

@@ -15,6 +15,11 @@ export class Held {
     this.#held = [...held];
   }
 
+  /** What is held now. */
+  get changes(): readonly HostChange[] {
+    return this.#held;
+  }
+
   /** Makes what is wanted; asking again for what stands changes nothing. Throws SluiceError, and then nothing is new. */
   async widen(next: readonly HostChange[]): Promise<void> {
     this.#next = [...next];

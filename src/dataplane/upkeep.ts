@@ -25,6 +25,8 @@ interface Listener {
   looked(returned: readonly string[]): Promise<void>;
   /** Ways to backends are other ones, or there again. */
   moved(): Promise<void>;
+  /** Links, addresses or routes have changed, whoever did it. */
+  stirred(): Promise<void>;
 }
 
 type Log = (level: "debug" | "info" | "warn" | "error", message: string) => void;
@@ -123,6 +125,9 @@ export class Upkeep {
     }
     this.#plane.pointBackends();
     if (moved.size > 0) for (const listener of this.#listeners) await listener.moved();
+    if (!ways.stirred) return;
+    ways.stirred = false;
+    for (const listener of this.#listeners) await listener.stirred();
   }
 
   stop(): void {

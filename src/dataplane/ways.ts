@@ -43,6 +43,9 @@ export class Ways {
   /** A way, or the number of a hop, is another than what backends were pointed to. */
   moved = false;
 
+  /** The kernel has told of a change to links, addresses or routes, somebody's or our own. Taken back by who has seen to it. */
+  stirred = false;
+
   /** Finds the ways to these addresses and the link addresses on them. */
   async learn(addresses: readonly string[]): Promise<void> {
     await this.find(addresses);
@@ -86,7 +89,10 @@ export class Ways {
   /** Finds the ways to these addresses; gives those that are other than they were. */
   async find(addresses: readonly string[]): Promise<Map<string, Route>> {
     // Before the kernel is asked: what moves meanwhile is told the next time.
-    if (this.#watch.moved()) this.#settled.clear();
+    if (this.#watch.moved()) {
+      this.#settled.clear();
+      this.stirred = true;
+    }
     const asked = addresses.filter((address) => !this.#settled.has(address));
     const found = await routesTo(asked);
     const changed = new Map<string, Route>();

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import type { HostChange } from "../core/host-change.ts";
+import type { Applier } from "../core/method.ts";
+import { sleep } from "../runtime/clock.ts";
+import { createTestNetns, eventually, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
+import { createXdpApplier } from "./applier.ts";
+import { ensureBuilt } from "./build.ts";
+import type { PlaneService } from "./plane-service.ts";
+import { testBackend, testDoors, testService } from "./testing/doors.ts";
+import { xdpMissing } from "./testing/network.ts";
+import { patience } from "./testing/patience.ts";
+
+const missing = netnsMissing() ?? xdpMissing();
+if (missing) console.log(`skipped: an applier: ${missing}`);
+const VIP = "125.12.12.77";
+const service = testService("web", [{ address: VIP, port: 80, protocol: "tcp" }], [testBackend(1, "10.9.0.1", null)]);
+
+describe.skipIf(missing !== null)("an applier", () => {
+  let host: TestNetns;
+  let other: TestNetns;
+  let doors: ReturnType<typeof testDoors>;
+  beforeAll(() => {
+    ensureBuilt();
+    host = createTestNetns("applier");
+    other = createTestNetns("other");
+    wire(host, "eth0", "125.12.12.12/24", other, "eth0", "125.12.12.20/24");
+    wire(host, "eth1", "125.13.13.12/24", other, "eth1", "125.13.13.20/24");
+    host.sh("ip route add 10.9.0.0/24 via 125.12.12.20");
+    doors = testDoors();
+  }, patience(30_000));
+  afterAll(() => {
+    doors?.close();
+    host?.remove();
+    other?.remove();
+  });
+
+  const apply = async (applier: Applier<PlaneService>): Promise<void> => {
+    const prepared = await applier.prepare([service]);
+    if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+    await prepared.commit();
+  };
+  const programOn = (device: string): boolean => host.sh(`ip link show dev ${device}`).includes("xdp");
+
+  test(
+    "that is removed while it follows a way that has moved leaves nothing behind",
+    () =>
+      host.within(async () => {
+        let removed: Promise<void> | null = null;
+        let applier: Applier<PlaneService>;
+        const change = async (changes: readonly HostChange[]): Promise<void> => {
+          await doors.change(changes);
+          if (removed || !changes.some((one) => one.kind === "neighbour" && one.device === "eth1")) return;
+          // The way's own change is made, and not yet told: at this very point somebody removes all.
+          removed = applier.remove();
+          await sleep(1500);
+        };
+        applier = await createXdpApplier({ ...doors, change }, "direct");
+        await apply(applier);
+        expect([programOn("eth0"), programOn("eth1")]).toEqual([true, false]);
+        host.sh("ip route replace 10.9.0.0/24 via 125.13.13.20");
+        for (let i = 0; i < 150 && !removed; i++) await sleep(100);
+        expect(removed).not.toBeNull();
+        await removed;
+        await sleep(2000);
+        expect([programOn("eth0"), programOn("eth1")]).toEqual([false, false]);
+        expect(existsSync(doors.bpfDir)).toBe(false);
+        expect(host.sh("ip neigh show nud all")).not.toContain("managed");
+        expect(host.sh("ip address show")).not.toContain(VIP);
+      }),
+    patience(60_000),
+  );
+
+  test(
+    "holds a VIP again that somebody has taken away, and none that it has given up",
+    () =>
+      host.within(async () => {
+        const applier = await createXdpApplier(doors, "direct");
+        await apply(applier);
+        const held = (): boolean => host.sh("ip address show dev eth0").includes(VIP);
+        expect(held()).toBe(true);
+        host.sh(`ip address del ${VIP}/32 dev eth0`);
+        expect(await eventually(held, 20_000)).toBe(true);
+        await applier.setRole!("standby");
+        host.sh("ip route add 10.77.0.0/24 via 125.12.12.20");
+        await sleep(6000);
+        expect(held()).toBe(false);
+        await applier.remove();
+      }),
+    patience(60_000),
+  );
+});
