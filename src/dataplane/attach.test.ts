@@ -92,14 +92,14 @@ describe.skipIf(missing !== null)("attaching", () => {
           const program = rowOf(host, device)!.prog.id;
           return asks.includes(program) ? entry.programIn("PLACE_BALANCE")! : program;
         });
-      const object = (name: string) => {
-        const one = new libbpf.BpfObject(objectPath(name));
+      const passes = () => {
+        const one = new libbpf.BpfObject(objectPath("pass"));
         one.load();
         return one;
       };
       const idOf = (fd: number): number =>
         Number(/prog_id:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]);
-      const [former, next] = [object("pass"), object("pass")];
+      const [former, next] = [passes(), passes()];
       const [first, second] = [new Entry(pins), new Entry(pins)];
       const asks = [first, second].map((entry) => idOf(entry.programFd));
       const [old, fresh] = [former, next].map((one) => idOf(one.programFd("pass"))) as [number, number];
