@@ -4,6 +4,7 @@ import { catalog } from "../catalog.ts";
 import { diagnose } from "../config/diagnose.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
 import { parseConfigValue } from "../config/parse.ts";
+import { inTurn } from "../core/in-turn.ts";
 import { configProblem, ok, type Problem, type Result, refuse } from "../core/problem.ts";
 import { type Assembled, attempt } from "../supervisor/daemon.ts";
 import { History, type Kept } from "../supervisor/history.ts";
@@ -17,7 +18,8 @@ export class Revisions {
   readonly #history: History;
   /** What runs. */
   #running: Kept | null = null;
-  #queue: Promise<unknown> = Promise.resolve();
+  /** One after the other, from the file to what is kept: else one would throw away the bundle that another has just made. */
+  readonly #alone = inTurn();
 
   /** `file`: the configuration's absolute path. */
   constructor(instance: Instance, file: string) {
@@ -70,13 +72,6 @@ export class Revisions {
     this.#keep(outcome.revision, loaded, kept.as, assembled.log);
     const text = `revision ${outcome.revision} is running: what revision ${kept.as} was\n  ${this.file} stays as it is: a reload, or the next start, goes by it again\n`;
     return ok({ ...outcome, text });
-  }
-
-  /** One after the other, from the file to what is kept: else one would throw away the bundle that another has just made. */
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => {});
-    return done;
   }
 
   #before(): Kept | null {

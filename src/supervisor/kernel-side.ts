@@ -1,3 +1,4 @@
+import { inTurn } from "../core/in-turn.ts";
 import type { Applier, Doors, KernelCounts, Method, Prepared, RevisionFacts } from "../core/method.ts";
 import { type Problem, toProblem } from "../core/problem.ts";
 import type { Revision } from "../core/service.ts";
@@ -14,7 +15,7 @@ export class KernelSide {
   readonly #doorsOf: (method: Method) => Doors;
   readonly #appliers = new Map<Method, Applier<unknown>>();
   /** Refreshes run one after the other, and never beside a prepare. */
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #alone = inTurn();
 
   /** `doorsOf`: each method has its own, since what it changes on the host is owned by it. */
   constructor(methods: readonly Method[], doorsOf: (method: Method) => Doors) {
@@ -118,8 +119,8 @@ export class KernelSide {
   }
 
   /** Resolves when every refresh asked for so far has been done. */
-  async idle(): Promise<void> {
-    await this.#queue;
+  idle(): Promise<void> {
+    return this.#alone(async () => {});
   }
 
   /** Joins a VIP checker's private network to the data plane: one applier that has such checks does it for all. */
@@ -150,21 +151,15 @@ export class KernelSide {
 
   /** Stops touching the kernel; what is pinned goes on forwarding. */
   async release(): Promise<void> {
-    await this.#queue;
+    await this.idle();
     for (const applier of this.#appliers.values()) await applier.release();
   }
 
   /** Removes all that the appliers ever set. */
   async remove(): Promise<void> {
-    await this.#queue;
+    await this.idle();
     for (const applier of this.#appliers.values()) await applier.remove();
     this.#appliers.clear();
-  }
-
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => {});
-    return done;
   }
 }
 

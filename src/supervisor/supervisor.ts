@@ -2,6 +2,7 @@ import type { Catalog } from "../catalog.ts";
 import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import { hashText } from "../core/hash.ts";
+import { inTurn } from "../core/in-turn.ts";
 import type { Doors, Method } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Config, Revision, Service, StartConfig } from "../core/service.ts";
@@ -71,7 +72,7 @@ export class Supervisor {
   readonly #trusted: boolean;
   #failed: Failed[] = [];
   #retry: { timer: Timer | null; after: number } = { timer: null, after: FIRST_RETRY };
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #alone = inTurn();
   /** Asked twice, it leaves once. */
   #left: Promise<void> | null = null;
   #stopping = false;
@@ -200,7 +201,7 @@ export class Supervisor {
     this.#watch.stop();
     this.operator.stop();
     this.workers.secrets.stop();
-    await this.#queue;
+    await this.#alone(async () => {});
     await this.workers.settled(SETTLE_LIMIT);
     this.workers.spare.stop();
     this.#notes.write();
@@ -215,7 +216,7 @@ export class Supervisor {
     this.#notes.stop();
     if (this.#retry.timer) clearTimeout(this.#retry.timer);
     this.#checkers.stop();
-    await this.#queue;
+    await this.#alone(async () => {});
     if (keep) await this.fast.release();
     else await this.fast.remove();
     await this.workers.drain(this.revision?.config.drain ?? 0);
@@ -391,10 +392,4 @@ export class Supervisor {
   }
 
   readonly #record = (event: EventBody): void => void this.#options.events.record(event);
-
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => {});
-    return done;
-  }
 }

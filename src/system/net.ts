@@ -1,3 +1,4 @@
+import { readlinkSync } from "node:fs";
 import { SluiceError } from "../core/problem.ts";
 import { dlopen, ptr, FFIType as T, toArrayBuffer } from "../runtime/ffi.ts";
 import { cstring, errno, errnoText, libc } from "../runtime/libc.ts";
@@ -81,3 +82,6 @@ export const macText = (mac: Uint8Array): string => [...mac].map((b) => b.toStri
 export const closeFd = (fd: number): void => {
   libc.close(fd);
 };
+
+/** The network namespace that this thread is in, by its identity. */
+export const netnsHere = (): string => readlinkSync("/proc/thread-self/ns/net");

@@ -39,6 +39,13 @@ export interface NftTable {
 
 type Listed = { nftables: Record<string, { name: string; packets?: number; bytes?: number }>[] };
 
+/** Names of a family's tables. */
+export async function nftTables(family: string): Promise<Result<string[]>> {
+  const told = await nft(["-j", "list", "tables", family]);
+  if (!told.ok) return told;
+  return ok((JSON.parse(told.value) as Listed).nftables.flatMap(({ table }) => (table ? [table.name] : [])));
+}
+
 /** Names in a table, its counters with their values; null when there is no such table. */
 export async function nftTable(family: string, table: string): Promise<Result<NftTable | null>> {
   const told = await nft(["-j", "list", "table", family, table]);

@@ -231,6 +231,15 @@ function whole(engine: EngineName): void {
     expect(await ask(client, "125.12.12.12", 80)).toMatch(/^[AB] 202\.20\.20\.20:/);
   });
 
+  onlyNftables("what somebody takes away, rules or VIP, is there again, and flows go on", async () => {
+    await apply(service());
+    const old = (await connect(client, "125.12.12.12", 80))!;
+    director.sh("nft flush ruleset; ip address del 125.12.12.12/32 dev eth0");
+    expect(await eventually(() => director.sh("ip -br address").includes("125.12.12.12/32"), 15_000)).toBe(true);
+    expect(await ask(client, "125.12.12.12", 80)).toMatch(/^[AB] /);
+    expect(await alive([old])).toBe(1);
+  });
+
   test("a standby holds no VIP; promoted it does; removal leaves the host as it was", async () => {
     await apply(service());
     await director.within(() => applier.setRole!("standby"));

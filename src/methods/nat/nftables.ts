@@ -1,9 +1,12 @@
+import { inTurn } from "../../core/in-turn.ts";
 import type { Applier, Doors, KernelCounts, Prepared } from "../../core/method.ts";
 import { configProblem, type Problem, type Result, SluiceError, toProblem } from "../../core/problem.ts";
 import { vipChanges } from "../../dataplane/changes.ts";
+import { missingAddresses } from "../../dataplane/facts-now.ts";
 import { Held } from "../../dataplane/held.ts";
 import { forgetFlows } from "../../system/conntrack.ts";
-import { type NftCounter, nftCounters, nftTable, nftTransaction } from "../../system/nft.ts";
+import { netnsHere } from "../../system/net.ts";
+import { type NftCounter, nftCounters, nftTable, nftTables, nftTransaction } from "../../system/nft.ts";
 import { nftablesGround, tableName } from "./changes.ts";
 import type { NatService } from "./compile.ts";
 import { COUNTS_NO_FLOWS, countsFlows, KNOWS_NO_PLACES } from "./engine-of.ts";
@@ -17,79 +20,143 @@ const must = <T>(result: Result<T>): T => {
   return result.value;
 };
 
+/** ms between two looks at what stands on the host. */
+const LOOK = 3000;
+
 /**
  * The nftables engine: one table per instance. New flows are spread by a hash over the scheduler's slots; the flow
  * then belongs to conntrack, which also turns the way back around. The table outlives the daemon and is adopted by
- * the next start with its counters.
+ * the next start with its counters. A table or a VIP that somebody takes away, as a firewall does that flushes all rules
+ * at its reload, is made again.
  */
-export function createNftablesApplier(doors: Doors): Applier<NatService> {
-  const table = tableName(doors.instance);
-  const ground = new Held(doors);
-  const vips = new Held(doors);
-  let standby = doors.standby;
-  let running: readonly NatService[] = [];
+export class NftablesApplier implements Applier<NatService> {
+  readonly #doors: Doors;
+  readonly #table: string;
+  readonly #ground: Held;
+  readonly #vips: Held;
+  /** Rules are written by one at a time: what is read of the table must hold until then. */
+  readonly #alone = inTurn();
+  readonly #home = netnsHere();
+  /** Of looks, from the first services on. */
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #standby: boolean;
+  #running: readonly NatService[] = [];
 
-  const toSlotted = (service: NatService): Slotted => {
-    const definition = doors.schedulers(service.scheduler.name);
+  constructor(doors: Doors) {
+    this.#doors = doors;
+    this.#table = tableName(doors.instance);
+    this.#ground = new Held(doors);
+    this.#vips = new Held(doors);
+    this.#standby = doors.standby;
+  }
+
+  #toSlotted(service: NatService): Slotted {
+    const definition = this.#doors.schedulers(service.scheduler.name);
     const spread = takesTurns(definition) ? "turn" : definition.slotKey === "source" ? "source" : "flow";
     return { service, slots: fillSlots(service, definition), spread };
-  };
-  const wholeRules = async (next: readonly NatService[]): Promise<string> =>
-    wholeTable(table, next.map(toSlotted), must(await nftTable("inet", table)));
-  const holdVips = (): Promise<void> => vips.hold(standby ? [] : vipChanges(running, doors.facts));
-
-  async function commit(next: readonly NatService[]): Promise<void> {
-    const before = new Map(running.map((service) => [service.name, service]));
-    running = next;
-    // Rules before addresses: a VIP that stands without rules would answer clients with a reset.
-    must(next.length > 0 ? await nftTransaction(await wholeRules(next)) : await empty());
-    for (const service of next) freeFlows(service, before.get(service.name), next, doors.log);
-    await holdVips();
-    await ground.settle();
   }
-  const empty = async (): Promise<Result<null>> => {
-    const there = must(await nftTable("inet", table));
-    return there ? nftTransaction(wholeTable(table, [], there)) : { ok: true, value: null };
-  };
 
-  return {
-    async prepare(next): Promise<Prepared | Problem[]> {
-      // `auto` may come here only when xdp cannot be had.
-      const beyond = next.flatMap(notHere);
-      if (beyond.length > 0) return beyond;
-      try {
-        must(next.length > 0 ? await nftTransaction(await wholeRules(next), true) : { ok: true, value: null });
-        await ground.widen(nftablesGround(next, doors.facts));
-      } catch (thrown) {
-        await ground.shrink();
-        return [toProblem(thrown, "kernel")];
-      }
-      return { commit: () => commit(next), abort: () => ground.shrink() };
-    },
-    async refresh(changed) {
+  async #wholeRules(next: readonly NatService[]): Promise<string> {
+    const there = must(await nftTable("inet", this.#table));
+    return wholeTable(
+      this.#table,
+      next.map((service) => this.#toSlotted(service)),
+      there,
+    );
+  }
+
+  #holdVips(): Promise<void> {
+    return this.#vips.hold(this.#standby ? [] : vipChanges(this.#running, this.#doors.facts));
+  }
+
+  async prepare(next: readonly NatService[]): Promise<Prepared | Problem[]> {
+    // `auto` may come here only when xdp cannot be had.
+    const beyond = next.flatMap(notHere);
+    if (beyond.length > 0) return beyond;
+    try {
+      if (next.length > 0) must(await nftTransaction(await this.#wholeRules(next), true));
+      await this.#ground.widen(nftablesGround(next, this.#doors.facts));
+    } catch (thrown) {
+      await this.#ground.shrink();
+      return [toProblem(thrown, "kernel")];
+    }
+    return { commit: () => this.#alone(() => this.#commit(next)), abort: () => this.#ground.shrink() };
+  }
+
+  async #commit(next: readonly NatService[]): Promise<void> {
+    const before = new Map(this.#running.map((service) => [service.name, service]));
+    this.#running = next;
+    // Rules before addresses: a VIP that stands without rules would answer clients with a reset.
+    must(next.length > 0 ? await nftTransaction(await this.#wholeRules(next)) : await this.#empty());
+    for (const service of next) freeFlows(service, before.get(service.name), next, this.#doors.log);
+    await this.#holdVips();
+    await this.#ground.settle();
+    this.#timer ??= setInterval(() => void this.#alone(() => this.#look()), LOOK).unref();
+  }
+
+  async #empty(): Promise<Result<null>> {
+    const there = must(await nftTable("inet", this.#table));
+    return there ? nftTransaction(wholeTable(this.#table, [], there)) : { ok: true, value: null };
+  }
+
+  refresh(changed: readonly NatService[]): Promise<void> {
+    return this.#alone(async () => {
       for (const service of changed) {
-        const before = running.find((old) => old.name === service.name);
-        running = running.map((old) => (old === before ? service : old));
-        must(await nftTransaction(refreshedService(table, toSlotted(service))));
-        freeFlows(service, before, running, doors.log);
+        const before = this.#running.find((old) => old.name === service.name);
+        this.#running = this.#running.map((old) => (old === before ? service : old));
+        must(await nftTransaction(refreshedService(this.#table, this.#toSlotted(service))));
+        freeFlows(service, before, this.#running, this.#doors.log);
       }
-    },
-    async setRole(role) {
-      standby = role === "standby";
-      await holdVips();
-    },
-    async counts() {
-      const told = await nftCounters("inet", table);
-      return told.ok ? countsOf(told.value) : new Map();
-    },
-    describe: () => [`nftables table inet ${table}`],
-    release: async () => {},
-    async remove() {
-      running = [];
-      await vips.hold([]);
-      await ground.hold([]);
-    },
-  };
+    });
+  }
+
+  /** Makes again what somebody has taken away. */
+  async #look(): Promise<void> {
+    if (this.#running.length === 0 || netnsHere() !== this.#home) return;
+    const { log } = this.#doors;
+    try {
+      if (!must(await nftTables("inet")).includes(this.#table)) {
+        const rules = await this.#wholeRules(this.#running);
+        if (netnsHere() !== this.#home) return;
+        must(await nftTransaction(rules));
+        log("warn", `nftables table inet ${this.#table} was taken away by somebody, and is there again`);
+      }
+      const lost = await missingAddresses(this.#vips.changes);
+      if (lost.length === 0) return;
+      log("warn", `taken away by somebody, and held again: ${lost.join(", ")}`);
+      await this.#vips.renew();
+    } catch (thrown) {
+      const { code, message } = toProblem(thrown, "kernel");
+      log("error", `what somebody took away cannot be made again: ${message}`, { code });
+    }
+  }
+
+  async setRole(role: "active" | "standby"): Promise<void> {
+    this.#standby = role === "standby";
+    await this.#holdVips();
+  }
+
+  async counts(): Promise<Map<string, KernelCounts>> {
+    const told = await nftCounters("inet", this.#table);
+    return told.ok ? countsOf(told.value) : new Map();
+  }
+
+  describe(): string[] {
+    return [`nftables table inet ${this.#table}`];
+  }
+
+  async release(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+    await this.#alone(async () => {});
+  }
+
+  async remove(): Promise<void> {
+    this.#running = [];
+    await this.release();
+    await this.#vips.hold([]);
+    await this.#ground.hold([]);
+  }
 }
 
 function notHere({ name, scheduler, near, sticky, quic, byLoad }: NatService): Problem[] {
