@@ -113,11 +113,13 @@ export class Datagrams {
 
   private begin(key: string, address: string, port: number): Session | null {
     const { shared, service } = this;
-    if (!this.room(address)) return null;
     const addressKey = this.admits(address);
     if (addressKey < 0) {
-      shared.doors.crowd.leave(this.counted);
       this.refused("SLUICE_HTTP_CLIENT_LIMIT", address);
+      return null;
+    }
+    if (!this.room(address)) {
+      if (addressKey !== 0) shared.doors.crowd.leave(addressKey);
       return null;
     }
     service.cells.add(-1, Cell.connections, 1);

@@ -38,10 +38,10 @@ async function echo(name: string, port = 0) {
 }
 
 /** A client with one port of its own: sends, and collects answers with the address they came from. */
-async function aClient(served: Served) {
+async function aClient(served: Served, from = "127.0.0.1") {
   const answers: string[] = [];
   const sources = new Set<string>();
-  const socket: UdpSocket = await bindUdp("127.0.0.1", 0, (_socket, data, port, address) => {
+  const socket: UdpSocket = await bindUdp(from, 0, (_socket, data, port, address) => {
     answers.push(data.toString());
     sources.add(`${address}:${port}`);
   });
@@ -162,6 +162,21 @@ test("sessions are bounded, in all and by client address", async () => {
   (await aClient(each)).send("1");
   await until(() => each.count("-1/errors") === 1, "the refusal by address");
   expect(each.logs.at(-1)).toContain("SLUICE_HTTP_CLIENT_LIMIT");
+});
+
+test("who is beyond the limit of its address pushes nobody out", async () => {
+  const a = await echo("A");
+  const served = await serve([aBackend(0, a.port)], { udp: { sessions: 2 }, limits: { perAddress: 1 } });
+  const [first, other] = [await aClient(served), await aClient(served, "127.0.0.2")];
+  await first.ask("1");
+  await other.ask("1");
+  (await aClient(served, "127.0.0.2")).send("1");
+  await until(() => served.count("-1/errors") === 1, "the refusal");
+  expect(served.count("-1/active")).toBe(2);
+  expect(served.logs.at(-1)).toContain("SLUICE_HTTP_CLIENT_LIMIT");
+
+  for (const one of [first, other]) await one.ask("2");
+  expect(a.from.size).toBe(2);
 });
 
 test("datagrams of any size and in bursts arrive whole and once; one that cannot go on costs nobody else", async () => {
