@@ -31,7 +31,10 @@ const edits = (of: string) => ({
     .refine((fields) => Object.keys(fields).length <= 32, "At most 32 fields.")
     .default({})
     .describe(`Fields of the ${of} to write, instead of those of the same name.`),
-  remove: z.array(name).default([]).describe(`Fields of the ${of} to take away.`),
+  remove: z
+    .array(name)
+    .default([])
+    .describe(`Fields of the ${of} to take away, also where _ or . stands for - in their name.`),
 });
 const path = z.string().regex(/^\/[!-"$->@-~]*$/, "Write a path that begins with / and has no query.");
 const regex = z.string().superRefine((text, context) => {

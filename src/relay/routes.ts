@@ -1,5 +1,6 @@
 import type { FieldBlock } from "../protocols/http/field-block.ts";
-import { ascii, isWord, LOWER, QUESTION } from "../protocols/http/octets.ts";
+import { isLike } from "../protocols/http/fields.ts";
+import { ascii, QUESTION } from "../protocols/http/octets.ts";
 import type { RequestHead } from "../protocols/http/request.ts";
 import { hostEnd } from "../protocols/http/target.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
@@ -205,11 +206,8 @@ function isSame(bytes: Buffer, start: number, end: number, word: Uint8Array): bo
   return end - start === word.length && word.every((octet, i) => bytes[start + i] === octet);
 }
 
-/** Marks the fields that `edits` takes away or writes anew. */
+/** Marks the fields that `edits` takes away or writes anew, and those that a backend may take for them. */
 export function dropEdited(bytes: Buffer, block: FieldBlock, { drop }: Edits): void {
   for (const word of drop)
-    for (let k = 0; k < block.count; k++) {
-      const start = block.name[k]!;
-      if (LOWER[bytes[start]!] === word[0] && isWord(bytes, start, block.nameEnd[k]!, word)) block.drop[k] = 1;
-    }
+    for (let k = 0; k < block.count; k++) if (isLike(bytes, block.name[k]!, block.nameEnd[k]!, word)) block.drop[k] = 1;
 }

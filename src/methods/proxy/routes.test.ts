@@ -63,6 +63,17 @@ test("heads are edited on the way, both ways, also when the request is sent agai
   expect(heads.match(/X-Team: red\r\n\r\n/g)?.length).toBe(2);
 });
 
+test("names that a backend may fold together with one that is edited go with it", async () => {
+  const backend = named("A");
+  const request = { set: { "X-Auth-User": "nobody" }, remove: ["X-Auth-Role"] };
+  const served = await serve([aBackend(0, backend.port)], { routes: [{ request }] });
+  await ask(served, `${get("/")}\r\nX_Auth_User: root\r\nx-auth.user: root\r\nX_AUTH-ROLE: root\r\nX-Auth_Rolex: kept`);
+  const { got } = backend.connections[0]!;
+  expect(got).not.toContain("root");
+  expect(got).toContain("X-Auth_Rolex: kept\r\n");
+  expect(got).toContain("X-Auth-User: nobody\r\n");
+});
+
 test("path and query are edited on the way; what a route does not name goes on as it came", async () => {
   const backend = named("A");
   const routes = [

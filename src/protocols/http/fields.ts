@@ -66,9 +66,17 @@ const byLength: (readonly Needle[] | undefined)[] = [];
 for (const [name, id] of names) byLength[name.length] = [...(byLength[name.length] ?? []), { word: ascii(name), id }];
 for (let length = 0; length < 32; length++) byLength[length] ??= undefined;
 
-const UNDERSCORE = 95;
-const DOT = 46;
 const DASH = 45;
+
+/** Octets of names as those see them who fold `_` and `.` into `-`, and upper case into lower. */
+const FOLDED = LOWER.map((octet) => (octet === 95 || octet === 46 ? DASH : octet));
+
+/** Is `bytes[start, end)` this name, or one that some backends fold together with it? */
+export function isLike(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  if (end - start !== name.length) return false;
+  for (let i = 0; i < name.length; i++) if (FOLDED[bytes[start + i]!] !== FOLDED[name[i]!]) return false;
+  return true;
+}
 
 /** Which field `bytes[start, end)` names. */
 export function fieldOf(bytes: Uint8Array, start: number, end: number): number {
@@ -81,18 +89,9 @@ export function fieldOf(bytes: Uint8Array, start: number, end: number): number {
     let at = 0;
     while (at < length && LOWER[bytes[start + at]!] === word[at]) at++;
     if (at === length) return id;
-    if (word[at] === DASH && isAlias(bytes, start, word)) return Field.ALIAS;
+    if (word[at] === DASH && isLike(bytes, start, end, word)) return Field.ALIAS;
   }
   return Field.OTHER;
-}
-
-function isAlias(bytes: Uint8Array, start: number, word: Uint8Array): boolean {
-  for (let i = 0; i < word.length; i++) {
-    const octet = bytes[start + i]!;
-    const folded = octet === UNDERSCORE || octet === DOT ? DASH : LOWER[octet];
-    if (folded !== word[i]) return false;
-  }
-  return true;
 }
 
 /**
