@@ -3,7 +3,9 @@ import type { Counted } from "../core/most-wanted.ts";
 import type { Problem, Result } from "../core/problem.ts";
 import type { EventLog } from "../observe/events.ts";
 import { metricsParts } from "../observe/metrics.ts";
-import type { StatusModel } from "../observe/status.ts";
+import type { StatusView } from "../observe/status.ts";
+import { statusParts } from "../observe/status-json.ts";
+import { turn } from "../runtime/clock.ts";
 
 /** What came of a revision; `text` says it to a person. */
 export interface Outcome {
@@ -24,7 +26,7 @@ export interface KeptRevision {
 
 /** What the admin API may ask of the daemon. */
 export interface Daemon {
-  status(): Promise<StatusModel>;
+  status(): Promise<StatusView>;
   events: EventLog;
   reload(): Promise<Outcome>;
   /** The revisions that can be run again, oldest first. */
@@ -74,10 +76,14 @@ export function createApi(daemon: Daemon): OpenAPIHono {
 /** What there is to see. */
 function addViews(api: OpenAPIHono, daemon: Daemon): void {
   api.get("/healthz", (c) => c.text("ok\n"));
-  api.get("/v1/status", async (c) => c.json(await daemon.status()));
-  api.get("/metrics", async (c) =>
-    c.body(streamOf(metricsParts(await daemon.status())), 200, { "content-type": "text/plain; version=0.0.4" }),
+  api.get("/v1/status", async (c) =>
+    c.body(streamOf(statusParts(await daemon.status())), 200, { "content-type": "application/json" }),
   );
+  api.get("/metrics", async (c) => {
+    const { head, services } = await daemon.status();
+    const parts = metricsParts({ ...head, services: [...services] });
+    return c.body(streamOf(parts), 200, { "content-type": "text/plain; version=0.0.4" });
+  });
   api.get("/v1/events", (c) => {
     const after = Number(c.req.query("after") ?? 0) || 0;
     return c.req.query("follow") === undefined
@@ -152,14 +158,26 @@ function addRevisions(api: OpenAPIHono, daemon: Daemon): void {
   });
 }
 
-/** A body in parts, each made when the one before has gone: what is large is never whole in memory. */
+/** Characters that are sent at a time, at least. */
+const PART = 1 << 16;
+
+/**
+ * A body in parts, each made when the one before has gone: what is large is never whole in memory, and verdicts that have
+ * come meanwhile are heard between two parts.
+ */
 function streamOf(parts: Iterator<string>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream({
-    pull(controller) {
-      const { value, done } = parts.next();
-      if (done) controller.close();
-      else controller.enqueue(encoder.encode(value));
+    async pull(controller) {
+      await turn();
+      let text = "";
+      while (text.length < PART) {
+        const { value, done } = parts.next();
+        if (done) break;
+        text += value;
+      }
+      if (text === "") controller.close();
+      else controller.enqueue(encoder.encode(text));
     },
   });
 }

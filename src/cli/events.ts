@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { eventText, type Recorded } from "../observe/events.ts";
+import { linesOf } from "../runtime/lines.ts";
 import { askDaemon, instanceOption } from "./daemon-client.ts";
 
 export function registerEvents(program: Command): void {
@@ -21,11 +22,6 @@ export function registerEvents(program: Command): void {
         for (const recorded of (await response.json()) as Recorded[]) show(recorded);
         return;
       }
-      let rest = "";
-      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-        const lines = (rest + chunk).split("\n");
-        rest = lines.pop()!;
-        for (const line of lines) show(JSON.parse(line) as Recorded);
-      }
+      for await (const line of linesOf(response.body!)) show(JSON.parse(line) as Recorded);
     });
 }

@@ -8,7 +8,8 @@ interface Family {
   name: string;
   help: string;
   type: "counter" | "gauge";
-  samples: { labels: Labels; value: number }[];
+  /** What follows the name on each line; made while it is written, for there may be a million. */
+  samples: Iterable<string>;
 }
 
 /** What a count is called in metrics: the noun with its unit. */
@@ -31,18 +32,30 @@ const metricWords: Record<CounterName, string> = {
 
 const states: readonly BackendState[] = ["up", "down", "draining", "maintenance", "unchecked"];
 
+/** Characters of a part, about. */
+const PART = 1 << 16;
+
 /**
- * A status as Prometheus text (exposition format 0.0.4), family by family: of a hundred thousand backends each has some
+ * A status as Prometheus text (exposition format 0.0.4), in parts: of a hundred thousand backends it is a hundred
  * megabytes. A count that a method cannot know has no series: absent, not zero.
  */
 export function* metricsParts(model: StatusModel): Generator<string> {
-  yield* texts(instanceFamilies(model));
-  yield* texts(serviceFamilies(model.services));
-  yield* texts(backendFamilies(model.services));
+  for (const family of instanceFamilies(model)) yield* familyParts(family);
+  for (const family of serviceFamilies(model.services)) yield* familyParts(family);
+  for (const family of backendFamilies(model.services)) yield* familyParts(family);
 }
 
-function* texts(families: Iterable<Family>): Generator<string> {
-  for (const family of families) if (family.samples.length > 0) yield familyText(family);
+/** A family without series is left out. */
+function* familyParts({ name, help, type, samples }: Family): Generator<string> {
+  const head = `# HELP ${name} ${help.replace(/[\\\n]/g, escapes)}\n# TYPE ${name} ${type}\n`;
+  let text = head;
+  for (const sample of samples) {
+    text += `${name}${sample}\n`;
+    if (text.length < PART) continue;
+    yield text;
+    text = "";
+  }
+  if (text !== "" && text !== head) yield text;
 }
 
 /** The same in one piece. */
@@ -56,7 +69,7 @@ const gauge = (name: string, help: string, samples: Family["samples"]): Family =
 });
 
 function instanceFamilies(model: StatusModel): Family[] {
-  const one = (value: number, labels: Labels = "") => [{ labels, value }];
+  const one = (value: number, labels: Labels = "") => [sample(labels, value)];
   return [
     gauge("sluice_build_info", "The running version; always 1.", one(1, labelText({ version: model.version }))),
     gauge("sluice_config_revision", "Number of the running configuration.", one(model.revision)),
@@ -72,10 +85,7 @@ function instanceFamilies(model: StatusModel): Family[] {
       help: "What happened at a method beside its services, by code.",
       type: "counter",
       samples: model.methods.flatMap(({ name, tallies }) =>
-        Object.entries(tallies).map(([code, value]) => ({
-          labels: labelText({ method: name, code }),
-          value: value ?? 0,
-        })),
+        Object.entries(tallies).map(([code, value]) => sample(labelText({ method: name, code }), value ?? 0)),
       ),
     },
   ];
@@ -94,17 +104,17 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
     gauge(
       "sluice_service_serving",
       "1 when the service runs, 0 when it failed or stands by.",
-      services.map((s) => ({ labels: labels(s), value: s.state === "serving" ? 1 : 0 })),
+      services.map((s) => sample(labels(s), s.state === "serving" ? 1 : 0)),
     ),
     gauge(
       "sluice_service_backends",
       "Backends of the service.",
-      services.map((s) => ({ labels: labels(s), value: s.backends.length })),
+      services.map((s) => sample(labels(s), s.backends.length)),
     ),
     gauge(
       "sluice_service_eligible_backends",
       "Backends that may get new work.",
-      services.map((s) => ({ labels: labels(s), value: s.backends.filter((b) => b.eligible).length })),
+      services.map((s) => sample(labels(s), s.backends.filter((b) => b.eligible).length)),
     ),
     ...countFamilies(
       "service",
@@ -114,43 +124,34 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
       "sluice_service_troubles",
       "What is wrong around the service now, by code.",
       services.flatMap((s) =>
-        [...tally(s.troubles.map(({ code }) => code))].map(([code, value]) => ({
-          labels: withLabel(labels(s), "code", code),
-          value,
-        })),
+        [...tally(s.troubles.map(({ code }) => code))].map(([code, value]) =>
+          sample(withLabel(labels(s), "code", code), value),
+        ),
       ),
     ),
     gauge(
       "sluice_service_failed",
       "1 for the code for which a service could not start.",
-      services.flatMap((s) => (s.problem ? [{ labels: withLabel(labels(s), "code", s.problem.code), value: 1 }] : [])),
+      services.flatMap((s) => (s.problem ? [sample(withLabel(labels(s), "code", s.problem.code), 1)] : [])),
     ),
     gauge(
       "sluice_group_good",
       "1 when enough of the group's backends are up for it to be chosen.",
       services.flatMap((s) =>
-        (s.groups ?? []).map(({ path, good }) => ({
-          labels: withLabel(labels(s), "group", path),
-          value: good ? 1 : 0,
-        })),
+        (s.groups ?? []).map(({ path, good }) => sample(withLabel(labels(s), "group", path), good ? 1 : 0)),
       ),
     ),
     gauge(
       "sluice_group_backends_up",
       "How many backends of the group are up.",
-      services.flatMap((s) =>
-        (s.groups ?? []).map(({ path, up }) => ({ labels: withLabel(labels(s), "group", path), value: up })),
-      ),
+      services.flatMap((s) => (s.groups ?? []).map(({ path, up }) => sample(withLabel(labels(s), "group", path), up))),
     ),
     {
       name: "sluice_service_drops_total",
       help: "Packets dropped, by reason.",
       type: "counter",
       samples: services.flatMap((s) =>
-        Object.entries(s.drops).map(([code, value]) => ({
-          labels: withLabel(labels(s), "code", code),
-          value: value ?? 0,
-        })),
+        Object.entries(s.drops).map(([code, value]) => sample(withLabel(labels(s), "code", code), value ?? 0)),
       ),
     },
   ];
@@ -162,18 +163,13 @@ function* backendFamilies(services: readonly ServiceStatus[]): Generator<Family>
       (backend): Named => ({ backend, labels: labelText({ service: service.name, backend: backend.name }) }),
     ),
   );
-  const each: Each = (value) => {
-    const samples: Family["samples"] = [];
+  const each: Each = function* (value) {
     for (const { backend, labels } of all) {
       const number = value(backend);
-      if (number !== null && number !== undefined) samples.push({ labels, value: number });
+      if (number !== null && number !== undefined) yield sample(labels, number);
     }
-    return samples;
   };
-  const stateSamples = all.flatMap(({ backend, labels }) =>
-    states.map((state) => ({ labels: withLabel(labels, "state", state), value: backend.state === state ? 1 : 0 })),
-  );
-  yield gauge("sluice_backend_state", "1 for the state that the backend is in.", stateSamples);
+  yield gauge("sluice_backend_state", "1 for the state that the backend is in.", stateSamples(all));
   yield gauge(
     "sluice_backend_eligible",
     "1 when the backend may get new work.",
@@ -202,12 +198,18 @@ function* backendFamilies(services: readonly ServiceStatus[]): Generator<Family>
   );
 }
 
+function* stateSamples(all: readonly Named[]): Generator<string> {
+  const ends = states.map((state) => ({ state, label: `,state="${state}"` }));
+  for (const { backend, labels } of all)
+    for (const { state, label } of ends) yield sample(labels + label, backend.state === state ? 1 : 0);
+}
+
 interface Named {
   backend: BackendStatus;
   labels: Labels;
 }
 /** Samples of one number of every backend; those that lack it have none. */
-type Each = (value: (backend: BackendStatus) => number | null | undefined) => Family["samples"];
+type Each = (value: (backend: BackendStatus) => number | null | undefined) => Iterable<string>;
 
 function checkFamilies(all: readonly Named[], each: Each): Family[] {
   return [
@@ -235,7 +237,7 @@ function checkFamilies(all: readonly Named[], each: Each): Family[] {
       "sluice_backend_check_result",
       "1 for the code of the last check.",
       all.flatMap(({ backend, labels }) =>
-        backend.check ? [{ labels: withLabel(labels, "code", backend.check.code), value: 1 }] : [],
+        backend.check ? [sample(withLabel(labels, "code", backend.check.code), 1)] : [],
       ),
     ),
   ];
@@ -272,28 +274,31 @@ function reportFamilies(each: Each): Family[] {
   ];
 }
 
-function* countFamilies(noun: string, owners: readonly { labels: Labels; counts: Counts }[]): Generator<Family> {
+interface Counted {
+  labels: Labels;
+  counts: Counts;
+}
+
+function* countFamilies(noun: string, owners: readonly Counted[]): Generator<Family> {
   for (const counter of counterNames) {
-    const samples: Family["samples"] = [];
-    for (const { labels, counts } of owners) {
-      const value = counts[counter];
-      if (value !== null) samples.push({ labels, value });
-    }
     const { help, kind: type } = counters[counter];
-    yield { name: `sluice_${noun}_${metricWords[counter]}`, help, type, samples };
+    yield { name: `sluice_${noun}_${metricWords[counter]}`, help, type, samples: countSamples(owners, counter) };
   }
 }
 
-function familyText({ name, help, type, samples }: Family): string {
-  const lines = samples.map(
-    ({ labels, value }) => `${name}${labels === "" ? "" : `{${labels}}`} ${numberText(value)}\n`,
-  );
-  return `# HELP ${name} ${help.replace(/[\\\n]/g, escapes)}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+function* countSamples(owners: readonly Counted[], counter: CounterName): Generator<string> {
+  for (const { labels, counts } of owners) {
+    const value = counts[counter];
+    if (value !== null) yield sample(labels, value);
+  }
 }
 
+const sample = (labels: Labels, value: number): string =>
+  labels === "" ? ` ${numberText(value)}` : `{${labels}} ${numberText(value)}`;
+
 const labelText = (labels: Record<string, string>): Labels =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+  Object.keys(labels)
+    .map((name) => `${name}="${escapeLabel(labels[name]!)}"`)
     .join(",");
 
 const withLabel = (labels: Labels, name: string, value: string): Labels => `${labels},${name}="${escapeLabel(value)}"`;

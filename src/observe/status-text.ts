@@ -1,7 +1,7 @@
 import { backendCells, backendHead, backendRight, countCells, STATE_COLUMN, signs } from "./backend-cells.ts";
 import { cut, painter } from "./paint.ts";
 import { printable } from "./printable.ts";
-import type { ServiceStatus, StatusModel } from "./status.ts";
+import type { ServiceStatus, StatusHead, StatusModel } from "./status.ts";
 import { joined, padded } from "./table.ts";
 import { ageText, countText } from "./units.ts";
 
@@ -12,14 +12,31 @@ export interface TextOptions {
 }
 
 /** The view of an instance as text, ending without a line feed. A dash stands for what cannot be known. */
-export function statusText(model: StatusModel, options: TextOptions): string {
-  const title = `sluice ${model.instance}: revision ${model.revision}, pid ${model.pid}, ${model.workers} workers, running for ${ageText(model.at - model.since)}`;
-  const blocks = model.services.map((service) => serviceText(service, model.at, options));
-  if (blocks.length === 0) blocks.push(["no services"]);
-  const beside = model.methods.flatMap((method) => besideLines(method));
-  if (beside.length > 0) blocks.push(beside);
-  return [[title], ...blocks].map((lines) => lines.map((line) => cut(line, options.width)).join("\n")).join("\n\n");
+export function statusText({ services, ...head }: StatusModel, options: TextOptions): string {
+  const blocks = services.map((service) => serviceBlock(service, head.at, options));
+  return titleBlock(head, options) + blocks.join("") + lastBlock(head, blocks.length === 0, options);
 }
+
+/** The view in blocks, of which each but the first begins with an empty line: the title, the services, what is beside them. */
+export function titleBlock(head: StatusHead, { width }: TextOptions): string {
+  const { instance, revision, pid, workers, at, since } = head;
+  return cut(
+    `sluice ${instance}: revision ${revision}, pid ${pid}, ${workers} workers, running for ${ageText(at - since)}`,
+    width,
+  );
+}
+
+export const serviceBlock = (service: ServiceStatus, at: number, options: TextOptions): string =>
+  block(serviceLines(service, at, options), options);
+
+/** `empty`: there was no service. */
+export function lastBlock({ methods }: StatusHead, empty: boolean, options: TextOptions): string {
+  const beside = methods.flatMap((method) => besideLines(method));
+  return (empty ? block(["no services"], options) : "") + (beside.length > 0 ? block(beside, options) : "");
+}
+
+const block = (lines: readonly string[], { width }: TextOptions): string =>
+  `\n\n${lines.map((line) => cut(line, width)).join("\n")}`;
 
 /** `dns beside its services: 12 SLUICE_DNS_REFUSED, …`; nothing when nothing happened and it has nothing to say. */
 function besideLines({ name, tallies, describe }: StatusModel["methods"][number]): string[] {
@@ -29,7 +46,7 @@ function besideLines({ name, tallies, describe }: StatusModel["methods"][number]
   return [`${name} beside its services`, ...said, ...seen.map(([code, count]) => `  ${countText(count)} ${code}`)];
 }
 
-function serviceText(service: ServiceStatus, at: number, options: TextOptions): string[] {
+function serviceLines(service: ServiceStatus, at: number, options: TextOptions): string[] {
   const paint = painter(options.color);
   const eligible = service.backends.filter((backend) => backend.eligible).length;
   const where = [...service.listeners, ...service.names].join(" ");

@@ -9,8 +9,13 @@ import type { Trouble } from "../core/trouble.ts";
 
 export const STATUS_SCHEMA = "sluice.status/v1";
 
-/** All there is to see of an instance at one moment. Plain JSON; times in ms since 1970. Null: it cannot be known. */
-export interface StatusModel {
+/** All there is to see of an instance. Plain JSON; times in ms since 1970. Null: it cannot be known. */
+export interface StatusModel extends StatusHead {
+  services: ServiceStatus[];
+}
+
+/** What is said of the instance itself. */
+export interface StatusHead {
   schema: typeof STATUS_SCHEMA;
   /** When this was looked up. */
   at: number;
@@ -27,7 +32,12 @@ export interface StatusModel {
   spare: boolean;
   /** What methods count that belongs to no service, and what they say of themselves. */
   methods: { name: MethodName; tallies: Partial<Record<Code, number>>; describe: string[] }[];
-  services: ServiceStatus[];
+}
+
+/** A status whose services come one by one, in order and once: those of a hundred thousand backends are some 100 MiB. */
+export interface StatusView<Services = Iterable<ServiceStatus>> {
+  head: StatusHead;
+  services: Services;
 }
 
 export interface ServiceStatus {

@@ -4,12 +4,25 @@
  */
 type Rows = readonly (readonly string[])[];
 
+/** Enough for most gaps: of very many cells few need a longer one made. */
+const SPACES = " ".repeat(64);
+
+const spaces = (count: number): string => (count > SPACES.length ? " ".repeat(count) : SPACES.slice(0, count));
+
 /** The cells with the spaces that their columns need; for cells that are painted before they become lines. */
 export function padded(rows: Rows, right: ReadonlySet<number> = new Set()): string[][] {
-  const widths = (rows[0] ?? []).map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]!.length), 0));
-  const cell = (text: string, column: number): string =>
-    right.has(column) ? text.padStart(widths[column]!) : text.padEnd(widths[column]!);
-  return rows.map((row) => row.map(cell));
+  const columns = (rows[0] ?? []).map((_, column) => ({
+    width: rows.reduce((most, row) => Math.max(most, row[column]!.length), 0),
+    right: right.has(column),
+  }));
+  return rows.map((row) =>
+    row.map((text, i) => {
+      const { width, right: standsRight } = columns[i]!;
+      if (text.length === width) return text;
+      const gap = spaces(width - text.length);
+      return standsRight ? gap + text : text + gap;
+    }),
+  );
 }
 
 /** One line of a table. */

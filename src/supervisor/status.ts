@@ -10,7 +10,8 @@ import {
   expectedShares,
   type ServiceStatus,
   STATUS_SCHEMA,
-  type StatusModel,
+  type StatusHead,
+  type StatusView,
 } from "../observe/status.ts";
 import { type Entry, type Member, weightOf } from "./member.ts";
 import { inPanic, shownState, weightShare } from "./passive.ts";
@@ -22,14 +23,10 @@ export async function lookUp(
   catalog: Catalog,
   instance: string,
   file: string,
-): Promise<StatusModel> {
+): Promise<StatusView> {
   supervisor.fast.collect();
   const kernelCounts = await supervisor.kernel.counts();
-  const methodOf = (name: string): Method => catalog.methods.find((method) => method.name === name)!;
-  const services = [...supervisor.book.entries.values()].map((entry) =>
-    serviceStatus(supervisor, entry, methodOf(entry.service.method), kernelCounts.get(entry.service.name)),
-  );
-  return {
+  const head: StatusHead = {
     schema: STATUS_SCHEMA,
     at: Date.now(),
     instance,
@@ -41,12 +38,27 @@ export async function lookUp(
     workers: supervisor.workers.workers,
     spare: supervisor.workers.spare.ready,
     methods: catalog.methods.flatMap((method) => methodStatus(supervisor, method)),
-    services: [...services, ...failedServices(supervisor)],
   };
+  return { head, services: servicesNow(supervisor, catalog, kernelCounts) };
+}
+
+/** Those that serve, as they are when their turn comes, and those that failed. */
+function* servicesNow(
+  supervisor: Supervisor,
+  catalog: Catalog,
+  counts: ReadonlyMap<string, KernelCounts>,
+): Generator<ServiceStatus> {
+  const failed = failedServices(supervisor);
+  const methods = new Map<string, Method>(catalog.methods.map((method) => [method.name, method]));
+  for (const entry of [...supervisor.book.entries.values()]) {
+    const { name, method } = entry.service;
+    yield serviceStatus(supervisor, entry, methods.get(method)!, counts.get(name));
+  }
+  yield* failed;
 }
 
 /** What a method counts beside its services; nothing while no service uses it. */
-function methodStatus({ book, workers }: Supervisor, { name, tallies }: Method): StatusModel["methods"] {
+function methodStatus({ book, workers }: Supervisor, { name, tallies }: Method): StatusHead["methods"] {
   if (!tallies || ![...book.entries.values()].some(({ service }) => service.method === name)) return [];
   const count = (id: number): number => workers.memory.counts(tallyName(name), id, ["requests"]).requests ?? 0;
   const describe = workers.secrets.describe(name);
