@@ -122,6 +122,10 @@ export class Forwarder extends Seeker implements Asker {
     const target = this.route?.target ?? null;
     const instead = target === null ? null : editTarget(target, bytes, head);
     this.outward = writeRequest(OUT, 0, bytes, head, this.tail!, upgrade, edits?.lines, instead);
+    if (this.outward > OUT.length) {
+      this.refuse(refusalOf(Refused.HEAD_LARGE));
+      return;
+    }
     this.service!.cells.add(this.backend, Cell.bytesIn, this.outward);
     const headEnd = this.input === bytes ? this.at : -1;
     if (this.reading === Reading.BODY) this.takeBody();

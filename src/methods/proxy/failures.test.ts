@@ -172,6 +172,16 @@ describe("limits", () => {
     const chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
     expect(await client(served).send(chunked).gone()).toStartWith("HTTP/1.1 413 ");
   });
+  test("a head that would not fit where messages are put together: 431, and not a byte leaves", async () => {
+    const backend = raw(answering(OK));
+    const served = await serve([aBackend(0, backend.port)], { limits: { head: "256KiB" }, forwarded: true });
+    // The host goes on in Host, X-Forwarded-Host and Forwarded.
+    const got = await client(served)
+      .send(`GET / HTTP/1.1\r\nHost: ${"a".repeat(240 << 10)}\r\n\r\n`)
+      .gone();
+    expect(got).toStartWith("HTTP/1.1 431 ");
+    expect(backend.connections.map((end) => end.got)).toEqual([""]);
+  });
   test("requests per connection", async () => {
     const backend = raw(answering(OK));
     const served = await serve([aBackend(0, backend.port)], { limits: { requests: 2 } });

@@ -73,7 +73,8 @@ const ROOT = ascii("/");
  * Writes the request as the next hop gets it (RFC 9110 7.6; RFC 9112 3.2): origin-form, version 1.1, one Host,
  * without hop-by-hop fields, with Via and X-Forwarded-*. `upgrade`: offer the client's upgrade on. `extra`: more lines.
  * `instead`: path and query to ask for; null: those of the request.
- * @returns offset after the head. `out` must have room for the head, the tail, `extra`, `instead` and 512 bytes.
+ * @returns offset after the head; beyond the end of `out` when that had no room for all of it. The host goes into up to
+ * three fields.
  */
 export function writeRequest(
   out: Buffer,
