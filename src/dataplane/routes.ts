@@ -1,6 +1,6 @@
-import { parseAddress } from "../core/address.ts";
 import { run } from "../runtime/child.ts";
 import { parseMac } from "../system/net.ts";
+import { getRoutes } from "../system/route-get.ts";
 
 /** The way to an address as the kernel's FIB tells it. */
 export interface Route {
@@ -29,14 +29,6 @@ export interface Device {
 /** IFLA_XDP_ATTACHED of <linux/if_link.h>: driver, skb, hardware. */
 const xdpModes: Record<number, Device["xdp"]> = { 1: "native", 2: "generic", 3: "offloaded" };
 
-interface RouteRow {
-  type?: string;
-  dst: string;
-  dev?: string;
-  gateway?: string;
-  prefsrc?: string;
-}
-
 interface LinkRow {
   ifname: string;
   ifindex: number;
@@ -49,27 +41,16 @@ interface LinkRow {
   linkinfo?: { info_kind?: string; info_data?: { id?: number } };
 }
 
-/** ip(8) in batch mode prints one JSON array per answer, one after the other: read as one, of which there may be many. */
-const arrays = <T>(text: string): T[] =>
-  (JSON.parse(`[${text.trim().replaceAll(/\]\s*\n\s*\[/g, "],[")}]`) as T[][]).flat();
+/** What ip(8) prints as JSON; of nothing it may print nothing. */
+const rowsOf = <T>(text: string): T[] => (text.trim() === "" ? [] : (JSON.parse(text) as T[]));
 
-/** Routes to many addresses by one process; an address without a route is absent. */
+/** Routes to many addresses; an address without a route is absent. Throws SluiceError. */
 export async function routesTo(addresses: readonly string[]): Promise<Map<string, Route>> {
-  const found = new Map<string, Route>();
-  if (addresses.length === 0) return found;
-  const input = addresses.map((address) => `route get ${address}\n`).join("");
-  const done = await run(["ip", "-json", "-force", "-batch", "-"], { input });
-  for (const row of arrays<RouteRow>(done.stdout)) {
-    if (!row.dev || !row.dst) continue;
-    const hop = row.gateway ?? row.dst;
-    found.set(parseAddress(row.dst) ?? row.dst, {
-      device: row.dev,
-      hop,
-      source: row.prefsrc ?? "",
-      local: row.type === "local",
-    });
-  }
-  return found;
+  const found = await getRoutes(addresses);
+  const routes = new Map<string, Route>();
+  for (const [address, { device, gateway, source, local }] of found)
+    routes.set(address, { device, hop: gateway ?? address, source: source ?? "", local });
+  return routes;
 }
 
 /** Every Ethernet device of this network namespace, by name. */
@@ -80,7 +61,7 @@ export async function devices(): Promise<Map<string, Device>> {
 
 /** The devices of `ip -json -details link show`. */
 export function toDevices(text: string): Map<string, Device> {
-  const rows = arrays<LinkRow>(text);
+  const rows = rowsOf<LinkRow>(text);
   const found = new Map<string, Device>();
   for (const row of rows) {
     const mac = row.link_type === "ether" ? parseMac(row.address ?? "") : null;
@@ -104,7 +85,7 @@ const dead = new Set(["FAILED", "INCOMPLETE", "NONE"]);
 /** Link addresses that the neighbour table knows, by `device|address`. */
 export async function neighbours(): Promise<Map<string, Uint8Array>> {
   const done = await run(["ip", "-json", "neigh", "show"]);
-  const rows = arrays<{ dst: string; dev: string; lladdr?: string; state?: string[] }>(done.stdout);
+  const rows = rowsOf<{ dst: string; dev: string; lladdr?: string; state?: string[] }>(done.stdout);
   const found = new Map<string, Uint8Array>();
   for (const row of rows) {
     const mac = parseMac(row.lladdr ?? "");
