@@ -201,10 +201,8 @@ static __always_inline int go_long(struct xdp_md *ctx)
 SEC("xdp")
 int balance(struct xdp_md *ctx)
 {
-	int verdict = go_quick(ctx, 0);
+	int verdict = is_ipv6_frame(ctx) ? go_quick6(ctx) : go_quick(ctx, 0);
 
-	if (verdict == LONG_WAY && is_ipv6_frame(ctx))
-		verdict = go_quick6(ctx);
 	return verdict == LONG_WAY ? go_long(ctx) : verdict;
 }
 
