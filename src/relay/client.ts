@@ -144,9 +144,10 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   }
 
   closed(): void {
+    // First of all: its descriptor may soon be another's.
+    this.drop();
     this.settle();
     this.reading = Reading.NOTHING;
-    this.drop();
     this.front.wheel.remove(this);
     this.input = this.requestBytes = null;
     this.front.left(this);
