@@ -39,12 +39,7 @@ const withRoutes =
   });
 
 const cases: Record<string, Make> = {
-  "backends-round-robin": withBackends("round-robin"),
-  "backends-weighted-round-robin": withBackends("weighted-round-robin"),
-  "backends-least-connections": withBackends("least-connections"),
-  "backends-p2c": withBackends("p2c"),
-  "backends-prequal": withBackends("prequal"),
-  "backends-source-hash": withBackends("source-hash"),
+  ...Object.fromEntries(schedulers.map(({ name }) => [`backends-${name}`, withBackends(name)])),
   "routes-path": withRoutes("path"),
   "routes-prefix": withRoutes("prefix"),
 };

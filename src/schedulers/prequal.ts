@@ -73,10 +73,14 @@ class Prequal implements Scheduler {
   pick(_key: number, tried: Tried): number {
     const size = this.#pool.length;
     if (size === 0) return -1;
-    if (this.#drawn) for (let i = 0; i < PROBES; i++) this.#probe();
-    const threshold = this.#look();
-    const skip = tried.size > 0;
     const now = this.#env.now();
+    const drawn = this.#drawn ? PROBES : 0;
+    for (let i = 0; i < drawn; i++) this.#probe();
+    this.#load();
+    // Their times are in no cache either: asked for one after the other, without a choice between, they come together.
+    for (let i = 1; i <= drawn; i++) this.#time((this.#next + POOL - i) % POOL, now);
+    const threshold = this.#threshold();
+    const skip = tried.size > 0;
     // Beginning anywhere (of all: by weight): equal ones are drawn at random.
     const random = this.#env.random();
     const from = this.#drawn ? Math.floor(random * size) : this.#line.draw(random);
@@ -115,17 +119,24 @@ class Prequal implements Scheduler {
     return this.#costs[place]!;
   }
 
-  /** Reads the loads of the pool, per weight; returns the one above which a backend is hot. Sorts in place: few. */
-  #look(): number {
+  /** Reads the loads of the pool; nothing hangs on what is read, so that the reading is not held up. */
+  #load(): void {
+    const { length } = this.#pool;
+    for (let i = 0; i < length; i++) {
+      const index = this.#pool[i]!;
+      const active = this.#env.load(index);
+      if (active !== this.#active[i]) this.#foundAt[i] = Number.NEGATIVE_INFINITY;
+      this.#active[i] = active;
+      this.#loads[i] = active / this.#set.weights[index]!;
+    }
+  }
+
+  /** The load per weight above which a backend is hot. Sorts in place: few. */
+  #threshold(): number {
     const sorted = this.#sorted;
     const size = sorted.length;
     for (let i = 0; i < size; i++) {
-      const index = this.#pool[i]!;
-      const active = this.#env.load(index);
-      const load = active / this.#set.weights[index]!;
-      if (active !== this.#active[i]) this.#foundAt[i] = Number.NEGATIVE_INFINITY;
-      this.#active[i] = active;
-      this.#loads[i] = load;
+      const load = this.#loads[i]!;
       let place = i;
       for (; place > 0 && sorted[place - 1]! > load; place--) sorted[place] = sorted[place - 1]!;
       sorted[place] = load;

@@ -24,7 +24,8 @@ const cellOf = (index: number, bin: number): number => (index * BINS + bin) * 2;
 /**
  * Places in a backend's brief: when its oldest work under way began (Infinity: none is) and in which bin, how much is under
  * way, and the bin that was heard of last (-1: none ever), when that was, and its mean. With many backends most have one
- * piece of work or none, and all of it lies in one line of the cache.
+ * piece of work or none, and all of it lies in one line of the cache; what is known of other bins is met when the bin
+ * changes.
  */
 const [OLDEST, OLDEST_BIN, COUNT, NEWEST, SINCE, MEAN] = [0, 1, 2, 3, 4, 5];
 const BRIEF = 8;
@@ -76,7 +77,7 @@ export class ResponseTimes {
   readonly #later: (Later | null)[];
   /** By backend, what most looks need. */
   readonly #brief: Float64Array;
-  /** By backend and bin, side by side: mean time, and when it was last heard of. */
+  /** By backend and bin, side by side: mean time, and when it was last heard of; of the newest bin the brief knows better. */
   readonly #known: Float64Array;
 
   constructor(set: EligibleSet, before?: ResponseTimes) {
@@ -120,6 +121,7 @@ export class ResponseTimes {
   /** The mean at the nearest load that was heard of lately; there is one. */
   #nearest(index: number, bin: number, now: number): number {
     const known = this.#known;
+    this.#putBack(index);
     const since = now - FRESH;
     for (let distance = 0; distance < BINS; distance++) {
       const [below, above] = [bin - distance, bin + distance];
@@ -156,14 +158,30 @@ export class ResponseTimes {
     // Who left says nothing of the backend.
     if (outcome === "aborted") return;
     const sample = outcome === "failed" ? Math.max(FAILED, took) : took;
-    const known = this.#known;
-    const cell = cellOf(index, bin);
-    const part = Math.max(1 - Math.exp((known[cell + 1]! - now) / DECAY), LEAST_PART);
-    known[cell]! += (sample - known[cell]!) * part;
-    known[cell + 1] = now;
-    brief[at + NEWEST] = bin;
+    if (bin !== brief[at + NEWEST]) this.#turnTo(index, bin);
+    const part = Math.max(1 - Math.exp((brief[at + SINCE]! - now) / DECAY), LEAST_PART);
+    brief[at + MEAN]! += (sample - brief[at + MEAN]!) * part;
     brief[at + SINCE] = now;
-    brief[at + MEAN] = known[cell]!;
+  }
+
+  /** The brief is of this bin now. */
+  #turnTo(index: number, bin: number): void {
+    const at = index * BRIEF;
+    const cell = cellOf(index, bin);
+    this.#putBack(index);
+    this.#brief[at + NEWEST] = bin;
+    this.#brief[at + MEAN] = this.#known[cell]!;
+    this.#brief[at + SINCE] = this.#known[cell + 1]!;
+  }
+
+  /** Puts what the brief says of its bin beside what is known of the others. */
+  #putBack(index: number): void {
+    const at = index * BRIEF;
+    const newest = this.#brief[at + NEWEST]!;
+    if (newest < 0) return;
+    const cell = cellOf(index, newest);
+    this.#known[cell] = this.#brief[at + MEAN]!;
+    this.#known[cell + 1] = this.#brief[at + SINCE]!;
   }
 
   /** The oldest has ended: the next one is that now. */
