@@ -1,4 +1,13 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import type { HostChange } from "../core/host-change.ts";
 import { libc } from "../runtime/libc.ts";
@@ -74,9 +83,13 @@ export class Journal {
     mkdirSync(dirname(this.path), { recursive: true, mode: 0o755 });
     const fresh = `${this.path}.new`;
     const fd = openSync(fresh, "w", 0o600);
-    writeSync(fd, `${JSON.stringify(this.file, null, 1)}\n`);
-    fsyncSync(fd);
-    closeSync(fd);
+    try {
+      // All of it, or it throws: a full disk takes a part of one write.
+      writeFileSync(fd, `${JSON.stringify(this.file, null, 1)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
     renameSync(fresh, this.path);
   }
 }

@@ -8,7 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { ALGORITHM, dnskeyRdata, ENTRY_KEY, keyTag, ZONE_KEY } from "../../../protocols/dns/dnssec/rrsig.ts";
@@ -84,7 +84,8 @@ function replace(folder: string, path: string, text: string): void {
   rmSync(made, { force: true });
   const file = openSync(made, "wx", 0o600);
   try {
-    writeSync(file, text);
+    // All of it, or it throws: a full disk takes a part of one write.
+    writeFileSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);
