@@ -16,6 +16,7 @@ import { FastSide } from "./fast-side.ts";
 import { Groups } from "./groups.ts";
 import { KernelSide } from "./kernel-side.ts";
 import { foundBy, lastKnown } from "./last-known.ts";
+import { type FailedService, LeftOut } from "./left-out.ts";
 import { connectionLimit } from "./limits.ts";
 import { prepareLogFiles } from "./log-files.ts";
 import type { Entry } from "./member.ts";
@@ -40,14 +41,6 @@ export interface SupervisorOptions {
   workers: number;
 }
 
-/** Services left out because they could not start; the rest serves, and they are tried again. */
-interface Failed {
-  service: string;
-  problem: Problem;
-}
-
-const FIRST_RETRY = 1000;
-const LAST_RETRY = 30_000;
 /** ms that a handover waits for a worker that is being replaced: less than the next daemon's patience. */
 const SETTLE_LIMIT = 5000;
 
@@ -70,8 +63,7 @@ export class Supervisor {
   readonly #newcomers: Newcomers;
   /** Is what an earlier daemon had found served without waiting for checks? */
   readonly #trusted: boolean;
-  #failed: Failed[] = [];
-  #retry: { timer: Timer | null; after: number } = { timer: null, after: FIRST_RETRY };
+  readonly #leftOut: LeftOut;
   readonly #alone = inTurn();
   /** Asked twice, it leaves once. */
   #left: Promise<void> | null = null;
@@ -96,6 +88,7 @@ export class Supervisor {
       words,
       (service) => methodOf(service)?.readsLatency?.(service) ?? false,
     );
+    this.#leftOut = new LeftOut(this.#record, (service) => this.book.entry(service) !== undefined);
     this.#newcomers = new Newcomers(this.book, () => this.#assignChecks());
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
     this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
@@ -120,8 +113,9 @@ export class Supervisor {
     );
   }
 
-  get failed(): readonly Failed[] {
-    return this.#failed;
+  /** Services that are left out because they could not start. */
+  get failed(): readonly FailedService[] {
+    return this.#leftOut.all;
   }
 
   /** The first revision: services that cannot start are left out, said, and tried again. */
@@ -154,9 +148,9 @@ export class Supervisor {
   async apply(config: Config, bundle: string | null): Promise<Problem[]> {
     const running = this.revision;
     const problems = await this.#alone(() => this.#applyProbed(config, bundle));
-    if (problems.length === 0) this.#nowFailed([]);
+    if (problems.length === 0) this.#leftOut.become([]);
     // What could not start before is still to be tried: the attempt stopped the clock.
-    else if (running) this.#scheduleRetry(running.config, running.bundle);
+    else if (running) this.#retryLater(running.config, running.bundle);
     if (problems.length > 0)
       this.#record({
         kind: "revision",
@@ -196,7 +190,7 @@ export class Supervisor {
 
   async #leave(): Promise<void> {
     this.#stopping = true;
-    if (this.#retry.timer) clearTimeout(this.#retry.timer);
+    this.#leftOut.pause();
     this.#checkers.stop();
     this.#watch.stop();
     this.operator.stop();
@@ -214,7 +208,7 @@ export class Supervisor {
   async stop(keep: boolean): Promise<void> {
     this.#stopping = true;
     this.#notes.stop();
-    if (this.#retry.timer) clearTimeout(this.#retry.timer);
+    this.#leftOut.pause();
     this.#checkers.stop();
     await this.#alone(async () => {});
     if (keep) await this.fast.release();
@@ -226,30 +220,21 @@ export class Supervisor {
 
   async #applyTolerant(config: Config, bundle: string | null): Promise<Problem[]> {
     let left = config;
-    const failed: Failed[] = [];
+    const failed: FailedService[] = [];
     for (;;) {
       const problems = await this.#apply(left, bundle, config);
       const named = problems.filter(({ path }) => path[0] === "services");
       if (problems.length === 0) break;
       if (named.length < problems.length) return problems;
       for (const problem of named) failed.push({ service: String(problem.path[1]), problem });
+      // Tried in vain: what would run without them runs.
+      if (this.revision?.config === config && this.#leftOut.are(failed)) break;
       left = { ...left, services: left.services.filter(({ name }) => !failed.some((f) => f.service === name)) };
       if (left.services.length === 0 && this.revision === null) return failed.map(({ problem }) => problem);
     }
-    this.#nowFailed(failed);
-    this.#scheduleRetry(config, bundle);
+    this.#leftOut.become(failed);
+    this.#retryLater(config, bundle);
     return [];
-  }
-
-  /** Says which services have failed since the last time, and which of the failed ones serve now. */
-  #nowFailed(failed: Failed[]): void {
-    const among = (list: readonly Failed[], service: string): boolean => list.some((f) => f.service === service);
-    for (const { service, problem } of failed)
-      if (!among(this.#failed, service)) this.#record({ kind: "service", service, what: "failed", problem });
-    for (const { service } of this.#failed)
-      if (!among(failed, service) && this.book.entry(service))
-        this.#record({ kind: "service", service, what: "serving", problem: null });
-    this.#failed = failed;
   }
 
   async #applyProbed(config: Config, bundle: string | null): Promise<Problem[]> {
@@ -265,19 +250,13 @@ export class Supervisor {
     return this.#options.catalog.methods.some(({ name, traits }) => name === method && traits.checks === "backend");
   }
 
-  #scheduleRetry(config: Config, bundle: string | null): void {
-    if (this.#failed.length === 0 || this.#stopping) {
-      this.#retry = { timer: null, after: FIRST_RETRY };
-      return;
-    }
-    const { after } = this.#retry;
-    const timer = setTimeout(() => this.#alone(() => this.#applyTolerant(config, bundle)), after);
-    this.#retry = { timer, after: Math.min(after * 2, LAST_RETRY) };
+  #retryLater(config: Config, bundle: string | null): void {
+    if (!this.#stopping) this.#leftOut.retry(() => void this.#alone(() => this.#applyTolerant(config, bundle)));
   }
 
   /** Prepare, then commit. `whole` is what was asked for, of which `config` may be the part that can start. */
   async #apply(config: Config, bundle: string | null, whole: Config): Promise<Problem[]> {
-    if (this.#retry.timer) clearTimeout(this.#retry.timer);
+    this.#leftOut.pause();
     const number = this.#notes.kept.revision + 1;
     const { seed, epoch } = this.#notes.kept;
     const revision: Revision = { number, seed, epoch, config, bundle };

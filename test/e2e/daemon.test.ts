@@ -145,6 +145,10 @@ test("at start a service that cannot bind is left out, said, and served once it 
   const daemon = await serve({ ...config, services: { ...config.services, blocked } });
   expect(["one", "two"]).toContain(await get(good));
   expect(daemon.status().services.find(({ name }) => name === "blocked")).toMatchObject({ state: "failed" });
+  // It is tried again after one second and after two more: an attempt in vain is no new revision.
+  const { revision } = daemon.status();
+  await Bun.sleep(3500);
+  expect(daemon.status().revision).toEqual(revision);
   const { port } = bad;
   bad.stop(true);
   for (let i = 0; i < 60 && daemon.status().services.some(({ state }) => state === "failed"); i++) await Bun.sleep(100);
