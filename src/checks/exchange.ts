@@ -87,7 +87,6 @@ class Probe {
   }
 
   start(): void {
-    this.#timer = setTimeout(() => this.#timedOut(), this.#timeout);
     const { address, port, source } = this.#target;
     const { connected, request } = this.#conversation;
     const tls = this.#tls && {
@@ -108,7 +107,9 @@ class Probe {
       },
     );
     this.#cancel = cancel;
+    // Most that only knock on the same host are over by now.
     if (this.#over) cancel();
+    else this.#timer = setTimeout(() => this.#timedOut(), this.#timeout);
   }
 
   /** It stood at once, and is gone already. */

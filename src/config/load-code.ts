@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { configProblem, ok, type Problem, type Result, refuse } from "../core/problem.ts";
+import { configProblem, ok, type Path, type Problem, type Result, refuse } from "../core/problem.ts";
 import { formatDuration } from "../core/words.ts";
 import { type Child, spawnChild } from "../runtime/child.ts";
 import type { FromLoader } from "./loader-child.ts";
@@ -15,13 +15,13 @@ const MAX_REASON = 2000;
 
 /**
  * Evaluates a TypeScript configuration in a throw-away child, without rights and for at most `limit` ms.
- * `bundleDir` is where the bundle stays for the workers (made when absent); null: it is thrown away.
+ * `functions`: where the value has functions, which are null in it. `bundleDir` is where the bundle stays for the workers (made when absent); null: it is thrown away.
  */
 export async function loadCode(
   file: string,
   bundleDir: string | null,
   limit = CODE_LIMIT,
-): Promise<Result<{ value: unknown; bundle: string | null }>> {
+): Promise<Result<{ value: unknown; functions: Path[]; bundle: string | null }>> {
   // Not in `bundleDir` itself: once it is `nobody`, the child may be unable to reach that.
   const directory = mkdtempSync(join(tmpdir(), "sluice-config-"));
   try {
@@ -29,7 +29,8 @@ export async function loadCode(
     const made = join(directory, "config.js");
     const answer = await ask(file, made, limit);
     if (answer.kind === "refused") return refuse(...answer.reasons.map(codeProblem));
-    return ok({ value: answer.value, bundle: bundleDir === null ? null : keep(made, bundleDir) });
+    const { value, functions } = answer;
+    return ok({ value, functions, bundle: bundleDir === null ? null : keep(made, bundleDir) });
   } catch (error) {
     return refuse(codeProblem(`The bundle cannot be kept: ${error instanceof Error ? error.message : String(error)}`));
   } finally {

@@ -4,7 +4,6 @@ import type { Catalog } from "../catalog.ts";
 import { configProblem, type Problem } from "../core/problem.ts";
 import { loadCode } from "./load-code.ts";
 import { type Loaded, MAX_CONFIG_BYTES, parseConfig, parseConfigValue } from "./parse.ts";
-import { functionPaths } from "./plain-value.ts";
 import { createSourceText, wholeFile } from "./source-text.ts";
 
 export type { Loaded } from "./parse.ts";
@@ -39,7 +38,7 @@ export async function loadConfig(
   }
   const code = await loadCode(file, options.bundleDir ?? null, options.codeLimit);
   if (!code.ok) return refused(file, code.problems);
-  const functions = functionPaths(code.value.value).map((path) =>
+  const functions = code.value.functions.map((path) =>
     configProblem("SLUICE_CONFIG_VALUE", path, "A function cannot stand here: write the value itself."),
   );
   if (functions.length > 0) return refused(file, functions);

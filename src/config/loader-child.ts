@@ -5,13 +5,14 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { Path } from "../core/problem.ts";
 import { bundleModule } from "../runtime/bundle.ts";
 import { parentPort } from "../runtime/ipc.ts";
 import { dropPrivileges } from "../runtime/privileges.ts";
 import { toPlainValue } from "./plain-value.ts";
 
 /** The child's one message. */
-export type FromLoader = { kind: "value"; value: unknown } | { kind: "refused"; reasons: string[] };
+export type FromLoader = { kind: "value"; value: unknown; functions: Path[] } | { kind: "refused"; reasons: string[] };
 
 async function load(file: string, bundle: string): Promise<FromLoader> {
   const built = await bundleModule(resolve(file), { sluice: resolve(import.meta.dirname, "define.ts") });

@@ -24,7 +24,7 @@ export function parseEndpoint(text: string, portOptional = false): { address: st
 }
 
 /** Octets of an IPv4 literal that is one, to `out` from `at` on. Makes nothing on the way. */
-function writeIPv4(text: string, out: Uint8Array, at: number): void {
+export function writeIPv4(text: string, out: Uint8Array, at: number): void {
   let place = at;
   let octet = 0;
   for (let i = 0; i < text.length; i++) {

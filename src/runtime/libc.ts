@@ -58,5 +58,9 @@ export const cstring = (text: string): Uint8Array => new TextEncoder().encode(`$
 /** The text of an errno, as the C library words it. */
 export const errnoText = (number: number): string => String(libc.strerror(number));
 
-export const setIntOption = (fd: number, level: number, option: number, value: number): number =>
-  libc.setsockopt(fd, level, option, ptr(new Int32Array([value])), 4);
+const optionValue = new Int32Array(1);
+
+export function setIntOption(fd: number, level: number, option: number, value: number): number {
+  optionValue[0] = value;
+  return libc.setsockopt(fd, level, option, ptr(optionValue), 4);
+}

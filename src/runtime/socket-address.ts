@@ -1,4 +1,4 @@
-import { fromBytes16, isIPv6, toBytes16 } from "../core/address.ts";
+import { fromBytes16, isIPv6, toBytes16, writeIPv4 } from "../core/address.ts";
 
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -6,14 +6,15 @@ export const AF_INET6 = 10;
 
 /** `struct sockaddr_in` or `sockaddr_in6` of an address literal and a port, as bind(2) and connect(2) take it. */
 export function toSockaddr(address: string, port: number): { family: number; bytes: Uint8Array } {
-  const bytes16 = toBytes16(address);
   const six = isIPv6(address);
+  const family = six ? AF_INET6 : AF_INET;
   const bytes = new Uint8Array(six ? 28 : 16);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, six ? AF_INET6 : AF_INET, true); // sa_family_t is in host order; every supported host is little-endian
-  view.setUint16(2, port); // network order
-  bytes.set(six ? bytes16 : bytes16.subarray(12), six ? 8 : 4);
-  return { family: six ? AF_INET6 : AF_INET, bytes };
+  bytes[0] = family; // sa_family_t is in host order; every supported host is little-endian
+  bytes[2] = port >> 8; // network order
+  bytes[3] = port;
+  if (six) bytes.set(toBytes16(address), 8);
+  else writeIPv4(address, bytes, 4);
+  return { family, bytes };
 }
 
 /** Address and port of a `struct sockaddr_in` or `sockaddr_in6`, the inverse of `toSockaddr`. */

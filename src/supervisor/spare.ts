@@ -167,5 +167,6 @@ export class Spare {
   }
 }
 
-const canServe = (blank: BlankWorker, methods: readonly string[]): boolean =>
+/** Has it read the files of these methods? */
+export const canServe = (blank: BlankWorker, methods: readonly string[]): boolean =>
   methods.length > 0 && methods.every((name) => blank.methods.includes(name));

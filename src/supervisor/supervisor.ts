@@ -126,11 +126,9 @@ export class Supervisor {
     // Probes from the host's own network come first, so that nothing is served before it is known who is alive.
     this.book.commit(this.book.stage(config, this.#notes.kept.revision));
     this.#assignChecks();
-    const entries = [...this.book.entries.values()];
-    await firstVerdicts(
-      entries.filter(({ service }) => this.#probedFromHost(service)),
-      this.#trusted,
-    );
+    this.workers.expect(config);
+    const probed = [...this.book.entries.values()].filter(({ service }) => this.#probedFromHost(service));
+    await firstVerdicts(probed, this.#trusted);
     const problems = await this.#alone(() => this.#applyTolerant(config, bundle));
     orphans.release();
     if (problems.length > 0) return problems;

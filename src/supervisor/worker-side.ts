@@ -1,7 +1,7 @@
 import type { Tally } from "../checks/ejection.ts";
 import { type Method, tallyName } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
-import { type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
+import { type Config, type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { sleep } from "../runtime/clock.ts";
 import { Generation, type GenerationEvents, START_LIMIT, type Work } from "./generation.ts";
@@ -10,7 +10,7 @@ import { CounterMemory } from "./memory.ts";
 import { Secrets, type SecretsByMethod } from "./secrets.ts";
 import type { Leaver } from "./sessions.ts";
 import { SocketTable } from "./sockets.ts";
-import { type BlankWorker, Spare } from "./spare.ts";
+import { type BlankWorker, canServe, Spare } from "./spare.ts";
 
 /** Generations that may be alive at once; the oldest is then cut. */
 const MOST_GENERATIONS = 4;
@@ -49,6 +49,18 @@ export class WorkerSide {
     this.#events = events;
     this.memory = new CounterMemory(instance, this.#most * (MOST_GENERATIONS + 2));
     this.spare = new Spare(this.memory.fd);
+  }
+
+  /** Processes that were started before there was work for them. */
+  #early: BlankWorker[] = [];
+
+  /** Starts the workers' processes of a first revision: they read their files while its first checks are awaited. */
+  expect({ services, workers }: Config): void {
+    const used = this.#methods.filter(({ name }) => services.some(({ method }) => method === name));
+    const count = workers ?? navigator.hardwareConcurrency;
+    if (used.length === 0 || count > this.#most) return;
+    const methods = used.map(({ name }) => name);
+    this.#early = Array.from({ length: count }, () => this.spare.take(methods));
   }
 
   /** Makes sockets and workers for these entries; they accept from the moment they are ready. */
@@ -118,7 +130,10 @@ export class WorkerSide {
 
   /** Processes that have read their files. One that takes too long is named when it is not ready in time. */
   async #loadedWorkers(methods: readonly string[], count: number): Promise<BlankWorker[]> {
-    const blanks = Array.from({ length: count }, () => this.spare.take(methods));
+    const early = this.#early.splice(0);
+    const fit = early.filter((blank) => canServe(blank, methods));
+    const blanks = Array.from({ length: count }, () => fit.pop() ?? this.spare.take(methods));
+    for (const blank of early) if (!blanks.includes(blank)) blank.dismiss();
     await Promise.race([Promise.all(blanks.map(({ loaded }) => loaded)), sleep(START_LIMIT)]);
     return blanks;
   }

@@ -189,14 +189,15 @@ export class Site {
     return made;
   }
 
-  /** Makes the node and the empty non-terminals on the way up to its apex. `wire` lies within a zone. */
-  private ensure(wire: Uint8Array): Node {
-    const known = this.nodes.get(wire);
+  /** Makes the node of the name at `from`, and the empty non-terminals on the way up to its apex. It lies within a zone. */
+  private ensure(wire: Uint8Array, from = 0): Node {
+    const known = this.nodes.get(wire, from);
     if (known !== undefined) return known;
-    const parent = this.ensure(parentName(wire)!);
+    const parent = this.ensure(wire, from + wire[from]! + 1);
     const node = new Node(parent.zone, parent);
-    this.nodes.add(wire, node);
-    if (isWildcard(wire)) parent.wildcard = node;
+    const name = from === 0 ? wire : wire.subarray(from);
+    this.nodes.add(name, node);
+    if (isWildcard(name)) parent.wildcard = node;
     return node;
   }
 

@@ -62,12 +62,16 @@ export function zoneApexes(configured: readonly string[], names: readonly string
     found.push(apex);
   };
   const covered = (name: Uint8Array): boolean => {
-    for (let up: Uint8Array | null = name; up !== null; up = parentName(up)) if (apexes.get(up)) return true;
-    return false;
+    for (let at = 0; ; at += name[at]! + 1) {
+      if (apexes.get(name, at)) return true;
+      if (name[at] === 0) return false;
+    }
   };
   for (const text of configured) add(wire(text));
   const derived: Uint8Array[] = [];
+  const listed = new Set(configured);
   for (const text of names) {
+    if (isListed(text, listed)) continue;
     const name = wire(text);
     if (covered(name)) continue;
     const parent = parentName(name)!;
@@ -77,6 +81,14 @@ export function zoneApexes(configured: readonly string[], names: readonly string
   derived.sort((a, b) => labelCount(a) - labelCount(b));
   for (const apex of derived) if (!covered(apex)) add(apex);
   return found;
+}
+
+/** Does the name lie in one of these zones as it is written? Most do, and need no wire form for it; false where it has escapes. */
+function isListed(text: string, zones: ReadonlySet<string>): boolean {
+  if (text.includes("\\")) return false;
+  for (let dot = text.indexOf("."); dot !== -1; dot = text.indexOf(".", dot + 1))
+    if (zones.has(text.slice(dot + 1))) return true;
+  return false;
 }
 
 /** The zones that are signed, by name. */

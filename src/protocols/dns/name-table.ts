@@ -29,9 +29,9 @@ export class NameTable<T> {
     }
   }
 
-  /** The value at a lower-case wire name. */
-  get(wire: Uint8Array): T | undefined {
-    return this.find(wire, 0, wire.length, hashName(wire));
+  /** The value at a lower-case wire name, or at the one above it that begins at `from`. */
+  get(wire: Uint8Array, from = 0): T | undefined {
+    return this.find(wire, from, wire.length, hashName(wire, from));
   }
 
   /** Calls back with every name (its octets are the table's own) and its value, in the order they were added. */

@@ -150,10 +150,10 @@ export function hashLabel(bytes: Uint8Array, at: number, hash: number): number {
 /** Where the labels of the name in `hashName` begin; there are never more. */
 const starts = new Uint8Array(128);
 
-/** Hash of a whole wire name, the same as a query's for that name. */
-export function hashName(wire: Uint8Array): number {
+/** Hash of a wire name that begins at `from`, the same as a query's for that name. */
+export function hashName(wire: Uint8Array, from = 0): number {
   let count = 0;
-  for (let i = 0; wire[i] !== 0; i += wire[i]! + 1) starts[count++] = i;
+  for (let i = from; wire[i] !== 0; i += wire[i]! + 1) starts[count++] = i;
   let hash = ROOT_HASH;
   while (count > 0) hash = hashLabel(wire, starts[--count]!, hash);
   return hash;
