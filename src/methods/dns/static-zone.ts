@@ -75,9 +75,21 @@ export function judgeZone(apex: Uint8Array, records: readonly ZoneRecord[]): str
   return found;
 }
 
+/** Octets of the largest set that is taken: with question, OPT and signatures it fits a message over TCP (RFC 1035 4.2.2). */
+const MOST_SET = 64_000;
+
+/** Octets that a set takes in a message: each record's owner as a pointer, type, class, TTL and length, then its data. */
+const sizeOf = ({ rdata }: Rrset): number =>
+  rdata.flat().reduce((sum, part) => sum + (part instanceof Uint8Array ? part : part.name).length, 12 * rdata.length);
+
 function judgeOwner(owner: Uint8Array, types: Map<number, Rrset>, apex: boolean): string[] {
   const found: string[] = [];
   const say = (text: string): void => void found.push(`${wireToName(owner)}: ${text}`);
+  for (const set of types.values()) {
+    const size = sizeOf(set);
+    if (size > MOST_SET)
+      say(`its ${typeName(set.type)} take ${size} octets, and no answer can hold more than ${MOST_SET}`);
+  }
   const single = [Type.SOA, Type.CNAME, Type.DNAME].filter((type) => (types.get(type)?.rdata.length ?? 0) > 1);
   for (const type of single) say(`has more than one ${typeName(type)}`);
   if (types.has(Type.SOA) && !apex) say("has an SOA, which belongs to the zone's own name");

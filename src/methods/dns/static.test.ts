@@ -172,8 +172,13 @@ describe("configuration", () => {
     ["s NS x.org.\na.s TXT t", "delegated away"],
     ["d DNAME x\na.d A 192.0.2.1", "below a DNAME"],
     ["*.s NS x.org.", "wildcard"],
-    ["a A 1.2.3", "example.com:1: A:"],
   ])("%s", (text, message) => expect(faults({ records: text }).join("\n")).toContain(message));
+
+  test("a set that no message holds", () => {
+    const records = (count: number) => Array.from({ length: count }, (_, i) => `many A 10.0.${i >> 8}.${i & 255}`);
+    expect(faults({ records: records(4001) })[0]).toContain("many.example.com: its A take 64016 octets");
+    expect(faults({ records: records(4000) })).toEqual([]);
+  });
 
   test("a file, with what it includes, and records beside it; a file that is not there", () => {
     const directory = mkdtempSync(join(tmpdir(), "sluice-zone-"));

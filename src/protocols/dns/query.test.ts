@@ -78,6 +78,7 @@ describe("a query", () => {
     ["an answer record", message([1, 1, 0, 0], [...question, ...example, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]), "formerr"],
     ["octets after the end", message([1, 0, 0, 0], [...question, 0]), "formerr"],
     ["octets after the OPT", message([1, 0, 0, 1], [...question, ...opt(), 0]), "formerr"],
+    ["an OPT in the authority section", message([1, 0, 1, 0], [...example, 0, 251, 0, 1, ...opt()]), "formerr"],
     ["two OPT", message([1, 0, 0, 2], [...question, ...opt(), ...opt()]), "formerr"],
     ["an OPT that is not at the root", message([1, 0, 0, 1], [...question, 1, 97, ...opt()]), "formerr"],
     ["an option longer than its OPT", message([1, 0, 0, 1], [...question, ...opt([0, 10, 0, 9, 1])]), "formerr"],

@@ -119,7 +119,7 @@ export function parseQuery(query: Query, bytes: Uint8Array, length: number): Ver
   if (u16(bytes, 6) !== 0 || (authority !== 0 && query.type !== Type.IXFR)) return "formerr";
   const records = authority + u16(bytes, 10);
   if (records === 0) return query.nameEnd + 4 === length ? "query" : "formerr";
-  if (!readRecords(query, bytes, length, records, query.nameEnd + 4)) return "formerr";
+  if (!readRecords(query, bytes, length, records, query.nameEnd + 4, authority)) return "formerr";
   return query.version > 0 ? "badvers" : "query";
 }
 
@@ -157,7 +157,15 @@ function readQuestion(query: Query, bytes: Uint8Array, length: number): boolean 
   return true;
 }
 
-function readRecords(query: Query, bytes: Uint8Array, length: number, count: number, start: number): boolean {
+/** Reads `count` records that begin at `start`; the first `authority` of them are those of that section. */
+function readRecords(
+  query: Query,
+  bytes: Uint8Array,
+  length: number,
+  count: number,
+  start: number,
+  authority = 0,
+): boolean {
   let at = start;
   for (let i = 0; i < count; i++) {
     const owner = at;
@@ -166,6 +174,8 @@ function readRecords(query: Query, bytes: Uint8Array, length: number, count: num
     const type = u16(bytes, at);
     const dataEnd = at + 10 + u16(bytes, at + 8);
     if (dataEnd > length) return false;
+    // Those two are additional, or nothing (RFC 6891 6.1.1, RFC 8945 5.1).
+    if (i < authority && (type === Type.OPT || type === Type.TSIG)) return false;
     if (type === Type.OPT) {
       if (query.edns || bytes[owner] !== 0 || !readOptions(query, bytes, at + 10, dataEnd)) return false;
       query.edns = true;
