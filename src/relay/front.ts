@@ -124,6 +124,11 @@ export class Front<S extends ServiceState = ServiceState> {
   }
 
   private arrived(socket: TcpSocket<Client<S>>): void {
+    // Whoever reset the connection before it was accepted has no address any more.
+    if ((socket.remoteAddress as string | undefined) === undefined) {
+      socket.terminate();
+      return;
+    }
     this.shared.connections++;
     this.clients.add(socket.data);
     const { connections, connectionLimit, farewells } = this.shared;

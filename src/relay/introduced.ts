@@ -54,7 +54,8 @@ export abstract class Introduced extends Connection {
     if (this.said !== null) return this.said;
     const socket = this.socket as TcpSocket<unknown>;
     return {
-      source: { address: canonical(this.address), port: socket.remotePort },
+      // One that has just reset the connection has no port any more.
+      source: { address: canonical(this.address), port: socket.remotePort ?? 0 },
       destination: { address: canonical(socket.localAddress), port: socket.localPort },
     };
   }

@@ -4,6 +4,8 @@ import { sleep } from "./clock.ts";
 import { ptr } from "./ffi.ts";
 import { libc } from "./libc.ts";
 import { makeListener } from "./listen.ts";
+import { toSockaddr } from "./socket-address.ts";
+import { SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "./socket-constants.ts";
 
 /** For tests: a listener on loopback whose accept queue is full, so that the kernel drops every further SYN. */
 export async function fullListener(): Promise<{ port: number; fd: number; close(): void }> {
@@ -31,6 +33,20 @@ function standing(port: number): number {
     const [, local, , state] = line.trim().split(/\s+/);
     return local?.endsWith(end) && state === "01";
   }).length;
+}
+
+/** `struct linger { 1, 0 }`: close(2) resets. */
+const RESET = Int32Array.of(1, 0);
+
+/** For tests: a connection to a port on loopback that says something and is reset, all before this process can accept it. */
+export function knock(port: number, words: string): void {
+  const to = toSockaddr("127.0.0.1", port);
+  const fd = libc.socket(to.family, SOCK_STREAM, 0);
+  libc.connect(fd, ptr(to.bytes), to.bytes.length);
+  const bytes = Buffer.from(words);
+  if (bytes.length > 0) libc.send(fd, ptr(bytes), bytes.length, 0);
+  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, ptr(RESET), RESET.byteLength);
+  libc.close(fd);
 }
 
 /**

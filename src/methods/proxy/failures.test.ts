@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { httpStage } from "../../relay/stage.ts";
 import { aBackend, answering, deadPort, type End, serveOne } from "../../relay/testing.ts";
+import { knock } from "../../runtime/testing.ts";
 import { proxy } from "./index.ts";
 
 const { cleanup, raw, serve, client } = httpStage(proxy);
@@ -217,6 +218,15 @@ describe("a client that leaves", () => {
     end.socket!.shutdown();
     expect(await end.gone()).toBe(OK);
   });
+});
+
+test.each(["http", "tcp"])("clients that have gone before they are seen cost no line of the log (%s)", async (mode) => {
+  const backend = raw(answering(OK));
+  const served = await serve([aBackend(0, backend.port)], { mode, sendProxy: "v1" });
+  for (let i = 0; i < 20; i++) knock(served.port, GET);
+  await client(served).send(GET).has("ok");
+  expect(served.logs.filter((line) => line.startsWith("error"))).toEqual([]);
+  expect(backend.connections.filter(({ got }) => /undefined|NaN/.test(got))).toEqual([]);
 });
 
 test("draining: what is under way ends and says close; a client that just sends is still served", async () => {
