@@ -68,6 +68,24 @@ describe.skipIf(missing !== null)("attaching", () => {
     });
   });
 
+  test("follows an interface that gets another name", () => {
+    host.inside(() => {
+      const entry = new Entry(pinsOf(doors.bpfDir));
+      expect(entry.attach("br0", { owner: "one" })).toBe(true);
+      const { id } = rowOf(host, "br0")!.prog;
+      host.sh("ip link set br0 down; ip link set br0 name wan0; ip link set wan0 up");
+      expect(entry.attach("wan0", { owner: "other" })).toBe(false);
+      expect(entry.devices).toEqual(["wan0"]);
+      expect(rowOf(host, "wan0")?.prog.id).toBe(id);
+      entry.detach("wan0", "other");
+      expect(programOn(host, "wan0")?.name).toBe("entry");
+      entry.detach("wan0", "one");
+      expect(programOn(host, "wan0")).toBeUndefined();
+      entry.close();
+      host.sh("ip link set wan0 down; ip link set wan0 name br0; ip link set br0 up");
+    });
+  });
+
   test("refuses an interface whose hook another program holds, says whose, and leaves it alone", () => {
     for (const mode of ["xdpdrv", "xdpgeneric"] as const)
       host.inside(() => {

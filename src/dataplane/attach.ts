@@ -1,4 +1,4 @@
-import { existsSync, unlinkSync } from "node:fs";
+import { existsSync, renameSync, unlinkSync } from "node:fs";
 import { runSync } from "../runtime/child.ts";
 import { errnoText } from "../runtime/libc.ts";
 import {
@@ -151,7 +151,7 @@ export class Entry {
 
   #adopt(device: string, index: number): boolean {
     const path = this.#pins.link(device);
-    if (!existsSync(path)) return false;
+    if (!existsSync(path) && !this.#follow(index, path)) return false;
     const link = openPinned(path);
     if (link === null) return false;
     const same = linkIfindex(link) === index;
@@ -160,6 +160,17 @@ export class Entry {
     else unlinkSync(path);
     closeFd(link);
     return same;
+  }
+
+  /** An interface that has another name now has our link still: its pin gets that name too. False: it has none. */
+  #follow(index: number, path: string): boolean {
+    const former = this.devices.find((name) => this.attachedTo(name, index));
+    if (former === undefined) return false;
+    const old = this.#pins.link(former);
+    renameSync(old, path);
+    claims.set(path, claims.get(old) ?? new Set());
+    claims.delete(old);
+    return true;
   }
 
   /** Does our link still hold on to the interface that has this index now? */
