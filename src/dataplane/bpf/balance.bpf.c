@@ -201,7 +201,7 @@ static __always_inline int go_long(struct xdp_md *ctx)
 SEC("xdp")
 int balance(struct xdp_md *ctx)
 {
-	int verdict = is_ipv6_frame(ctx) ? go_quick6(ctx) : go_quick(ctx, 0);
+	int verdict = is_ipv6_frame(ctx) ? go_quick(ctx, 1) : go_quick(ctx, 0);
 
 	return verdict == LONG_WAY ? go_long(ctx) : verdict;
 }

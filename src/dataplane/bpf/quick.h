@@ -106,10 +106,3 @@ static __always_inline int is_ipv6_frame(struct xdp_md *ctx)
 
 	return (void *)(eth + 1) <= (void *)(long)ctx->data_end && eth->h_proto == bpf_htons(ETH_P_IPV6);
 }
-
-/* A function of its own: what it lays aside is not on the stack of the long way, whose deepest chain of calls has none to
- * spare. */
-__noinline int go_quick6(struct xdp_md *ctx)
-{
-	return go_quick(ctx, 1);
-}

@@ -10,7 +10,10 @@ static __always_inline __u32 frame_bytes(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
 	asm volatile("" : "+r"(data), "+r"(end));
-	return end - data;
+	__u64 bytes = end - data;
+	/* At once: else both pointers would be laid aside until somebody asks. */
+	asm volatile("" : "+r"(bytes));
+	return bytes;
 }
 
 /* A length that is known to be 1 to `most`, a power of two, said so that kernel 6.1 sees it too: there the verifier learns
