@@ -23,6 +23,8 @@ export interface GateRules {
 export interface Waiter {
   /** Whose turn it is in: clients take turns. */
   readonly key: number;
+  /** It has been at a backend that failed it, and may have fewer to go to than the others. */
+  readonly again: boolean;
   /** A backend below its limit; NONE: none is eligible; FULL: all are at their limit. */
   seek(): number;
   /** What `seek` found, NONE too. */
@@ -54,6 +56,8 @@ export class Gate extends Timed {
   active = 0;
   repeats = 0;
   private readonly queue = new FairQueue<Waiter>();
+  /** Those that have been at a backend: one for whom the others are full must not hold up those who have more choice. */
+  private readonly again = new Set<Waiter>();
   private readonly cells: ServiceCells;
   private readonly wheel: Wheel;
   private waking = false;
@@ -66,8 +70,9 @@ export class Gate extends Timed {
     this.limited = rules.perBackend !== Number.POSITIVE_INFINITY;
   }
 
-  get waiting(): number {
-    return this.queue.size;
+  /** Does anybody wait behind whom a new request stands? */
+  get isQueued(): boolean {
+    return this.queue.size > 0;
   }
 
   /** Takes the limits that backends report. */
@@ -123,36 +128,51 @@ export class Gate extends Timed {
   /** False when as many wait as may, here and in other workers. */
   enqueue(waiter: Waiter): boolean {
     if (this.cells.queuedEverywhere() >= this.rules.queueSize) return false;
-    this.queue.push(waiter.key, waiter);
+    if (waiter.again) this.again.add(waiter);
+    else this.queue.push(waiter.key, waiter);
     this.cells.add(-1, Cell.queued, 1);
     if (this.deadline === Number.POSITIVE_INFINITY) this.wheel.set(this, LOOK_AGAIN);
     return true;
   }
 
   leave(waiter: Waiter): void {
-    if (this.queue.remove(waiter.key, waiter)) this.cells.add(-1, Cell.queued, -1);
+    if (this.again.delete(waiter) || this.queue.remove(waiter.key, waiter)) this.cells.add(-1, Cell.queued, -1);
   }
 
   /** A backend may have room: those that wait get their turn after the present work, whose buffers they share. */
   freed(): void {
-    if (this.queue.size === 0 || this.waking) return;
+    if (this.isEmpty || this.waking) return;
     this.waking = true;
     queueMicrotask(this.wake);
   }
 
   private readonly wake = (): void => {
     this.waking = false;
+    for (const waiter of this.again) {
+      const backend = waiter.seek();
+      if (backend === FULL) continue;
+      this.again.delete(waiter);
+      this.go(waiter, backend);
+    }
     for (let first = this.queue.first(); first !== undefined; first = this.queue.first()) {
       const backend = first.seek();
       if (backend === FULL) return;
       this.queue.shift();
-      this.cells.add(-1, Cell.queued, -1);
-      first.proceed(backend);
+      this.go(first, backend);
     }
   };
 
+  private go(waiter: Waiter, backend: number): void {
+    this.cells.add(-1, Cell.queued, -1);
+    waiter.proceed(backend);
+  }
+
+  private get isEmpty(): boolean {
+    return this.queue.size === 0 && this.again.size === 0;
+  }
+
   expired(): void {
     this.wake();
-    if (this.queue.size > 0) this.wheel.set(this, LOOK_AGAIN);
+    if (!this.isEmpty) this.wheel.set(this, LOOK_AGAIN);
   }
 }

@@ -58,11 +58,10 @@ export abstract class Seeker extends Tunneller implements Waiter {
   /** Picks a backend and sends; false when none is left. `parsed`: `front.head` is of this request still. */
   protected choose(parsed: boolean): boolean {
     const { gate } = this.among!;
-    const fresh = this.attempts === 0;
-    if (fresh && gate.waiting > 0) return this.wait();
+    // Who comes new stands behind those that wait.
+    if (!this.again && gate.isQueued) return this.wait();
     const backend = this.seek();
-    if (backend === FULL && fresh) return this.wait();
-    return this.go(backend, parsed);
+    return backend === FULL ? this.wait() : this.go(backend, parsed);
   }
 
   private go(backend: number, parsed: boolean): boolean {
@@ -85,6 +84,10 @@ export abstract class Seeker extends Tunneller implements Waiter {
     if (this.waiting) this.front.wheel.set(this, gate.rules.queueTimeout);
     else this.fail(503, "SLUICE_QUEUE_FULL", "");
     return true;
+  }
+
+  get again(): boolean {
+    return this.attempts > 0;
   }
 
   seek(): number {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { FULL, Gate } from "../../relay/gate.ts";
 import { httpStage } from "../../relay/stage.ts";
-import { aBackend, answering, type End } from "../../relay/testing.ts";
+import { aBackend, answering, deadPort, type End } from "../../relay/testing.ts";
 import type { Wheel } from "../../relay/wheel.ts";
 import { proxy } from "./index.ts";
 
@@ -49,6 +49,40 @@ describe("a limit per backend", () => {
     expect(served.count("-1/queued")).toBe(0);
   });
 
+  test("a request whose backend refuses the connection waits for one that is at its limit", async () => {
+    const backend = raw(() => {});
+    const served = await serve([aBackend(0, deadPort()), aBackend(1, backend.port)], one);
+    const first = client(served).send(GET);
+    const upstream = await backend.connection(0);
+    await upstream.has("\r\n\r\n");
+    const second = client(served).send(POST);
+    await until(() => served.count("-1/queued") === 1);
+    upstream.send(OK);
+    await first.has("ok");
+    await upstream.has("hello");
+    upstream.send(OK);
+    await second.has("ok");
+    expect(["-1/queued", "0/active", "1/active", "-1/active"].map(served.count)).toEqual([0, 0, 0, 0]);
+  });
+
+  test("and holds up nobody who can go elsewhere", async () => {
+    let closes = true;
+    const flapping = raw((end) => (closes ? end.stop() : answering(OK)(end)));
+    const busy = raw(() => {});
+    const served = await serve([aBackend(0, flapping.port), aBackend(1, busy.port)], one);
+    const held = client(served).send(GET);
+    await busy.connection(0);
+    const waiting = client(served).send(GET);
+    await until(() => served.count("-1/queued") === 1);
+    closes = false;
+    for (let i = 0; i < 3; i++) {
+      const end = client(served).send(GET);
+      await end.has("ok");
+      end.stop();
+    }
+    expect([held.got, waiting.got, served.count("-1/queued")]).toEqual(["", "", 1]);
+  });
+
   test("a full queue: 503 SLUICE_QUEUE_FULL with Retry-After", async () => {
     const backend = raw(() => {});
     const served = await serve([aBackend(0, backend.port)], { ...one, queue: { size: 0 } });
@@ -64,7 +98,7 @@ describe("a limit per backend", () => {
     let elsewhere = 2;
     const cells = { add() {}, activeEverywhere: () => 1, queuedEverywhere: () => elsewhere };
     const gate = new Gate(rules, cells, { set() {} } as unknown as Wheel);
-    const waiter = { key: 1, seek: () => FULL, proceed() {} };
+    const waiter = { key: 1, again: false, seek: () => FULL, proceed() {} };
     expect(gate.enqueue(waiter)).toBe(false);
     elsewhere = 1;
     expect(gate.enqueue(waiter)).toBe(true);

@@ -62,7 +62,9 @@ export const options = z.strictObject({
       timeout: duration({ min: 1, max: HOUR }).prefault("5s").describe("How long one may wait; then 503."),
     })
     .prefault({})
-    .describe("Where requests wait while all backends are at limits.backend. Client addresses take turns."),
+    .describe(
+      "Where requests wait while all backends they may go to are at limits.backend. Client addresses take turns.",
+    ),
   retries: z
     .int()
     .min(0)
