@@ -13,9 +13,6 @@ const vipDevice = (address: string, host: Facts): string | null =>
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 const vipsOf = (services: readonly PlaneService[]): string[] =>
   unique(services.flatMap(({ vips }) => vips.map(({ address }) => address)));
-const backendsOf = (services: readonly PlaneService[]): string[] =>
-  unique(services.flatMap(({ backends }) => backends.map(({ address }) => address)));
-
 /** The VIPs: what an active director holds and announces, and a standby one does not. Pure given the host's facts. */
 export function vipChanges(services: readonly PlaneService[], host: Facts): HostChange[] {
   return vipsOf(services).flatMap((address): HostChange[] => {
@@ -26,23 +23,26 @@ export function vipChanges(services: readonly PlaneService[], host: Facts): Host
 
 /** Interfaces whose packets the program must see: where clients arrive, where backends are, what was asked for. */
 export function devicesOf(services: readonly PlaneService[], host: Facts): string[] {
-  const found = [
-    ...vipsOf(services).map((address) => vipDevice(address, host)),
-    ...backendsOf(services).map((address) => host.route(address)?.device ?? null),
-    ...services.flatMap(({ devices = [] }) => devices),
-  ];
-  return unique(found.filter((device): device is string => device !== null && device !== "lo"));
+  const found = new Set<string | null | undefined>(vipsOf(services).map((address) => vipDevice(address, host)));
+  for (const { backends } of services) for (const { address } of backends) found.add(host.route(address)?.device);
+  for (const device of services.flatMap(({ devices = [] }) => devices)) found.add(device);
+  return [...found].filter((device): device is string => typeof device === "string" && device !== "lo");
 }
 
 /** What has to stand before packets come: next hops kept fresh, and for `nat` forwarding. Pure given the host's facts. */
 export function groundChanges(services: readonly PlaneService[], host: Facts, forward: ForwardName): HostChange[] {
   const hops = new Map<string, HostChange>();
-  for (const address of backendsOf(services)) {
-    const route = host.route(address);
-    if (!route || route.device === "lo") continue;
-    const hop = route.via ?? address;
-    hops.set(`${hop} ${route.device}`, { kind: "neighbour", address: hop, device: route.device });
-  }
+  const seen = new Set<ReturnType<Facts["route"]>>([null]);
+  for (const { backends } of services)
+    for (const { address } of backends) {
+      const route = host.route(address);
+      // Of very many backends most have the same way.
+      if (route === null || seen.has(route)) continue;
+      seen.add(route);
+      if (route.device === "lo") continue;
+      const hop = route.via ?? address;
+      hops.set(`${hop} ${route.device}`, { kind: "neighbour", address: hop, device: route.device });
+    }
   return [...(forward === "nat" && services.length > 0 ? forwarding(services, host) : []), ...hops.values()];
 }
 

@@ -33,14 +33,22 @@ export async function factsNow(
 ): Promise<HostFacts> {
   const held = await hostAddresses();
   const routes = await routesTo(asked);
+  // One object for all that have one gateway.
+  const told = new Map<Route, Told>();
   return {
     instance,
-    route: (address) => {
+    route(address) {
       const route = routes.get(address) ?? known.get(address);
-      return route
-        ? { device: route.device, source: route.source, via: route.hop === address ? null : route.hop }
-        : null;
+      if (!route) return null;
+      let fact = told.get(route);
+      if (fact === undefined) {
+        fact = { device: route.device, source: route.source, via: route.hop === address ? null : route.hop };
+        told.set(route, fact);
+      }
+      return fact;
     },
     deviceOf: deviceFinder(held),
   };
 }
+
+type Told = NonNullable<ReturnType<HostFacts["route"]>>;

@@ -1,6 +1,6 @@
 import { run } from "../runtime/child.ts";
 import { parseMac } from "../system/net.ts";
-import { getRoutes } from "../system/route-get.ts";
+import { type FoundRoute, getRoutes } from "../system/route-get.ts";
 
 /** The way to an address as the kernel's FIB tells it. */
 export interface Route {
@@ -44,12 +44,16 @@ interface LinkRow {
 /** What ip(8) prints as JSON; of nothing it may print nothing. */
 const rowsOf = <T>(text: string): T[] => (text.trim() === "" ? [] : (JSON.parse(text) as T[]));
 
-/** Routes to many addresses; an address without a route is absent. Throws SluiceError. */
+/** Routes to many addresses, of one gateway one object; an address without a route is absent. Throws SluiceError. */
 export async function routesTo(addresses: readonly string[]): Promise<Map<string, Route>> {
-  const found = await getRoutes(addresses);
   const routes = new Map<string, Route>();
-  for (const [address, { device, gateway, source, local }] of found)
-    routes.set(address, { device, hop: gateway ?? address, source: source ?? "", local });
+  const byGateway = new Map<FoundRoute, Route>();
+  for (const [address, found] of await getRoutes(addresses)) {
+    const { device, gateway, source, local } = found;
+    const route = byGateway.get(found) ?? { device, hop: gateway ?? address, source: source ?? "", local };
+    if (gateway !== null) byGateway.set(found, route);
+    routes.set(address, route);
+  }
   return routes;
 }
 

@@ -49,10 +49,9 @@ export class Ways {
   /** Finds the ways to these addresses and the link addresses on them. */
   async learn(addresses: readonly string[]): Promise<void> {
     await this.find(addresses);
-    for (const address of addresses) {
-      const route = this.routes.get(address);
+    // Of very many addresses most have the same way.
+    for (const route of new Set(addresses.map((address) => this.routes.get(address))))
       if (route && !route.local) this.hops.numberOf(route);
-    }
     await this.refreshHops();
   }
 
@@ -73,13 +72,14 @@ export class Ways {
       this.#settled.delete(address);
     }
     this.#unused = this.#known().filter((address) => !addresses.has(address));
-    this.hops.keep(this.routes.values(), numbers);
+    this.hops.keep(new Set(this.routes.values()), numbers);
   }
 
   /** Looks all ways up again where any may have moved; gives those that are other than they were, or there again. */
-  reread(): Promise<Map<string, Route>> {
-    if (++this.#looks % ASK_ANYWAY === 0) this.#settled.clear();
-    return this.find(this.#known());
+  async reread(): Promise<Map<string, Route>> {
+    if (this.#watch.moved() || ++this.#looks % ASK_ANYWAY === 0) this.#settled.clear();
+    const nothingToAsk = this.lost.size === 0 && this.#settled.size === this.routes.size;
+    return nothingToAsk ? new Map() : this.find(this.#known());
   }
 
   #known(): string[] {

@@ -33,8 +33,10 @@ const BATCH = 32;
 /** Batches between which nothing else has its turn. */
 const BATCHES_A_TURN = 64;
 const LONGEST_ANSWER = 4096;
+/** Gateways whose ways are looked for: beyond, each address has an object of its own. */
+const MOST_SHARED = 64;
 
-/** The way to an address as the kernel's FIB tells it. */
+/** The way to an address as the kernel's FIB tells it. Of addresses by one gateway it mostly is one object. */
 export interface FoundRoute {
   device: string;
   /** The next hop's address; null: the destination is on the link. */
@@ -64,11 +66,27 @@ export async function getRoutes(addresses: readonly string[]): Promise<Map<strin
   return found;
 }
 
+/** A way as a message tells it, and as it is handed on. */
+interface Told {
+  index: number;
+  gateway: Uint8Array | null;
+  source: Uint8Array | null;
+  local: boolean;
+  route: FoundRoute | null;
+}
+
+const equal = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
+  a === null || b === null ? a === b : a.length === b.length && a.every((octet, i) => octet === b[i]);
+const copied = (bytes: Uint8Array | null): Uint8Array | null => bytes?.slice() ?? null;
+
 class RouteSocket {
   readonly #fd: number;
   readonly #answer = new Uint8Array(LONGEST_ANSWER);
   readonly #view = new DataView(this.#answer.buffer);
   readonly #names = new Map<number, string>();
+  /** Ways by gateways. */
+  readonly #told: Told[] = [];
+  #last: Told | null = null;
 
   constructor() {
     this.#fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -81,11 +99,15 @@ class RouteSocket {
     // Devices are asked for by the same socket: when all answers are read.
     const routes = addresses.map(() => this.#route());
     for (const [i, route] of routes.entries()) {
-      const device = route && this.#deviceName(route.index);
-      if (!route || !device) continue;
-      const { gateway, source, local } = route;
-      found.set(addresses[i]!, { device, gateway, source, local });
+      if (route === null) continue;
+      route.route ??= this.#named(route);
+      if (route.route) found.set(addresses[i]!, route.route);
     }
+  }
+
+  #named({ index, gateway, source, local }: Told): FoundRoute | null {
+    const device = this.#deviceName(index);
+    return device === undefined ? null : { device, gateway: textOf(gateway), source: textOf(source), local };
   }
 
   #send(messages: readonly Uint8Array[]): void {
@@ -100,18 +122,26 @@ class RouteSocket {
     return this.#view.getUint16(4, true);
   }
 
-  #route() {
+  #route(): Told | null {
     if (this.#receive() !== RTM_NEWROUTE) return null;
-    const length = this.#view.getUint8(HEAD) === AF_INET6 ? 16 : 4;
-    const address = (at: number): string => addressText(this.#answer.subarray(at, at + length));
-    let [index, gateway, source]: [number, string | null, string | null] = [0, null, null];
-    this.#attributes(ROUTE_BODY, (type, at) => {
+    let [index, gateway, source]: [number, Uint8Array | null, Uint8Array | null] = [0, null, null];
+    this.#attributes(ROUTE_BODY, (type, at, length) => {
       if (type === RTA_OIF) index = this.#view.getUint32(at, true);
-      else if (type === RTA_GATEWAY) gateway = address(at);
-      else if (type === RTA_PREFSRC) source = address(at);
+      else if (type === RTA_GATEWAY) gateway = this.#answer.subarray(at, at + length);
+      else if (type === RTA_PREFSRC) source = this.#answer.subarray(at, at + length);
     });
     // rtm_type of `struct rtmsg`.
-    return { index, gateway, source, local: this.#view.getUint8(HEAD + 7) === RTN_LOCAL };
+    const local = this.#view.getUint8(HEAD + 7) === RTN_LOCAL;
+    const same = (told: Told): boolean =>
+      told.index === index && told.local === local && equal(told.gateway, gateway) && equal(told.source, source);
+    // Neighbours in a list mostly have the same way.
+    if (this.#last && same(this.#last)) return this.#last;
+    this.#last = this.#told.find(same) ?? null;
+    if (this.#last === null) {
+      this.#last = { index, gateway: copied(gateway), source: copied(source), local, route: null };
+      if (gateway !== null && this.#told.length < MOST_SHARED) this.#told.push(this.#last);
+    }
+    return this.#last;
   }
 
   /** Undefined where the device has gone meanwhile. */
@@ -171,7 +201,8 @@ function linkQuestion(index: number): Uint8Array {
   return bytes;
 }
 
-const addressText = (bytes: Uint8Array): string => (bytes.length === 4 ? bytes.join(".") : fromBytes16(bytes));
+const textOf = (address: Uint8Array | null): string | null =>
+  address && (address.length === 4 ? address.join(".") : fromBytes16(address));
 
 const failure = (why: string): SluiceError =>
   new SluiceError({
