@@ -179,7 +179,7 @@ export interface Applier<C> {
   refresh(changed: readonly C[]): Promise<void>;
   /** Takes or gives up the VIPs. */
   setRole?(role: "active" | "standby"): Promise<void>;
-  counts(): Promise<Map<string, KernelCounts>>;
+  counts(): Promise<CountsByService>;
   /** `xdp native on eth0`, for the status of a service. */
   describe(service: string): string[];
   /** What is wrong around a service now. */
@@ -196,6 +196,9 @@ export interface Applier<C> {
   /** Removes all it ever set. */
   remove(): Promise<void>;
 }
+
+/** By a service's name; looked up when asked for, since those of very many backends take their time. */
+export type CountsByService = Pick<ReadonlyMap<string, KernelCounts>, "get">;
 
 export interface KernelCounts {
   service: Partial<Counts>;

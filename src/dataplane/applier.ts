@@ -1,5 +1,5 @@
 import type { HostChange } from "../core/host-change.ts";
-import type { Applier, Doors, HostFacts, KernelCounts, Prepared } from "../core/method.ts";
+import type { Applier, CountsByService, Doors, HostFacts, Prepared } from "../core/method.ts";
 import { type Problem, toProblem } from "../core/problem.ts";
 import { checkedListener } from "../core/service.ts";
 import type { Trouble } from "../core/trouble.ts";
@@ -241,7 +241,7 @@ class XdpApplier implements Applier<PlaneService> {
     if (role === "standby") this.#plane.quiet.add(this.#forward);
   }
 
-  async counts(): Promise<Map<string, KernelCounts>> {
+  async counts(): Promise<CountsByService> {
     return kernelCounts(this.#plane, standing(this.#plane, this.#forward));
   }
 

@@ -1,5 +1,5 @@
 import type { Counts } from "../core/counters.ts";
-import type { KernelCounts } from "../core/method.ts";
+import type { CountsByService, KernelCounts } from "../core/method.ts";
 import { addTraffic, noTraffic, type Traffic } from "./counting.ts";
 import { type Plane, stateKey } from "./plane.ts";
 import { ownerOf } from "./plane-service.ts";
@@ -7,15 +7,15 @@ import type { ServiceState } from "./service-state.ts";
 import { flowsOf } from "./turns.ts";
 
 /** What the program has counted for these services, their parts for places in them. */
-export function kernelCounts(plane: Plane, states: readonly ServiceState[]): Map<string, KernelCounts> {
-  const all = new Map<string, KernelCounts>();
-  for (const state of states) {
-    const own = countsOf(plane, state);
-    const name = ownerOf(state.name);
-    const known = all.get(name);
-    all.set(name, known ? together(known, own) : own);
-  }
-  return all;
+export function kernelCounts(plane: Plane, states: readonly ServiceState[]): CountsByService {
+  const byOwner = Map.groupBy(states, ({ name }) => ownerOf(name));
+  return {
+    get: (service) =>
+      byOwner
+        .get(service)
+        ?.map((state) => countsOf(plane, state))
+        .reduce(together),
+  };
 }
 
 /** Only nat sees what goes back to clients. */

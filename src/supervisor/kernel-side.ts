@@ -1,5 +1,5 @@
 import { inTurn } from "../core/in-turn.ts";
-import type { Applier, Doors, KernelCounts, Method, Prepared, RevisionFacts } from "../core/method.ts";
+import type { Applier, CountsByService, Doors, Method, Prepared, RevisionFacts } from "../core/method.ts";
 import { type Problem, toProblem } from "../core/problem.ts";
 import type { Revision } from "../core/service.ts";
 import type { Entry } from "./member.ts";
@@ -142,11 +142,18 @@ export class KernelSide {
     for (const applier of this.#appliers.values()) await applier.setRole?.(role);
   }
 
-  async counts(): Promise<Map<string, KernelCounts>> {
-    const all = new Map<string, KernelCounts>();
-    for (const applier of this.#appliers.values())
-      for (const [service, counts] of await applier.counts()) all.set(service, counts);
-    return all;
+  async counts(): Promise<CountsByService> {
+    const all: CountsByService[] = [];
+    for (const applier of this.#appliers.values()) all.unshift(await applier.counts());
+    return {
+      get(service) {
+        for (const counts of all) {
+          const found = counts.get(service);
+          if (found) return found;
+        }
+        return undefined;
+      },
+    };
   }
 
   /** Stops touching the kernel; what is pinned goes on forwarding. */

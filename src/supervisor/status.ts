@@ -1,7 +1,7 @@
 import type { Catalog } from "../catalog.ts";
 import { type HealthRules, healthRulesOf } from "../checks/health-rules.ts";
 import type { Counts } from "../core/counters.ts";
-import { type KernelCounts, type Method, tallyName } from "../core/method.ts";
+import { type CountsByService, type KernelCounts, type Method, tallyName } from "../core/method.ts";
 import { listenerName } from "../core/service.ts";
 import { VERSION } from "../core/version.ts";
 import { unknownCounts } from "../observe/cells.ts";
@@ -43,11 +43,7 @@ export async function lookUp(
 }
 
 /** Those that serve, as they are when their turn comes, and those that failed. */
-function* servicesNow(
-  supervisor: Supervisor,
-  catalog: Catalog,
-  counts: ReadonlyMap<string, KernelCounts>,
-): Generator<ServiceStatus> {
+function* servicesNow(supervisor: Supervisor, catalog: Catalog, counts: CountsByService): Generator<ServiceStatus> {
   const failed = failedServices(supervisor);
   const methods = new Map<string, Method>(catalog.methods.map((method) => [method.name, method]));
   for (const entry of [...supervisor.book.entries.values()]) {

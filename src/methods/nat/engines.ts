@@ -1,4 +1,4 @@
-import type { Applier, KernelCounts, Prepared } from "../../core/method.ts";
+import type { Applier, CountsByService, Prepared } from "../../core/method.ts";
 import { type Problem, toProblem } from "../../core/problem.ts";
 import type { Trouble } from "../../core/trouble.ts";
 import type { NatService } from "./compile.ts";
@@ -102,12 +102,10 @@ export class NatEngines implements Applier<NatService> {
     for (const engine of this.#engines.values()) await engine.setRole?.(role);
   }
 
-  async counts(): Promise<Map<string, KernelCounts>> {
-    const all = new Map<string, KernelCounts>();
-    for (const [name, engine] of this.#engines)
-      for (const [service, counts] of await engine.counts())
-        if (this.#placed.get(service) === name) all.set(service, counts);
-    return all;
+  async counts(): Promise<CountsByService> {
+    const all = new Map<string, CountsByService>();
+    for (const [name, engine] of this.#engines) all.set(name, await engine.counts());
+    return { get: (service) => all.get(this.#placed.get(service) ?? "")?.get(service) };
   }
 
   describe(service: string): string[] {
