@@ -77,6 +77,8 @@ export interface ChildOptions<Out> {
    * environment may say otherwise.
    */
   keepsMemory?: number;
+  /** Does the same work a million times: its code is compiled to the last at once, which `bin/sluice` holds back in ours. */
+  hot?: boolean;
   onMessage(message: Out): void;
   onExit(code: number | null, signal: string | null): void;
 }
@@ -88,6 +90,9 @@ export interface Child<In> {
   readonly exited: Promise<number>;
 }
 
+/** JavaScriptCore's option by which `bin/sluice` holds the compiler's last stage back. */
+const HELD_BACK = "BUN_JSC_thresholdForFTLOptimizeAfterWarmUp";
+
 /**
  * Starts one of our own programs as a child with a JSON channel. Its stderr is ours. The command line goes through
  * setpriv(1) and unshare(1), which `exec`: the pid is the program's.
@@ -98,11 +103,13 @@ export function spawnChild<In, Out>(options: ChildOptions<Out>): Child<In> {
   if (options.unprivileged && root)
     command.unshift("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,+setuid,+setgid", "--");
   if (options.privateNetwork) command.unshift("unshare", "--net", "--");
-  const { keepsMemory } = options;
+  const { keepsMemory, hot } = options;
   const keeps =
     keepsMemory === undefined ? {} : { MIMALLOC_PURGE_DELAY: String(keepsMemory), MIMALLOC_PURGE_HOLES: "0" };
+  const env: Record<string, string | undefined> = { ...keeps, ...process.env };
+  if (hot) delete env[HELD_BACK];
   const child = Bun.spawn(command, {
-    env: { ...keeps, ...process.env },
+    env,
     stdio: ["ignore", "inherit", "inherit", ...(options.fds ?? [])],
     serialization: "json",
     ipc: (message) => options.onMessage(message as Out),

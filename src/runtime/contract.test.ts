@@ -135,20 +135,26 @@ test("a child inherits sockets and memory, has no rights left in any thread, and
   const answer = new Promise<{ cell: number }>((resolve) => {
     heard = resolve;
   });
+  process.env.BUN_JSC_thresholdForFTLOptimizeAfterWarmUp = "1000000";
   const child = spawnChild<{ add: number }, { cell: number }>({
     program: new URL("./contract-child.ts", import.meta.url).pathname,
     fds: [memory.fd, fd],
     unprivileged: true,
     keepsMemory: 5000,
+    hot: true,
     onMessage: (message) => heard(message),
     onExit() {},
   });
+  delete process.env.BUN_JSC_thresholdForFTLOptimizeAfterWarmUp;
   stops.push(() => child.kill("SIGKILL"));
   child.send({ add: 41 });
   expect(await answer).toEqual({ cell: 41 });
   expect(memory.cells[0]).toBe(41);
-  if (process.getuid?.() === 0)
-    expect(readFileSync(`/proc/${child.pid}/environ`, "latin1")).toContain("MIMALLOC_PURGE_DELAY=5000\0");
+  if (process.getuid?.() === 0) {
+    const environment = readFileSync(`/proc/${child.pid}/environ`, "latin1");
+    expect(environment).toContain("MIMALLOC_PURGE_DELAY=5000\0");
+    expect(environment).not.toContain("thresholdForFTL");
+  }
   if (process.getuid?.() === 0 && existsSync("/proc/self/status"))
     for (const thread of readdirSync(`/proc/${child.pid}/task`)) {
       const status = readFileSync(`/proc/${child.pid}/task/${thread}/status`, "utf8");

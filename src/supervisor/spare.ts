@@ -50,6 +50,7 @@ export class BlankWorker {
       fds,
       unprivileged: true,
       keepsMemory: KEEPS_MEMORY,
+      hot: true,
       onMessage: (message) => (message.kind === "loaded" ? loaded.resolve(true) : this.#ears.message(message)),
       onExit: (code, signal) => {
         loaded.resolve(false);
