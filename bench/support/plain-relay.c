@@ -1,7 +1,7 @@
 /*
- * The floor of what a relay costs: a client's request goes to the next of N addresses as it is, over one kept connection to
- * each, and its answer back. No parsing, no timers, no state beyond a line per socket: what grows here with N is the
- * kernel's. Each message must come in one read. Usage: plain-relay PORT BACKEND-PORT N
+ * The floor of what a relay costs: a client's request goes to the next of N addresses (`turn`), or to one at random
+ * (`random`), as it is, over one kept connection to each, and its answer back. No parsing, no timers, no state beyond a line per socket: what grows here with N is the
+ * kernel's. Each message must come in one read. Usage: plain-relay PORT BACKEND-PORT N turn|random
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@
 static int peer[FILES];
 static char is_backend[FILES];
 static char room[1 << 16];
+static int at_random;
 
 static int with_port(int fd, in_addr_t address, int port, int server)
 {
@@ -57,11 +59,22 @@ static int connected(int epoll, int index, int port)
 	return fd;
 }
 
+/* xorshift (Marsaglia, 2003) */
+static int drawn(int count)
+{
+	static unsigned state = 2463534242u;
+
+	state ^= state << 13;
+	state ^= state >> 17;
+	state ^= state << 5;
+	return state % count;
+}
+
 /* The next backend's connection that nobody waits at; a busy one means one more. */
 static int next_backend(int epoll, int *backends, int count, int port)
 {
 	static int at;
-	int index = at;
+	int index = at_random ? drawn(count) : at;
 
 	at = at + 1 < count ? at + 1 : 0;
 	for (int i = index; i < FILES; i += count) {
@@ -80,8 +93,9 @@ int main(int argc, char **argv)
 	int epoll = epoll_create1(0);
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (argc < 4 || with_port(listener, INADDR_LOOPBACK, atoi(argv[1]), 1))
+	if (argc < 5 || with_port(listener, INADDR_LOOPBACK, atoi(argv[1]), 1))
 		return 1;
+	at_random = strcmp(argv[4], "random") == 0;
 	peer[listener] = LISTENER;
 	watch(epoll, listener);
 	for (;;) {
