@@ -7,10 +7,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { peer } from "../../src/lab/peers.ts";
-import { ask } from "../../src/methods/dns/testing.ts";
-import { type Parsed, type ParsedSet, parseMessage } from "../../src/protocols/dns/testing.ts";
-import { bindUdp } from "../../src/runtime/udp.ts";
 import { freePort, startDaemon, type TestDaemon } from "../lib/daemon.ts";
+import { answersOf, apart, partOf, serves } from "./dns-peers/compare.ts";
 import { differences } from "./dns-peers/differences.ts";
 import { questions } from "./dns-peers/questions.ts";
 import { logOf, type PeerServer, peerServers, startPeerServer } from "./dns-peers/servers.ts";
@@ -42,61 +40,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** All answers of a server, by question; null where none came. Asked in groups, each question at most three times. */
-async function answersOf(to: number): Promise<(Parsed | null)[]> {
-  const answers: (Parsed | null)[] = questions.map(() => null);
-  let arrived: () => void = () => {};
-  const client = await bindUdp("127.0.0.1", 0, (_socket, data) => {
-    answers[data.readUInt16BE(0)] = parseMessage(Uint8Array.from(data));
-    arrived();
-  });
-  for (let round = 0; round < 3 && answers.includes(null); round++) {
-    for (let from = 0; from < questions.length; from += 20) {
-      const group = questions.slice(from, from + 20).map((question, i) => ({ ...question, id: from + i }));
-      for (const { name, type, edns, id } of group.filter(({ id: place }) => answers[place] === null))
-        client.send(ask({ name, type, id, ...(edns ? { edns: 1232 } : {}) }), to, "127.0.0.1");
-      const deadline = Date.now() + 1000;
-      while (group.some(({ id }) => answers[id] === null) && Date.now() < deadline)
-        await Promise.race([
-          new Promise<void>((resolve) => {
-            arrived = resolve;
-          }),
-          Bun.sleep(100),
-        ]);
-    }
-  }
-  client.close();
-  return answers;
-}
-
-const shown = (sets: readonly ParsedSet[]): string[] =>
-  sets
-    .flatMap(({ owner, type, ttl, rdata }) =>
-      rdata.map((r) => `${owner} ${ttl} ${type} ${Buffer.from(r).toString("hex")}`.toLowerCase()),
-    )
-    .sort();
-
-/** What an answer says, comparably: records in any order, names without case. */
-const model = (answer: Parsed | null) =>
-  answer && {
-    rcode: answer.rcode,
-    aa: answer.authoritative,
-    tc: answer.truncated,
-    answers: shown(answer.answers),
-    authority: shown(answer.authority),
-    additional: shown(answer.additional),
-  };
-
-/** The parts in which two answers differ; `silence` when one did not come. */
-function apart(ours: Parsed | null, theirs: Parsed | null): string[] {
-  const [a, b] = [model(ours), model(theirs)];
-  if (a === null || b === null) return a === b ? [] : ["silence"];
-  return (Object.keys(a) as (keyof typeof a)[]).filter((part) => JSON.stringify(a[part]) !== JSON.stringify(b[part]));
-}
-
-const partOf = (answer: Parsed | null, part: string): string =>
-  JSON.stringify((model(answer) as Record<string, unknown> | null)?.[part]);
-
 const starts = await Promise.all(
   peerServers.map(async (name): Promise<{ name: string; server: PeerServer | null; why: string }> => {
     try {
@@ -115,21 +58,8 @@ for (const { name, server, why } of starts) {
   test.skipIf(!server)(
     `${name} answers the same, but for what is explained`,
     async () => {
-      const soa = async (): Promise<boolean> => {
-        const client = Promise.withResolvers<boolean>();
-        const socket = await bindUdp("127.0.0.1", 0, (_s, data) => client.resolve((data[3]! & 15) === 0));
-        socket.send(ask({ name: "example.com", type: "SOA" }), server!.port, "127.0.0.1");
-        const answered = await Promise.race([client.promise, Bun.sleep(300).then(() => false)]);
-        socket.close();
-        return answered;
-      };
-      let serves = false;
-      for (let i = 0; i < 40 && !serves; i++) {
-        serves = await soa();
-        if (!serves) await Bun.sleep(100);
-      }
-      if (!serves) throw new Error(`${name} does not serve:\n${await logOf(folder, name)}`);
-      const [ours, theirs] = [await answersOf(port), await answersOf(server!.port)];
+      if (!(await serves(server!.port))) throw new Error(`${name} does not serve:\n${await logOf(folder, name)}`);
+      const [ours, theirs] = [await answersOf(questions, port), await answersOf(questions, server!.port)];
       const explained = differences.filter(({ peers }) => peers.includes(name));
       const unexplained: string[] = [];
       const used = new Set<string>();
