@@ -29,9 +29,9 @@ interface Quad {
 /** The least that the whole way with the bare program has taken in this process. */
 let leastBare = Number.POSITIVE_INFINITY;
 
-/** The fastest quarter: what else the machine does, a neighbour on the same core too, doubles what a program takes. */
+/** The fastest tenth: what else the machine does, a neighbour on the same core too, doubles what a program takes. */
 const fastest = <T>(all: readonly T[], cost: (one: T) => number): T[] =>
-  [...all].sort((a, b) => cost(a) - cost(b)).slice(0, Math.ceil(all.length / 4));
+  [...all].sort((a, b) => cost(a) - cost(b)).slice(0, Math.ceil(all.length / 10));
 
 function quadsOf(rig: Rig, seconds: number): Quad[] {
   const quads: Quad[] = [];
@@ -47,7 +47,7 @@ function quadsOf(rig: Rig, seconds: number): Quad[] {
 
 /**
  * Both programs have turns of 1,024 packets (`TURN_BITS` of the generator). By the clock without the kernel's statistics, and
- * once more with them. Of all quads the fastest quarter counts, by what both programs took together; a row for which the
+ * once more with them. Of all quads the fastest tenth counts, by what both programs took together; a row for which the
  * machine was slower than for others is measured again.
  */
 export function compare(rig: Rig, program: number, load: Load, seconds: number): Costs {
