@@ -73,6 +73,10 @@ export const codes = {
     "A flood, or limits: connections is too low.",
   ],
   SLUICE_DROP_PROOF: ["A reset ended here: it proved its sender.", ""],
+  SLUICE_DROP_ERROR_RATE: [
+    "A packet that was too big or may not travel further was dropped, and its sender not told: too many were in this moment.",
+    "Look for a flood or a loop; lower MSS (advmss) where packets do not fit.",
+  ],
   // checks
   SLUICE_CHECK_OK: ["The check passed.", ""],
   SLUICE_CHECK_REFUSED: ["The connection was refused.", "Is the server running?"],

@@ -117,7 +117,7 @@ export class Kernel {
     return this.#object.programFd(name);
   }
 
-  mapFd(name: (typeof pinned)[number]): number {
+  mapFd(name: (typeof pinned)[number] | "error_buckets"): number {
     return this.#object.mapFd(name);
   }
 

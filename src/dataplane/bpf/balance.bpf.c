@@ -289,6 +289,7 @@ IN_BTF(sluice_choice);
 IN_BTF(sluice_life);
 IN_BTF(sluice_fragment);
 IN_BTF(sluice_drop);
+IN_BTF(sluice_icmp_error);
 IN_BTF(sluice_list);
 IN_BTF(sluice_trace_term);
 IN_BTF(sluice_trace_verdict);

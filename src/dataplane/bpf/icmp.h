@@ -2,6 +2,7 @@
 /* Errors back to the sender (RFC 792, RFC 1191, RFC 4443): path MTU discovery and traceroute must work through the plane. */
 #pragma once
 #include "checksum.h"
+#include "rate.h"
 #include "verdict.h"
 
 /* Bytes quoted where only the flow must be known again: a header without options or extensions, and eight more. */
@@ -11,6 +12,15 @@
 #define QUOTE6_LONG (IP6_LEAST_MTU - sizeof(struct ipv6hdr) - sizeof(struct icmphdr))
 /* One sum of the helper takes at most 512 bytes. */
 #define SUM_STEP 496
+
+/* May one more error of this kind be sent? `rate` a second and CPU, `burst` at once. */
+static __always_inline int may_tell(__u32 kind, __u32 rate, __u32 burst)
+{
+	const struct rate measure = { .interval = RATE_SECOND / rate, .burst = (burst - 1) * (RATE_SECOND / rate) };
+	__u64 *bucket = bpf_map_lookup_elem(&error_buckets, &kind);
+
+	return bucket && rate_take(bucket, 0, rate_now(), &measure);
+}
 
 /* Leaves the first `quote` bytes of the packet, with room for headers of `grow` bytes before them, and turns the MACs. */
 static __always_inline int make_room(struct xdp_md *ctx, const __u32 quote, const __u32 grow, __u16 type)
@@ -102,6 +112,8 @@ static __noinline int answer_too_big(struct xdp_md *ctx, const struct packet *p,
 {
 	if (!p || !from || !p->dont_fragment || p->icmp_error)
 		return DROPPED(DROP_TOO_BIG);
+	if (!may_tell(ERROR_TOO_BIG, TOO_BIG_RATE, TOO_BIG_BURST))
+		return DROPPED(DROP_ERROR_RATE);
 	if (p->ipv6)
 		return answer6(ctx, p, from, ICMP6_TOO_BIG << 8, bpf_htonl(mtu < IP6_LEAST_MTU ? IP6_LEAST_MTU : mtu),
 			       QUOTE6_LONG);
@@ -111,14 +123,12 @@ static __noinline int answer_too_big(struct xdp_md *ctx, const struct packet *p,
 /* "Its hops were used up." Not for errors and later fragments (RFC 1122, 3.2.2), nor where a short quote is no whole header. */
 static __noinline int answer_expired(struct xdp_md *ctx, const struct packet *p, const struct address *from)
 {
-	if (!p || !from || p->icmp_error || p->part == LATER)
+	if (!p || !from || p->icmp_error || p->part == LATER ||
+	    p->header != (p->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)))
 		return DROPPED(DROP_TTL);
-	int verdict;
-	if (p->ipv6 && p->header == sizeof(struct ipv6hdr))
-		verdict = answer6(ctx, p, from, ICMP6_TIME_EXCEEDED << 8, 0, QUOTE6_SHORT);
-	else if (!p->ipv6 && p->header == sizeof(struct iphdr))
-		verdict = answer4(ctx, p, from, ICMP_TIME_EXCEEDED << 8, 0, QUOTE4_SHORT);
-	else
-		return DROPPED(DROP_TTL);
+	if (!may_tell(ERROR_EXPIRED, EXPIRED_RATE, EXPIRED_BURST))
+		return DROPPED(DROP_ERROR_RATE);
+	int verdict = p->ipv6 ? answer6(ctx, p, from, ICMP6_TIME_EXCEEDED << 8, 0, QUOTE6_SHORT)
+			      : answer4(ctx, p, from, ICMP_TIME_EXCEEDED << 8, 0, QUOTE4_SHORT);
 	return verdict < 0 ? DROPPED(DROP_TTL) : verdict;
 }

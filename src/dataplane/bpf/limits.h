@@ -94,6 +94,23 @@ enum sluice_limit {
 	EPOCH_SHIFT = 5,
 	/* 2^6 ns: the unit of rates. */
 	RATE_SHIFT = 6,
+	/* units of rates in a second. */
+	RATE_SECOND = 15625000,
+	/* "its hops were used up" in a second and CPU, and at once: more than a traceroute needs, and what Linux long allowed
+	 * itself (icmp_msgs_per_sec, icmp_msgs_burst). Whoever forges a source has no more than this sent there (RFC 4443, 2.4(f);
+	 * RFC 1812, 4.3.2.8). */
+	EXPIRED_RATE = 1000,
+	EXPIRED_BURST = 50,
+	/* "too big" likewise. Each new client whose packets do not fit waits for one, and it is shorter than what it answers. */
+	TOO_BIG_RATE = 10000,
+	TOO_BIG_BURST = 500,
+};
+
+/* ICMP errors that are made here; each kind has a bucket of its own, so that no traceroute holds up path MTU discovery. */
+enum sluice_icmp_error {
+	ERROR_EXPIRED = 0,
+	ERROR_TOO_BIG = 1,
+	ERRORS = 2,
 };
 
 /* What the lists say of a network. */
@@ -265,6 +282,7 @@ enum sluice_drop {
 	DROP_CONNECTIONS = 11,
 	DROP_UNPROVEN = 12,
 	DROP_PROOF = 13,
+	DROP_ERROR_RATE = 14,
 	/* a power of two: the verifier can follow a mask */
 	DROP_REASONS = 16,
 };

@@ -326,6 +326,11 @@ export const Limit = {
   PROOF_TICKS: 280,
   EPOCH_SHIFT: 5,
   RATE_SHIFT: 6,
+  RATE_SECOND: 15625000,
+  EXPIRED_RATE: 1000,
+  EXPIRED_BURST: 50,
+  TOO_BIG_RATE: 10000,
+  TOO_BIG_BURST: 500,
 } as const;
 
 export const Place = {
@@ -433,7 +438,14 @@ export const Drop = {
   DROP_CONNECTIONS: 11,
   DROP_UNPROVEN: 12,
   DROP_PROOF: 13,
+  DROP_ERROR_RATE: 14,
   DROP_REASONS: 16,
+} as const;
+
+export const IcmpError = {
+  ERROR_EXPIRED: 0,
+  ERROR_TOO_BIG: 1,
+  ERRORS: 2,
 } as const;
 
 export const List = {

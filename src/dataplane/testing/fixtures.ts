@@ -2,11 +2,11 @@ import { isIPv6, toBytes16 } from "../../core/address.ts";
 import type { Code } from "../../core/codes.ts";
 import { runSync } from "../../runtime/child.ts";
 import { schedulers } from "../../schedulers/list.ts";
-import { testRun } from "../../system/libbpf.ts";
+import { lookupElement, possibleCpus, testRun, updateElement } from "../../system/libbpf.ts";
 import { ifindexOf, parseMac } from "../../system/net.ts";
 import { createTestNetns, type TestNetns, wire } from "../../system/netns-testing.ts";
 import { objectPath } from "../build.ts";
-import { backend, control, nextHop } from "../generated/layout.ts";
+import { backend, control, IcmpError, nextHop } from "../generated/layout.ts";
 import { elementBytes, getWord, setWord } from "../memory.ts";
 import { Plane } from "../plane.ts";
 import type { ForwardName, PlaneService } from "../plane-service.ts";
@@ -41,6 +41,7 @@ const macOf = (address: string): Uint8Array => {
 
 /** ms between two signs of life: on a slow machine the program would soon take the supervisor for dead. */
 const BEAT_MS = 1000;
+const keyOf = (index: number): Uint8Array => new Uint8Array(new Uint32Array([index]).buffer);
 const verdicts = ["aborted", "drop", "pass", "tx", "redirect"] as const;
 
 /** A plane in a namespace of its own, whose one way in and out is `eth0`, and one backend with a known link address. */
@@ -51,6 +52,8 @@ export class Bench {
   readonly peer: TestNetns;
   readonly #doors: ReturnType<typeof testDoors>;
   readonly #index: number;
+  readonly #cpus = possibleCpus();
+  readonly #errorBuckets: number;
   /** 802.1Q identifier of the network the backends are in; 0: untagged. Taken up by the next `commit`. */
   vlan = 0;
   #isInside = false;
@@ -69,6 +72,7 @@ export class Bench {
     this.plane = plane;
     this.#doors = doors;
     this.#index = index;
+    this.#errorBuckets = plane.kernel.mapFd("error_buckets");
   }
 
   /** Commits a method's services; every backend's next hop is the bench's own. */
@@ -143,6 +147,24 @@ export class Bench {
     if (performance.now() > this.#beaten + BEAT_MS) this.heartbeat(true);
     const { verdict, output } = this.inside(() => testRun(program, input, this.#index));
     return { verdict: verdicts[verdict]!, output };
+  }
+
+  /** Sets what each CPU has left of its ICMP errors of a kind, as in the map: all 0 is a full bucket. */
+  setErrorBucket(kind: number, value: bigint): void {
+    const values = new BigUint64Array(this.#cpus).fill(value);
+    updateElement(this.#errorBuckets, keyOf(kind), new Uint8Array(values.buffer));
+  }
+
+  /** When the emptiest bucket of a kind will be full again, in units of rates; of 0 it is. */
+  errorBucket(kind: number): bigint {
+    const values = new BigUint64Array(this.#cpus);
+    lookupElement(this.#errorBuckets, keyOf(kind), new Uint8Array(values.buffer));
+    return values.sort().at(-1)!;
+  }
+
+  /** As after a long silence: every packet that deserves an ICMP error gets one. */
+  refillErrors(): void {
+    for (let kind = 0; kind < IcmpError.ERRORS; kind++) this.setErrorBucket(kind, 0n);
   }
 
   /** Test runs look the device up in the namespace of the thread that asks: one excursion for many of them. */
