@@ -20,7 +20,7 @@ export interface Record {
   readonly pace: { readonly mean: number; readonly quiet: boolean } | null;
   /** Ejections whose weight is still felt: each doubles the next one's time; a quiet window takes one away. */
   readonly times: number;
-  /** When the present ejection ends; null: not ejected. */
+  /** When the ejection ends that it has not been readmitted from; null: none. */
   readonly until: number | null;
 }
 

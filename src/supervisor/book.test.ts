@@ -174,6 +174,20 @@ test("the next daemon knows what was said, but for what has ended and what the f
   ]);
 });
 
+test("what an earlier daemon was told is void once this one is told otherwise, though the backend goes and comes", () => {
+  const words = { admin: { is: "maintenance", until: null } } as const;
+  const written = { admin: "ready", weight: 1 } as const;
+  const before = { web: { "10.0.0.1|80": { ...words, written } } };
+  const book = new Book({}, () => null, before);
+  book.commit(book.stage(config(service([backend(1), backend(2)], false)), 1));
+  expect(eligible(book)).toEqual([1]);
+  operatorOf(book).operator.command("web", "10.0.0.1:80", { admin: "ready" });
+  expect(eligible(book)).toEqual([0, 1]);
+  book.commit(book.stage(config(service([backend(2)], false)), 2));
+  book.commit(book.stage(config(service([backend(1), backend(2)], false)), 3));
+  expect(eligible(book)).toHaveLength(2);
+});
+
 test("who chooses by latency gets it smoothed, a new snapshot only when it is another by far; others none", () => {
   const book = new Book({}, undefined, {}, ({ name }) => name === "web");
   book.commit(book.stage(config(service([backend(1)]), { ...service([backend(2)]), name: "other" }), 1));

@@ -177,11 +177,7 @@ export class Book {
     const before = member.pace;
     if (verdict.passed && verdict.latency !== null && this.#readsLatency(entry.service))
       member.pace = paced(before, verdict.latency);
-    if (change) {
-      // Who rises by its check has been down: what failed before counts no more.
-      if (serves(change.to)) member.passive.ejected = null;
-      return this.#changed(entry, member, change, !first);
-    }
+    if (change) return this.#changed(entry, member, change, !first);
     const wavers = outlookOf(entry.service, entry.members)?.steady !== entry.snapshot.outlook?.steady;
     if (wavers || member.pace.shown !== before.shown) this.#renew(entry);
     return null;
@@ -231,6 +227,8 @@ export class Book {
   /** What an operator says of a backend from now on. The event when its state changed; its snapshot may be new without. */
   say(entry: Entry, member: Member, words: Words, detail: string): EventBody | null {
     const weightBefore = weightOf(member);
+    // What an earlier daemon was told of it is over, also for when the backend goes and comes again.
+    delete this.#wordsBefore[entry.service.name]?.[identity(member.config)];
     member.words = words;
     const { health, change } = setAdmin(member.health, words.admin?.is ?? member.config.admin, detail);
     member.health = health;
@@ -245,11 +243,12 @@ export class Book {
     const { passive } = member;
     if (ejection === false) return null;
     const failures = passive.failures ?? freshRecord(tally, now);
-    if (passive.ejected !== null) {
-      if (failures.until! > now) return null;
+    if (failures.until !== null) {
+      const from = shownState(member);
+      if (passive.ejected !== null && failures.until > now) return null;
       passive.ejected = null;
       passive.failures = readmit(failures, tally, now);
-      return this.#moved(entry, member, "down", "its ejection is over");
+      return this.#moved(entry, member, from, "its ejection is over");
     }
     return this.#judged(entry, member, look(failures, ejection, tally, now), now);
   }
@@ -336,6 +335,8 @@ export class Book {
   }
 
   #changed(entry: Entry, member: Member, change: Change, warms = true): EventBody {
+    // Who comes back by a check or a word has been out: what failed before counts no more.
+    if (serves(change.to)) member.passive.ejected = null;
     member.since = Date.now();
     const slow = warms && healthRulesOf(entry.service).slowStart > 0 && serves(change.to);
     member.passive.warmingSince = slow ? member.since : null;

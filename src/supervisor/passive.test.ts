@@ -86,6 +86,52 @@ test("a check that rises ends an ejection; a reload keeps it; ejection: false ne
   expect(judge(never, 0, 500, 10)).toBeNull();
 });
 
+test("who came back by its check has a clean sheet: no old failure ejects it again, and the next ejection is longer", () => {
+  const book = running(2, {}, true);
+  for (const key of ["web/0", "web/1"]) book.verdict(key, good);
+  judge(book, 0, 0, 0);
+  judge(book, 0, 5, 10);
+  book.verdict("web/0", bad);
+  judge(book, 0, 7, 20); // were under way
+  book.verdict("web/0", good);
+  expect(judge(book, 0, 7, 1_000)).toBeNull();
+  expect(judge(book, 0, 11, 1_010)).toBeNull();
+  expect(judge(book, 0, 12, 1_020)).toMatchObject({ detail: "ejected for 20 s: 5 failures in a row" });
+});
+
+test("a revision that ejects nobody any more lets those go that are ejected", () => {
+  const book = running(2, {});
+  judge(book, 0, 0, 0);
+  judge(book, 0, 5, 10);
+  const { service } = web(book);
+  const options = { health: { ...(service.options as { health: HealthRules }).health, ejection: false } };
+  book.commit(book.stage({ services: [{ ...service, options }] } as unknown as Config, 2));
+  expect(web(book).snapshot.eligible).toEqual([0, 1]);
+});
+
+test("the end of an ejection is no event of a backend that something else keeps out", () => {
+  const book = running(2, {});
+  judge(book, 0, 0, 0);
+  judge(book, 0, 5, 10);
+  const member = web(book).members[0]!;
+  const say = (is: "maintenance" | "ready") =>
+    book.say(web(book), member, { admin: { is, until: null } }, "set by an operator");
+  expect(say("maintenance")).toMatchObject({ to: "maintenance" });
+  expect(judge(book, 0, 5, 20_000)).toBeNull();
+  expect(web(book).snapshot.backends[0]!.state).toBe("maintenance");
+});
+
+test("whom an operator puts back gets work at once, as the event says, ejected or not", () => {
+  const book = running(2, {});
+  judge(book, 0, 0, 0);
+  judge(book, 0, 5, 10);
+  const member = web(book).members[0]!;
+  for (const is of ["drain", "ready"] as const)
+    book.say(web(book), member, { admin: { is, until: null } }, "set by an operator");
+  expect(web(book).snapshot.backends[0]!.state).toBe("unchecked");
+  expect(judge(book, 0, 5, 1_000)).toBeNull();
+});
+
 test("slow start: who comes back grows to its weight; at the daemon's start all have it at once", () => {
   setSystemTime(1_000_000);
   const book = running(2, { slowStart: "10s" }, true);

@@ -16,7 +16,10 @@ export interface Passive {
   warmingSince: number | null;
 }
 
-export const freshPassive = (): Passive => ({ failures: null, ejected: null, warmingSince: null });
+/** Of a backend that has not been ejected, or is so no more without a word about its failures. */
+export const neverEjected: Pick<Passive, "failures" | "ejected"> = { failures: null, ejected: null };
+
+export const freshPassive = (): Passive => ({ ...neverEjected, warmingSince: null });
 
 export const serves = (state: BackendState): boolean => state === "up" || state === "unchecked";
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { healthRulesOf } from "../checks/health-rules.ts";
 import { type Health, initialHealth, noAgent, setAdmin } from "../checks/state-machine.ts";
 import type { AdminState } from "../core/backend.ts";
 import type { CheckConfig } from "../core/check.ts";
@@ -6,7 +7,7 @@ import type { BackendConfig, Service } from "../core/service.ts";
 import { identity } from "./ids.ts";
 import { type Entry, type Member, weightOf } from "./member.ts";
 import { unknownPace } from "./pace.ts";
-import { serves, shownState } from "./passive.ts";
+import { neverEjected, serves, shownState } from "./passive.ts";
 import { silent } from "./reported.ts";
 import { sameWritten } from "./words.ts";
 
@@ -35,6 +36,7 @@ export function stay(
     health,
     reported,
     pace,
+    passive: healthRulesOf(service).ejection === false ? { ...member.passive, ...neverEjected } : member.passive,
     last: sameCheck ? member.last : null,
     since,
     leaving: false,
