@@ -1,6 +1,6 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Counted } from "../core/most-wanted.ts";
-import type { Problem, Result } from "../core/problem.ts";
+import { type Problem, type Result, toProblem } from "../core/problem.ts";
 import type { EventLog } from "../observe/events.ts";
 import { metricsParts } from "../observe/metrics.ts";
 import type { StatusView } from "../observe/status.ts";
@@ -52,13 +52,16 @@ export interface Daemon {
 /** A year. */
 const MOST_MS = 366 * 86_400_000;
 
-const backendWish = z.strictObject({
+const words = z.strictObject({
   admin: z.enum(["ready", "drain", "maintenance"]).optional(),
   weight: z.int().min(0).max(65535).optional(),
   /** ms; absent: without an end. */
   for: z.int().min(1000).max(MOST_MS).optional(),
 });
-const tagWish = backendWish.extend({ service: z.string().optional() });
+const saysSomething = ({ admin, weight }: z.infer<typeof words>): boolean => (admin ?? weight) !== undefined;
+const WANTING = "say a state (admin), a weight, or both";
+const backendWish = words.refine(saysSomething, WANTING);
+const tagWish = words.extend({ service: z.string().optional() }).refine(saysSomething, WANTING);
 const upgradeWish = z.strictObject({ file: z.string().startsWith("/").optional() });
 const handoverWish = z.strictObject({ pid: z.int().min(1).optional() });
 const rollbackWish = z.strictObject({ revision: z.int().min(1).optional() });
@@ -70,7 +73,19 @@ export function createApi(daemon: Daemon): OpenAPIHono {
   addViews(api, daemon);
   addBackends(api, daemon);
   addRevisions(api, daemon);
+  api.notFound((c) => c.json({ message: `there is no ${c.req.method} ${c.req.path}` }, 404));
+  api.onError((error, c) => c.json({ message: toProblem(error).message }, 500));
   return api;
+}
+
+/** What the JSON of a body says; without a body `{}`. Null, which is no wish of any kind, for what is no JSON. */
+async function bodyOf(request: { text(): Promise<string> }): Promise<unknown> {
+  const text = await request.text();
+  try {
+    return text === "" ? {} : JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** What there is to see. */
@@ -106,7 +121,7 @@ function addViews(api: OpenAPIHono, daemon: Daemon): void {
 /** What an operator says of backends and of the director. */
 function addBackends(api: OpenAPIHono, daemon: Daemon): void {
   api.post("/v1/services/:service/backends/:backend", async (c) => {
-    const wish = backendWish.safeParse(await c.req.json().catch(() => null));
+    const wish = backendWish.safeParse(await bodyOf(c.req));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     const { service, backend } = c.req.param();
     const backends = daemon.command(service, backend, wish.data);
@@ -114,7 +129,7 @@ function addBackends(api: OpenAPIHono, daemon: Daemon): void {
     return c.json({ message: `service ${service} has no backend ${backend}` }, 404);
   });
   api.post("/v1/tags/:tag", async (c) => {
-    const asked = tagWish.safeParse(await c.req.json().catch(() => null));
+    const asked = tagWish.safeParse(await bodyOf(c.req));
     if (!asked.success) return c.json({ message: z.prettifyError(asked.error) }, 400);
     const tag = c.req.param("tag");
     const { service = null, ...wish } = asked.data;
@@ -123,7 +138,7 @@ function addBackends(api: OpenAPIHono, daemon: Daemon): void {
     return c.json({ message: `no backend${service === null ? "" : ` of service ${service}`} has the tag ${tag}` }, 404);
   });
   api.post("/v1/role", async (c) => {
-    const wish = roleWish.safeParse(await c.req.json().catch(() => null));
+    const wish = roleWish.safeParse(await bodyOf(c.req));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     await daemon.setRole(wish.data.role);
     return c.json({ ok: true });
@@ -138,20 +153,20 @@ function addRevisions(api: OpenAPIHono, daemon: Daemon): void {
     return c.json(done, done.problems.length === 0 ? 200 : 422);
   });
   api.post("/v1/rollback", async (c) => {
-    const wish = rollbackWish.safeParse(await c.req.json().catch(() => ({})));
+    const wish = rollbackWish.safeParse(await bodyOf(c.req));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     const done = await daemon.rollback(wish.data.revision ?? null);
     if (!done.ok) return c.json({ message: done.problems[0]!.message }, 404);
     return c.json(done.value, done.value.problems.length === 0 ? 200 : 422);
   });
   api.post("/v1/upgrade", async (c) => {
-    const wish = upgradeWish.safeParse(await c.req.json().catch(() => ({})));
+    const wish = upgradeWish.safeParse(await bodyOf(c.req));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     const started = daemon.upgrade(wish.data.file ?? null);
     return started.ok ? c.json({ pid: started.value }) : c.json({ message: started.problems[0]!.message }, 409);
   });
   api.post("/v1/handover", async (c) => {
-    const wish = handoverWish.safeParse(await c.req.json().catch(() => ({})));
+    const wish = handoverWish.safeParse(await bodyOf(c.req));
     if (!wish.success) return c.json({ message: z.prettifyError(wish.error) }, 400);
     daemon.handOver(wish.data.pid ?? null);
     return c.json({ ok: true });
@@ -182,19 +197,26 @@ function streamOf(parts: Iterator<string>): ReadableStream<Uint8Array> {
   });
 }
 
-/** Events as JSON lines, the kept ones first, then each as it happens, until the reader leaves. */
+/** Events that may wait for a reader: whoever falls further behind would be held in memory without an end. */
+const MOST_BEHIND = 10_000;
+
+/** Events as JSON lines, the kept ones first, then each as it happens, until the reader leaves or is far behind. */
 function follow(events: EventLog, after: number, signal: AbortSignal): Response {
   const encoder = new TextEncoder();
+  let stop = (): void => {};
   const body = new ReadableStream({
     start(controller) {
-      const send = (recorded: unknown): void => controller.enqueue(encoder.encode(`${JSON.stringify(recorded)}\n`));
-      for (const recorded of events.list(after)) send(recorded);
-      const stop = events.subscribe(send);
-      signal.addEventListener("abort", () => {
+      const send = (recorded: unknown): void => {
+        controller.enqueue(encoder.encode(`${JSON.stringify(recorded)}\n`));
+        if (controller.desiredSize! > -MOST_BEHIND) return;
         stop();
         controller.close();
-      });
+      };
+      for (const recorded of events.list(after)) send(recorded);
+      stop = events.subscribe(send);
+      signal.addEventListener("abort", () => stop());
     },
+    cancel: () => stop(),
   });
   return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
 }

@@ -5,10 +5,16 @@ export interface ApiServer {
   stop(): void;
 }
 
+/** Bytes of a request's body at most: ours are a few words. */
+const MOST_BODY = 1 << 20;
+
 /** Serves `handle` on a unix socket that only its owner's group may use. Replaces a socket file that was left behind. */
 export function serveUnix(path: string, handle: (request: Request) => Response | Promise<Response>): ApiServer {
   rmSync(path, { force: true });
-  const server = Bun.serve({ unix: path, fetch: handle });
+  // Bun ends after ten seconds what is silent: a reload that waits for checks, events that are followed.
+  const options = { unix: path, fetch: handle, idleTimeout: 0, maxRequestBodySize: MOST_BODY };
+  // Typed as if a unix socket had no time-outs (Bun 1.4.5).
+  const server = Bun.serve(options as unknown as Bun.Serve.Options<undefined>);
   chmodSync(path, 0o660);
   return { stop: () => void server.stop(true) };
 }
