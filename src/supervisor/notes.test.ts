@@ -74,11 +74,10 @@ test("a backend that was dead rises by its check's rule, one never seen by its f
 });
 
 const notes = (said: string[] = []) =>
-  new Notes(
-    instance,
-    () => ({ found: left(), words: {} }),
-    () => said.push("unreadable"),
-  );
+  new Notes(instance, () => ({ found: left(), words: {} }), {
+    unreadable: () => said.push("unreadable"),
+    unwritten: (why) => said.push((why as { code: string }).code),
+  });
 
 test("what is written down is read again, and is trusted while it is young", () => {
   const first = notes();
@@ -109,6 +108,17 @@ test("what cannot be read is said, and nothing of it is taken", () => {
   expect(said).toEqual(Array(6).fill("unreadable"));
   writeState(instance, STATE_FILE, { revision: 3, seed: 1, ids: {}, alive: { web: ["10.0.0.1|80"] } });
   expect(notes(said).kept).toMatchObject({ revision: 3, seed: 1, found: {}, words: {}, at: 0 });
+});
+
+test("a disk that refuses is said and costs nothing else; what is written next is whole", () => {
+  const said: string[] = [];
+  const own = notes(said);
+  rmSync(folder, { recursive: true });
+  own.write();
+  expect(said).toEqual(["ENOENT"]);
+  mkdirSync(folder);
+  own.write();
+  expect([said.length, readState<{ at: number }>(instance, STATE_FILE)?.at]).toEqual([1, own.kept.at]);
 });
 
 test("a state that is to be trusted is kept young though nothing changes", async () => {

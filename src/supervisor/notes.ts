@@ -56,21 +56,31 @@ const SHARE = 20;
 const QUARTERS = 4;
 const LEAST_TURN = 1000;
 
+/** What happens to what is written down. */
+export interface NotesEvents {
+  /** There is something, and it is of no use. */
+  unreadable(): void;
+  /** The disk refused; the next change is a new try. */
+  unwritten(why: unknown): void;
+}
+
 /** Writes down what the next daemon of the instance is to know, and reads what the last one has left. */
 export class Notes {
   readonly kept: Remembered;
   readonly #instance: Instance;
   readonly #collect: () => Pick<Remembered, "found" | "words">;
+  readonly #events: NotesEvents;
   #soon: Timer | null = null;
   #turn: Timer | null = null;
   #cost = 0;
 
-  /** `collect`: what is known at this moment; `unreadable` is called when there is something, and it is of no use. */
-  constructor(instance: Instance, collect: () => Pick<Remembered, "found" | "words">, unreadable: () => void) {
+  /** `collect`: what is known at this moment. */
+  constructor(instance: Instance, collect: () => Pick<Remembered, "found" | "words">, events: NotesEvents) {
+    this.#events = events;
     this.#instance = instance;
     this.#collect = collect;
     const read = remembered.safeParse(readState(instance, STATE_FILE));
-    if (!read.success && existsSync(join(instance.runDir, STATE_FILE))) unreadable();
+    if (!read.success && existsSync(join(instance.runDir, STATE_FILE))) events.unreadable();
     const fresh = {
       revision: 0,
       seed: newSeed(),
@@ -94,12 +104,17 @@ export class Notes {
     this.#soon ??= setTimeout(() => this.write(), Math.max(SOON, this.#cost * SHARE));
   }
 
+  /** Never throws: a full disk must not end the daemon, nor leave a revision half in force. */
   write(): void {
     if (this.#soon) clearTimeout(this.#soon);
     this.#soon = null;
     const begun = performance.now();
     Object.assign(this.kept, this.#collect(), { at: Date.now() });
-    writeState(this.#instance, STATE_FILE, this.kept, 0o600);
+    try {
+      writeState(this.#instance, STATE_FILE, this.kept, 0o600);
+    } catch (error) {
+      this.#events.unwritten(error);
+    }
     this.#cost = performance.now() - begun;
   }
 

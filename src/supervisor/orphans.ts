@@ -24,20 +24,20 @@ export interface Orphans {
   release(): void;
 }
 
-const FILE = "workers.json";
+export const WORKERS_FILE = "workers.json";
 
 /** Writes down the living workers: should this daemon die, the next takes their sockets over. */
 export function writeWorkers(instance: Instance, workers: readonly Omit<Written, "started">[]): void {
   writeState(
     instance,
-    FILE,
+    WORKERS_FILE,
     workers.map((worker) => ({ ...worker, started: startTime(worker.pid) })),
   );
 }
 
 /** The workers that a daemon of this instance has started, as far as they live. */
 export function livingWorkers(instance: Instance): Written[] {
-  const written = readState<Written[]>(instance, FILE) ?? [];
+  const written = readState<Written[]>(instance, WORKERS_FILE) ?? [];
   return written.filter(({ pid, started }) => started !== null && startTime(pid) === started);
 }
 

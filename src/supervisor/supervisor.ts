@@ -23,7 +23,7 @@ import type { Entry } from "./member.ts";
 import { firstVerdicts, Newcomers } from "./newcomers.ts";
 import { Notes } from "./notes.ts";
 import { Operator } from "./operator.ts";
-import { adoptOrphans, writeWorkers } from "./orphans.ts";
+import { adoptOrphans, WORKERS_FILE, writeWorkers } from "./orphans.ts";
 import { Wanted } from "./wanted.ts";
 import { Watch, type WatchDoors } from "./watch.ts";
 import { WorkerSide } from "./worker-side.ts";
@@ -76,8 +76,11 @@ export class Supervisor {
     this.#notes = new Notes(
       instance,
       () => ({ found: foundBy(this.book.entries.values()), words: this.operator.said }),
-      () =>
-        options.log("warn", "what an earlier daemon has left cannot be read: starting without", { file: STATE_FILE }),
+      {
+        unreadable: () =>
+          options.log("warn", "what an earlier daemon has left cannot be read: starting without", { file: STATE_FILE }),
+        unwritten: (why) => this.#unwritten(STATE_FILE, why),
+      },
     );
     const { ids, found, words } = this.#notes.kept;
     this.#trusted = this.#notes.trusted(options.start, Date.now());
@@ -96,7 +99,7 @@ export class Supervisor {
       wanted: (service, counted) => this.wanted.add(service, counted),
       failed: (service, problem) => this.#record({ kind: "service", service, what: "failed", problem }),
       worker: (pid, what, detail) => this.#workerEvent({ kind: "worker", pid, what, detail }),
-      spawned: () => writeWorkers(this.#options.instance, this.workers.describe()),
+      spawned: () => this.#writeWorkers(),
       say: (text) => this.#options.log("info", text),
       snapshots: (services) => services.map(({ name }) => this.#snapshotFor(name)),
     });
@@ -197,7 +200,7 @@ export class Supervisor {
     await this.workers.settled(SETTLE_LIMIT);
     this.workers.spare.stop();
     this.#notes.write();
-    writeWorkers(this.#options.instance, this.workers.describe());
+    this.#writeWorkers();
     await this.fast.release();
     await this.kernel.release();
   }
@@ -273,7 +276,7 @@ export class Supervisor {
     this.#notes.write();
     this.#notes.follow(config.start);
     this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
-    writeWorkers(this.#options.instance, this.workers.describe());
+    this.#writeWorkers();
     for (const entry of staged.entries.values()) {
       this.#tell(entry.snapshot);
       if (!sameBackends(entry, prepared.get(entry.service.name)!)) this.#refresh(entry);
@@ -365,7 +368,19 @@ export class Supervisor {
 
   #workerEvent(event: EventBody): void {
     this.#record(event);
-    writeWorkers(this.#options.instance, this.workers.describe());
+    this.#writeWorkers();
+  }
+
+  #writeWorkers(): void {
+    try {
+      writeWorkers(this.#options.instance, this.workers.describe());
+    } catch (error) {
+      this.#unwritten(WORKERS_FILE, error);
+    }
+  }
+
+  #unwritten(file: string, why: unknown): void {
+    this.#options.log("error", "what the next daemon is to know cannot be written down", { file, why });
   }
 
   readonly #record = (event: EventBody): void => void this.#options.events.record(event);
