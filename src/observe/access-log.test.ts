@@ -49,6 +49,7 @@ test("no octet of a request ends a line or forges a field", () => {
       expect(/^[ -~]*\n$/.test(text)).toBe(true);
       const json = accessLine({ ...access, target, agent }, "json");
       expect(json.indexOf("\n")).toBe(json.length - 1);
+      expect(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(json)).toBe(false);
       expect(JSON.parse(json)).toMatchObject({ target, agent });
     }),
   );

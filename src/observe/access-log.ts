@@ -55,8 +55,12 @@ export function accessLine(access: Access, format: AccessLogOptions["format"]): 
   return format === "json" ? jsonLine(access) : combinedLine(access);
 }
 
+/** Of those that JSON lets stand: DEL, and C1, which ends lines for some readers and steers terminals. */
+const CONTROLS = /[\u007f-\u009f]/g;
+
 function jsonLine({ at, took, ...rest }: Access): string {
-  return `${JSON.stringify({ time: new Date(at).toISOString(), ms: Math.round(took * 1000) / 1000, ...rest })}\n`;
+  const line = JSON.stringify({ time: new Date(at).toISOString(), ms: Math.round(took * 1000) / 1000, ...rest });
+  return `${line.replace(CONTROLS, (c) => `\\u00${c.charCodeAt(0).toString(16)}`)}\n`;
 }
 
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
