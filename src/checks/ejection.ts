@@ -53,7 +53,9 @@ export function look(record: Record, rules: EjectionRules, seen: Tally, now: num
   const inARow = succeeded ? (failed === 1 ? 1 : 0) : record.inARow + failed;
   const next = { ...record, last: tally, inARow };
   if (inARow >= rules.failures) return { record: next, why: `${inARow} failures in a row` };
-  if (now - record.window.since < rules.window) return { record: next, why: null };
+  const age = now - record.window.since;
+  // Below 0: the clock was set back.
+  if (age >= 0 && age < rules.window) return { record: next, why: null };
   const failures = tally.failures - record.window.at.failures;
   const answered = tally.successes - record.window.at.successes;
   const all = failures + answered;
@@ -95,6 +97,10 @@ export const mayEject = (rules: EjectionRules, ejected: number, members: number)
 /** How long an ejection lasts that follows `times` others, ms. */
 export const ejectionTime = (rules: EjectionRules, times: number): number =>
   Math.min(rules.longest, rules.time * 2 ** Math.min(times, 30));
+
+/** Is an ejection until then over? A clock that was set back prolongs none beyond the longest there is. */
+export const isOver = (until: number, { longest }: EjectionRules, now: number): boolean =>
+  until <= now || until - now > longest;
 
 /** It is ejected from now on. */
 export const eject = (record: Record, rules: EjectionRules, now: number): Record => ({

@@ -1,6 +1,7 @@
 import {
   eject,
   freshRecord,
+  isOver,
   judgePace,
   type Look,
   look,
@@ -245,7 +246,7 @@ export class Book {
     const failures = passive.failures ?? freshRecord(tally, now);
     if (failures.until !== null) {
       const from = shownState(member);
-      if (passive.ejected !== null && failures.until > now) return null;
+      if (passive.ejected !== null && !isOver(failures.until, ejection, now)) return null;
       passive.ejected = null;
       passive.failures = readmit(failures, tally, now);
       return this.#moved(entry, member, from, "its ejection is over");
@@ -283,7 +284,11 @@ export class Book {
     const rules = healthRulesOf(entry.service);
     const warming = entry.members.filter(({ passive }) => passive.warmingSince !== null);
     if (warming.length === 0) return false;
-    for (const { passive } of warming) if (warmth(passive, rules, now) === 1) passive.warmingSince = null;
+    for (const { passive } of warming) {
+      // Later than now: the clock was set back.
+      passive.warmingSince = Math.min(passive.warmingSince!, now);
+      if (warmth(passive, rules, now) === 1) passive.warmingSince = null;
+    }
     this.#renew(entry);
     return true;
   }

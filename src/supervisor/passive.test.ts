@@ -6,6 +6,7 @@ import type { Verdict } from "../core/check.ts";
 import type { Config, Service } from "../core/service.ts";
 import { Book } from "./book.ts";
 import { inPanic } from "./passive.ts";
+import { Watch } from "./watch.ts";
 
 afterEach(() => void setSystemTime());
 
@@ -130,6 +131,42 @@ test("whom an operator puts back gets work at once, as the event says, ejected o
     book.say(web(book), member, { admin: { is, until: null } }, "set by an operator");
   expect(web(book).snapshot.backends[0]!.state).toBe("unchecked");
   expect(judge(book, 0, 5, 1_000)).toBeNull();
+});
+
+test("a clock that is set back keeps nobody out, or at a part of its weight, for longer than the rules allow", () => {
+  const [late, hour] = [10_000_000, 3_600_000];
+  setSystemTime(late);
+  const book = running(2, { slowStart: "10s" });
+  judge(book, 0, 0, late);
+  judge(book, 0, 5, late);
+  judge(book, 1, 0, late);
+  expect(web(book).snapshot.eligible).toEqual([1]);
+  setSystemTime(late - hour);
+  expect(judge(book, 0, 5, late - hour)).toMatchObject({ detail: "its ejection is over" });
+  setSystemTime(late - 2 * hour);
+  book.warm(web(book), Date.now());
+  setSystemTime(late - 2 * hour + 10_000);
+  book.warm(web(book), Date.now());
+  expect(web(book).snapshot.backends.map(({ weight }) => weight)).toEqual([2, 2]);
+  const tally = { successes: 50, failures: 100, waited: 0 };
+  const event = book.judge(web(book), web(book).members[1]!, tally, late - 2 * hour);
+  expect(event).toMatchObject({ detail: "ejected for 10 s: 100 of 150 requests failed" });
+});
+
+test("panic ends with the rule that made it, and is said to", () => {
+  const book = running(4, { panic: 80 }, true);
+  for (const id of [0, 1, 2, 3]) book.verdict(`web/${id}`, id < 2 ? good : bad);
+  const said: unknown[] = [];
+  const tally = () => ({ successes: 0, failures: 0, waited: 0 });
+  const watch = new Watch(book, { tally, changed() {}, spread() {}, record: (event) => said.push(event) });
+  watch.stop();
+  watch.turn(0);
+  expect(said).toMatchObject([{ kind: "panic", on: true }]);
+  const { service } = web(book);
+  const options = { health: { ...(service.options as { health: HealthRules }).health, panic: 0 } };
+  book.commit(book.stage({ services: [{ ...service, options }] } as unknown as Config, 2));
+  watch.turn(1000);
+  expect(said.slice(1)).toMatchObject([{ kind: "panic", on: false, healthy: 2, of: 4 }]);
 });
 
 test("slow start: who comes back grows to its weight; at the daemon's start all have it at once", () => {

@@ -45,9 +45,12 @@ export async function lookUp(
 /** Those that serve, as they are when their turn comes, and those that failed. */
 function* servicesNow(supervisor: Supervisor, catalog: Catalog, counts: CountsByService): Generator<ServiceStatus> {
   const failed = failedServices(supervisor);
+  const out = new Set(failed.map(({ name }) => name));
   const methods = new Map<string, Method>(catalog.methods.map((method) => [method.name, method]));
   for (const entry of [...supervisor.book.entries.values()]) {
     const { name, method } = entry.service;
+    // Probed, to be tried once more: it has failed until then.
+    if (out.has(name)) continue;
     yield serviceStatus(supervisor, entry, methods.get(method)!, counts.get(name));
   }
   yield* failed;

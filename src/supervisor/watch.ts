@@ -51,7 +51,7 @@ export class Watch {
         for (const event of this.#book.judgePaces(entry, now)) this.#doors.changed(event);
       }
       if (rules.slowStart > 0 && this.#book.warm(entry, now)) this.#doors.spread(entry);
-      if (rules.panic > 0) this.#panic(entry);
+      if (rules.panic > 0 || this.#panicking.has(entry.service.name)) this.#panic(entry);
     }
   }
 
