@@ -124,18 +124,32 @@ static __always_inline int parse_icmp(struct packet *p, const struct icmphdr *ic
 	return 1;
 }
 
+/* Bytes of a quoted IPv6 packet's headers: a whole packet's, or the fragment header of a datagram's first part too. */
+static __always_inline __u32 quoted_header(const struct ipv6hdr *inner)
+{
+	return sizeof(*inner) + (inner->nexthdr == IPPROTO_FRAGMENT ? IP6_FRAGMENT : 0);
+}
+
 /* Errors only (RFC 4443): neighbour discovery, multicast listeners and echoes are the kernel's. */
 static __always_inline int parse_icmp6(struct packet *p, const struct icmphdr *icmp, const void *end)
 {
 	const struct ipv6hdr *inner = (const void *)(icmp + 1);
-	const __u16 *ports = (const void *)(inner + 1);
+	const __u8 *fragment = (const void *)(inner + 1);
 
-	if ((void *)(ports + 2) > end || icmp->type < ICMP6_DEST_UNREACH || icmp->type > ICMP6_PARAMETERPROB)
+	if ((void *)fragment + PORTS > end || icmp->type < ICMP6_DEST_UNREACH || icmp->type > ICMP6_PARAMETERPROB)
 		return 0;
-	if (inner->version != 6 || (inner->nexthdr != IPPROTO_TCP && inner->nexthdr != IPPROTO_UDP))
+	__u8 protocol = inner->nexthdr;
+	const __u16 *ports = (const void *)inner + quoted_header(inner);
+	if (protocol == IPPROTO_FRAGMENT) {
+		/* Later parts have no ports. */
+		if ((void *)(ports + 2) > end || *(const __u16 *)(fragment + 2) & bpf_htons(IP6_OFFSET))
+			return 0;
+		protocol = fragment[0];
+	}
+	if ((void *)(ports + 2) > end || inner->version != 6 || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP))
 		return 0;
 	struct address asker = address6(&inner->saddr), other = address6(&inner->daddr);
-	if (is_ipv4(&other) || !about_flow(p, &asker, &other, inner->nexthdr, sizeof(*inner) + PORTS))
+	if (is_ipv4(&other) || !about_flow(p, &asker, &other, protocol, quoted_header(inner) + PORTS))
 		return 0;
 	p->source_port = ports[1];
 	p->target_port = ports[0];
@@ -190,7 +204,7 @@ static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
 			p->id = *(__u32 *)(head + 4);
 			if (place & (IP6_OFFSET | IP6_MORE))
 				p->part = place & IP6_OFFSET ? LATER : FIRST;
-			at += 8;
+			at += IP6_FRAGMENT;
 		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
 			at += (head[1] + 1) * 8;
 		} else {

@@ -15,6 +15,8 @@
 /* Of the IPv6 fragment header's third and fourth bytes (RFC 8200, 4.5). */
 #define IP6_OFFSET 0xfff8
 #define IP6_MORE 0x0001
+/* Bytes of that header. */
+#define IP6_FRAGMENT 8
 #define IP6_LEAST_MTU 1280
 /* Congestion bits of a class of service (RFC 3168): none, the flow does not know them; both, a router has marked. */
 #define ECN_BITS 0x03

@@ -38,6 +38,11 @@ const client6 = "2001:db8:20::20";
 const way6: Ip = { source: client6, target: vip6 };
 const options6 = [6, 0, 1, 4, 0, 0, 0, 0];
 const long6 = tcpSegment(way6, web, ACK, 1, new Array(100).fill(9));
+const router6 = "2001:db8:99::1";
+const reply6: Ip = { source: vip6, target: client6 };
+/** A part of a reply, as far as an error quotes it; `offset` in units of 8 bytes. */
+const quoted6 = (offset: number): number[] =>
+  ipv6(reply6, 44, fragment6(6, 7, offset, true, tcpSegment(reply6, { sourcePort: 80, targetPort: 5656 }, ACK)));
 
 /** The same over IPv6, at the real server that the IPv4 VIP has. */
 export const packets6: Fixture[] = [
@@ -58,14 +63,23 @@ export const packets6: Fixture[] = [
     moved(
       `an ICMPv6 error of type ${type} about a reply goes to the backend that sent the reply`,
       icmp6(
-        { source: "2001:db8:99::1", target: vip6 },
+        { source: router6, target: vip6 },
         type,
         0,
         [0, 0, 0x05, 0x00],
-        tcp({ source: vip6, target: client6 }, { sourcePort: 80, targetPort: 5656 }, ACK),
+        tcp(reply6, { sourcePort: 80, targetPort: 5656 }, ACK),
       ),
     ),
   ),
+  moved(
+    "an ICMPv6 error about the first part of a datagram goes to the backend that sent it",
+    icmp6({ source: router6, target: vip6 }, 2, 0, [0, 0, 0x05, 0x00], quoted6(0)),
+  ),
+  {
+    name: "an ICMPv6 error about a later part of a datagram passes: it names no flow",
+    input: frame(mac.gateway, mac.director, icmp6({ source: router6, target: vip6 }, 2, 0, [0, 0, 5, 0], quoted6(3))),
+    verdict: "pass",
+  },
   {
     name: "half a TCP header over IPv6 is dropped by name",
     input: frame(mac.gateway, mac.director, ipv6(way6, 6, tcpSegment(way6, web, SYN).slice(0, 8))),

@@ -54,11 +54,12 @@ static __noinline int translate_error(struct xdp_md *ctx, const struct packet *p
 	if (inner + sizeof(struct ipv6hdr) > end && (p->ipv6 || inner + sizeof(struct iphdr) > end))
 		return DROPPED(DROP_MALFORMED);
 	__u64 addresses = change_address(&t->old, &t->new, p->ipv6), change = addresses;
-	__u32 header = sizeof(struct ipv6hdr);
+	__u32 header;
 	if (p->ipv6) {
 		struct ipv6hdr *ip = inner;
 		if ((void *)(ip + 1) > end)
 			return DROPPED(DROP_MALFORMED);
+		header = quoted_header(ip);
 		write6(t->source ? &ip->daddr : &ip->saddr, &t->new);
 		/* ICMPv6 covers the outer addresses too. */
 		if (outer)

@@ -186,6 +186,9 @@ const fromReal6: Ip = { source: real6.address, target: client6, ttl: 64 };
 const fromVip6: Ip = { source: vip6, target: client6, ttl: 63 };
 const router6 = "2001:db8:99::1";
 const whole6 = (ip: Ip, ports: typeof web): number[] => tcpSegment(ip, ports, ACK, 1, new Array(100).fill(9));
+/** The first part of a packet, as far as an error quotes it: up to the ports, before the checksum. */
+const part6 = (ip: Ip, ports: typeof web): number[] =>
+  ipv6(ip, 44, fragment6(6, 7, 0, true, whole6(ip, ports).slice(0, 8)));
 const dead6 = tcp({ ...before6, ttl: 1 }, web, SYN);
 
 /** The same over IPv6. */
@@ -217,6 +220,19 @@ export const packets6: Fixture[] = [
         0,
         [0, 0, 5, 0],
         tcp({ ...fromVip6, source: real6.address }, reply, ACK).slice(0, 48),
+      ),
+    ),
+  ),
+  tx(
+    "so is one about the first part of a datagram: its ports stand behind the fragment header",
+    into(icmp6({ source: router6, target: vip6, ttl: 64 }, 2, 0, [0, 0, 5, 0], part6(fromVip6, shown))),
+    towardsReal(
+      icmp6(
+        { source: router6, target: real6.address, ttl: 63 },
+        2,
+        0,
+        [0, 0, 5, 0],
+        part6({ ...fromVip6, source: real6.address }, reply),
       ),
     ),
   ),

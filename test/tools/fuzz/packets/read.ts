@@ -104,10 +104,12 @@ function readQuote(ip: Buffer, shape: Shape): Pick<Packet, "quote" | "ports"> | 
   const errors = shape.ipv6 ? errors6 : errors4;
   const least = shape.ipv6 ? 40 : 20;
   if (at + least > shape.length || !errors.has(ip[shape.header]!)) return null;
-  const header = shape.ipv6 ? 40 : (ip[at]! & 15) * 4;
+  const part6 = shape.ipv6 && ip[at + 6] === FRAGMENT;
+  const header = shape.ipv6 ? (part6 ? 48 : 40) : (ip[at]! & 15) * 4;
   if (ip[at]! >> 4 !== (shape.ipv6 ? 6 : 4) || header < least || at + header + 4 > shape.length) return null;
   if (!shape.ipv6 && ip.readUInt16BE(at + 6) & 0x1fff) return null;
-  const protocol = ip[at + (shape.ipv6 ? 6 : 9)]!;
+  if (part6 && ip.readUInt16BE(at + 42) & 0xfff8) return null;
+  const protocol = ip[at + (part6 ? 40 : shape.ipv6 ? 6 : 9)]!;
   if (protocol !== TCP && protocol !== UDP) return null;
   const [from, size] = shape.ipv6 ? [at + 8, 16] : [at + 12, 4];
   const [source, target] = [hex(ip, from, size), hex(ip, from + size, size)];
