@@ -74,8 +74,7 @@ export type ToWorker =
   | { kind: "open" }
   /** Log files have been moved away: open them anew. */
   | { kind: "reopen" }
-  | { kind: "secrets"; method: string; value: unknown }
-  | { kind: "ping"; n: number };
+  | { kind: "secrets"; method: string; value: unknown };
 
 export type FromWorker =
   /** Its files are read, its rights given up: it waits for an assignment. */
@@ -85,8 +84,7 @@ export type FromWorker =
   /** Passive health: a request to this backend failed in this way. */
   | { kind: "observed"; service: string; backend: number; why: Code }
   | { kind: "wanted"; service: string; counted: readonly Counted[] }
-  | { kind: "drained" }
-  | { kind: "pong"; n: number };
+  | { kind: "drained" };
 
 /** One backend to probe. `key` is `service/backendId`. */
 export interface ProbeJob {
@@ -95,10 +93,8 @@ export interface ProbeJob {
   target: ProbeTarget;
 }
 
-export type ToChecker = { kind: "jobs"; jobs: ProbeJob[] } | { kind: "ping"; n: number };
+export type ToChecker = { kind: "jobs"; jobs: ProbeJob[] };
 /** Every probe's verdict; the state machine is the supervisor's. */
 export type FromChecker =
   /** In the order they came. */
-  | { kind: "verdicts"; verdicts: readonly [key: string, verdict: Verdict][] }
-  | { kind: "ready" }
-  | { kind: "pong"; n: number };
+  { kind: "verdicts"; verdicts: readonly [key: string, verdict: Verdict][] } | { kind: "ready" };

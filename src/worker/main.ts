@@ -115,8 +115,7 @@ async function handle(message: ToWorker): Promise<void> {
   else if (message.kind === "secrets") servingMethod.get(message.method)?.secrets?.(message.value);
   else if (message.kind === "drain") void drain(message.deadlineMs, message.handOver);
   else if (message.kind === "sessions") await takeOver();
-  else if (message.kind === "open") open();
-  else parent.send({ kind: "pong", n: message.n });
+  else open();
 }
 
 // One after the other: a snapshot that arrives while an assignment is being taken must not be lost.

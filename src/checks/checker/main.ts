@@ -31,10 +31,7 @@ const schedule = new Schedule({
   },
 });
 
-port.onMessage((message) => {
-  if (message.kind === "jobs") schedule.set(message.jobs);
-  else port.send({ kind: "pong", n: message.n });
-});
+port.onMessage(({ jobs }) => schedule.set(jobs));
 port.onClosed(() => process.exit(0));
 // A Ctrl-C goes to the whole group; the supervisor decides when its children end.
 process.on("SIGINT", () => {});
