@@ -75,6 +75,17 @@ test("nothing that is logged can forge a line or move the cursor, in either form
   );
 });
 
+test("a clock that is set back ends the rate limit's window: nothing is silent until it has caught up", () => {
+  const lines: string[] = [];
+  let now = 10_000_000;
+  const log = createLog({ level: "info", format: "text", now: () => now, write: (line) => void lines.push(line) });
+  for (let i = 0; i < 100; i++) log("info", "often");
+  const before = lines.length;
+  now -= 3_600_000;
+  log("info", "often");
+  expect(lines.slice(before).at(-1)).toEndWith("often\n");
+});
+
 test("what cannot be written does not throw", () => {
   const circle: Record<string, unknown> = {};
   circle.self = circle;

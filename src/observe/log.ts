@@ -27,6 +27,8 @@ export interface Log {
 /** Lines of one message within one window; more are counted only. */
 const BURST = 20;
 const WINDOW = 10_000;
+/** Is this long ago, or still to come because the clock was set back? */
+const isPast = (since: number, at: number): boolean => Math.abs(at - since) >= WINDOW;
 /** Messages remembered at a time: the sentences of the program are few, but a message may hold a name by mistake. */
 const MOST_KEYS = 1000;
 
@@ -59,7 +61,7 @@ export function createLog(options: LogOptions): Log {
   };
   const sweep = (at: number): void => {
     for (const [message, entry] of seen) {
-      if (at - entry.since < WINDOW && seen.size <= MOST_KEYS) continue;
+      if (!isPast(entry.since, at) && seen.size <= MOST_KEYS) continue;
       settle(message, entry);
       seen.delete(message);
     }
@@ -69,12 +71,12 @@ export function createLog(options: LogOptions): Log {
   const log = ((level, message, fields = {}) => {
     if (!log.says(level)) return;
     const at = now();
-    if (at - lastSweep >= WINDOW || seen.size > MOST_KEYS) {
+    if (isPast(lastSweep, at) || seen.size > MOST_KEYS) {
       sweep(at);
       lastSweep = at;
     }
     let entry = seen.get(message);
-    if (entry && at - entry.since >= WINDOW) {
+    if (entry && isPast(entry.since, at)) {
       settle(message, entry);
       entry = undefined;
     }
