@@ -188,6 +188,16 @@ test("what an earlier daemon was told is void once this one is told otherwise, t
   expect(eligible(book)).toHaveLength(2);
 });
 
+test("what an earlier daemon found is void once this one has probed itself, though the backend goes and comes", () => {
+  const book = new Book({}, () => true);
+  book.commit(book.stage(config(service([backend(1), backend(2)])), 1));
+  expect(eligible(book)).toEqual([0, 1]);
+  for (let i = 0; i < 3; i++) book.verdict("web/0", bad);
+  book.commit(book.stage(config(service([backend(2)])), 2));
+  book.commit(book.stage(config(service([backend(1), backend(2)])), 3));
+  expect(eligible(book)).toEqual([1]);
+});
+
 test("who chooses by latency gets it smoothed, a new snapshot only when it is another by far; others none", () => {
   const book = new Book({}, undefined, {}, ({ name }) => name === "web");
   book.commit(book.stage(config(service([backend(1)]), { ...service([backend(2)]), name: "other" }), 1));

@@ -49,6 +49,8 @@ export class Book {
   readonly #followers = new Map<string, [Entry, Member][]>();
 
   readonly #lastKnown: LastKnown;
+  /** Backends that this daemon has probed itself: what an earlier one had found of them is void. */
+  readonly #probed = new Set<string>();
   readonly #wordsBefore: WordBook;
   readonly #readsLatency: (service: Service) => boolean;
 
@@ -172,6 +174,7 @@ export class Book {
     const [entry, member] = this.#find(key);
     if (!entry || !member || entry.service.check === null || member.config.follows) return null;
     const first = member.last === null;
+    if (first) this.#probed.add(`${entry.service.name} ${identity(member.config)}`);
     member.last = { verdict, at: Date.now() };
     const { health, change } = observe(member.health, verdict, entry.service.check, member.last.at);
     member.health = health;
@@ -309,7 +312,8 @@ export class Book {
   #newMember(id: number, config: BackendConfig, service: Service): Member {
     const words = stillSaid(this.#wordsBefore[service.name]?.[identity(config)], config, Date.now());
     const fresh = initialHealth(service.check, words.admin?.is ?? config.admin);
-    const alive = this.#lastKnown(service, config);
+    const probed = this.#probed.has(`${service.name} ${identity(config)}`);
+    const alive = probed ? null : this.#lastKnown(service, config);
     const health = { ...fresh, alive, state: stateOf({ ...fresh, alive }) };
     return {
       id,

@@ -278,6 +278,7 @@ export class Supervisor {
     this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
     this.#writeWorkers();
     for (const entry of staged.entries.values()) {
+      this.groups.look(entry);
       this.#tell(entry.snapshot);
       if (!sameBackends(entry, prepared.get(entry.service.name)!)) this.#refresh(entry);
     }

@@ -98,3 +98,20 @@ test("a group under its threshold fails over, is told of, and comes back; at las
   for (const address of EAST) await open(address);
   await untilAnswered(...EAST);
 });
+
+test("the first change after a start is told of too, and one that a revision makes", async () => {
+  const shop = { ...config.services.shop, check: "none" };
+  const dns = { listen: [`127.0.0.1:${freePort()}`] };
+  const other = await startDaemon({ ...config, dns, services: { shop } }, "steering-first");
+  try {
+    const events = () => sluice("events", "--instance", other.instance).stdout;
+    sluice("set", "tag", "west", "state", "maintenance", "--instance", other.instance);
+    expect(events()).toContain("group shop/west FAILED — 0 of 0 up");
+    const backends = shop.backends.map((backend) => ({ ...backend, state: "maintenance" }));
+    await other.write({ ...config, dns, services: { shop: { ...shop, backends } } });
+    expect(sluice("reload", "--instance", other.instance).code).toBe(0);
+    expect(events()).toContain("group shop/east FAILED — 0 of 0 up");
+  } finally {
+    await other.dispose();
+  }
+});
