@@ -276,6 +276,8 @@ export class Book {
     passive.failures = record;
     const others = entry.members.filter(({ passive: { ejected } }) => ejected !== null).length;
     if (why === null || !serves(member.health.state) || !mayEject(ejection, others, entry.members.length)) return null;
+    // One that fails often is better than none.
+    if (!entry.members.some((m) => m !== member && serves(shownState(m)) && weightOf(m) > 0)) return null;
     passive.failures = eject(record, ejection, now);
     passive.ejected = why;
     const seconds = Math.round((passive.failures.until! - now) / 1000);

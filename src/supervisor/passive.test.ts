@@ -169,6 +169,18 @@ test("panic ends with the rule that made it, and is said to", () => {
   expect(said.slice(1)).toMatchObject([{ kind: "panic", on: false, healthy: 2, of: 4 }]);
 });
 
+test("the last that could get work is not ejected, whatever keeps the others out", () => {
+  const book = running(3, { ejection: { share: 100 } });
+  for (const i of [0, 1, 2]) judge(book, i, 0, 0);
+  const [, second, third] = web(book).members;
+  book.say(web(book), second!, { admin: { is: "maintenance", until: null } }, "set by an operator");
+  book.say(web(book), third!, { weight: { is: 0, until: null } }, "set by an operator");
+  expect(judge(book, 0, 5, 10)).toBeNull();
+  expect(web(book).snapshot.eligible).toEqual([0]);
+  book.say(web(book), second!, {}, "set by an operator");
+  expect(judge(book, 0, 6, 20)).toMatchObject({ to: "down", eligible: 1 });
+});
+
 test("slow start: who comes back grows to its weight; at the daemon's start all have it at once", () => {
   setSystemTime(1_000_000);
   const book = running(2, { slowStart: "10s" }, true);
