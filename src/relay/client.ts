@@ -1,7 +1,7 @@
 import type { Code } from "../core/codes.ts";
 import { ChunkedReader } from "../protocols/http/chunked.ts";
 import { dateLine } from "../protocols/http/date.ts";
-import { LF } from "../protocols/http/octets.ts";
+import { mayDecide } from "../protocols/http/field-block.ts";
 import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
 import { toErrorReply } from "../protocols/http/reply.ts";
 import { Method, parseRequest } from "../protocols/http/request.ts";
@@ -102,7 +102,9 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     if (this.reading === Reading.HEAD) {
       if (this.changes(chunk)) this.nextRequests();
     } else if (this.reading === Reading.BODY) this.body();
-    if (this.input !== null && this.input.length - this.at > AHEAD && this.reading !== Reading.HEAD) this.pause();
+    if (this.input === null || this.input.length - this.at <= AHEAD) return;
+    // A head may be that large; but requests are not read on while answers to those before wait for the client.
+    if (this.reading !== Reading.HEAD || this.queued > 0) this.pause();
   }
 
   /** The PROXY header has come, and something behind it. */
@@ -119,9 +121,8 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   /** It is known who the client is. */
   protected welcome(): void {}
 
-  /** A head is judged by whole lines: bytes without a line's end change nothing, and reading it again costs. */
   private changes(chunk: Buffer): boolean {
-    return !this.partial || chunk.includes(LF) || this.input!.length - this.at > this.front.limits.size;
+    return !this.partial || mayDecide(chunk, this.input!.length - this.at, this.front.limits);
   }
 
   drained(): void {

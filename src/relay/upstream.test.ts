@@ -6,20 +6,36 @@ import { type BackendLimits, Pool } from "./pool.ts";
 import type { Upstream } from "./upstream.ts";
 import { Wheel } from "./wheel.ts";
 
-/** A backend connection whose socket takes so many bytes, and one who asks over it and gets all answers. */
-function connected(room: number): { pool: Pool; upstream: Upstream } {
+/** A pool of connections to `port`. */
+function poolOf(port: number): { pool: Pool } {
   const wheel = new Wheel(() => 0);
   wheel.stop();
-  const limits = { poolSize: 4, poolTimeout: 1000, readTimeout: 1000, size: 1024, fields: 16 } as BackendLimits;
-  const pool = new Pool(new Idle(limits, wheel), { id: 1, address: "127.0.0.1" } as Pool["backend"], 80, () => {});
-  const nothing = (): void => {};
-  const asker = { introduction: () => null, connected: nothing, head: nothing, part: nothing, sent: nothing };
-  const upstream = pool.make({ ...asker, whole: nothing, wantsFrames: true } as unknown as Asker);
+  const limits = { poolSize: 4, poolTimeout: 1000, readTimeout: 1000, connectTimeout: 1000, size: 1024, fields: 16 };
+  const idle = new Idle(limits as BackendLimits, wheel);
+  const pool = new Pool(idle, { id: 1, address: "127.0.0.1" } as Pool["backend"], port, () => {});
+  return { pool };
+}
+
+const nothing = (): void => {};
+/** One who asks and does nothing with the answer. */
+const asker = {
+  introduction: () => null,
+  connected: nothing,
+  head: nothing,
+  part: nothing,
+  sent: nothing,
+  whole: nothing,
+  wantsFrames: true,
+} as unknown as Asker;
+
+/** A connection at work whose socket takes so many bytes at a time. */
+function working(pool: Pool, room: number): Upstream {
+  const upstream = pool.make(asker);
   const write = (_bytes: Buffer, _start: number, length: number): number => Math.min(length, room);
   const socket = { fd: -1, write, pause: nothing, resume: nothing, terminate: nothing };
   upstream.opened(socket as unknown as TcpSocket<Upstream>);
-  upstream.begin(upstream.worksFor!);
-  return { pool, upstream };
+  upstream.begin(asker);
+  return upstream;
 }
 
 test("a connection that has answered before it took the whole request carries no other", () => {
@@ -27,10 +43,43 @@ test("a connection that has answered before it took the whole request carries no
     [5, true],
     [4, false],
   ] as const) {
-    const { pool, upstream } = connected(room);
+    const { pool } = poolOf(80);
+    const upstream = working(pool, room);
     upstream.send(Buffer.from("hello"), 0, 5);
     upstream.received(Buffer.from("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
     upstream.release(true);
     expect([pool.idle.take(1, Number.POSITIVE_INFINITY) !== null, pool.all.size]).toEqual([kept, kept ? 1 : 0]);
   }
+});
+
+test("a head that drips is read again once for each of its lines, not for each of its bytes", () => {
+  let lines = 0;
+  const { pool } = poolOf(80);
+  // It is asked for at each field line that is read.
+  Object.defineProperty(pool.idle.limits, "fields", {
+    get() {
+      lines++;
+      return 16;
+    },
+  });
+  const upstream = working(pool, 5);
+  const fields = "A: b\r\n".repeat(8);
+  const head = `HTTP/1.1 200 OK\r\n${fields}C: ${"d".repeat(900)}\r\nContent-Length: 2\r\n\r\n`;
+  for (const octet of Buffer.from(`${head}ok`)) upstream.received(Buffer.of(octet));
+  expect(lines).toBeLessThanOrEqual(10 * 11);
+  upstream.release(true);
+  expect(pool.idle.take(1, Number.POSITIVE_INFINITY)).toBe(upstream);
+});
+
+test("a head that drips beyond its limit is refused there, though no line of it ends", () => {
+  const { pool } = poolOf(80);
+  const upstream = working(pool, 5);
+  const told: unknown[] = [];
+  upstream.begin({ ...asker, failed: (...what: unknown[]) => void told.push(what) } as unknown as Asker);
+  const head = Buffer.from(`HTTP/1.1 200 OK\r\nA: ${"b".repeat(1005)}`);
+  expect(head.length).toBe(1025);
+  for (const octet of head.subarray(0, 1024)) upstream.received(Buffer.of(octet));
+  expect(told).toEqual([]);
+  upstream.received(head.subarray(1024));
+  expect(told).toEqual([["SLUICE_BACKEND_PROTOCOL", "response head too large", false]]);
 });

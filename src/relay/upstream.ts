@@ -1,5 +1,6 @@
 import type { Code } from "../core/codes.ts";
 import { ChunkedReader } from "../protocols/http/chunked.ts";
+import { mayDecide } from "../protocols/http/field-block.ts";
 import { Broken, refusalOf } from "../protocols/http/refusal.ts";
 import { Framing, parseResponse, ResponseHead } from "../protocols/http/response.ts";
 import { letGo } from "../runtime/chunk.ts";
@@ -261,9 +262,11 @@ export class Upstream extends Wire {
   private readHead(chunk: Buffer): void {
     const { limits } = this.idle;
     const bytes = this.input === null ? chunk : Buffer.concat([this.input, chunk]);
-    this.input = null;
-    let at = 0;
+    const decides = this.input === null || mayDecide(chunk, bytes.length, limits);
+    this.input = decides ? null : bytes;
     this.silent = false;
+    if (!decides) return;
+    let at = 0;
     while (this.state === State.HEAD && at < bytes.length) {
       const asker = this.asker!;
       const end = parseResponse(bytes, at, bytes.length, limits, asker, responseHead);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { ascii } from "./octets.ts";
 import { byteByByte, chunkedVerdict, cut } from "./testing.ts";
@@ -79,6 +79,17 @@ test("decode gives the data, under any cut; frames re-read to the same", () => {
     }),
     { numRuns: 300 },
   );
+});
+
+test("trailers that drip are read again once for each of their lines, not for each of their bytes", () => {
+  // Each reading that finds no end looks for the line's once.
+  const looks = spyOn(Buffer.prototype, "indexOf");
+  const trailers = `${"A: b\r\n".repeat(8)}C: ${"d".repeat(900)}\r\n\r\n`;
+  const { out } = chunkedVerdict(byteByByte(`0\r\n${trailers}`), true);
+  const count = looks.mock.calls.length;
+  looks.mockRestore();
+  expect(out).toBe(`0\r\n${trailers}`);
+  expect([count > 0, count <= 10]).toEqual([true, true]);
 });
 
 test("any mutation gives the same answer under any cut", () => {

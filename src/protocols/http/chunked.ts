@@ -1,6 +1,7 @@
-import { type BlockAnswers, type BlockLimits, FieldBlock, scanFields } from "./field-block.ts";
+import { type BlockAnswers, type BlockLimits, FieldBlock, mayDecide, scanFields } from "./field-block.ts";
 import { Field, mayBeNominated } from "./fields.ts";
 import { CR, HEX, HTAB, LF, SEMICOLON, SP, VALUE } from "./octets.ts";
+import { NEED_MORE } from "./refusal.ts";
 
 const State = {
   SIZE_FIRST: 0,
@@ -156,10 +157,12 @@ export class ChunkedReader {
     const had = this.trailer?.length ?? 0;
     const fresh = bytes.subarray(start, end);
     const all = this.trailer === null ? fresh : Buffer.concat([this.trailer, fresh]);
-    const after = scanFields(all, 0, 0, all.length, trailerBlock, TRAILER_LIMITS, answers);
+    const decides = mayDecide(fresh, all.length, TRAILER_LIMITS);
+    const after = decides ? scanFields(all, 0, 0, all.length, trailerBlock, TRAILER_LIMITS, answers) : NEED_MORE;
     if (after < 0) return MALFORMED;
-    if (after === 0) {
-      this.trailer = Buffer.from(all);
+    if (after === NEED_MORE) {
+      // The chunk's memory is used again.
+      this.trailer = all === fresh ? Buffer.from(all) : all;
       return end;
     }
     this.trailer = null;

@@ -123,6 +123,13 @@ export function unfinished(
   return feed + 1 - start > limits.size ? answers.tooLarge : answers.malformed;
 }
 
+/**
+ * A head or trailer section is judged by whole lines. May `fresh`, the last that came of its `size` bytes, change what is
+ * said of it? If not, there is no need to read it again, which costs as much as all that is there.
+ */
+export const mayDecide = (fresh: Buffer, size: number, limits: BlockLimits): boolean =>
+  fresh.includes(LF) || size > limits.size;
+
 /** Offset of the next LF at or after `at`, -1 when there is none before `end`. */
 export function lineFeed(bytes: Buffer, at: number, end: number): number {
   const feed = bytes.indexOf(LF, at);
