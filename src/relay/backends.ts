@@ -1,5 +1,5 @@
 import { parseAddress } from "../core/address.ts";
-import { backendName } from "../core/backend.ts";
+import { type Backend, backendName } from "../core/backend.ts";
 import type { Code } from "../core/codes.ts";
 import type { WorkerDoors } from "../core/method.ts";
 import type { Service } from "../core/service.ts";
@@ -119,7 +119,7 @@ export class Backends extends ServiceState {
     if (backend === undefined) return null;
     const port = backend.port ?? this.service.listen[0]!.port;
     const count = () => this.cells.add(id, Cell.connections, 1);
-    const pool = new Pool(this.idle, backend, port, count);
+    const pool = new Pool(this.idle, backend, port, count, (error) => this.faulted(backend, error));
     this.pools[id] = pool;
     return pool;
   }
@@ -169,6 +169,16 @@ export class Backends extends ServiceState {
       backend: backend ? backendName(backend) : id,
       code: why,
       detail,
+    });
+  }
+
+  /** A fault of our own at a connection to it. */
+  private faulted(backend: Backend, error: Error): void {
+    this.doors.log("error", "a backend connection failed inside", {
+      service: this.name,
+      backend: backendName(backend),
+      code: "SLUICE_INTERNAL",
+      error: String(error?.stack ?? error),
     });
   }
 

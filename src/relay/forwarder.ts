@@ -11,6 +11,7 @@ import { letGo } from "../runtime/chunk.ts";
 import { OUT } from "../runtime/outbox.ts";
 import type { Asker } from "./asker.ts";
 import type { Backends } from "./backends.ts";
+import { isOurs, statusOf } from "./blame.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
 import { dropEdited, type Route } from "./routes.ts";
@@ -322,8 +323,8 @@ export class Forwarder extends Seeker implements Asker {
       return;
     }
     const stale = !fresh && silent && code === "SLUICE_BACKEND_CLOSED";
-    // Neither a kept connection whose time was up nor a lack of this host's own is the backend's failure.
-    const blameless = stale || code === "SLUICE_HTTP_CONNECTION_LIMIT";
+    // Neither a kept connection whose time was up nor a lack or fault of our own is the backend's failure.
+    const blameless = stale || isOurs(code);
     this.unuse(blameless ? "aborted" : "failed");
     if (!blameless) service.observed(backend, code, detail);
     if (this.responding) {
@@ -335,8 +336,7 @@ export class Forwarder extends Seeker implements Asker {
       (code === "SLUICE_BACKEND_TIMEOUT" && !this.unsent && service.retriesOn("timeout"));
     const safe = connecting || (silent && this.idempotent && again);
     if (safe && !this.bodyBegun && this.retry(backend, stale, !connecting)) return;
-    const status = code === "SLUICE_HTTP_CONNECTION_LIMIT" ? 503 : code.endsWith("TIMEOUT") ? 504 : 502;
-    this.fail(status, code, detail);
+    this.fail(statusOf(code), code, detail);
   }
 
   /** Takes an unanswered request away from a backend that is down; false when it must wait on. */

@@ -100,7 +100,8 @@ export class Front<S extends ServiceState = ServiceState> {
         rests: (from) => from.data.rests,
         moved: (from) => from.data.moved(from),
         error: (from, error) => {
-          this.log("error", "a client connection failed inside", { error: String(error?.stack ?? error) });
+          const told = { code: "SLUICE_INTERNAL", error: String(error?.stack ?? error) };
+          this.log("error", "a client connection failed inside", told);
           from.terminate();
         },
       },

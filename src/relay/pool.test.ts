@@ -20,7 +20,13 @@ test("whatever comes back and is lost, the newest idle one is taken, and at most
       const limits = { poolSize: MOST, poolTimeout: 60_000 } as BackendLimits;
       const idle = new Idle(limits, wheel);
       const backend = { id: 3, address: "127.0.0.1" } as Pool["backend"];
-      const pool = new Pool(idle, backend, 80, () => {});
+      const pool = new Pool(
+        idle,
+        backend,
+        80,
+        () => {},
+        () => {},
+      );
       // The model: those at work, and those idle with when they came to rest, the oldest first.
       const working: Upstream[] = [];
       const resting: { one: Upstream; since: number }[] = [];

@@ -27,12 +27,15 @@ export class Pool {
   readonly port: number;
   /** Called for each connection that stands. */
   readonly opened: () => void;
+  /** Called when one of our own handlers of a connection threw. */
+  readonly faulted: (error: Error) => void;
 
-  constructor(idle: Idle, backend: Backend, port: number, opened: () => void) {
+  constructor(idle: Idle, backend: Backend, port: number, opened: () => void, faulted: (error: Error) => void) {
     this.idle = idle;
     this.backend = backend;
     this.port = port;
     this.opened = opened;
+    this.faulted = faulted;
     idle.open(backend.id);
   }
 

@@ -1,5 +1,6 @@
 import type { Code } from "../core/codes.ts";
 import type { Asker } from "./asker.ts";
+import { isOurs } from "./blame.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
 import { Seeker } from "./seeker.ts";
@@ -89,7 +90,7 @@ export class Streamer extends Seeker implements Asker {
       this.hangUp();
       return;
     }
-    const blameless = code === "SLUICE_HTTP_CONNECTION_LIMIT";
+    const blameless = isOurs(code);
     this.unuse(blameless ? "aborted" : "failed");
     if (!blameless) this.service!.observed(backend, code, detail);
     if (!this.retry(backend, false, false)) this.fail(502, code, detail);

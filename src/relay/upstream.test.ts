@@ -3,17 +3,20 @@ import type { TcpSocket } from "../runtime/tcp.ts";
 import type { Asker } from "./asker.ts";
 import { Idle } from "./idle.ts";
 import { type BackendLimits, Pool } from "./pool.ts";
+import { deadPort } from "./testing.ts";
 import type { Upstream } from "./upstream.ts";
 import { Wheel } from "./wheel.ts";
 
-/** A pool of connections to `port`. */
-function poolOf(port: number): { pool: Pool } {
+/** A pool of connections to `port`, and what it was told of faults of our own. */
+function poolOf(port: number): { pool: Pool; faults: string[] } {
   const wheel = new Wheel(() => 0);
   wheel.stop();
   const limits = { poolSize: 4, poolTimeout: 1000, readTimeout: 1000, connectTimeout: 1000, size: 1024, fields: 16 };
   const idle = new Idle(limits as BackendLimits, wheel);
-  const pool = new Pool(idle, { id: 1, address: "127.0.0.1" } as Pool["backend"], port, () => {});
-  return { pool };
+  const faults: string[] = [];
+  const fault = (error: Error): void => void faults.push(String(error.stack));
+  const pool = new Pool(idle, { id: 1, address: "127.0.0.1" } as Pool["backend"], port, () => {}, fault);
+  return { pool, faults };
 }
 
 const nothing = (): void => {};
@@ -82,4 +85,16 @@ test("a head that drips beyond its limit is refused there, though no line of it 
   expect(told).toEqual([]);
   upstream.received(head.subarray(1024));
   expect(told).toEqual([["SLUICE_BACKEND_PROTOCOL", "response head too large", false]]);
+});
+
+test("what is thrown when a backend refuses the connection is told as a fault of our own", async () => {
+  const { pool, faults } = poolOf(deadPort());
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const failed = (): void => {
+    setTimeout(resolve);
+    throw new Error("an asker's fault");
+  };
+  pool.make({ ...asker, failed } as unknown as Asker).connect();
+  await promise;
+  expect(faults).toEqual([expect.stringContaining("upstream.test.ts")]);
 });

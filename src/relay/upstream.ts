@@ -7,6 +7,7 @@ import { letGo } from "../runtime/chunk.ts";
 import { Dialler } from "../runtime/dial.ts";
 import { type ConnectFailure, closeGently, type TcpSocket } from "../runtime/tcp.ts";
 import type { Asker } from "./asker.ts";
+import { connectCodes } from "./blame.ts";
 import type { Idle } from "./idle.ts";
 import type { Pool } from "./pool.ts";
 import { LARGE, MOVES, Wire } from "./wire.ts";
@@ -20,13 +21,6 @@ export const RESPONSE_FIELDS = 256;
 
 /** The response head under way; one per process, valid until the next read. */
 export const responseHead = new ResponseHead({ fields: RESPONSE_FIELDS });
-
-const connectCodes: Record<ConnectFailure, Code> = {
-  refused: "SLUICE_BACKEND_CONNECT",
-  unreachable: "SLUICE_BACKEND_CONNECT",
-  timeout: "SLUICE_BACKEND_CONNECT_TIMEOUT",
-  local: "SLUICE_HTTP_CONNECTION_LIMIT",
-};
 
 /** One connection to a backend: reads responses strictly, one for each request, and is used again only when whole. */
 export class Upstream extends Wire {
@@ -43,6 +37,7 @@ export class Upstream extends Wire {
   private interims = 0;
   private paused = false;
   private ended = false;
+  private faulty = false;
   private attempt: { cancel(): void } | null = null;
 
   /** The idle one that is given out after it, and how many it makes with those behind; of no meaning while it works. */
@@ -64,13 +59,8 @@ export class Upstream extends Wire {
 
   connect(): void {
     const { backend, port } = this.pool;
-    const options = {
-      address: backend.address,
-      port,
-      timeout: this.idle.limits.connectTimeout,
-      data: this as Upstream,
-    };
-    this.attempt = dialler.connect(options);
+    const timeout = this.idle.limits.connectTimeout;
+    this.attempt = dialler.connect({ address: backend.address, port, timeout, data: this });
   }
 
   // ---- what the asker does -----------------------------------------------------------------------------------------
@@ -245,7 +235,16 @@ export class Upstream extends Wire {
 
   closed(): void {
     if (this.state === State.DEAD) return;
-    this.give("SLUICE_BACKEND_CLOSED", this.silent ? "closed without an answer" : "closed in the middle of its answer");
+    const why = this.silent ? "closed without an answer" : "closed in the middle of its answer";
+    if (this.faulty) this.give("SLUICE_INTERNAL", "failed inside");
+    else this.give("SLUICE_BACKEND_CLOSED", why);
+  }
+
+  /** One of its handlers threw, which is no failure of the backend's. */
+  faulted(error: Error): void {
+    this.faulty = true;
+    this.pool.faulted(error);
+    this.socket?.terminate();
   }
 
   expired(): void {
@@ -389,6 +388,13 @@ const dialler = new Dialler<Upstream>({
   drain: (socket) => socket.data.drained(),
   end: (socket) => socket.data.finished(),
   close: (socket) => socket.data.closed(),
-  error: (socket) => void socket.terminate(),
-  failed: (upstream, why, detail) => upstream.refused(why, detail),
+  error: (socket, error) => socket.data.faulted(error),
+  failed: (upstream, why, detail) => {
+    // There is no socket whose `error` could hear of it.
+    try {
+      upstream.refused(why, detail);
+    } catch (error) {
+      upstream.faulted(error as Error);
+    }
+  },
 });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Code, codes } from "../../src/core/codes.ts";
 import { refusals } from "../../src/protocols/http/refusal.ts";
 import { reasonOf } from "../../src/protocols/http/reply.ts";
+import { statusOf } from "../../src/relay/blame.ts";
 
 const root = join(import.meta.dirname, "../..");
 const source = (path: string): string => readFileSync(join(root, path), "utf8");
@@ -30,11 +31,11 @@ function groups(): [group: string, codes: Code[]][] {
   return found;
 }
 
-/** A backend that fails: 504 for what is a time-out, else 502 (`Forwarder.failed`). */
-const failures = ["CONNECT", "CONNECT_TIMEOUT", "TIMEOUT", "CLOSED", "PROTOCOL"].map((name) => {
-  const code = `SLUICE_BACKEND_${name}` as Code;
-  return { code, status: code.endsWith("TIMEOUT") ? 504 : 502, why: "" };
-});
+/** A backend's connection that fails (`Forwarder.failed`). */
+const failures = [
+  ...["CONNECT", "CONNECT_TIMEOUT", "TIMEOUT", "CLOSED", "PROTOCOL"].map((name) => `SLUICE_BACKEND_${name}` as Code),
+  "SLUICE_INTERNAL" as const,
+].map((code) => ({ code, status: statusOf(code), why: "" }));
 
 /** Every answer that is made here: the codec's refusals, and what the engine's own lines say. */
 function answers(): { code: Code; status: number; why: string }[] {

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
+import { Forwarder } from "../../relay/forwarder.ts";
 import { httpStage } from "../../relay/stage.ts";
 import { aBackend, answering, deadPort, type End, serveOne } from "../../relay/testing.ts";
 import { knock } from "../../runtime/testing.ts";
@@ -103,6 +104,29 @@ describe("a connection that dies before any answer", () => {
     await end.has("ok");
     expect(served.count("0/active")).toBe(0);
   });
+});
+
+describe("a fault of our own in the middle of a backend's answer", () => {
+  const response = `${OK.slice(0, -2)}o`;
+  for (const [door, then] of [
+    ["head", /^HTTP\/1\.1 500 .*\r\nSluice-Reason: SLUICE_INTERNAL\r\n/s],
+    ["part", /^$/],
+  ] as const)
+    test(`${door}: the log has its stack, the backend is not blamed, the client sees that it has no whole answer`, async () => {
+      const backend = raw(answering(response));
+      const served = await serve([aBackend(0, backend.port)]);
+      const fault = spyOn(Forwarder.prototype, door).mockImplementation(() => {
+        throw new Error("a fault");
+      });
+      cleanup.push(() => fault.mockRestore());
+      expect(await client(served).send(GET).gone()).toMatch(then);
+      await backend.connections[0]!.gone();
+      expect(served.observed).toEqual([]);
+      expect(served.logs).toEqual([
+        expect.stringMatching(/^error a backend connection failed inside .*a fault.*\.ts:/),
+      ]);
+      expect(["0/active", "0/failures", "0/errors", "-1/errors"].map(served.count)).toEqual([0, 0, 0, 1]);
+    });
 });
 
 describe("time-outs", () => {
