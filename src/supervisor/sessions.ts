@@ -48,12 +48,21 @@ async function passFrom(leaver: Leaver, heirs: readonly Heir[], end: number): Pr
 }
 
 async function passOn(packet: Packet, heirs: readonly Heir[], end: number): Promise<void> {
-  const { socket } = JSON.parse(packet.text) as HandedSessions;
-  const heir = heirs.find(({ sockets }) => sockets.includes(socket));
+  const socket = socketOf(packet);
+  const heir = heirs.find(({ sockets }) => socket !== null && sockets.includes(socket));
   if (heir) {
     // Full: what lies there is taken first.
     while (!heir.gone() && !sendPacket(heir.channel, packet) && now() < end) await sleep(1);
     heir.take();
   }
   for (const fd of packet.fds) closeFd(fd);
+}
+
+/** The socket whose sessions a packet has; null for nonsense: workers parse strangers' bytes, and are believed nothing. */
+function socketOf({ text }: Packet): string | null {
+  try {
+    return (JSON.parse(text) as HandedSessions).socket;
+  } catch {
+    return null;
+  }
 }
