@@ -4,6 +4,7 @@ import { closestWord } from "../core/words.ts";
 import { backendsOf, backendsText } from "../observe/lists.ts";
 import { askStatus, instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 
 interface Options {
   instance: string;
@@ -20,8 +21,8 @@ async function backends(service: string | undefined, { instance, state, json }: 
     process.exit(EXIT.usage);
   }
   const found = backendsOf(model, { service, state });
-  if (json) console.log(JSON.stringify({ schema: "sluice.backends/v1", backends: found }, null, 2));
-  else console.log(found.length === 0 ? "no backends" : backendsText(found, model.at));
+  if (json) await print(JSON.stringify({ schema: "sluice.backends/v1", backends: found }, null, 2));
+  else await print(found.length === 0 ? "no backends" : backendsText(found, model.at));
 }
 
 export function registerBackends(program: Command): void {

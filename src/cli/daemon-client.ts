@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { InvalidArgumentError } from "commander";
 import type { StatusModel } from "../observe/status.ts";
 import { fetchUnix } from "../runtime/http.ts";
@@ -33,11 +32,6 @@ export async function askDaemon(name: string, path: string, init: RequestInit = 
 /** The whole view of an instance; ends the process with 3 when no daemon answers. */
 export const askStatus = async (name: string): Promise<StatusModel> =>
   (await (await askDaemon(name, "/v1/status")).json()) as StatusModel;
-
-/** Writes a body to standard output as it comes, no faster than that is read: of very many backends it is large. */
-export async function pour(body: AsyncIterable<Uint8Array | string>): Promise<void> {
-  for await (const part of body) if (!process.stdout.write(part)) await once(process.stdout, "drain");
-}
 
 /** `askDaemon` with a JSON body by POST. */
 export const tellDaemon = (name: string, path: string, body: unknown = {}): Promise<Response> =>

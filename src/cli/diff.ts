@@ -6,6 +6,7 @@ import type { Config } from "../core/service.ts";
 import { configFile, loadForCommand } from "./config-file.ts";
 import { askDaemon, instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 
 /** What a change costs, for a person. */
 const costs: Record<ChangeKind, string> = {
@@ -27,12 +28,12 @@ export function registerDiff(program: Command): void {
       if (!loaded) process.exit(EXIT.config);
       const running = (await (await askDaemon(options.instance, "/v1/config")).json()) as Config;
       const plan = planChange(running, withoutSecrets(loaded.value), catalog);
-      if (options.json) console.log(JSON.stringify({ schema: "sluice.plan/v1", ...plan }, null, 2));
-      else if (plan.empty) console.log("nothing would change");
+      if (options.json) await print(JSON.stringify({ schema: "sluice.plan/v1", ...plan }, null, 2));
+      else if (plan.empty) await print("nothing would change");
       else {
         for (const s of plan.services)
-          if (s.change !== "same") console.log(`${s.service}  ${s.change} (${costs[s.kind]}): ${s.what.join(", ")}`);
-        for (const shared of plan.shared) console.log(`${shared}  changed`);
+          if (s.change !== "same") await print(`${s.service}  ${s.change} (${costs[s.kind]}): ${s.what.join(", ")}`);
+        for (const shared of plan.shared) await print(`${shared}  changed`);
       }
       process.exit(EXIT.ok);
     });

@@ -12,6 +12,7 @@ import { isBpfFs } from "../system/bpffs.ts";
 import { type Ability, hostCapabilities } from "../system/capabilities.ts";
 import { instancePaths } from "../system/instance.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 
 /** One thing that was looked at. `warn`: it works, but somebody should know. */
 export interface Finding {
@@ -147,10 +148,10 @@ export function registerDoctor(program: Command): void {
     .action(async ({ json }: { json?: boolean }) => {
       const findings = await examine();
       const width = Math.max(...findings.map(({ item }) => item.length));
-      if (json) console.log(JSON.stringify({ schema: "sluice.doctor/v1", findings }, null, 2));
+      if (json) await print(JSON.stringify({ schema: "sluice.doctor/v1", findings }, null, 2));
       else
         for (const { item, state, seen, fix } of findings)
-          console.log(
+          await print(
             `${marks[state]} ${item.padEnd(width)}  ${seen}${fix ? `\n  ${" ".repeat(width)}  → ${fix}` : ""}`,
           );
       process.exit(findings.some(({ state }) => state === "bad") ? EXIT.kernel : EXIT.ok);

@@ -7,6 +7,7 @@ import { undoAll } from "../system/host-changes.ts";
 import { type Instance, instanceHeld, instancePaths, removeInstance } from "../system/instance.ts";
 import { instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 
 interface DownOptions {
   instance: string;
@@ -37,7 +38,7 @@ async function down({ instance: name, force, json }: DownOptions): Promise<numbe
     return EXIT.usage;
   }
   const { removed, problems } = await removeAll(instance);
-  if (json) console.log(JSON.stringify({ schema: "sluice.down/v1", instance: name, removed, problems }, null, 2));
+  if (json) await print(JSON.stringify({ schema: "sluice.down/v1", instance: name, removed, problems }, null, 2));
   for (const { code, message } of problems) console.error(`error ${code}: ${message}`);
   if (problems.length > 0) return EXIT.kernel;
   console.error(removed ? `instance "${name}" is gone from this host` : `instance "${name}" has set nothing here`);

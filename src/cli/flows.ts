@@ -7,6 +7,7 @@ import { aligned } from "../observe/table.ts";
 import { instancePaths } from "../system/instance.ts";
 import { instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface Options {
@@ -46,7 +47,7 @@ function endpoint(text: string): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
-function flows({ instance, service, backend, after, limit, json }: Options): void {
+async function flows({ instance, service, backend, after, limit, json }: Options): Promise<void> {
   const view = PlaneView.open(instancePaths(instance).bpfDir);
   if (!view) leave(`instance "${instance}" has nothing in the kernel`);
   const names = view.services().map(({ name }) => name);
@@ -57,11 +58,11 @@ function flows({ instance, service, backend, after, limit, json }: Options): voi
   const found = listFlows(view, { service, backend, after, limit });
   view.close();
   if (json) {
-    console.log(JSON.stringify({ schema: "sluice.flows/v1", ...found }, null, 2));
+    await print(JSON.stringify({ schema: "sluice.flows/v1", ...found }, null, 2));
     return;
   }
   if (found.flows.length === 0) console.error("no flow is written down: where slots are settled none needs to be");
-  else console.log(tableText(found.flows));
+  else await print(tableText(found.flows));
   if (found.more) console.error(`there are more: --after ${found.flows.at(-1)!.id}`);
 }
 

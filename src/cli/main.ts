@@ -2,7 +2,9 @@ import { Command, type CommanderError } from "commander";
 import { VERSION } from "../core/version.ts";
 import { registerCommands } from "./commands.ts";
 import { EXIT } from "./exit.ts";
+import { endWithOutput } from "./output.ts";
 
+endWithOutput();
 const program = new Command("sluice")
   .description("One load balancer, six methods: redirect, dns, proxy, nat, direct, tunnel.")
   .version(VERSION)

@@ -28,6 +28,7 @@ const exits: readonly (readonly [number, string])[] = [
   [EXIT.usage, "wrong usage"],
   [EXIT.unreachable, "no daemon answers"],
   [EXIT.kernel, "the kernel refused it"],
+  [EXIT.unread, "who read the output left before its end"],
 ];
 
 const files: readonly (readonly [string, string])[] = [

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { askDaemon, instanceOption, pour } from "./daemon-client.ts";
+import { askDaemon, instanceOption } from "./daemon-client.ts";
+import { pour } from "./output.ts";
 
 export function registerMetrics(program: Command): void {
   program

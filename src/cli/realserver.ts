@@ -15,6 +15,7 @@ import {
 import { type RealServerItem, realServerStatus } from "../system/realserver-status.ts";
 import { instanceNamed } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 
 interface Options {
   method?: RealServerMethod;
@@ -112,7 +113,7 @@ async function down({ method, vip, instance, json }: Options): Promise<number> {
   await server.down({ ...(method ? { method } : {}), ...(vip ? { vips: vip } : {}) });
   const left = server.state();
   if (Object.keys(left).length === 0) removeInstance(instancePaths(instance));
-  if (json) console.log(JSON.stringify({ schema: "sluice.realserver/v1", left }, null, 2));
+  if (json) await print(JSON.stringify({ schema: "sluice.realserver/v1", left }, null, 2));
   const words = Object.entries(left).map(([name, what]) => `${name}: ${what.vips.join(", ")}`);
   console.error(words.length > 0 ? `still up: ${words.join("; ")}` : "this host is as it was");
   return EXIT.ok;
@@ -153,19 +154,19 @@ interface Found {
 }
 
 /** Exit code 1 when something is wrong. */
-function report(found: Found[], json: boolean): number {
+async function report(found: Found[], json: boolean): Promise<number> {
   const good = found.every(({ items }) => items.every((item) => item.good));
-  if (json) console.log(JSON.stringify({ schema: "sluice.realserver/v1", good, methods: found }, null, 2));
+  if (json) await print(JSON.stringify({ schema: "sluice.realserver/v1", good, methods: found }, null, 2));
   else
     for (const { method, items, packets: counted } of found) {
-      console.log(`real server of ${method}`);
+      await print(`real server of ${method}`);
       for (const { item, good: met, seen, fix } of items) {
-        console.log(`  ${met ? "✓" : "✗"} ${item.padEnd(12)} ${seen}`);
-        if (fix) console.log(`      mend it: ${fix}`);
+        await print(`  ${met ? "✓" : "✗"} ${item.padEnd(12)} ${seen}`);
+        if (fix) await print(`      mend it: ${fix}`);
       }
       if (!counted) continue;
       const { packets, refused, sentOn } = counted;
-      console.log(`    packets: ${packets} unwrapped, ${refused} left alone, ${sentOn} sent on to other real servers`);
+      await print(`    packets: ${packets} unwrapped, ${refused} left alone, ${sentOn} sent on to other real servers`);
     }
   return good ? EXIT.ok : EXIT.config;
 }

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
-import { instanceOption, tellDaemon } from "./daemon-client.ts";
+import { instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
+import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 
 export function registerReload(program: Command): void {
   program
@@ -9,9 +11,10 @@ export function registerReload(program: Command): void {
     .option("--json", "the outcome as JSON")
     .action(async (options: { instance: string; json?: boolean }) => {
       const response = await tellDaemon(options.instance, "/v1/reload");
+      if (response.status !== 422) await orExit(response, EXIT.config);
       const outcome = (await response.json()) as { revision: number; text: string };
-      if (options.json) console.log(JSON.stringify(outcome, null, 2));
+      if (options.json) await print(JSON.stringify(outcome, null, 2));
       else (response.ok ? process.stdout : process.stderr).write(outcome.text);
-      process.exit(response.ok ? 0 : 1);
+      process.exitCode = response.ok ? EXIT.ok : EXIT.config;
     });
 }

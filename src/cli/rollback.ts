@@ -4,6 +4,7 @@ import { aligned } from "../observe/table.ts";
 import { ageText } from "../observe/units.ts";
 import { askDaemon, instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface Options {
@@ -15,7 +16,7 @@ interface Options {
 async function list({ instance, json }: Options): Promise<void> {
   const revisions = (await (await askDaemon(instance, "/v1/revisions")).json()) as KeptRevision[];
   if (json) {
-    console.log(JSON.stringify({ schema: "sluice.revisions/v1", revisions }, null, 2));
+    await print(JSON.stringify({ schema: "sluice.revisions/v1", revisions }, null, 2));
     return;
   }
   const rows = revisions.map(({ revision, as, at, running }) => [
@@ -23,7 +24,7 @@ async function list({ instance, json }: Options): Promise<void> {
     `${ageText(Date.now() - at)} ago`,
     [as === revision ? "" : `what ${as} was`, running ? "running" : ""].filter(Boolean).join(", "),
   ]);
-  console.log(aligned([["REVISION", "SINCE", ""], ...rows], new Set([0])).join("\n"));
+  await print(aligned([["REVISION", "SINCE", ""], ...rows], new Set([0])).join("\n"));
 }
 
 async function rollback(to: number | undefined, options: Options): Promise<void> {
@@ -31,9 +32,9 @@ async function rollback(to: number | undefined, options: Options): Promise<void>
   const response = await tellDaemon(options.instance, "/v1/rollback", { revision: to });
   if (response.status !== 422) await orExit(response, EXIT.usage);
   const outcome = (await response.json()) as Outcome;
-  if (options.json) console.log(JSON.stringify(outcome, null, 2));
+  if (options.json) await print(JSON.stringify(outcome, null, 2));
   else (response.ok ? process.stdout : process.stderr).write(outcome.text);
-  process.exit(response.ok ? EXIT.ok : EXIT.config);
+  process.exitCode = response.ok ? EXIT.ok : EXIT.config;
 }
 
 export function registerRollback(program: Command): void {

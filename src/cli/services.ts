@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { servicesText } from "../observe/lists.ts";
 import { askStatus, instanceOption } from "./daemon-client.ts";
+import { print } from "./output.ts";
 
 export function registerServices(program: Command): void {
   program
@@ -15,7 +16,7 @@ export function registerServices(program: Command): void {
         backends: backends.length,
         eligible: backends.filter(({ eligible }) => eligible).length,
       }));
-      if (json) console.log(JSON.stringify({ schema: "sluice.services/v1", services: plain }, null, 2));
-      else console.log(services.length === 0 ? "no services" : servicesText(services));
+      if (json) await print(JSON.stringify({ schema: "sluice.services/v1", services: plain }, null, 2));
+      else await print(services.length === 0 ? "no services" : servicesText(services));
     });
 }

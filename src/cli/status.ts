@@ -6,7 +6,9 @@ import { readStatus } from "../observe/status-json.ts";
 import { lastBlock, serviceBlock, titleBlock } from "../observe/status-text.ts";
 import { sleep } from "../runtime/clock.ts";
 import { linesOf } from "../runtime/lines.ts";
-import { askDaemon, askStatus, instanceOption, pour } from "./daemon-client.ts";
+import { askDaemon, askStatus, instanceOption } from "./daemon-client.ts";
+import { pour } from "./output.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 /** Something is wrong that an operator should look at: a service failed, or none of its backends may get work. */
 const degraded = (model: StatusModel): boolean =>
@@ -43,7 +45,7 @@ export function registerStatus(program: Command): void {
     .option(
       "--wait <seconds>",
       "wait until every service has an eligible backend; exit 1 when that takes longer",
-      Number,
+      wholeNumber(0, 86_400),
     )
     .action(async (options: { instance: string; json?: boolean; wait?: number }) => {
       const good = options.wait === undefined || (await settled(options.instance, options.wait));

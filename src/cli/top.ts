@@ -3,6 +3,7 @@ import { wantsColor } from "../config/terminal.ts";
 import { topText } from "../observe/top-text.ts";
 import { sleep } from "../runtime/clock.ts";
 import { askStatus, instanceOption } from "./daemon-client.ts";
+import { put } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface Options {
@@ -45,7 +46,7 @@ async function top({ instance, interval, count }: Options): Promise<void> {
     const now = await askStatus(instance);
     const [width, height] = live ? [stdout.columns, stdout.rows] : [stdout.columns ?? 1000, Number.POSITIVE_INFINITY];
     const text = topText(then, now, { color: wantsColor(stdout), width, height });
-    stdout.write(live ? drawn(text) : `${k > 0 ? "\n" : ""}${text}\n`);
+    await put(live ? drawn(text) : `${k > 0 ? "\n" : ""}${text}\n`);
     then = now;
   }
   process.exit(0);

@@ -10,6 +10,7 @@ import { instancePaths } from "../system/instance.ts";
 import { coarseNanoseconds, deviceName } from "../system/net.ts";
 import { instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { put } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 /** ms between two looks at what has come. */
@@ -60,17 +61,18 @@ function openCapture(options: Options): Capture | null {
   }
 }
 
-/** Shows records until the count or the time is reached, or a signal comes. */
-async function follow(tracer: Tracer, options: Options, done: () => boolean): Promise<void> {
+/** Writes the lines of records until the count or the time is reached, or a signal comes. */
+async function follow(tracer: Tracer, lines: string[], options: Options, done: () => boolean): Promise<void> {
   let stop = false;
   const end = (): void => {
     stop = true;
   };
-  process.once("SIGINT", end).once("SIGTERM", end).once("SIGPIPE", end);
+  process.once("SIGINT", end).once("SIGTERM", end);
   const until = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000;
   for (let renewed = performance.now(); !stop && !done() && performance.now() < until; ) {
     await new Promise((resolve) => setTimeout(resolve, POLL));
     tracer.poll();
+    if (lines.length > 0) await put(lines.splice(0).join(""));
     if (performance.now() - renewed < RENEW) continue;
     tracer.renew();
     renewed = performance.now();
@@ -84,6 +86,7 @@ async function trace(words: string[], options: Options): Promise<void> {
   const names = namesOf(view, services);
   const filter = filterOf(words.join(" "), services);
   let shown = 0;
+  const lines: string[] = [];
   const full = (): boolean => options.count !== undefined && shown >= options.count;
   let capture: Capture | null = null;
   const show = (record: TraceRecord): void => {
@@ -91,8 +94,8 @@ async function trace(words: string[], options: Options): Promise<void> {
     shown++;
     const packet = toTraced(record, names);
     capture?.add(record, packet, names.wall(record.time));
-    if (options.json) console.log(JSON.stringify(packet));
-    else if (!capture) console.log(tracedText(packet));
+    if (options.json) lines.push(`${JSON.stringify(packet)}\n`);
+    else if (!capture) lines.push(`${tracedText(packet)}\n`);
   };
   const tracer = Tracer.open(bpfDir, show);
   if (!tracer) leave(`instance "${options.instance}" has nothing in the kernel`, EXIT.usage);
@@ -103,7 +106,7 @@ async function trace(words: string[], options: Options): Promise<void> {
   console.error(
     `watching packets of instance "${options.instance}"${options.pcap ? `; they go to ${options.pcap}` : ""}`,
   );
-  await follow(tracer, options, full);
+  await follow(tracer, lines, options, full);
   const { lost } = tracer;
   tracer.stop();
   capture?.close();

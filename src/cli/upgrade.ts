@@ -8,6 +8,7 @@ import { instanceHeld, instancePaths } from "../system/instance.ts";
 import { loadForCommand } from "./config-file.ts";
 import { askDaemon, instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { print } from "./output.ts";
 
 interface UpgradeOptions {
   config?: string;
@@ -37,9 +38,9 @@ async function upgrade(options: UpgradeOptions): Promise<void> {
   const { pid } = (await started.json()) as { pid: number };
   const after = await served(options.instance, pid);
   if (after === null) fail(options.instance, pid, before.pid);
-  if (options.json) console.log(JSON.stringify({ from: before.pid, to: pid, version: after.version, file }, null, 2));
+  if (options.json) await print(JSON.stringify({ from: before.pid, to: pid, version: after.version, file }, null, 2));
   else
-    console.log(
+    await print(
       `process ${before.pid} (${before.version}) has handed over to ${pid} (${after.version}), which serves revision ${after.revision} of ${file}`,
     );
 }

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import fc from "fast-check";
+import { run } from "../runtime/child.ts";
 import { createLog, type LogOptions } from "./log.ts";
 
 function logged(over: Partial<LogOptions> = {}) {
@@ -99,4 +101,18 @@ test("what cannot be written does not throw", () => {
       throw new Error("closed");
     },
   })("info", "x");
+});
+
+test("a program outlives whoever read its log", async () => {
+  const program = `
+    import { createLog } from ${JSON.stringify(join(import.meta.dirname, "log.ts"))};
+    const log = createLog({ level: "info", format: "text" });
+    for (let k = 0; k < 5; k++) {
+      log("info", "something");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    console.log("alive");`;
+  // Standard error is a pipe whose other end is closed; standard output is ours.
+  const command = `{ "$0" --no-env-file -e "$1" 2>&1 >&3 | true; } 3>&1`;
+  expect(await run(["sh", "-c", command, process.execPath, program])).toMatchObject({ code: 0, stdout: "alive\n" });
 });

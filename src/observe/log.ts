@@ -39,11 +39,21 @@ interface Seen {
   level: Level;
 }
 
+const outlived = new WeakSet<NodeJS.WriteStream>();
+
+/** Where nobody reads a stream any more, or a disk is full, lines are lost: without a listener the whole program would end. */
+function outlive(stream: NodeJS.WriteStream): void {
+  if (outlived.has(stream)) return;
+  outlived.add(stream);
+  stream.on("error", () => {});
+}
+
 /**
  * A levelled log, one line for each call. `message` is a fixed sentence and the key of the rate limit; what varies
  * goes into `fields`. Neither can forge a line: control characters are escaped. Never throws.
  */
 export function createLog(options: LogOptions): Log {
+  if (!options.write) outlive(process.stderr);
   const { write = (line) => void process.stderr.write(line), now = Date.now, fields: always = {} } = options;
   const seen = new Map<string, Seen>();
   const line = options.format === "json" ? jsonLine : textLine;
