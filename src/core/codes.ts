@@ -35,6 +35,10 @@ export const codes = {
     "The kernel has no memory for a map or program.",
     "Free memory, or raise the limit of the control group.",
   ],
+  SLUICE_FAST_PATH: [
+    "What answers in the kernel for a method failed; its workers answer alone.",
+    "See the log for what failed, mend it, and reload: that is a new try.",
+  ],
   SLUICE_LAYOUT: [
     "What a former version keeps in the kernel cannot be taken over.",
     "Flows of slots under change may go to another backend; upgrade when all slots are settled.",

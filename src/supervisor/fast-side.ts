@@ -1,6 +1,9 @@
-import type { Doors, FastPath, Method } from "../core/method.ts";
+import { inTurn } from "../core/in-turn.ts";
+import type { Doors, FastPath, Method, Running } from "../core/method.ts";
+import { toProblem } from "../core/problem.ts";
 import type { Revision } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import type { Trouble } from "../core/trouble.ts";
 import type { Entry } from "./member.ts";
 import type { CounterMemory } from "./memory.ts";
 
@@ -14,7 +17,9 @@ export class FastSide {
   readonly #memory: CounterMemory;
   readonly #paths = new Map<string, FastPath>();
   #timer: ReturnType<typeof setInterval> | null = null;
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #alone = inTurn();
+  /** What went wrong last, by method. */
+  readonly #failed = new Map<string, Trouble>();
 
   constructor(methods: readonly Method[], doorsOf: (method: Method) => Doors, memory: CounterMemory) {
     this.#methods = methods.filter(({ fastPath }) => fastPath !== undefined);
@@ -30,21 +35,35 @@ export class FastSide {
     const { settings, geography } = revision.config;
     for (const method of this.#methods) {
       const services = entries.map(({ service }) => service).filter((service) => service.method === method.name);
-      this.#queue = this.#queue.then(async () => {
-        const path = await this.#pathOf(method, services.length > 0);
-        if (services.length === 0) {
-          await path?.remove();
-          this.#paths.delete(method.name);
-          return;
-        }
-        const snapshot = (service: string): Snapshot => entryOf(service).snapshot;
-        const { seed, epoch } = revision;
-        const shared = { settings: settings[method.name], geography, revision: served, seed, epoch };
-        await path!.follow({ services, snapshot, ...shared });
-      });
+      const snapshot = (service: string): Snapshot => entryOf(service).snapshot;
+      const { seed, epoch } = revision;
+      const shared = { settings: settings[method.name], geography, revision: served, seed, epoch };
+      void this.#alone(() => this.#tried(method, () => this.#follow(method, { services, snapshot, ...shared })));
     }
     this.#timer ??= setInterval(() => this.collect(), COLLECT);
     this.#timer.unref();
+  }
+
+  async #follow(method: Method, running: Running): Promise<void> {
+    const path = await this.#pathOf(method, running.services.length > 0);
+    if (running.services.length > 0) return path!.follow(running);
+    await path?.remove();
+    this.#paths.delete(method.name);
+  }
+
+  /** Does `work` for a method. What it throws is told, and the workers answer alone: nobody knows what the path does now. */
+  async #tried(method: Method, work: () => Promise<void>): Promise<void> {
+    const { name } = method;
+    try {
+      await work();
+      this.#failed.delete(name);
+    } catch (thrown) {
+      const message = `what answers in the kernel for ${name} failed: ${toProblem(thrown, "kernel").message}`;
+      this.#failed.set(name, { code: "SLUICE_FAST_PATH", message });
+      this.#doorsOf(method).log("error", `${message}; the workers answer alone`, { code: "SLUICE_FAST_PATH" });
+      // It may be what has failed: then there is nothing left to do.
+      await this.#paths.get(name)?.release().catch(() => {});
+    }
   }
 
   async #pathOf(method: Method, make: boolean): Promise<FastPath | undefined> {
@@ -71,6 +90,12 @@ export class FastSide {
     return this.#paths.get(method)?.describe() ?? [];
   }
 
+  /** What is wrong with a method's path, until the next revision can be followed. */
+  troubles(method: string): Trouble[] {
+    const failed = this.#failed.get(method);
+    return failed ? [failed] : [];
+  }
+
   async release(): Promise<void> {
     await this.#end((path) => path.release());
   }
@@ -81,7 +106,10 @@ export class FastSide {
 
   async #end(how: (path: FastPath) => Promise<void>): Promise<void> {
     if (this.#timer) clearInterval(this.#timer);
-    for (const path of this.#paths.values()) await how(path);
-    await this.#queue;
+    for (const method of this.#methods) {
+      const path = this.#paths.get(method.name);
+      if (path) await this.#tried(method, () => how(path));
+    }
+    await this.#alone(async () => {});
   }
 }

@@ -6,7 +6,7 @@ import { Book } from "./book.ts";
 import { lookUp } from "./status.ts";
 import type { Supervisor } from "./supervisor.ts";
 
-test("a service that failed and is probed before it is tried again is shown once: two series of one name spoil a scrape", async () => {
+test("what a fast path has to complain of is a trouble; a service that failed and is probed before it is tried again is shown once: two series of one name spoil a scrape", async () => {
   const service = (name: string): Service => ({
     name,
     method: "proxy",
@@ -21,13 +21,14 @@ test("a service that failed and is probed before it is tried again is shown once
   const config = { services: [service("web"), service("shop")] } as Config;
   const book = new Book({});
   book.commit(book.stage(config, 1));
+  const failed = { code: "SLUICE_FAST_PATH", message: "no map" };
   const supervisor = {
     book,
     failed: [{ service: "shop", problem: { code: "SLUICE_BIND" } }],
     revision: { number: 1, config },
     started: 0,
     role: "active",
-    fast: { collect() {}, describe: () => [] },
+    fast: { collect() {}, describe: () => [], troubles: () => [failed] },
     kernel: { counts: async () => new Map(), applierOf: () => undefined },
     workers: {
       workers: 1,
@@ -38,8 +39,8 @@ test("a service that failed and is probed before it is tried again is shown once
     groups: { of: () => [] },
   } as unknown as Supervisor;
   const { services } = await lookUp(supervisor, catalog, "main", "/sluice.yaml");
-  expect([...services].map(({ name, state }) => [name, state])).toEqual([
-    ["web", "serving"],
-    ["shop", "failed"],
+  expect([...services].map(({ name, state, troubles }) => [name, state, troubles])).toEqual([
+    ["web", "serving", [failed]],
+    ["shop", "failed", []],
   ]);
 });

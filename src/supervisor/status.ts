@@ -93,7 +93,10 @@ function serviceStatus(
       ...supervisor.fast.describe(method.name),
       ...(inPanic(snapshot) ? ["panic: too many backends are out; all get work"] : []),
     ],
-    troubles: supervisor.kernel.applierOf(entry)?.troubles?.(service.name) ?? [],
+    troubles: [
+      ...(supervisor.kernel.applierOf(entry)?.troubles?.(service.name) ?? []),
+      ...supervisor.fast.troubles(method.name),
+    ],
     counts: counts(-1),
     drops: kernel?.drops ?? {},
     groups: supervisor.groups.of(entry),

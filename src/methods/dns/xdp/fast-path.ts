@@ -243,6 +243,7 @@ class DnsFastPath implements FastPath {
   async release(): Promise<void> {
     this.#turn++;
     if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
   }
 
   async remove(): Promise<void> {
