@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import type { StatusModel } from "../observe/status.ts";
-import { fetchUnix } from "../runtime/http.ts";
+import { fetchUnix, type Question } from "../runtime/http.ts";
 import { type Instance, instancePaths } from "../system/instance.ts";
 
 /** An instance's name becomes part of paths, tables and devices. `labs` is the lab's own folder beside them. */
@@ -20,7 +20,7 @@ export const instanceOption = instanceNamed("main");
  * Asks the daemon of an instance. Ends the process with 3 and a sentence when none answers; otherwise returns the
  * response, whatever its status.
  */
-export async function askDaemon(name: string, path: string, init: RequestInit = {}): Promise<Response> {
+export async function askDaemon(name: string, path: string, init: Question = {}): Promise<Response> {
   const instance = instancePaths(name);
   try {
     return await fetchUnix(instance.adminSocket, path, init);

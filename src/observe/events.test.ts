@@ -58,7 +58,22 @@ test("the log keeps the last ones, numbers them, and tells subscribers", () => {
   for (let i = 0; i < 4; i++) expect(log.record(down).at).toBe(77);
   stop();
   log.record(down);
-  expect(heard).toEqual([1, 2, 3, 4]);
-  expect(log.list().map((r) => r.sequence)).toEqual([3, 4, 5]);
-  expect(log.list(4).map((r) => r.sequence)).toEqual([5]);
+  expect(heard).toEqual([77_001, 77_002, 77_003, 77_004]);
+  expect(log.list().map((r) => r.sequence)).toEqual([77_003, 77_004, 77_005]);
+  expect(log.list(77_004).map((r) => r.sequence)).toEqual([77_005]);
+});
+
+test.each([
+  ["later", 78],
+  ["earlier, by a clock that was set back", 76],
+])("who has read the log of another daemon gets all of one that began %s, and none twice", (_when, began) => {
+  const former = createEventLog(3, () => 77);
+  for (let i = 0; i < 3; i++) former.record(down);
+  const last = former.list().at(-1)!.sequence;
+  const log = createEventLog(3, () => began);
+  log.record(down);
+  log.record(down);
+  expect(log.list(last)).toHaveLength(2);
+  expect(log.list(last)[0]!.sequence).not.toBe(last + 1);
+  expect(log.list(log.list()[0]!.sequence)).toHaveLength(1);
 });

@@ -1,7 +1,10 @@
 import type { Event, EventBody } from "../core/event.ts";
 import { printable } from "./printable.ts";
 
-/** An event with its place in the stream: +1 each, from 1. A reader that comes back says the last one it has. */
+/**
+ * An event with its place in the stream: +1 each. A reader that comes back says the last one it has. Where a log begins it is
+ * beyond all that an earlier daemon has given: who read that one's gets all of this one's, and sees that a gap lies between.
+ */
 export interface Recorded {
   sequence: number;
   event: Event;
@@ -10,17 +13,20 @@ export interface Recorded {
 export interface EventLog {
   /** Adds the time, keeps the event, tells the subscribers. */
   record(body: EventBody): Event;
-  /** Oldest first; only those after `after`. */
+  /** Oldest first; only those after `after`. All, where that was never given here: the clock was set back since another did. */
   list(after?: number): Recorded[];
   /** Called for each new one, in order. Returns how to stop. */
   subscribe(listener: (recorded: Recorded) => void): () => void;
 }
 
+/** Places for each ms of a daemon's life: more than it can record. Until the year 2255 they are exact as numbers. */
+const PER_MS = 1000;
+
 /** Keeps the last `size` events. `now`: ms since 1970. */
 export function createEventLog(size = 1000, now: () => number = Date.now): EventLog {
   const kept: Recorded[] = [];
   const listeners = new Set<(recorded: Recorded) => void>();
-  let sequence = 0;
+  let sequence = now() * PER_MS;
   return {
     record(body) {
       const event = { at: now(), ...body } as Event;
@@ -37,7 +43,7 @@ export function createEventLog(size = 1000, now: () => number = Date.now): Event
       }
       return event;
     },
-    list: (after = 0) => kept.filter((recorded) => recorded.sequence > after),
+    list: (after = 0) => kept.filter((recorded) => recorded.sequence > after || after > sequence),
     subscribe(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -19,6 +19,9 @@ export function serveUnix(path: string, handle: (request: Request) => Response |
   return { stop: () => void server.stop(true) };
 }
 
+/** `timeout` false: wait for ever. Bun ends after five minutes what is silent. */
+export type Question = RequestInit & { timeout?: false };
+
 /** Asks an API on a unix socket. Rejects when nobody listens. */
-export const fetchUnix = (socket: string, path: string, init: RequestInit = {}): Promise<Response> =>
+export const fetchUnix = (socket: string, path: string, init: Question = {}): Promise<Response> =>
   fetch(`http://localhost${path}`, { ...init, unix: socket } as RequestInit);

@@ -62,7 +62,8 @@ export class FastSide {
       this.#failed.set(name, { code: "SLUICE_FAST_PATH", message });
       this.#doorsOf(method).log("error", `${message}; the workers answer alone`, { code: "SLUICE_FAST_PATH" });
       // It may be what has failed: then there is nothing left to do.
-      await this.#paths.get(name)?.release().catch(() => {});
+      const release = this.#paths.get(name)?.release();
+      await release?.catch(() => {});
     }
   }
 

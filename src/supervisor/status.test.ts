@@ -21,7 +21,7 @@ test("what a fast path has to complain of is a trouble; a service that failed an
   const config = { services: [service("web"), service("shop")] } as Config;
   const book = new Book({});
   book.commit(book.stage(config, 1));
-  const failed = { code: "SLUICE_FAST_PATH", message: "no map" };
+  const failed = { code: "SLUICE_FAST_PATH" as const, message: "no map" };
   const supervisor = {
     book,
     failed: [{ service: "shop", problem: { code: "SLUICE_BIND" } }],
