@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Counted } from "../core/most-wanted.ts";
+import { printable } from "../observe/printable.ts";
 import { askDaemon, instanceOption, orExit } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 
@@ -14,7 +15,8 @@ function parseCount(text: string): number {
 }
 
 /** `~` marks a count that may be too high, for the file was not always among those that are counted. */
-const line = ({ name, count, over }: Counted): string => `${String(count).padStart(10)}${over > 0 ? "~" : " "} ${name}`;
+const line = ({ name, count, over }: Counted): string =>
+  `${String(count).padStart(10)}${over > 0 ? "~" : " "} ${printable(name)}`;
 
 /** `sluice files SERVICE`: which files of a mirror network are wanted most. */
 export function registerFiles(program: Command): void {

@@ -28,7 +28,7 @@ function problemText(problem: Problem, source: SourceText, color: boolean): stri
   const { place, severity } = problem;
   const tone = severity === "error" ? "red" : "yellow";
   const path = pathText(problem.path);
-  const head = [place ? placeText(place) : source.file, path === "" ? "" : `  ${plain(path)}`, "  "].join("");
+  const head = [place ? placeText(place) : plain(source.file), path === "" ? "" : `  ${plain(path)}`, "  "].join("");
   const lines = [`${paint(head.trimEnd(), "bold", color)}  ${paint(severity, tone, color)} ${problem.code}`];
   const words = message(problem);
   const pointed = place && hasPosition(place) ? excerpt(source, place) : null;
@@ -42,20 +42,20 @@ function problemText(problem: Problem, source: SourceText, color: boolean): stri
 
 /** `a.yaml:3:5`; only the file where a program made the value. */
 const placeText = (place: Place): string =>
-  hasPosition(place) ? `${place.file}:${place.line}:${place.column}` : place.file;
+  plain(hasPosition(place) ? `${place.file}:${place.line}:${place.column}` : place.file);
 
 const hasPosition = (place: Place): boolean => place.endColumn > place.column;
 
 const message = (problem: Problem): string => {
   const text = plain(problem.message);
-  return problem.closest ? `${text} Did you mean ${JSON.stringify(problem.closest)}?` : text;
+  return problem.closest ? `${text} Did you mean ${plain(JSON.stringify(problem.closest))}?` : text;
 };
 
 function details({ valid, hint }: Problem): string[] {
   const lines: string[] = [];
   if (valid?.length) {
     const rest = valid.length - MAX_WORDS;
-    lines.push(`one of: ${valid.slice(0, MAX_WORDS).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`);
+    lines.push(`one of: ${plain(valid.slice(0, MAX_WORDS).join(", "))}${rest > 0 ? ` and ${rest} more` : ""}`);
   }
   if (hint) lines.push(plain(hint));
   return lines;
@@ -74,7 +74,7 @@ function closing(problems: readonly Problem[], file: string, state: string): str
   const errors = problems.filter((p) => p.severity === "error").length;
   const warnings = problems.length - errors;
   const counts = [errors ? count(errors, "error") : "", warnings ? count(warnings, "warning") : ""].filter(Boolean);
-  return `${counts.join(", ")} in ${file} — ${state}.`;
+  return `${counts.join(", ")} in ${plain(file)} — ${state}.`;
 }
 
 /** One entry of `--json`. */

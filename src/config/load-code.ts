@@ -23,8 +23,9 @@ export async function loadCode(
   limit = CODE_LIMIT,
 ): Promise<Result<{ value: unknown; functions: Path[]; bundle: string | null }>> {
   // Not in `bundleDir` itself: once it is `nobody`, the child may be unable to reach that.
-  const directory = mkdtempSync(join(tmpdir(), "sluice-config-"));
+  let directory: string | null = null;
   try {
+    directory = mkdtempSync(join(tmpdir(), "sluice-config-"));
     chmodSync(directory, 0o755);
     const made = join(directory, "config.js");
     const answer = await ask(file, made, limit);
@@ -34,7 +35,7 @@ export async function loadCode(
   } catch (error) {
     return refuse(codeProblem(`The bundle cannot be kept: ${error instanceof Error ? error.message : String(error)}`));
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    if (directory !== null) rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { run } from "../runtime/child.ts";
 import { loadConfig, MAX_CONFIG_BYTES } from "./load.ts";
+import { checkReport } from "./report.ts";
 import { testCatalog } from "./test-catalog.ts";
 
 let dir: string;
@@ -32,7 +34,32 @@ describe("a file", () => {
       " SLUICE_CONFIG_READ The file is not UTF-8 text.",
     ]);
     expect((await told(write("c.yaml", new Uint8Array(MAX_CONFIG_BYTES + 1))))[0]).toContain("at most");
-    expect((await told(dir))[0]).toContain("SLUICE_CONFIG_READ");
+    expect(await told(dir)).toEqual([" SLUICE_CONFIG_READ It is not a file."]);
+  });
+
+  test("that is a pipe or has no end is refused, and not waited for", async () => {
+    const pipe = join(dir, "pipe.yaml");
+    await run(["mkfifo", pipe]);
+    symlinkSync("/dev/zero", join(dir, "zero.yaml"));
+    for (const name of ["pipe.yaml", "zero.yaml"])
+      expect(await told(join(dir, name))).toEqual([" SLUICE_CONFIG_READ It is not a file."]);
+  });
+
+  test("on standard input is read as far as the limit", async () => {
+    const load = `
+      import { loadConfig } from ${JSON.stringify(join(import.meta.dirname, "load.ts"))};
+      import { checkReport } from "./report.ts";
+import { testCatalog } from ${JSON.stringify(join(import.meta.dirname, "test-catalog.ts"))};
+      console.log((await loadConfig("-", testCatalog)).problems[0].message);`;
+    const { stdout } = await run(["sh", "-c", '"$0" --no-env-file -e "$1" </dev/zero', process.execPath, load]);
+    expect(stdout).toContain(`at most ${MAX_CONFIG_BYTES} bytes`);
+  });
+
+  test("may have any name: none moves the cursor", async () => {
+    const loaded = await loadConfig(write("a\u001b[2J.yaml", body), testCatalog);
+    const bad = await loadConfig(write("b\u001b[2J.yaml", `{ "__\u009b2J": 1 }`), testCatalog);
+    for (const one of [loaded, bad])
+      expect(checkReport(one, { json: false, color: false, github: false })).not.toMatch(/[\u001b\u009b]/);
   });
 
   test("in JSON loads like one in YAML", async () => {
@@ -102,6 +129,19 @@ describe("a TypeScript configuration", () => {
     const loaded = await loadConfig(write("i.config.ts", text), testCatalog);
     expect(loaded.problems.map((p) => p.message).join()).toContain("65534 EACCES");
     expect(existsSync(target)).toBe(false);
+  });
+
+  test("leaves standard output to who loads it, and a folder for temporary files is needed", async () => {
+    const file = write("k.config.ts", `process.stdout.write("talk"); console.log("more"); export default ${body}`);
+    const load = `
+      import { loadConfig } from ${JSON.stringify(join(import.meta.dirname, "load.ts"))};
+      import { testCatalog } from ${JSON.stringify(join(import.meta.dirname, "test-catalog.ts"))};
+      const { ok, problems } = await loadConfig(${JSON.stringify(file)}, testCatalog);
+      console.log(ok, problems[0]?.code);`;
+    const answer = (env: Record<string, string>) =>
+      run([process.execPath, "--no-env-file", "-e", load], { env }).then(({ stdout }) => stdout);
+    expect(await answer({})).toBe("true undefined\n");
+    expect(await answer({ TMPDIR: join(dir, "none") })).toBe("false SLUICE_CONFIG_CODE\n");
   });
 
   test("that does not end is ended", async () => {

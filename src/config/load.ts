@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { extname } from "node:path";
 import type { Catalog } from "../catalog.ts";
 import { configProblem, type Problem } from "../core/problem.ts";
@@ -49,22 +49,37 @@ export async function loadConfig(
 function readText(file: string | 0): string | Problem {
   let fd: number | undefined;
   try {
-    fd = file === 0 ? 0 : openSync(file, "r");
-    const { size } = fstatSync(fd);
-    if (size > MAX_CONFIG_BYTES) return tooLarge(size);
-    const bytes = readFileSync(fd);
-    if (bytes.length > MAX_CONFIG_BYTES) return tooLarge(bytes.length);
+    // Not blocking: to open a pipe that nobody writes would never end.
+    fd = file === 0 ? 0 : openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = fstatSync(fd);
+    if (file !== 0 && !stat.isFile()) return unreadable("It is not a file");
+    if (stat.size > MAX_CONFIG_BYTES) return unreadable(`The file has ${stat.size} bytes: ${MOST}`);
+    const bytes = readAtMost(fd, MAX_CONFIG_BYTES + 1);
+    if (bytes.length > MAX_CONFIG_BYTES) return unreadable(`There is no end within what is read: ${MOST}`);
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     const { code } = error as { code?: string };
     const reason = code === "ENOENT" ? "There is no such file" : code === "EACCES" ? "Permission denied" : null;
     const message =
       error instanceof TypeError ? "The file is not UTF-8 text" : (reason ?? `It cannot be read (${code})`);
-    return configProblem("SLUICE_CONFIG_READ", [], `${message}.`);
+    return unreadable(message);
   } finally {
     if (fd) closeSync(fd);
   }
 }
 
-const tooLarge = (bytes: number): Problem =>
-  configProblem("SLUICE_CONFIG_READ", [], `The file has ${bytes} bytes: at most ${MAX_CONFIG_BYTES} are read.`);
+const MOST = `at most ${MAX_CONFIG_BYTES} bytes are read`;
+
+const unreadable = (why: string): Problem => configProblem("SLUICE_CONFIG_READ", [], `${why}.`);
+
+function readAtMost(fd: number, most: number): Buffer {
+  const parts: Buffer[] = [];
+  for (let left = most; left > 0; ) {
+    const part = Buffer.allocUnsafe(Math.min(left, 1 << 16));
+    const length = readSync(fd, part);
+    if (length === 0) break;
+    parts.push(part.subarray(0, length));
+    left -= length;
+  }
+  return Buffer.concat(parts);
+}

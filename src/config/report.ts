@@ -1,5 +1,6 @@
 import { annotations, diagnose, problemsJson } from "./diagnose.ts";
 import type { Loaded } from "./parse.ts";
+import { plain } from "./terminal.ts";
 
 export interface ReportOptions {
   json: boolean;
@@ -22,5 +23,5 @@ function validText(loaded: Loaded): string {
   const { services } = loaded.value;
   const backends = services.reduce((sum, s) => sum + s.backends.length, 0);
   const count = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;
-  return `${loaded.source.file} is valid: ${count(services.length, "service")}, ${count(backends, "backend")}.\n`;
+  return `${plain(loaded.source.file)} is valid: ${count(services.length, "service")}, ${count(backends, "backend")}.\n`;
 }
