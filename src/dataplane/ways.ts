@@ -77,9 +77,17 @@ export class Ways {
 
   /** Looks all ways up again where any may have moved; gives those that are other than they were, or there again. */
   async reread(): Promise<Map<string, Route>> {
-    if (this.#watch.moved() || ++this.#looks % ASK_ANYWAY === 0) this.#settled.clear();
+    this.#hear();
+    if (++this.#looks % ASK_ANYWAY === 0) this.#settled.clear();
     const nothingToAsk = this.lost.size === 0 && this.#settled.size === this.routes.size;
     return nothingToAsk ? new Map() : this.find(this.#known());
+  }
+
+  /** When the kernel has told of a change, no way is sure any more, and VIPs may have gone. */
+  #hear(): void {
+    if (!this.#watch.moved()) return;
+    this.#settled.clear();
+    this.stirred = true;
   }
 
   #known(): string[] {
@@ -89,10 +97,7 @@ export class Ways {
   /** Finds the ways to these addresses; gives those that are other than they were. */
   async find(addresses: readonly string[]): Promise<Map<string, Route>> {
     // Before the kernel is asked: what moves meanwhile is told the next time.
-    if (this.#watch.moved()) {
-      this.#settled.clear();
-      this.stirred = true;
-    }
+    this.#hear();
     const asked = addresses.filter((address) => !this.#settled.has(address));
     const found = await routesTo(asked);
     const changed = new Map<string, Route>();
