@@ -28,25 +28,31 @@ export function registerLab(program: Command): void {
     .command("up")
     .description("build a topology, start its servers and Sluice in it, and say how to try it")
     .argument("<topology>", `one of: ${topologies.map((t) => t.name).join(", ")}`, toTopology)
-    .option("--name <name>", "name of this lab (default: the topology's)")
+    .option("--name <name>", "name of this lab (default: the topology's)", labName)
     .option("--network-only", "hosts and cables alone: no servers, no Sluice")
     .option("--json", "print as JSON")
     .action(up);
   lab
     .command("down")
     .description("remove labs: their processes, namespaces, pins and files")
-    .argument("[names...]", "labs to remove")
+    .argument("[names...]", "labs to remove", (name: string, before: string[] = []) => [...before, labName(name)])
     .option("--all", "every lab that stays until it is removed, and every one whose builder died")
     .option("--json", "print as JSON")
     .action(down);
   lab
     .command("exec")
     .description("run a command in a host of a lab; without one, a shell")
-    .argument("<name>", "the lab")
+    .argument("<name>", "the lab", labName)
     .argument("<host>", "the host in it")
     .argument("[command...]", "the command and its arguments")
     .passThroughOptions()
     .action(exec);
+}
+
+/** It becomes part of paths. */
+function labName(name: string): string {
+  if (/^[a-z0-9][a-z0-9-]{0,62}$/i.test(name)) return name;
+  throw new InvalidArgumentError("It is letters, digits and dashes, at most 63.");
 }
 
 function toTopology(name: string): Topology {

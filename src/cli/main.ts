@@ -1,4 +1,5 @@
 import { Command, type CommanderError } from "commander";
+import { SluiceError } from "../core/problem.ts";
 import { VERSION } from "../core/version.ts";
 import { registerCommands } from "./commands.ts";
 import { EXIT } from "./exit.ts";
@@ -26,4 +27,16 @@ function answerWrongUsage(command: Command, typed: string): void {
   for (const sub of command.commands) answerWrongUsage(sub, `${typed} ${sub.name()}`);
 }
 
-await program.parseAsync();
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(refusal(error) ?? error);
+  process.exit(EXIT.kernel);
+}
+
+/** What the host refused, as a sentence; null: a fault of our own, of which the stack tells. */
+function refusal(error: unknown): string | null {
+  if (error instanceof SluiceError)
+    return `error ${error.problem.code}: ${error.problem.message}${error.problem.hint ? `\n  ${error.problem.hint}` : ""}`;
+  return error instanceof Error && "syscall" in error ? `error: ${error.message}` : null;
+}

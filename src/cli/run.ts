@@ -15,6 +15,7 @@ import { type Assembled, assemble } from "../supervisor/daemon.ts";
 import { lookUp } from "../supervisor/status.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import {
+  foreign,
   type Instance,
   instanceHeld,
   instancePaths,
@@ -60,6 +61,11 @@ export function registerRun(program: Command): void {
 async function runDaemon(options: RunOptions): Promise<void> {
   const instance = instancePaths(options.instance);
   const file = resolve(configFile(options.config));
+  const denied = foreign(instance);
+  if (denied) {
+    sayRefused([denied]);
+    process.exit(EXIT.usage);
+  }
   const known = existsSync(instance.runDir);
   /** A start that is refused leaves no trace of an instance that never was. */
   const leave = (code: number): never => {

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { run } from "../runtime/child.ts";
+import { instancePaths } from "../system/instance.ts";
 import { flatten, describe as read } from "./command-tree.ts";
 import { registerCommands } from "./commands.ts";
 
@@ -25,4 +27,27 @@ test("wrong usage names the help of the command that was typed, and ends with 2"
     const { code, stderr } = await run([process.execPath, main, ...words]);
     expect([code, stderr]).toEqual([2, expect.stringContaining(hint)]);
   }
+});
+
+test("what the host refuses is a sentence, not a stack", async () => {
+  const instance = instancePaths(`usage-${process.pid}`);
+  mkdirSync(instance.runDir, { recursive: true });
+  for (const journal of ["{", "null", '{ "version": 9 }']) {
+    writeFileSync(instance.journal, journal);
+    const { code, stderr } = await run([process.execPath, main, "down", "--instance", instance.name]);
+    expect([code, stderr.split("\n")]).toEqual([
+      4,
+      [expect.stringContaining(`${instance.journal} cannot be read`), expect.stringContaining("by hand"), ""],
+    ]);
+  }
+  rmSync(instance.runDir, { recursive: true });
+});
+
+test("a lab's name is no path", async () => {
+  for (const words of [
+    ["up", "nat", "--network-only", "--name", "../../up"],
+    ["down", "../x"],
+    ["exec", "..", "a"],
+  ])
+    expect((await run([process.execPath, main, "lab", ...words])).stderr).toContain("letters, digits and dashes");
 });

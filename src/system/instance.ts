@@ -1,6 +1,7 @@
 import {
   closeSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -9,8 +10,8 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
-import { ok, type Result, refuse } from "../core/problem.ts";
+import { dirname, join } from "node:path";
+import { ok, type Problem, type Result, refuse } from "../core/problem.ts";
 import { libc } from "../runtime/libc.ts";
 
 /** The folders and files that one instance of the daemon owns. Two instances never share any. */
@@ -48,10 +49,35 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /**
+ * Why this process may not have the instance: in a folder that everybody may write to, somebody else may have made ours
+ * first, with links in it that lead elsewhere. Makes the folder where there is none.
+ */
+export function foreign({ name, runDir }: Instance): Problem | null {
+  const base = dirname(dirname(runDir));
+  const denied = (why: string): Problem => ({
+    code: "SLUICE_PRIVILEGE",
+    severity: "error",
+    source: "internal",
+    path: [],
+    message: `instance "${name}" cannot be had: ${why}`,
+    hint: "Without root its files are below XDG_RUNTIME_DIR: set it to a folder of your own.",
+  });
+  try {
+    mkdirSync(base, { recursive: true, mode: 0o700 });
+    const { uid } = lstatSync(base);
+    return uid === 0 || uid === process.getuid?.() ? null : denied(`${base} belongs to user ${uid}`);
+  } catch (error) {
+    return denied((error as Error).message);
+  }
+}
+
+/**
  * Takes the instance for this process, for as long as it lives (flock(2) on a file that names the pid).
- * Errors: SLUICE_INSTANCE_BUSY with the holder's pid.
+ * Errors: SLUICE_INSTANCE_BUSY with the holder's pid, SLUICE_PRIVILEGE.
  */
 export function takeInstance(instance: Instance): Result<{ release(): void }> {
+  const denied = foreign(instance);
+  if (denied) return refuse(denied);
   mkdirSync(instance.runDir, { recursive: true, mode: 0o755 });
   const fd = openSync(instance.lockFile, "a+", 0o644);
   if (libc.flock(fd, LOCK_EX | LOCK_NB) !== 0) {

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { HostChange } from "../core/host-change.ts";
+import { SluiceError } from "../core/problem.ts";
 import { libc } from "../runtime/libc.ts";
 
 /** One change that is ours: what it is, what was there before, and who asked for it. */
@@ -96,8 +97,22 @@ export class Journal {
 
 function read(path: string): JournalFile {
   if (!existsSync(path)) return { version: 1, entries: [], notes: {} };
-  const file = JSON.parse(readFileSync(path, "utf8")) as JournalFile;
-  if (file.version !== 1) throw new Error(`${path}: journal of version ${file.version}, this program knows 1`);
+  const unreadable = (message: string): SluiceError =>
+    new SluiceError({
+      code: "SLUICE_INTERNAL",
+      severity: "error",
+      source: "internal",
+      path: [],
+      message: `${path} cannot be read: ${message}`,
+      hint: "Undo by hand what it tells of this host, then remove it.",
+    });
+  let file: JournalFile;
+  try {
+    file = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw unreadable((error as Error).message);
+  }
+  if (file?.version !== 1) throw unreadable(`it is of version ${file?.version}, and this program knows 1`);
   return file;
 }
 
