@@ -104,9 +104,17 @@ export const linksSync = (): Result<IpLink[]> => fromJson(hostCommandSync(json([
 export function routeGetSync(address: string): IpRoute | null {
   const told = hostCommandSync(json(["route", "get", address]));
   if (!told.ok) return null;
-  const [row] = JSON.parse(told.value) as { type?: string; dev: string; prefsrc?: string; gateway?: string }[];
+  // `via`: a gateway of the other family.
+  const [row] = JSON.parse(told.value) as {
+    type?: string;
+    dev: string;
+    prefsrc?: string;
+    gateway?: string;
+    via?: { host: string };
+  }[];
   if (!row?.dev) return null;
-  return { device: row.dev, source: row.prefsrc ?? "", via: row.gateway ?? null, local: row.type === "local" };
+  const via = row.gateway ?? row.via?.host ?? null;
+  return { device: row.dev, source: row.prefsrc ?? "", via, local: row.type === "local" };
 }
 
 /** The neighbour table of one device. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { routeGetSync } from "./ip.ts";
 import { linkedPair, netnsMissing, type TestNetns } from "./netns-testing.ts";
 import { type FoundRoute, getRoutes } from "./route-get.ts";
 
@@ -44,6 +45,15 @@ describe.skipIf(missing !== null)("routes", () => {
     expect(found.get("10.7.1.1")).toEqual({ device: "eth0", gateway: "10.9.0.2", source: "10.9.0.1", local: false });
     expect([...found.keys()]).toEqual(asked.filter((address) => told(address)));
     expect(await a.within(() => getRoutes([]))).toEqual(new Map());
+  });
+
+  test("an IPv4 address may be behind an IPv6 gateway (RFC 8950)", async () => {
+    a.sh("ip route add 10.6.0.0/16 via inet6 2001:db8:9::2 dev eth0");
+    const gateway = "2001:db8:9::2";
+    const found = await a.within(() => getRoutes(["10.6.1.1", "10.6.1.2"]));
+    expect(found.get("10.6.1.1")).toEqual({ device: "eth0", gateway, source: "10.9.0.1", local: false });
+    expect(found.get("10.6.1.2")).toBe(found.get("10.6.1.1")!);
+    expect(await a.within(() => routeGetSync("10.6.1.1"))).toMatchObject({ device: "eth0", via: gateway });
   });
 
   test("of very many addresses each has its own answer, those without one among them", async () => {

@@ -18,6 +18,7 @@ const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PREFSRC = 7;
+const RTA_VIA = 18;
 const IFLA_IFNAME = 3;
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -39,7 +40,7 @@ const MOST_SHARED = 64;
 /** The way to an address as the kernel's FIB tells it. Of addresses by one gateway it mostly is one object. */
 export interface FoundRoute {
   device: string;
-  /** The next hop's address; null: the destination is on the link. */
+  /** The next hop's address, an IPv6 one also for IPv4 (RFC 8950); null: the destination is on the link. */
   gateway: string | null;
   /** The host's own address towards it; null: the kernel names none. */
   source: string | null;
@@ -128,6 +129,8 @@ class RouteSocket {
     this.#attributes(ROUTE_BODY, (type, at, length) => {
       if (type === RTA_OIF) index = this.#view.getUint32(at, true);
       else if (type === RTA_GATEWAY) gateway = this.#answer.subarray(at, at + length);
+      // struct rtvia, of a gateway of the other family: that family, and the address.
+      else if (type === RTA_VIA) gateway = this.#answer.subarray(at + 2, at + length);
       else if (type === RTA_PREFSRC) source = this.#answer.subarray(at, at + length);
     });
     // rtm_type of `struct rtmsg`.
