@@ -41,6 +41,8 @@ describe("sluice check", () => {
     const json = await sluice("check", "-c", "bad.yaml", "--json");
     expect(json.code).toBe(1);
     expect(JSON.parse(json.stdout)).toMatchObject([{ file: "bad.yaml", line: 3, column: 19, closest: "proxy" }]);
+    const changes = await sluice("check", "-c", "bad.yaml", "--json", "--changes");
+    expect([changes.code, JSON.parse(changes.stdout)]).toEqual([1, JSON.parse(json.stdout)]);
     expect(await sluice("check", "-c", "none.yaml")).toMatchObject({ code: 1 });
   });
 

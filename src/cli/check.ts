@@ -32,7 +32,7 @@ export function registerCheck(program: Command): void {
     .action(async (options: CheckOptions) => {
       const loaded = await loadConfig(configFile(options.config), catalog);
       const text = checkReport(loaded, {
-        json: options.json === true && options.changes !== true,
+        json: options.json === true && (options.changes !== true || !loaded.ok),
         color: wantsColor(process.stdout),
         github: process.env.GITHUB_ACTIONS === "true",
       });

@@ -25,7 +25,7 @@ async function settled(instance: string, seconds: number): Promise<boolean> {
 
 /** The status as text, each service as soon as the daemon has told of it. */
 async function* shown(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const options = { color: wantsColor(process.stdout), width: process.stdout.columns ?? 120 };
+  const options = { color: wantsColor(process.stdout), width: process.stdout.columns || Number.POSITIVE_INFINITY };
   const { head, services } = await readStatus(linesOf(body));
   yield titleBlock(head, options);
   let empty = true;

@@ -44,7 +44,9 @@ async function top({ instance, interval, count }: Options): Promise<void> {
   for (let k = 0; live || k < (count ?? 1); k++) {
     await sleep(interval * 1000);
     const now = await askStatus(instance);
-    const [width, height] = live ? [stdout.columns, stdout.rows] : [stdout.columns ?? 1000, Number.POSITIVE_INFINITY];
+    // A terminal that knows no size says 0.
+    const width = stdout.columns || Number.POSITIVE_INFINITY;
+    const height = live && stdout.rows ? stdout.rows : Number.POSITIVE_INFINITY;
     const text = topText(then, now, { color: wantsColor(stdout), width, height });
     await put(live ? drawn(text) : `${k > 0 ? "\n" : ""}${text}\n`);
     then = now;
