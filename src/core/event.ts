@@ -21,6 +21,8 @@ export type Event = { at: number } & (
     }
   | { kind: "revision"; revision: number; outcome: "running" | "refused"; problems: Problem[]; changes: string[] }
   | { kind: "worker"; pid: number; what: "ready" | "draining" | "exited" | "died"; detail: string }
+  /** Probes pause until another takes its place; what was found stands meanwhile. `silent`: it lived, and said nothing. */
+  | { kind: "checker"; pid: number; what: "died" | "silent"; detail: string }
   | { kind: "service"; service: string; what: "serving" | "failed"; problem: Problem | null }
   /** Too few of a group's backends are up, or enough again; `group` is its path. */
   | { kind: "group"; service: string; group: string; good: boolean; up: number; of: number }

@@ -93,8 +93,11 @@ export interface ProbeJob {
   target: ProbeTarget;
 }
 
+/** ms between two signs of life of a checker: its verdicts may lie further apart. */
+export const CHECKER_BEAT = 1000;
+
 export type ToChecker = { kind: "jobs"; jobs: ProbeJob[] };
 /** Every probe's verdict; the state machine is the supervisor's. */
 export type FromChecker =
   /** In the order they came. */
-  { kind: "verdicts"; verdicts: readonly [key: string, verdict: Verdict][] } | { kind: "ready" };
+  { kind: "verdicts"; verdicts: readonly [key: string, verdict: Verdict][] } | { kind: "ready" } | { kind: "beat" };

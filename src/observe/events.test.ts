@@ -37,6 +37,10 @@ test("each kind of event has its sentence", () => {
       "revision 5 REFUSED — 2 problems: SLUICE_BIND No.; the running configuration stays",
     ],
     [{ kind: "worker", pid: 12, what: "died", detail: "signal 9" }, "worker 12 DIED — signal 9"],
+    [
+      { kind: "checker", pid: 12, what: "silent", detail: "no sign of life for 15 s" },
+      "checker 12 SILENT — no sign of life for 15 s; another takes its place",
+    ],
     [{ kind: "service", service: "web", what: "serving", problem: null }, "service web SERVING"],
     [{ kind: "service", service: "web", what: "failed", problem }, "service web FAILED — SLUICE_BIND No."],
     [{ kind: "role", service: "web", what: "promoted" }, "service web PROMOTED — this director holds its addresses"],

@@ -74,6 +74,8 @@ function sentence(event: EventBody): string {
     }
     case "worker":
       return `worker ${event.pid} ${event.what.toUpperCase()}${event.detail ? ` — ${event.detail}` : ""}`;
+    case "checker":
+      return `checker ${event.pid} ${event.what.toUpperCase()} — ${event.detail}; another takes its place`;
     case "service":
       return `service ${event.service} ${event.what.toUpperCase()}${event.problem ? ` — ${event.problem.code} ${event.problem.message}` : ""}`;
     case "group":

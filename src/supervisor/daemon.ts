@@ -52,6 +52,7 @@ function levelOf(event: Parameters<typeof eventText>[0]): Level {
   if (event.kind === "revision") return event.outcome === "refused" ? "error" : "info";
   if (event.kind === "service") return event.what === "failed" ? "error" : "info";
   if (event.kind === "group") return event.good ? "info" : "warn";
+  if (event.kind === "checker") return "error";
   return event.kind === "worker" && event.what === "died" ? "error" : "info";
 }
 

@@ -110,10 +110,11 @@ export class Supervisor {
     const tally: WatchDoors["tally"] = ({ service }, { id }) => this.workers.tally(service.name, id);
     this.#watch = new Watch(this.book, { tally, changed, spread, record: this.#record });
     this.operator = new Operator(this.book, { changed, spread, done: () => this.#told() });
-    this.#checkers = new Checkers(
-      (key, verdict) => this.#judged(key, verdict),
-      (pid) => this.kernel.join(pid),
-    );
+    this.#checkers = new Checkers({
+      verdict: (key, verdict) => this.#judged(key, verdict),
+      join: (pid) => this.kernel.join(pid),
+      lost: (pid, what, detail) => this.#record({ kind: "checker", pid, what, detail }),
+    });
   }
 
   /** Services that are left out because they could not start. */

@@ -1,6 +1,6 @@
 /** The checker: a child of the supervisor that runs probes. Backends' bytes are strangers' bytes; it has no rights. */
 import type { Verdict } from "../../core/check.ts";
-import type { FromChecker, ToChecker } from "../../core/worker-protocol.ts";
+import { CHECKER_BEAT, type FromChecker, type ToChecker } from "../../core/worker-protocol.ts";
 import { now } from "../../runtime/clock.ts";
 import { parentPort } from "../../runtime/ipc.ts";
 import { dropPrivileges } from "../../runtime/privileges.ts";
@@ -36,3 +36,4 @@ port.onClosed(() => process.exit(0));
 // A Ctrl-C goes to the whole group; the supervisor decides when its children end.
 process.on("SIGINT", () => {});
 port.send({ kind: "ready" });
+setInterval(() => port.send({ kind: "beat" }), CHECKER_BEAT);
