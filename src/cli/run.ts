@@ -206,6 +206,9 @@ function onSignals(
   process.on("SIGUSR1", () => assembled.supervisor.reopenLogs());
   process.on("SIGHUP", () => {
     const done = begun.then(() => revisions.reload(assembled));
-    void done.then(({ problems, text }) => problems.length > 0 && say(text));
+    done.then(
+      ({ problems, text }) => void (problems.length > 0 && say(text)),
+      (error) => assembled.log("error", "a reload failed; the running configuration stays", { why: String(error) }),
+    );
   });
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { z } from "zod";
 import { configProblem, ok, type Path, type Problem, type Result, refuse } from "../core/problem.ts";
 import { formatDuration } from "../core/words.ts";
 import { type Child, spawnChild } from "../runtime/child.ts";
@@ -51,13 +52,25 @@ function keep(made: string, bundleDir: string): string {
 const codeProblem = (reason: string): Problem =>
   configProblem("SLUICE_CONFIG_CODE", [], `${reason.slice(0, MAX_REASON).replace(/[.\s]*$/, "")}.`);
 
+/** The code of a configuration shares its process with the loader, and can say what it likes. */
+const fromLoader: z.ZodType<FromLoader> = z.union([
+  z.object({
+    kind: z.literal("value"),
+    value: z.unknown(),
+    functions: z.array(z.array(z.union([z.string(), z.number()]))),
+  }),
+  z.object({ kind: z.literal("refused"), reasons: z.array(z.string()).min(1) }),
+]);
+const NONSENSE: FromLoader = { kind: "refused", reasons: ["Its process answered nonsense"] };
+
 function ask(file: string, bundle: string, limit: number): Promise<FromLoader> {
   const { promise, resolve: answer } = Promise.withResolvers<FromLoader>();
   const child: Child<never> = spawnChild<never, FromLoader>({
     program: resolve(import.meta.dirname, "loader-child.ts"),
     args: [resolve(file), bundle],
     unprivileged: true,
-    onMessage: answer,
+    talksAside: true,
+    onMessage: (message) => answer(fromLoader.safeParse(message).data ?? NONSENSE),
     onExit: (code, signal) =>
       answer({ kind: "refused", reasons: [`Its process ended before it answered (${signal ?? `exit code ${code}`})`] }),
   });

@@ -114,6 +114,14 @@ describe("a TypeScript configuration", () => {
     expect((await told(write("g.config.ts", "process.exit(7)")))[0]).toContain("exit code 7");
   });
 
+  test("that speaks in place of the loader is refused, whatever it says", async () => {
+    const said = [`"nonsense"`, "null", `{ kind: "value", value: 1, functions: "x" }`, `{ kind: "refused" }`];
+    for (const [i, message] of said.entries())
+      expect(await told(write(`l${i}.config.ts`, `process.send!(${message}); for (;;) {}`))).toEqual([
+        " SLUICE_CONFIG_CODE Its process answered nonsense.",
+      ]);
+  });
+
   test("may not hold a function where a value is needed", async () => {
     const file = write("h.config.ts", `export default ${body.replace(`"proxy"`, `"proxy", scheduler: () => 1`)}`);
     expect((await told(file))[0]).toStartWith(
@@ -132,7 +140,10 @@ describe("a TypeScript configuration", () => {
   });
 
   test("leaves standard output to who loads it, and a folder for temporary files is needed", async () => {
-    const file = write("k.config.ts", `process.stdout.write("talk"); console.log("more"); export default ${body}`);
+    const file = write(
+      "k.config.ts",
+      `import { writeSync } from "node:fs"; writeSync(1, "talk"); console.log("more"); export default ${body}`,
+    );
     const load = `
       import { loadConfig } from ${JSON.stringify(join(import.meta.dirname, "load.ts"))};
       import { testCatalog } from ${JSON.stringify(join(import.meta.dirname, "test-catalog.ts"))};

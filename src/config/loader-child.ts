@@ -20,9 +20,6 @@ async function load(file: string, bundle: string): Promise<FromLoader> {
   writeFileSync(bundle, built.text);
   chmodSync(bundle, 0o644);
   dropPrivileges();
-  // Standard output belongs to the command that loads the file.
-  console.log = console.info = console.debug = console.error;
-  process.stdout.write = process.stderr.write.bind(process.stderr);
   const module = (await import(pathToFileURL(resolve(bundle)).href)) as { default?: unknown };
   if (module.default === undefined)
     return { kind: "refused", reasons: ["The file exports no default: write `export default defineConfig({ … })`"] };

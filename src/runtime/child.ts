@@ -69,6 +69,8 @@ export interface ChildOptions<Out> {
    * files are read (they may lie where only root can read). Without root the child has our own few rights anyway.
    */
   unprivileged?: boolean;
+  /** What it writes to standard output goes to standard error: the former belongs to the command that starts it. */
+  talksAside?: boolean;
   /** A network namespace of its own, born and gone with it. */
   privateNetwork?: boolean;
   /**
@@ -110,7 +112,7 @@ export function spawnChild<In, Out>(options: ChildOptions<Out>): Child<In> {
   if (hot) delete env[HELD_BACK];
   const child = Bun.spawn(command, {
     env,
-    stdio: ["ignore", "inherit", "inherit", ...(options.fds ?? [])],
+    stdio: ["ignore", options.talksAside ? 2 : "inherit", "inherit", ...(options.fds ?? [])],
     serialization: "json",
     ipc: (message) => options.onMessage(message as Out),
     onExit: (_child, code, signal) => options.onExit(code, signal === null ? null : String(signal)),
