@@ -8,6 +8,8 @@ export interface WrittenConfig {
   workers?: number;
   log?: { level?: "debug" | "info" | "warn" | "error"; format?: "text" | "json" };
   drain?: string;
+  /** Serve at once by what the last daemon had found, where that is no older. */
+  start?: { remembered: string };
   /** Networks that may send to VIPs of the xdp data plane, and those that may not. */
   guard?: { block?: string[]; blockFiles?: string[]; allow?: string[]; allowFiles?: string[] };
   /** Directors that share it choose alike. */

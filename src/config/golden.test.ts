@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { catalog } from "../catalog.ts";
 import { parseConfig } from "./parse.ts";
 import { checkReport } from "./report.ts";
+import { toWritten } from "./written.ts";
 
 const folder = join(import.meta.dirname, "../../test/golden/config");
 const dashes = "\n----------\n";
@@ -25,5 +26,9 @@ describe("golden configurations", () => {
       const said = checkReport(loaded, { json: false, color: false, github: false });
       if (process.env.UPDATE_GOLDEN) writeFileSync(path, `${config}${dashes}${said}`);
       else expect(said).toBe(expected);
+      if (!loaded.ok) return;
+      // What `sluice adapt` prints loads to the same.
+      const again = parseConfig("sluice.yaml", JSON.stringify(toWritten(loaded.value, loaded.raw, catalog)), catalog);
+      expect(again.ok && again.value).toEqual(loaded.value);
     });
 });

@@ -34,6 +34,7 @@ export function toWritten(config: Config, raw: unknown, catalog: Catalog): Mappi
     ...(config.workers === null ? {} : { workers: config.workers }),
     log: config.log,
     drain: formatDuration(config.drain),
+    ...(config.start === undefined ? {} : { start: { remembered: formatDuration(config.start.remembered) } }),
     ...(config.secret === undefined ? {} : { secret: config.secret }),
   };
 }
