@@ -30,7 +30,7 @@ function world(definition: SchedulerDefinition, size: number, uneven: boolean): 
   const { row, rows, rowCells } = memory.describe(memory.takeRow());
   const { cells } = mapSharedMemory(memory.fd, rows * rowCells);
   const all = Array.from({ length: rows }, (_, i) => cells.subarray(i * rowCells, (i + 1) * rowCells));
-  const counts = serviceCells(memory.range("shop", size), all[row]!, all.slice(1), rowsInUse(cells, rowCells));
+  const counts = serviceCells(memory.range("shop", size)!, all[row]!, all.slice(1), rowsInUse(cells, rowCells));
   const backends = Array.from({ length: size }, (_, i) => ({
     id: i + 1,
     address: `127.0.${i >> 8}.${i & 255}`,

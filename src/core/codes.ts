@@ -26,6 +26,10 @@ export const codes = {
   SLUICE_REVISION: ["No such revision is kept.", "See which ones are: sluice rollback --list."],
   SLUICE_DAEMON_UNREACHABLE: ["No daemon answers.", "Start it with sluice run, or name it with --instance."],
   SLUICE_WORKER_START: ["A worker did not become ready.", "See the log lines before this one."],
+  SLUICE_COUNTER_MEMORY: [
+    "The memory of counters has no room for a service.",
+    "Run a part of the services by another --instance; what services that are gone took has been given back already.",
+  ],
   SLUICE_WORKER_DIED: ["A worker died; its own connections are lost.", "Report it, with the log."],
   SLUICE_INTERNAL: ["Something that must not happen did.", "Report it, with the log."],
   // kernel data plane

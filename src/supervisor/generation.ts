@@ -87,7 +87,7 @@ export class Generation {
   }
 
   #employ(blank: BlankWorker, index: number): Promise<Problem | null> {
-    const row = this.#memory.takeRow();
+    const row = this.#memory.takeRow(this.work.cells);
     const began = performance.now();
     const held = this.work.listeners.flatMap((listener) =>
       this.#sockets.of(listener, index, this.#count).map((fd) => ({ listener, fd })),

@@ -19,6 +19,12 @@ const COUNTING_CELLS = ROW_CELLS - 1 - CROWD_CELLS;
 /** Backends a service may grow to before it gets a new range, at least. */
 const LEAST_BACKENDS = 16;
 
+/** Cells that nobody has. */
+interface Gap {
+  base: number;
+  cells: number;
+}
+
 /** Is it the cell of a count that only grows? */
 function grows(cell: number): boolean {
   const name = counterNames[cell % COUNT_CELLS];
@@ -32,10 +38,16 @@ function grows(cell: number): boolean {
 export class CounterMemory {
   readonly #memory: SharedMemory;
   readonly #rows: number;
-  readonly #taken = new Set<number>();
+  /** Rows with a worker, and the ranges that it writes. */
+  readonly #taken = new Map<number, readonly CellRange[]>();
   /** One cell: how many rows a reader of gauges has to look at. */
   readonly #inUse: Float64Array;
+  /** Where each service counts now. */
   readonly #ranges = new Map<string, CellRange>();
+  /** All that were given and not taken back: outgrown ones too, and those of services that are gone. */
+  readonly #given = new Set<CellRange>();
+  #gaps: Gap[] = [{ base: 0, cells: COUNTING_CELLS }];
+  /** Beyond it nobody has ever written. */
   #used = 0;
 
   /** `rows`: most workers alive at once. */
@@ -49,13 +61,13 @@ export class CounterMemory {
     return this.#memory.fd;
   }
 
-  /** The lowest that is free, so that few rows are to be read. */
-  takeRow(): number {
+  /** The lowest that is free, so that few rows are to be read. Until it is retired its worker may write these ranges. */
+  takeRow(writes: readonly CellRange[] = []): number {
     let row = 1;
     while (this.#taken.has(row)) row++;
     if (row >= this.#rows) throw new Error("more workers alive than the counter memory has rows");
-    this.#taken.add(row);
-    this.#inUse[0] = Math.max(...this.#taken);
+    this.#taken.set(row, writes);
+    this.#inUse[0] = Math.max(...this.#taken.keys());
     return row;
   }
 
@@ -69,7 +81,7 @@ export class CounterMemory {
     }
     clearCrowd(crowdOf(cells.subarray(from, from + ROW_CELLS)));
     this.#taken.delete(row);
-    this.#inUse[0] = Math.max(0, ...this.#taken);
+    this.#inUse[0] = Math.max(0, ...this.#taken.keys());
   }
 
   /** Adds to the counts of the dead: what was counted outside the workers. */
@@ -79,17 +91,57 @@ export class CounterMemory {
     this.#memory.cells[range.base + (backend + 1) * COUNT_CELLS + counterIndex[counter]]! += amount;
   }
 
-  /** Where the cells of a service lie; stays put while its backend ids fit. */
-  range(service: string, highestId: number): CellRange {
+  /**
+   * Where the cells of a service lie; stays put while its backend ids fit. Null: there is no room, though what services
+   * that are gone have counted was given up. `kept`: what is not gone, beside what the workers of rows write.
+   */
+  range(service: string, highestId: number, kept: readonly CellRange[] = []): CellRange | null {
     const held = this.#ranges.get(service);
     if (held && highestId < held.backends) return held;
     const backends = Math.max(LEAST_BACKENDS, (highestId + 1) * 2);
-    const range = { service, base: this.#used, backends };
-    if (this.#used + cellsOf(backends) > COUNTING_CELLS) throw new Error("the counter memory is full");
-    this.#used += cellsOf(backends);
+    let base = this.#take(cellsOf(backends));
+    if (base === null) {
+      this.#reclaim(held ? [...kept, held] : kept);
+      base = this.#take(cellsOf(backends));
+    }
+    if (base === null) return null;
+    const range = { service, base, backends };
+    this.#given.add(range);
+    this.#used = Math.max(this.#used, base + cellsOf(backends));
     if (held) this.#carry(held, range);
     this.#ranges.set(service, range);
     return range;
+  }
+
+  #take(cells: number): number | null {
+    const gap = this.#gaps.find((one) => one.cells >= cells);
+    if (!gap) return null;
+    const { base } = gap;
+    gap.base += cells;
+    gap.cells -= cells;
+    return base;
+  }
+
+  /** Takes back, as zeros, all ranges that no worker writes and that are not kept: a draining one writes still. */
+  #reclaim(kept: readonly CellRange[]): void {
+    const living = new Set([...kept, ...[...this.#taken.values()].flat()]);
+    for (const range of this.#given) {
+      if (living.has(range)) continue;
+      this.#given.delete(range);
+      if (this.#ranges.get(range.service) === range) this.#ranges.delete(range.service);
+      // Rows beyond those in use were left as zeros.
+      for (let row = 0; row <= this.#inUse[0]!; row++) {
+        const from = row * ROW_CELLS + range.base;
+        this.#memory.cells.fill(0, from, from + cellsOf(range.backends));
+      }
+    }
+    this.#gaps = [];
+    let end = 0;
+    for (const { base, backends } of [...this.#given].sort((a, b) => a.base - b.base)) {
+      if (base > end) this.#gaps.push({ base: end, cells: base - end });
+      end = base + cellsOf(backends);
+    }
+    this.#gaps.push({ base: end, cells: COUNTING_CELLS - end });
   }
 
   /** Moves what a service has counted so far into its new range, as counts of the dead. */

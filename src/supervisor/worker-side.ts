@@ -1,4 +1,5 @@
 import type { Tally } from "../checks/ejection.ts";
+import type { CellRange } from "../core/counters.ts";
 import { type Method, tallyName } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import { type Config, type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
@@ -73,7 +74,8 @@ export class WorkerSide {
     const settings = revision.config.settings as Record<string, unknown>;
     const secrets = await this.secrets.of(services, settings);
     if (Array.isArray(secrets)) return secrets;
-    const work = this.#workOf(entries, revision, connectionLimit, secrets);
+    const { work, problems } = this.#workOf(entries, revision, connectionLimit, secrets);
+    if (problems.length > 0) return problems;
     const follow = (): void =>
       this.secrets.follow(services, settings, secrets, (m, value) => this.#tellSecrets(m, value));
     const current = this.#current;
@@ -147,11 +149,17 @@ export class WorkerSide {
     }
   }
 
-  #workOf(entries: readonly Entry[], revision: Revision, connectionLimit: number, secrets: SecretsByMethod): Work {
+  #workOf(
+    entries: readonly Entry[],
+    revision: Revision,
+    connectionLimit: number,
+    secrets: SecretsByMethod,
+  ): { work: Work; problems: Problem[] } {
     const used = this.#methods.filter(({ name }) => entries.some(({ service }) => service.method === name));
     const mine = entries.filter(({ service }) => used.some(({ name }) => name === service.method));
     const services = mine.map(({ service }) => service);
-    return {
+    const { cells, problems } = this.#cellsOf(used, mine);
+    const work = {
       revision: revision.number,
       seed: revision.seed,
       epoch: revision.epoch,
@@ -159,18 +167,33 @@ export class WorkerSide {
       services,
       settings: revision.config.settings,
       geography: revision.config.geography,
-      cells: [
-        ...mine.map(({ service, members }) =>
-          this.memory.range(service.name, Math.max(0, ...members.map(({ id }) => id))),
-        ),
-        ...used.flatMap(({ name, tallies }) => (tallies ? [this.memory.range(tallyName(name), tallies.length)] : [])),
-      ],
+      cells,
       connectionLimit,
       secrets,
       log: revision.config.log,
       listeners: used.flatMap((method) => listenersOf(method, services, revision)),
       methods: used.map(({ name }) => name),
     };
+    return { work, problems };
+  }
+
+  /** Where methods and services count, and the services that find no room. What the running workers write stays. */
+  #cellsOf(methods: readonly Method[], entries: readonly Entry[]): { cells: CellRange[]; problems: Problem[] } {
+    const kept = [...(this.#current?.work.cells ?? [])];
+    const cells: CellRange[] = [];
+    const found = (range: CellRange | null): boolean => {
+      if (range === null) return false;
+      kept.push(range);
+      cells.push(range);
+      return true;
+    };
+    for (const { name, tallies } of methods)
+      if (tallies) found(this.memory.range(tallyName(name), tallies.length, kept));
+    const without = entries.filter(({ service, members }) => {
+      const highest = members.reduce((most, { id }) => Math.max(most, id), 0);
+      return !found(this.memory.range(service.name, highest, kept));
+    });
+    return { cells, problems: without.map(({ service }) => noRoom(service.name)) };
   }
 
   /** Sockets that cannot be made are problems of the services that need them. */
@@ -256,6 +279,15 @@ const tooMany = (count: number, most: number): Problem => ({
   path: ["workers"],
   message: `${count} workers are more than the ${most} that this daemon has room for`,
   hint: "Restart the daemon: the room is made at its start.",
+});
+
+const noRoom = (service: string): Problem => ({
+  code: "SLUICE_COUNTER_MEMORY",
+  severity: "error",
+  source: "config",
+  path: ["services", service],
+  message: `the memory of counters has no room for service "${service}"`,
+  hint: "Run a part of the services by another --instance.",
 });
 
 /** The sockets a method needs for its services, each once. */
