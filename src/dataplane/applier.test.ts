@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import type { HostChange } from "../core/host-change.ts";
 import type { Applier } from "../core/method.ts";
@@ -40,6 +40,22 @@ describe.skipIf(missing !== null)("an applier", () => {
     if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
     await prepared.commit();
   };
+  /** Has the next look at the devices see what is there at once, and tell it a second and a half later. */
+  const slowLook = () => {
+    const { spawn } = Bun;
+    let [begun, over] = [false, false];
+    const slow = ((command: string[], options: object) => {
+      if (begun || !command.join(" ").endsWith("link show")) return spawn(command, options);
+      const child = spawn(["sh", "-c", `${command.join(" ")}; sleep 1.5`], options);
+      begun = true;
+      void child.exited.then(() => {
+        over = true;
+      });
+      return child;
+    }) as typeof spawn;
+    const spy = spyOn(Bun, "spawn").mockImplementation(slow);
+    return { begun: () => begun, over: () => over, end: () => spy.mockRestore() };
+  };
   const programOn = (device: string): boolean => host.sh(`ip link show dev ${device}`).includes("xdp");
 
   test(
@@ -67,6 +83,25 @@ describe.skipIf(missing !== null)("an applier", () => {
         expect(existsSync(doors.bpfDir)).toBe(false);
         expect(host.sh("ip neigh show nud all")).not.toContain("managed");
         expect(host.sh("ip address show")).not.toContain(VIP);
+      }),
+    patience(60_000),
+  );
+
+  test(
+    "that is removed while devices are being looked at lets the look end first",
+    () =>
+      host.within(async () => {
+        const applier = await createXdpApplier(doors, "direct");
+        await apply(applier);
+        const looking = slowLook();
+        try {
+          expect(await eventually(looking.begun, 20_000)).toBe(true);
+          await applier.remove();
+          expect(looking.over()).toBe(true);
+          expect(programOn("eth0")).toBe(false);
+        } finally {
+          looking.end();
+        }
       }),
     patience(60_000),
   );

@@ -335,7 +335,7 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   async release(): Promise<void> {
-    shared.get(this.#doors.bpfDir)?.upkeep.stop();
+    await shared.get(this.#doors.bpfDir)?.upkeep.stop();
     shared.delete(this.#doors.bpfDir);
   }
 
@@ -350,7 +350,7 @@ class XdpApplier implements Applier<PlaneService> {
     needs.delete(this.#forward);
     this.#shared.appliers.delete(this);
     if (plane.services.size > 0) return;
-    upkeep.stop();
+    await upkeep.stop();
     await this.#shared.check?.close();
     plane.guard.close();
     plane.kernel.destroy();

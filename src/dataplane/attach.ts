@@ -1,4 +1,4 @@
-import { existsSync, renameSync, unlinkSync } from "node:fs";
+import { existsSync, renameSync } from "node:fs";
 import { runSync } from "../runtime/child.ts";
 import { errnoText } from "../runtime/libc.ts";
 import {
@@ -143,8 +143,11 @@ export class Entry {
       const why = holder ? `another XDP program holds it: ${holder}` : tried.join(", ");
       throw bpfError("SLUICE_BPF_ATTACH", `interface ${device}: ${why}`);
     }
-    pin(link, path);
-    closeFd(link);
+    try {
+      pin(link, path);
+    } finally {
+      closeFd(link);
+    }
     claims.set(path, new Set([owner]));
     return true;
   }
@@ -156,9 +159,9 @@ export class Entry {
     if (link === null) return false;
     const same = linkIfindex(link) === index;
     if (same) updateLink(link, this.#head);
-    // Its interface has gone and another of that name has come: the pin holds nothing.
-    else unlinkSync(path);
     closeFd(link);
+    // Its interface has gone and another of that name has come.
+    if (!same) unpinLink(path);
     return same;
   }
 

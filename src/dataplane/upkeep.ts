@@ -40,6 +40,8 @@ export class Upkeep {
   readonly #timer: ReturnType<typeof setInterval>;
   #beats = 0;
   #busy = false;
+  /** The last round, until it is through. */
+  #underWay: Promise<void> = Promise.resolve();
 
   /** `claimed`: methods that have an applier in this process. */
   constructor(plane: Plane, claimed: () => ReadonlySet<ForwardName>, listeners: Iterable<Listener>, log: Log) {
@@ -47,21 +49,21 @@ export class Upkeep {
     this.#listeners = listeners;
     this.#claimed = claimed;
     this.#log = log;
-    this.#timer = setInterval(() => void this.#beat(), BEAT);
+    this.#timer = setInterval(() => this.#beat(), BEAT);
     this.#timer.unref();
   }
 
-  async #beat(): Promise<void> {
+  #beat(): void {
     this.#plane.kernel.beat();
     if (this.#busy) return;
     this.#busy = true;
     this.#beats++;
-    try {
-      await this.round();
-    } catch (error) {
-      this.#log("error", `data plane: ${(error as Error).message}`);
-    }
-    this.#busy = false;
+    const fault = (error: Error): void => this.#log("error", `data plane: ${error.message}`);
+    this.#underWay = this.round()
+      .catch(fault)
+      .then(() => {
+        this.#busy = false;
+      });
   }
 
   /** One beat's work. */
@@ -130,8 +132,10 @@ export class Upkeep {
     for (const listener of this.#listeners) await listener.stirred();
   }
 
-  stop(): void {
+  /** Ends it, with the round that is under way: from then on nothing is attached again. */
+  async stop(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#underWay;
     this.#plane.ways.close();
   }
 }
