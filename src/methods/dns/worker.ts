@@ -6,6 +6,7 @@ import type { Transport } from "../../protocols/dns/respond.ts";
 import { Answerer } from "./answerer.ts";
 import { Client } from "./client.ts";
 import { Datagrams } from "./datagrams.ts";
+import { SigningAhead } from "./dnssec/ahead.ts";
 import type { DnsSecrets } from "./dnssec/secrets.ts";
 import { SigningRoom } from "./dnssec/zone-signing.ts";
 import { Guard } from "./guard.ts";
@@ -32,8 +33,11 @@ export const workerSide: WorkerSide = {
     const notifier = assignment.first ? new Notifier(settings, doors.log) : null;
     const { dnssec } = settings;
     const signing = dnssec === undefined ? null : new SigningRoom(dnssec, doors.now, assignment.seed);
+    const ahead = new SigningAhead(live, (owner) => site.at(owner)?.zone.signing ?? null, dnssec?.cache ?? 0);
     const secrets = (value: unknown): void => {
-      if (signing !== null && value) site.sign(value as DnsSecrets, signing);
+      if (signing === null || !value) return;
+      site.sign(value as DnsSecrets, signing);
+      ahead.renewed();
     };
     secrets(assignment.secrets?.dns);
     const client = new Client(assignment.seed, placeTrie(assignment.geography), settings.clientSubnet);
@@ -66,6 +70,7 @@ export const workerSide: WorkerSide = {
       secrets,
       changed(service) {
         live.get(service)?.changed();
+        ahead.changed(service);
         const { revision } = doors.balancer(service).snapshot;
         if (revision > serial) site.renumber(assignment.epoch + revision);
         serial = Math.max(serial, revision);
@@ -76,6 +81,7 @@ export const workerSide: WorkerSide = {
       },
       async drain(deadlineMs) {
         notifier?.stop();
+        ahead.stop();
         const udpDone = udpServers.map((server) => server.drain());
         await Promise.all([...udpDone, ...tcpServers.map((server) => server.drain(deadlineMs))]);
       },

@@ -109,16 +109,33 @@ export class ZoneSigning {
     // One that should be made anew, or with another key, holds still.
     if (!room.budgets.take(origin === "made", asker))
       return known !== undefined && now < known.endsAt ? [known.rrsig] : null;
-    const { validity } = room;
+    return [this.make(set, octets, key, cache)];
+  }
+
+  /** Makes the signature of a set that nobody has asked for yet, if there is none; was one made? */
+  signAhead(set: SignedSet): boolean {
+    const cache = this.room.caches.own;
+    const octets = canonicalSet(set.owner, set.type, set.ttl, set.rdata);
+    const key = cacheKey(this.number, octets);
+    const known = cache.get(key);
+    if (known !== undefined && known.signer === this.signer && this.room.clock() < known.renewAt) return false;
+    this.make(set, octets, key, cache);
+    return true;
+  }
+
+  /** Signs, and keeps it. `octets`: the set in canonical form, `key`: what it is kept by. */
+  private make(set: SignedSet, octets: Uint8Array, key: string, cache: BoundedCache<Cached>): Uint8Array {
+    const { validity, clock } = this.room;
+    const now = clock();
     // Spread by what is signed, so that what was asked for in one minute is not renewed in one minute.
     const jitter = mix32(octets.reduce((h, octet) => Math.imul(h ^ octet, 0x01000193), this.tag)) % (validity >> 3);
     const expiration = now + validity - Math.abs(jitter);
     const terms = { signer: this.apex, tag: this.tag, inception: now - SKEW, expiration };
     const rrsig = Uint8Array.from(signSet(set, terms, this.key));
-    room.made++;
+    this.room.made++;
     const renewAt = expiration - Math.floor(validity / RENEWAL);
     cache.set(key, { rrsig, signer: this.signer, renewAt, endsAt: expiration });
-    return [rrsig];
+    return rrsig;
   }
 
   private isKeySet({ owner, type }: SignedSet): boolean {

@@ -1,0 +1,70 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Type } from "../../../protocols/dns/numbers.ts";
+import { parseMessage } from "../../../protocols/dns/testing.ts";
+import { aBackend, aServer, aService, aSnapshot, ask } from "../testing.ts";
+import { SigningAhead } from "./ahead.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sluice-ahead-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const backends = [1, 2, 3].map((i) => aBackend(i, `192.0.2.${i}`));
+const configured = backends.map((one) => ({ ...one, admin: "ready" as const }));
+const services = ["shop", "news"].map((name) =>
+  aService(name, { names: [`${name}.example.com`, `*.${name}.example.com`], backends: configured }),
+);
+const outlook = { soonest: 20_000, steady: true };
+const snapshots = services.map(({ name }) => ({ ...aSnapshot(name, backends), outlook }));
+const begin = (most: number) => {
+  const server = aServer(services, snapshots, { zones: { "example.com": null }, dnssec: { keys: folder } });
+  const ahead = new SigningAhead(server.live, (owner) => server.site.at(owner)?.zone.signing ?? null, most);
+  const work = (): void => {
+    while (ahead.turn());
+    ahead.stop();
+  };
+  const answer = (name: string) => parseMessage(server.raw(ask({ name, type: "A", edns: 1232, dnssecOk: true })));
+  return { server, ahead, work, answer };
+};
+
+test("when a backend dies, the answer without it has been signed before", () => {
+  const { server, ahead, work, answer } = begin(100);
+  ahead.renewed();
+  work();
+  const { made } = server.room!;
+  expect(made).toBeGreaterThan(0);
+  for (const dead of [1, 2, 3]) {
+    const rest = backends.map((one) => (one.id === dead ? { ...one, state: "down" as const } : one));
+    server.change({ ...aSnapshot("shop", rest), outlook });
+    const types = answer("shop.example.com").answers.map(({ type, rdata }) => [type, rdata.length]);
+    expect(types).toEqual([
+      [Type.A, 2],
+      [Type.RRSIG, 1],
+    ]);
+  }
+  expect(server.room!.made).toBe(made);
+  // Two are dead: that was not foreseen from the beginning, but is once the first one has died.
+  const two = backends.map((one) => (one.id === 2 ? one : { ...one, state: "down" as const }));
+  ahead.changed("shop");
+  work();
+  const next = server.room!.made;
+  expect(next).toBeGreaterThan(made);
+  server.change({ ...aSnapshot("shop", two), outlook });
+  answer("shop.example.com");
+  expect(server.room!.made).toBe(next);
+});
+
+test("what is signed once is not signed again, and what does not fit waits until it is asked for", () => {
+  const { server, ahead, work, answer } = begin(services[0]!.names.length * 2 * (1 + backends.length));
+  ahead.renewed();
+  work();
+  const { made } = server.room!;
+  ahead.renewed();
+  work();
+  expect(server.room!.made).toBe(made);
+  answer("shop.example.com");
+  expect(server.room!.made).toBe(made);
+  answer("news.example.com");
+  expect(server.room!.made).toBe(made + 1);
+});
