@@ -55,6 +55,36 @@ test("when a backend dies, the answer without it has been signed before", () => 
   expect(server.room!.made).toBe(next);
 });
 
+test("a turn looks at some sets only, also when all of them have been signed", () => {
+  const many = Array.from({ length: 40 }, (_, i) => `n${i}.shop.example.com`);
+  const server = aServer([aService("shop", { names: many, backends: configured })], [snapshots[0]!], {
+    zones: { "example.com": null },
+    dnssec: { keys: folder },
+  });
+  const looked: number[] = [];
+  const signing = server.site.zones[0]!.signing!;
+  const signAhead = signing.signAhead.bind(signing);
+  let looks = 0;
+  signing.signAhead = (set) => {
+    looks++;
+    return signAhead(set);
+  };
+  const ahead = new SigningAhead(server.live, () => signing, 1000);
+  const turns = (): void => {
+    for (let more = true; more; looked.push(looks)) {
+      looks = 0;
+      more = ahead.turn();
+    }
+  };
+  for (let again = 0; again < 2; again++) {
+    ahead.renewed();
+    turns();
+  }
+  ahead.stop();
+  expect(looked.reduce((sum, count) => sum + count)).toBe(2 * 4 * many.length);
+  expect(Math.max(...looked)).toBeLessThanOrEqual(50);
+});
+
 test("what is signed once is not signed again, and what does not fit waits until it is asked for", () => {
   const { server, ahead, work, answer } = begin(services[0]!.names.length * 2 * (1 + backends.length));
   ahead.renewed();

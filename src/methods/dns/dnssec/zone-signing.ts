@@ -101,26 +101,29 @@ export class ZoneSigning {
     if (ready !== undefined) return ready;
     const { room } = this;
     const cache = room.caches[origin];
-    const octets = canonicalSet(set.owner, set.type, set.ttl, set.rdata);
-    const key = cacheKey(this.number, octets);
-    const now = room.clock();
-    const known = cache.get(key);
-    if (known !== undefined && known.signer === this.signer && now < known.renewAt) return [known.rrsig];
+    const { octets, key, known, good } = this.find(set, cache);
+    if (good) return [known!.rrsig];
     // One that should be made anew, or with another key, holds still.
     if (!room.budgets.take(origin === "made", asker))
-      return known !== undefined && now < known.endsAt ? [known.rrsig] : null;
+      return known !== undefined && room.clock() < known.endsAt ? [known.rrsig] : null;
     return [this.make(set, octets, key, cache)];
   }
 
   /** Makes the signature of a set that nobody has asked for yet, if there is none; was one made? */
   signAhead(set: SignedSet): boolean {
     const cache = this.room.caches.own;
+    const { octets, key, good } = this.find(set, cache);
+    if (!good) this.make(set, octets, key, cache);
+    return !good;
+  }
+
+  /** What is kept for a set; `good`: made with the key that signs now, and not to be made anew yet. */
+  private find(set: SignedSet, cache: BoundedCache<Cached>) {
     const octets = canonicalSet(set.owner, set.type, set.ttl, set.rdata);
     const key = cacheKey(this.number, octets);
     const known = cache.get(key);
-    if (known !== undefined && known.signer === this.signer && this.room.clock() < known.renewAt) return false;
-    this.make(set, octets, key, cache);
-    return true;
+    const good = known !== undefined && known.signer === this.signer && this.room.clock() < known.renewAt;
+    return { octets, key, known, good };
   }
 
   /** Signs, and keeps it. `octets`: the set in canonical form, `key`: what it is kept by. */
