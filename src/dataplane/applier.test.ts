@@ -3,11 +3,11 @@ import { existsSync } from "node:fs";
 import type { HostChange } from "../core/host-change.ts";
 import type { Applier } from "../core/method.ts";
 import { sleep } from "../runtime/clock.ts";
-import { createTestNetns, eventually, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
+import { eventually, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
 import { createXdpApplier } from "./applier.ts";
-import { ensureBuilt } from "./build.ts";
 import type { PlaneService } from "./plane-service.ts";
-import { testBackend, testDoors, testService } from "./testing/doors.ts";
+import { testBackend, testService } from "./testing/doors.ts";
+import { type TestHost, testHost } from "./testing/host.ts";
 import { xdpMissing } from "./testing/network.ts";
 import { patience } from "./testing/patience.ts";
 
@@ -17,22 +17,18 @@ const VIP = "125.12.12.77";
 const service = testService("web", [{ address: VIP, port: 80, protocol: "tcp" }], [testBackend(1, "10.9.0.1", null)]);
 
 describe.skipIf(missing !== null)("an applier", () => {
+  let stage: TestHost;
   let host: TestNetns;
-  let other: TestNetns;
-  let doors: ReturnType<typeof testDoors>;
+  let doors: TestHost["doors"];
   beforeAll(() => {
-    ensureBuilt();
-    host = createTestNetns("applier");
-    other = createTestNetns("other");
-    wire(host, "eth0", "125.12.12.12/24", other, "eth0", "125.12.12.20/24");
+    stage = testHost("applier", "125.12.12.12/24", "125.12.12.20/24");
+    const { other } = stage;
+    ({ host, doors } = stage);
     wire(host, "eth1", "125.13.13.12/24", other, "eth1", "125.13.13.20/24");
     host.sh("ip route add 10.9.0.0/24 via 125.12.12.20");
-    doors = testDoors();
   }, patience(30_000));
   afterAll(() => {
-    doors?.close();
-    host?.remove();
-    other?.remove();
+    stage?.remove();
   });
 
   const apply = async (applier: Applier<PlaneService>): Promise<void> => {

@@ -2,13 +2,14 @@ import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { runSync } from "../runtime/child.ts";
 import * as libbpf from "../system/libbpf.ts";
-import { createTestNetns, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
+import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { createXdpApplier } from "./applier.ts";
 import { Entry } from "./attach.ts";
-import { ensureBuilt, objectPath } from "./build.ts";
+import { objectPath } from "./build.ts";
 import { pinsOf } from "./pins.ts";
 import { toDevices } from "./routes.ts";
-import { testBackend, testDoors, testService } from "./testing/doors.ts";
+import { testBackend, testService } from "./testing/doors.ts";
+import { type TestHost, testHost } from "./testing/host.ts";
 import { xdpMissing } from "./testing/network.ts";
 import { patience } from "./testing/patience.ts";
 
@@ -30,23 +31,18 @@ const NATIVE = 1;
 const GENERIC = 2;
 
 describe.skipIf(missing !== null)("attaching", () => {
+  let stage: TestHost;
   let host: TestNetns;
-  let other: TestNetns;
-  let doors: ReturnType<typeof testDoors>;
+  let doors: TestHost["doors"];
 
   beforeAll(() => {
-    ensureBuilt();
-    host = createTestNetns("attach");
-    other = createTestNetns("other");
-    wire(host, "eth0", "125.12.12.12/24", other, "eth0", "125.12.12.20/24");
+    stage = testHost("attach", "125.12.12.12/24", "125.12.12.20/24");
+    ({ host, doors } = stage);
     // A bridge's own interface has no driver that runs XDP.
     host.sh("ip link add br0 type bridge && ip link set br0 up");
-    doors = testDoors();
   }, patience(30_000));
   afterAll(() => {
-    doors?.close();
-    host?.remove();
-    other?.remove();
+    stage?.remove();
   });
 
   const hold = (device: string, mode: "xdpdrv" | "xdpgeneric"): void => {

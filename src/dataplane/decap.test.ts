@@ -2,14 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { toBytes16 } from "../core/address.ts";
 import { BpfObject, lookupElement, openPinned, testRun, updateElement } from "../system/libbpf.ts";
 import { closeFd } from "../system/net.ts";
-import { createTestNetns, netnsMissing, type TestNetns, wire } from "../system/netns-testing.ts";
+import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
 import { attachDecap, detachDecap } from "./decap.ts";
 import { decapConfig } from "./generated/layout.ts";
 import { pinsOf } from "./pins.ts";
-import { testDoors } from "./testing/doors.ts";
 import { mac } from "./testing/fixtures.ts";
 import { ACK, checksumsHold, frame, ipv4, ipv6, tcp } from "./testing/frames.ts";
+import { type TestHost, testHost } from "./testing/host.ts";
 import { xdpMissing } from "./testing/network.ts";
 import { patience } from "./testing/patience.ts";
 
@@ -79,21 +79,16 @@ const hostMissing = missing ?? netnsMissing();
 if (hostMissing) console.log(`skipped: a real server that is set up again: ${hostMissing}`);
 
 describe.skipIf(hostMissing !== null)("a real server that is set up again", () => {
+  let stage: TestHost;
   let host: TestNetns;
-  let peer: TestNetns;
-  let doors: ReturnType<typeof testDoors>;
+  let doors: TestHost["doors"];
   beforeAll(() => {
-    ensureBuilt();
-    host = createTestNetns("real");
-    peer = createTestNetns("peer");
-    wire(host, "eth0", "198.51.100.20/24", peer, "eth0", "");
-    doors = testDoors();
+    stage = testHost("real", "198.51.100.20/24", "");
+    ({ host, doors } = stage);
   });
   afterAll(async () => {
     await host?.within(() => detachDecap({ bpfDir: doors.bpfDir }));
-    doors?.close();
-    host?.remove();
-    peer?.remove();
+    stage?.remove();
   });
 
   const setUp = (sources: string[]) =>
