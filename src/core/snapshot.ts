@@ -11,16 +11,18 @@ export interface Snapshot {
   backends: readonly Backend[];
   /** Ids (not positions) of those that may get new work, ascending. */
   eligible: readonly number[];
-  /** What checks could bring; absent where nothing is checked. */
+  /** What is known of the next change; absent where nothing is. */
   outlook?: Outlook;
 }
 
-/** How soon a snapshot could be another one by the checks alone. */
+/** How soon a snapshot could be another one by the checks, and by what is said for a time. */
 export interface Outlook {
-  /** ms; in how many verdicts a state could be another, the first of which may come at once. */
-  soonest: number;
+  /** ms; in how many verdicts a state could be another, the first of which may come at once. Null: nothing is checked. */
+  soonest: number | null;
   /** Is no backend on its way to another state? A change here makes a new snapshot too. */
   steady: boolean;
+  /** ms; no operator's word ends sooner. A new snapshot comes before that is too long. Absent: none has an end. */
+  word?: number;
 }
 
 const serves = (state: BackendState): boolean => state === "up" || state === "unchecked";

@@ -28,7 +28,7 @@ import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import { type IdBook, identity, numbersFor } from "./ids.ts";
 import type { LastKnown } from "./last-known.ts";
-import { type Entry, type Member, outlookOf, toSnapshot, weightOf } from "./member.ts";
+import { type Entry, type Followed, type Member, outlookOf, toSnapshot, weightOf } from "./member.ts";
 import { paced, unknownPace } from "./pace.ts";
 import { freshPassive, serves, shownState, warmth } from "./passive.ts";
 import { asksOther, heard, silent } from "./reported.ts";
@@ -87,6 +87,10 @@ export class Book {
     const ids = { ...this.#ids };
     const entries = new Map<string, Entry>();
     const checks = new Map(config.services.map(({ name, check }) => [name, check]));
+    const followedBy = ({ follows }: BackendConfig): Followed | null => {
+      const check = checks.get(follows ?? "");
+      return check === undefined ? null : { check, members: () => entries.get(follows!)?.members ?? [] };
+    };
     for (const service of config.services) {
       const before = this.#entries.get(service.name);
       const kept = before && this.#unchanged(before, service, revision);
@@ -99,9 +103,8 @@ export class Book {
       const known = new Map(before?.members.map((member) => [identity(member.config), member]));
       const members = service.backends.map((b): Member => {
         const key = identity(b);
-        const followed = checks.get(b.follows ?? "") ?? null;
         const stayed = before && stay(known.get(key), before.service, b, service);
-        return { ...(stayed ?? this.#newMember(own.ids[key]!, b, service)), followed };
+        return { ...(stayed ?? this.#newMember(own.ids[key]!, b, service)), followed: followedBy(b) };
       });
       if (before) members.push(...predecessors(before, service, members));
       const generation = (before?.snapshot.generation ?? 0) + 1;
@@ -112,7 +115,6 @@ export class Book {
     for (const entry of entries.values()) {
       if (!entry.members.some(follows)) continue;
       const settled = entry.members.map((member) => settleFollower(member, entries)?.health ?? member.health);
-      if (settled.every((health, i) => health === entry.members[i]!.health)) continue;
       for (const [i, member] of entry.members.entries()) member.health = settled[i]!;
       entry.snapshot = toSnapshot(entry.service, entry.members, revision, entry.snapshot.generation);
     }
@@ -182,7 +184,8 @@ export class Book {
     if (verdict.passed && verdict.latency !== null && this.#readsLatency(entry.service))
       member.pace = paced(before, verdict.latency);
     if (change) return this.#changed(entry, member, change, !first);
-    const wavers = outlookOf(entry.service, entry.members)?.steady !== entry.snapshot.outlook?.steady;
+    const { service, members, snapshot } = entry;
+    const wavers = outlookOf(service, members, member.last.at)?.steady !== snapshot.outlook?.steady;
     if (wavers || member.pace.shown !== before.shown) this.#renew(entry);
     return null;
   }
@@ -238,7 +241,15 @@ export class Book {
     member.health = health;
     if (change) return this.#changed(entry, member, change);
     if (weightOf(member) !== weightBefore) this.#renew(entry);
+    else this.foresee(entry, Date.now());
     return null;
+  }
+
+  /** Has the end of an operator's word come nearer, or is it another? Then the snapshot is a new one. `now`: ms since 1970. */
+  foresee(entry: Entry, now: number): boolean {
+    if (outlookOf(entry.service, entry.members, now)?.word === entry.snapshot.outlook?.word) return false;
+    this.#renew(entry, now);
+    return true;
   }
 
   /** A request has failed at this backend, or it is time to look: ejects it when its counts say so. */
@@ -340,9 +351,9 @@ export class Book {
     return entry && member ? [entry, member] : [undefined, undefined];
   }
 
-  #renew(entry: Entry): void {
+  #renew(entry: Entry, now = Date.now()): void {
     const { revision, generation } = entry.snapshot;
-    entry.snapshot = toSnapshot(entry.service, entry.members, revision, generation + 1);
+    entry.snapshot = toSnapshot(entry.service, entry.members, revision, generation + 1, now);
   }
 
   #changed(entry: Entry, member: Member, change: Change, warms = true): EventBody {

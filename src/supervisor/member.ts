@@ -6,15 +6,21 @@ import type { Outlook, Snapshot } from "../core/snapshot.ts";
 import type { Pace } from "./pace.ts";
 import { applyRules, type Passive, shownState } from "./passive.ts";
 import type { Reported } from "./reported.ts";
-import type { Words } from "./words.ts";
+import { firstEnd, told, type Words } from "./words.ts";
+
+/** A service that stands as a backend of another: its check, and its backends of now. */
+export interface Followed {
+  check: CheckConfig | null;
+  members(): readonly Member[];
+}
 
 /** A backend as the supervisor knows it: what was written, what the operator said since, what the checks say. */
 export interface Member {
   id: number;
   name: string;
   config: BackendConfig;
-  /** The check of the service that it is, when it is one. */
-  followed: CheckConfig | null;
+  /** The service that it is, when it is one. */
+  followed: Followed | null;
   /** How fast it answers its checks, where somebody chooses by it. */
   pace: Pace;
   /** What an operator has said of it since the file did. */
@@ -48,7 +54,7 @@ export const weightOf = (member: Member): number => member.words.weight?.is ?? m
  * an interval later. Null: nothing checks it.
  */
 function soonestOf({ check, agent }: Service, { config, health, followed }: Member): number | null {
-  const rules = config.follows === undefined ? check : followed;
+  const rules = config.follows === undefined ? check : (followed?.check ?? null);
   if (!health.checked || health.state === "maintenance" || rules === null) return null;
   if (health.alive === null) return 0;
   const left = neededFor(health, rules) - health.against;
@@ -56,8 +62,19 @@ function soonestOf({ check, agent }: Service, { config, health, followed }: Memb
   return agent && config.follows === undefined ? Math.min(byCheck, agent.interval) : byCheck;
 }
 
-/** What checks could bring; undefined where there are none. A service that is followed changes no sooner than its backends. */
-export function outlookOf(service: Service, members: readonly Member[]): Outlook | undefined {
+/** When the first word about some backends ends, or about those of the services that they are; Infinity: none does. */
+export const endOf = (members: readonly Member[]): number =>
+  members.reduce(
+    (first, { words, followed }) => Math.min(first, firstEnd(words), followed ? endOf(followed.members()) : first),
+    Number.POSITIVE_INFINITY,
+  );
+
+/**
+ * What is known of the next change; undefined where nothing is. A service that is followed changes no sooner than its
+ * backends. `now`: ms since 1970.
+ */
+export function outlookOf(service: Service, members: readonly Member[], now: number): Outlook | undefined {
+  const end = endOf(members);
   let [soonest, steady] = [Number.POSITIVE_INFINITY, true];
   for (const member of members) {
     const time = soonestOf(service, member);
@@ -65,7 +82,9 @@ export function outlookOf(service: Service, members: readonly Member[]): Outlook
     soonest = Math.min(soonest, time);
     steady &&= member.health.alive !== null && member.health.against === 0;
   }
-  return soonest === Number.POSITIVE_INFINITY ? undefined : { soonest, steady };
+  const checked = soonest !== Number.POSITIVE_INFINITY;
+  if (end !== Number.POSITIVE_INFINITY) return { soonest: checked ? soonest : null, steady, word: told(end, now) };
+  return checked ? { soonest, steady } : undefined;
 }
 
 /** What all see of a backend. */
@@ -93,11 +112,12 @@ export function toSnapshot(
   members: readonly Member[],
   revision: number,
   generation: number,
+  now = Date.now(),
 ): Snapshot {
   const backends = members.map(toBackend);
   const eligible = applyRules(service, members, backends);
   const snapshot: Snapshot = { service: service.name, revision, generation, backends, eligible };
-  const outlook = outlookOf(service, members);
+  const outlook = outlookOf(service, members, now);
   if (outlook) snapshot.outlook = outlook;
   return snapshot;
 }

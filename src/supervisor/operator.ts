@@ -2,11 +2,8 @@ import type { EventBody } from "../core/event.ts";
 import { formatDuration } from "../core/words.ts";
 import type { Book } from "./book.ts";
 import { identity } from "./ids.ts";
-import type { Entry, Member } from "./member.ts";
-import { firstEnd, type Wish, type WordBook, wished, without } from "./words.ts";
-
-/** How often words that end are looked for, ms. */
-const TURN = 1000;
+import { type Entry, endOf, type Member } from "./member.ts";
+import { firstEnd, nextStep, TURN, type Wish, type WordBook, wished, without } from "./words.ts";
 
 /** ms after which all are looked at in any case: a revision may bring back a backend with what was said of it. */
 const LOOK_ANYWAY = 60_000;
@@ -26,7 +23,7 @@ export class Operator {
   readonly #book: Book;
   readonly #doors: OperatorDoors;
   readonly #timer: ReturnType<typeof setInterval>;
-  /** No word ends before, ms since 1970: of very many backends hardly one has a word, and all are looked at seldom. */
+  /** Nothing is to be done before, ms since 1970: of very many backends hardly one has a word, and all are looked at seldom. */
   #quietUntil = 0;
 
   constructor(book: Book, doors: OperatorDoors) {
@@ -49,7 +46,7 @@ export class Operator {
   #say(meant: readonly [Entry, Member][], wish: Wish, who: string): string[] {
     const detail = wish.for === undefined ? who : `${who}, for ${formatDuration(wish.for)}`;
     const now = Date.now();
-    if (wish.for !== undefined) this.#quietUntil = Math.min(this.#quietUntil, now + wish.for);
+    this.#quietUntil = Math.min(this.#quietUntil, now);
     for (const [entry, member] of meant) this.#set(entry, member, wished(member.words, wish, now), detail);
     if (meant.length > 0) this.#doors.done();
     return meant.map(([entry, member]) => `${entry.service.name}/${member.name}`);
@@ -62,7 +59,7 @@ export class Operator {
     else if (entry.snapshot !== before) this.#doors.spread(entry);
   }
 
-  /** Ends the words whose time is over; then what the file says holds. `now`: ms since 1970. */
+  /** Ends the words whose time is over; then what the file says holds. Tells of ends that are near. `now`: ms since 1970. */
   turn(now: number): void {
     if (now < this.#quietUntil || this.#book.entries.size === 0) return;
     this.#quietUntil = now + LOOK_ANYWAY;
@@ -75,8 +72,12 @@ export class Operator {
           ended = true;
           this.#set(entry, member, without(member.words, now), "the time of an operator's word is over");
         }
-        this.#quietUntil = Math.min(this.#quietUntil, firstEnd(member.words));
       }
+    for (const entry of this.#book.entries.values()) {
+      const end = endOf(entry.members);
+      if (this.#book.foresee(entry, now)) this.#doors.spread(entry);
+      if (end !== Number.POSITIVE_INFINITY) this.#quietUntil = Math.min(this.#quietUntil, nextStep(end, now));
+    }
     if (ended) this.#doors.done();
   }
 

@@ -53,6 +53,21 @@ export const without = ({ admin, weight }: Words, now: number): Words => ({
 export const stillSaid = (said: WordBook[string][string] | undefined, config: Written, now: number): Words =>
   said && sameWritten(said.written, config) ? without(said, now) : {};
 
-/** When the first of some words ends; Infinity: none does. */
+/** When the first of some words ends, ms since 1970; Infinity: none does. */
 export const firstEnd = ({ admin, weight }: Words): number =>
-  Math.min(...[admin, weight].map((word) => word?.until ?? Number.POSITIVE_INFINITY));
+  Math.min(admin?.until ?? Number.POSITIVE_INFINITY, weight?.until ?? Number.POSITIVE_INFINITY);
+
+/** How often words that end are looked for, ms: what hangs on the time left may be so old. */
+export const TURN = 1000;
+
+/** The time left until `end` as it is told, ms: in steps of half of it, so that a word of days makes few snapshots. */
+export function told(end: number, now: number): number {
+  const left = (end - now - TURN) / 1000;
+  return left < 1 ? 0 : 1000 * 2 ** Math.floor(Math.log2(left));
+}
+
+/** When less is to be told than at `now`, or the word ends; ms since 1970. */
+export function nextStep(end: number, now: number): number {
+  const step = told(end, now);
+  return step === 0 ? end : end - TURN - step + 1;
+}

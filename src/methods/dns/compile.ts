@@ -1,6 +1,6 @@
 import type { Backend } from "../../core/backend.ts";
 import type { Service } from "../../core/service.ts";
-import { eligibleIds, type Snapshot } from "../../core/snapshot.ts";
+import { eligibleIds, type Outlook, type Snapshot } from "../../core/snapshot.ts";
 import { type DnsOptions, MOST_ADDRESSES } from "./options.ts";
 
 /** An address that may be answered, and the backend behind it; -1: there is none. */
@@ -44,13 +44,19 @@ export function addressesIfUp({ backends }: Snapshot): { v4: string[]; v6: strin
 
 /**
  * Seconds for which an answer may be kept. Adaptive (gdnsd's idea): while all is steady, no check can change the answer
- * sooner than `soonest`, so keeping it that long costs nobody anything; once a backend wavers, as short as allowed.
+ * sooner than `soonest`, and no word of an operator ends sooner than `word`, so keeping it that long costs nobody
+ * anything; once a backend wavers, as short as allowed.
  */
 function ttlOf({ ttl }: DnsOptions, { outlook }: Snapshot): number {
   if (typeof ttl === "number") return ttl;
   if (outlook === undefined) return ttl.max;
-  return outlook.steady ? Math.min(ttl.max, Math.max(ttl.min, Math.floor(outlook.soonest / 1000))) : ttl.min;
+  if (!outlook.steady) return ttl.min;
+  return Math.min(ttl.max, Math.max(ttl.min, Math.floor(nextChange(outlook) / 1000)));
 }
+
+/** ms in which nothing changes, as far as that is known; Infinity: ever. */
+export const nextChange = ({ soonest, word }: Outlook): number =>
+  Math.min(soonest ?? Number.POSITIVE_INFINITY, word ?? Number.POSITIVE_INFINITY);
 
 /** Who is answered, and by which rule. */
 function targetsOf(

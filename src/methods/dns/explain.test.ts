@@ -47,6 +47,17 @@ test("an alias, a place that has nobody, each backend, the time to live", () => 
   ]);
 });
 
+test("an end of an operator's word that is nearer than the next change by checks", () => {
+  const near = { ...snapshots[0]!, outlook: { soonest: 20_000, steady: true, word: 16_000 } };
+  const said = explain(
+    { services: [shop], snapshots: [near], settings, geography, seed: 1 },
+    { name: "shop.example.com" },
+  );
+  expect(said.ok && said.value.at(-1)!.trim()).toBe(
+    "To be kept for 16 s: an operator's word ends in 16 s at the soonest.",
+  );
+});
+
 test("groups inside groups: which have failed, why, and how often each is answered", () => {
   const steered = aService("shop", {
     dns: {

@@ -14,7 +14,7 @@ import { createBalancer } from "../../schedulers/follow.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { Chain } from "./chain.ts";
 import { Client } from "./client.ts";
-import { type CompiledDns, compile } from "./compile.ts";
+import { type CompiledDns, compile, nextChange } from "./compile.ts";
 import { createLive, type LiveService } from "./live-service.ts";
 import type { Node } from "./node.ts";
 import type { DnsOptions, DnsSettings } from "./options.ts";
@@ -266,9 +266,9 @@ class Explanation {
         ? "as configured"
         : outlook === undefined
           ? "the most allowed: nothing is checked"
-          : outlook.steady
-            ? `checks could change it in ${outlook.soonest / 1000} s at the soonest`
-            : "the least allowed: a backend is on its way to another state";
+          : !outlook.steady
+            ? "the least allowed: a backend is on its way to another state"
+            : `${outlook.word === nextChange(outlook) ? "an operator's word ends" : "checks could change it"} in ${nextChange(outlook) / 1000} s at the soonest`;
     this.say(`To be kept for ${part.ttl} s: ${why}.`);
   }
 }

@@ -294,7 +294,7 @@ const adaptive = z
   })
   .refine(({ min, max }) => min <= max, "min must not be above max")
   .describe(
-    "The shortest time in which checks could change the answer (interval x fall or rise), within these limits.",
+    "The shortest time in which checks could change the answer (interval x fall or rise), or until an operator's word ends, within these limits.",
   );
 
 /** A service's own key `dns:`. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { Outlook } from "../../core/snapshot.ts";
 import { wireToName } from "../../protocols/dns/name.ts";
 import { compile } from "./compile.ts";
 import { dns } from "./index.ts";
@@ -46,13 +47,18 @@ describe("compile", () => {
   });
   test("an adaptive TTL: as soon as checks could change it, the least while one wavers", () => {
     const service = aService("shop", { dns: { ttl: { min: "3s", max: "20s" } } });
-    const ttl = (outlook?: { soonest: number; steady: boolean }): number =>
+    const ttl = (outlook?: Outlook): number =>
       compile(service, { ...aSnapshot("shop", [aBackend(0, "192.0.2.1")]), ...(outlook ? { outlook } : {}) }).ttl;
     expect(ttl()).toBe(20);
     expect(ttl({ soonest: 6500, steady: true })).toBe(6);
     expect(ttl({ soonest: 1000, steady: true })).toBe(3);
     expect(ttl({ soonest: 90_000, steady: true })).toBe(20);
     expect(ttl({ soonest: 6500, steady: false })).toBe(3);
+    // No longer than until an operator's word ends.
+    expect(ttl({ soonest: 90_000, steady: true, word: 8000 })).toBe(8);
+    expect(ttl({ soonest: 6500, steady: true, word: 8000 })).toBe(6);
+    expect(ttl({ soonest: null, steady: true, word: 16_000 })).toBe(16);
+    expect(ttl({ soonest: null, steady: true, word: 0 })).toBe(3);
     expect(dns.options.safeParse({ ttl: { min: "10s", max: "5s" } }).success).toBe(false);
     expect(dns.options.encode(dns.options.parse({ ttl: {} }))).toMatchObject({ ttl: { min: "5s", max: "1m" } });
   });
