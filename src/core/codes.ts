@@ -58,7 +58,10 @@ export const codes = {
   SLUICE_DROP_NO_BACKEND: ["A packet was dropped: its service has no eligible backend.", "See sluice status."],
   SLUICE_DROP_NO_NEIGHBOUR: ["A packet was dropped: the next hop's link address is unknown.", "See sluice status."],
   SLUICE_DROP_FRAGMENT: ["A later fragment was dropped: its first part was not seen.", "Lower the sender's MTU."],
-  SLUICE_DROP_TOO_BIG: ["A packet was dropped: it does not fit once wrapped.", "Use advmss or a larger MTU."],
+  SLUICE_DROP_TOO_BIG: [
+    "A packet was dropped: it does not fit the way to its backend, with what is put around it.",
+    "Use advmss or a larger MTU.",
+  ],
   SLUICE_DROP_TABLE_FULL: ["A packet was dropped: no room to remember its flow.", "Raise the table's size."],
   SLUICE_DROP_MALFORMED: ["A packet for a VIP was dropped: it is malformed.", "See who sends it."],
   SLUICE_DROP_TTL: ["A packet was dropped: it may not travel further.", "Look for a routing loop, or a traceroute."],

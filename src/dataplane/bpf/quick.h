@@ -50,7 +50,7 @@ static __always_inline int forward_ordinary(struct xdp_md *ctx, struct packet *p
 	p->ifindex = ctx->ingress_ifindex;
 	p->frame = frame_bytes(ctx);
 	if (backend->forward == FORWARD_DIRECT)
-		return forward_direct(ctx, p, hop);
+		return p->length > hop->mtu ? LONG_WAY : forward_direct(ctx, p, hop);
 	if (ip + grow > (void *)(long)ctx->data_end)
 		return LONG_WAY;
 	if (ipv6)

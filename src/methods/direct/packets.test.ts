@@ -6,7 +6,7 @@ import { passThrough } from "../../dataplane/testing/pass-through.ts";
 import { patience } from "../../dataplane/testing/patience.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
-import { packets, packets6, taggedPackets, vip, vip6 } from "./packets.ts";
+import { narrow, narrowPackets, packets, packets6, taggedPackets, vip, vip6 } from "./packets.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: packets of direct: ${missing}`);
@@ -42,6 +42,15 @@ describe.skipIf(missing !== null)("packets of direct", () => {
         bench.vlan = 0;
         bench.commit("direct", service(["up"]));
       });
+
+  for (const fixture of narrowPackets)
+    test(fixture.name, () => {
+      bench.vlan = narrow.vlan;
+      bench.commit("direct", service(["up"]), narrow.mtu);
+      runFixture(bench, "direct", "web", fixture);
+      bench.vlan = 0;
+      bench.commit("direct", service(["up"]));
+    });
 
   test("without the supervisor's heartbeat the kernel is asked, and the cached MAC is the second best", () => {
     bench.heartbeat(false);

@@ -112,6 +112,54 @@ export const taggedPackets: Record<number, Fixture[]> = {
   ],
 };
 
+const full = tcp({ ...way, dontFragment: true }, web, ACK, 1, new Array(1460).fill(3));
+const loose = tcp(way, web, ACK, 1, new Array(1460).fill(3));
+const full6 = tcp(way6, web, ACK, 1, new Array(1440).fill(3));
+/** 1,400. */
+const mtu = [0, 0, 0x05, 0x78];
+const answered = (packet: number[]): Uint8Array => frame(mac.director, mac.gateway, packet);
+
+/** The real server is in VLAN 7, whose link carries 1,400 bytes; these packets have 1,500. */
+export const narrow = { vlan: 7, mtu: 1400 };
+export const narrowPackets: Fixture[] = [
+  {
+    name: "what does not fit the real server's link comes back as an ICMP error with the size that would",
+    input: frame(mac.gateway, mac.director, full),
+    verdict: "tx",
+    output: answered(icmp({ source: vip, target: client, id: 0 }, 3, 4, mtu, full.slice(0, 68))),
+  },
+  {
+    name: "what does not fit there and may be fragmented is dropped by name",
+    input: frame(mac.gateway, mac.director, loose),
+    verdict: "drop",
+    reason: "SLUICE_DROP_TOO_BIG",
+  },
+  {
+    name: "IPv6 that does not fit there comes back as packet too big",
+    input: frame(mac.gateway, mac.director, full6),
+    verdict: "tx",
+    output: answered(icmp6({ source: vip6, target: client6 }, 2, 0, mtu, full6.slice(0, 1232))),
+  },
+  {
+    name: "the error goes back in the VLAN of the packet that did not fit",
+    input: tagged(frame(mac.gateway, mac.director, full), 5),
+    verdict: "tx",
+    output: tagged(answered(icmp({ source: vip, target: client, id: 0 }, 3, 4, mtu, full.slice(0, 68))), 5),
+  },
+  {
+    name: "what came by the link that it leaves by fits there",
+    input: tagged(frame(mac.gateway, mac.director, full), 7),
+    verdict: "tx",
+    output: tagged(frame(mac.director, mac.backend, full), 7),
+  },
+  {
+    name: "what fits is tagged and goes there",
+    input: syn,
+    verdict: "tx",
+    output: tagged(synOut, 7),
+  },
+];
+
 /** The VIP serves 80/tcp and 53/udp at one real server. In this order: later fragments follow first ones. */
 export const packets: Fixture[] = [
   moved("a SYN goes to the real server's MAC with its IP packet untouched", tcp(way, web, SYN)),

@@ -108,7 +108,9 @@ function flowOf(packet: Packet) {
 function forward(packet: Packet, world: World, flow: string): Expected {
   const onward: Expected = { verdict: "forward", packet, world, flow };
   const drop = (reason: string): Expected => ({ verdict: "drop", service: world.name, reason });
-  if (world.method === "direct") return onward;
+  // What came by the link that it leaves by, which is untagged, fits there.
+  const vlan = packet.tag.length > 0 ? packet.tag.readUInt16BE(2) & 0xfff : 0;
+  if (world.method === "direct" && vlan === 0) return onward;
   const outer = OUTER[world.backends[0]!.includes(":") ? 16 : 4] + (world.gue ? GUE : 0);
   const room = MTU - (world.method === "tunnel" ? outer : 0);
   if (packet.length > room) {
