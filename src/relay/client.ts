@@ -4,7 +4,7 @@ import { dateLine } from "../protocols/http/date.ts";
 import { mayDecide } from "../protocols/http/field-block.ts";
 import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
 import { toErrorReply } from "../protocols/http/reply.ts";
-import { Method, parseRequest } from "../protocols/http/request.ts";
+import { beginsHead, Method, parseRequest } from "../protocols/http/request.ts";
 import { INVALID, MORE } from "../protocols/proxy-protocol/read.ts";
 import { LINGER, type TcpSocket } from "../runtime/tcp.ts";
 import { Accounted } from "./accounted.ts";
@@ -297,6 +297,7 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     this.reason = code;
     const unread = this.answered; // its head was refused
     if (unread) [this.began, this.outBytes] = [this.front.now(), 0];
+    if (unread) this.isHead = this.input !== null && beginsHead(this.input, this.at);
     if (this.mayAnswer()) {
       this.status = status;
       const reply = { status, date: dateLine(Date.now()), close: true, isHead: this.isHead };

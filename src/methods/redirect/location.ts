@@ -1,4 +1,5 @@
 import type { Backend } from "../../core/backend.ts";
+import { BACKSLASH } from "../../protocols/http/octets.ts";
 
 /**
  * The part of a Location that names a backend: its url without the last slash, or `scheme://address:port`. It always
@@ -25,7 +26,6 @@ export function urlFault(url: string): string | null {
   return /[?#]/.test(url) ? "it holds a query or a fragment" : null;
 }
 
-const BACKSLASH = 92;
 const DOT_SEGMENT = /(^|[/\\])(\.|%2e){2}($|[/\\?])/i;
 
 /**

@@ -10,6 +10,7 @@ export const SEMICOLON = 59;
 export const SLASH = 47;
 export const QUESTION = 63;
 export const ASTERISK = 42;
+export const BACKSLASH = 92;
 const DIGIT_0 = 48;
 export const DIGIT_1 = 49;
 

@@ -61,6 +61,14 @@ export class RequestHead {
   }
 }
 
+const HEAD = ascii("HEAD ");
+
+/** Does a HEAD begin at `start`, whatever follows? The refusal of one has no content either (RFC 9110 9.3.2). */
+export function beginsHead(bytes: Buffer, start: number): boolean {
+  const at = bytes[start] === CR ? start + 2 : start;
+  return HEAD.equals(bytes.subarray(at, at + HEAD.length));
+}
+
 const answers: BlockAnswers = { malformed: Refused.FIELD, tooLarge: Refused.HEAD_LARGE };
 
 /**

@@ -128,11 +128,13 @@ function judgeResponse(bytes: Buffer, head: ResponseHead, asked: Asked): number 
 /** RFC 9112 6.3, in its order. */
 function frame(head: ResponseHead, asked: Asked, coded: boolean): void {
   const { status } = head;
-  if (status < 200 || status === 204 || status === 304 || asked.isHead) {
+  if (status < 200 || status === 204 || status === 205 || status === 304 || asked.isHead) {
     head.framing = Framing.NONE;
     // A body must not be here; if the backend sends one all the same, it must not meet the next request.
     if (status === 204 && (coded || head.length > 0)) head.keepAlive = false;
-    if (status < 200 || status === 204) dropLength(head);
+    // Here one may be read as the next response by who knows that there is none (RFC 9110 15.3.6).
+    if (status === 205 && head.length !== 0 && !asked.isHead) head.keepAlive = false;
+    if (status < 200 || status === 204 || status === 205) dropLength(head);
   } else if (coded) head.framing = Framing.CHUNKED;
   else if (head.length >= 0) head.framing = head.length === 0 ? Framing.NONE : Framing.LENGTH;
   else {
@@ -141,7 +143,7 @@ function frame(head: ResponseHead, asked: Asked, coded: boolean): void {
   }
 }
 
-/** No Content-Length in 1xx and 204 (RFC 9110 8.6). */
+/** No Content-Length in 1xx and 204 (RFC 9110 8.6); that of a 205 is ours. */
 function dropLength(head: ResponseHead): void {
   const { fields } = head;
   for (let k = 0; k < fields.count; k++) if (fields.id[k] === Field.CONTENT_LENGTH) fields.drop[k] = 1;

@@ -79,6 +79,21 @@ test("Forwarded (RFC 7239): a stranger's is replaced, a trusted client's gets ou
   expect(linesOf(forwarded(text, true))).toEqual([`Forwarded: for="[::1]", for=_x;by=2, ${ours}`]);
   expect(linesOf(forwarded("GET / HTTP/1.0\r\n\r\n", false, true))).toEqual(["Forwarded: for=192.0.2.1;proto=http"]);
 });
+test("A.13 lists that a trusted client began go on without empty elements, and none takes ours into its quotes", () => {
+  const sent = (fields: string, name: string): string[] =>
+    forwarded(`GET / HTTP/1.1\r\nHost: h\r\n${fields}\r\n`, true)
+      .split("\r\n")
+      .filter((line) => line.startsWith(name));
+  const ours = 'for=192.0.2.1;proto=http;host="h"';
+  expect(sent("X-Forwarded-For: , 1 ,\t,2,\r\nX-Forwarded-For: ,\r\n", "X-Forwarded-For")).toEqual([
+    "X-Forwarded-For: 1, 2, 192.0.2.1",
+  ]);
+  expect(sent("X-Forwarded-For:\r\n", "X-Forwarded-For")).toEqual(["X-Forwarded-For: 192.0.2.1"]);
+  const quoted = 'for="a,,\\",,";by=b';
+  expect(sent(`Forwarded: ,,${quoted},,for=c,\r\n`, "Forwarded")).toEqual([`Forwarded: ${quoted}, for=c, ${ours}`]);
+  for (const open of ['for="x', 'for="x\\', 'for="x, for=y', 'for="\\"'])
+    expect(sent(`Forwarded: for=c, ${open}\r\n`, "Forwarded")).toEqual([`Forwarded: for=c, ${ours}`]);
+});
 test("a trusted client that says no X-Forwarded-Proto gets ours", () =>
   expect(forwarded("GET / HTTP/1.1\r\nHost: h\r\n\r\n", true)).toContain("\r\nX-Forwarded-Proto: http\r\n"));
 test("D.37 Via is added behind those that are there", () =>

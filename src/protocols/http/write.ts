@@ -1,6 +1,6 @@
 import type { FieldBlock } from "./field-block.ts";
 import { Field } from "./fields.ts";
-import { ascii, DIGIT_1, SP } from "./octets.ts";
+import { ascii, BACKSLASH, COMMA, DIGIT_1, HTAB, SP } from "./octets.ts";
 import { Method, type RequestHead } from "./request.ts";
 import { Framing, type ResponseHead } from "./response.ts";
 import { Form } from "./target.ts";
@@ -182,17 +182,37 @@ function dropForwarded(fields: FieldBlock): void {
   }
 }
 
-/** The values of all lines of one id as one list, each followed by a comma: empty values leave nothing. */
+/** The elements of all lines of one id as one list, each followed by a comma. */
 function putValues(out: Buffer, at: number, bytes: Buffer, fields: FieldBlock, id: number): number {
-  for (let k = 0; k < fields.count; k++) {
-    if (fields.id[k] !== id || fields.value[k] === fields.valueEnd[k]) continue;
-    at = putAll(out, put(out, at, bytes, fields.value[k]!, fields.valueEnd[k]!), LIST);
+  for (let k = 0; k < fields.count; k++)
+    if (fields.id[k] === id) at = putElements(out, at, bytes, fields.value[k]!, fields.valueEnd[k]!);
+  return at;
+}
+
+/** Those of one line: an empty one leaves nothing (RFC 9110 5.6.1), nor does one whose quotes would run on into ours. */
+function putElements(out: Buffer, at: number, bytes: Buffer, from: number, to: number): number {
+  let start = from;
+  let quoted = false;
+  for (let i = from; i <= to; i++) {
+    if (i < to && quoted && bytes[i] === BACKSLASH) i++;
+    else if (i < to && bytes[i] === QUOTE[0]) quoted = !quoted;
+    else if (i === to || (bytes[i] === COMMA && !quoted)) {
+      let stop = i;
+      while (start < stop && isBlank(bytes[start]!)) start++;
+      while (stop > start && isBlank(bytes[stop - 1]!)) stop--;
+      if (stop > start && !quoted) at = putAll(out, put(out, at, bytes, start, stop), LIST);
+      start = i + 1;
+    }
   }
   return at;
 }
 
+const isBlank = (octet: number): boolean => octet === SP || octet === HTAB;
+
 const STATUS_LINE = ascii("HTTP/1.1 ");
 const CLOSE = ascii("Connection: close\r\n");
+const CLOSE_UPGRADE = ascii("Connection: close, upgrade\r\n");
+const EMPTY = ascii("Content-Length: 0\r\n");
 
 /** How a response goes on to its client. */
 export interface ResponseEdit {
@@ -223,8 +243,11 @@ export function writeResponse(out: Buffer, at: number, bytes: Buffer, head: Resp
   at = putFields(out, at, bytes, head.fields, asItIs ? statusStart - STATUS_LINE.length : -1);
   if (!head.hasDate && head.status >= 200) at = putAll(out, at, edit.date);
   if (edit.chunked && head.framing === Framing.CHUNKED) at = putAll(out, at, CHUNKED);
+  if (head.status === 205) at = putAll(out, at, EMPTY);
   if (edit.extra) at = putAll(out, at, edit.extra);
-  if (head.status === 101 || (head.status === 426 && !edit.close)) at = putAll(out, at, UPGRADE);
-  else if (edit.close) at = putAll(out, at, CLOSE);
+  // Who sends Upgrade says so (RFC 9110 7.8).
+  const upgrade = head.status === 101 || (head.status === 426 && head.upgrade >= 0);
+  if (edit.close && head.status !== 101) at = putAll(out, at, upgrade ? CLOSE_UPGRADE : CLOSE);
+  else if (upgrade) at = putAll(out, at, UPGRADE);
   return putAll(out, at, CRLF);
 }

@@ -16,6 +16,7 @@ function make(random: Random): Buffer {
   const status = oneOf(random, [
     "200 OK",
     "204 No Content",
+    "205 Reset Content",
     "304 Not Modified",
     "100 Continue",
     "101 Go",
@@ -43,17 +44,16 @@ function judge(input: Buffer, random: Random): string {
   const read = parseResponse(out, 0, size, WIDE, asked, again);
   if (read !== size) throw new Fault(`what is sent on reads as ${read}, not ${size}`);
   const plain = chunked || framing !== Framing.CHUNKED;
-  if (
-    plain &&
-    (again.status !== status ||
-      again.framing !== framing ||
-      again.length !== (status === 204 || status < 200 ? -1 : length))
-  )
+  if (plain && (again.status !== status || again.framing !== framing || again.length !== lengthSent(status, length)))
     throw new Fault(
       `status ${status}, framing ${framing}, length ${length} is sent on as ${again.status}, ${again.framing}, ${again.length}`,
     );
   return `read: ${Math.floor(status / 100)}xx, 1.${minor}, framing ${framing}${keepAlive ? ", kept" : ""}${asked.isHead ? ", HEAD" : ""}`;
 }
+
+/** The Content-Length that goes on; -1: none. */
+const lengthSent = (status: number, length: number): number =>
+  status === 204 || status < 200 ? -1 : status === 205 ? 0 : length;
 
 function judgeWritten(text: string, status: number): void {
   const lines = plainLines(text);

@@ -107,6 +107,14 @@ describe("Expect, 1xx, Upgrade, CONNECT", () => {
       `HTTP/1.1 426 Up\r\n${DATE}Upgrade: tls\r\nContent-Length: 2\r\nConnection: upgrade\r\n\r\nok`,
     );
   });
+  test("E.49 426 keeps its Upgrade before a close too, and names in Connection only what is there", async () => {
+    const { client } = await stage(answerHead(`HTTP/1.1 426 Up\r\n${DATE}Upgrade: tls\r\nContent-Length: 0\r\n\r\n`));
+    expect(await client().send(get("Connection: close\r\n")).gone()).toBe(
+      `HTTP/1.1 426 Up\r\n${DATE}Upgrade: tls\r\nContent-Length: 0\r\nConnection: close, upgrade\r\n\r\n`,
+    );
+    const plain = `HTTP/1.1 426 Up\r\n${DATE}Content-Length: 2\r\n\r\nok`;
+    expect(await answered(plain, "ok")).toBe(plain);
+  });
   test("E.50 our own answers to HEAD have no content", async () => {
     const { client } = await stage((end) => end.stop());
     const got = await client().send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").gone();
@@ -114,6 +122,43 @@ describe("Expect, 1xx, Upgrade, CONNECT", () => {
     expect(got).toMatch(/\r\nContent-Length: [1-9]\d*\r\n/);
     expect(got).toEndWith("\r\n\r\n");
     expect(got.indexOf("\r\n\r\n")).toBe(got.length - 4);
+  });
+  const heads = [
+    "HEAD / HTTP/1.1\r\n\r\n",
+    "\r\nHEAD / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
+    `HEAD /${"a".repeat(9000)} HTTP/1.1\r\n`,
+    "HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n",
+  ];
+  test.each(heads)("E.50 nor has the refusal of a HEAD whose head is wrong", async (request) => {
+    const { client } = await stage(() => {});
+    const got = await client().send(request).gone();
+    expect(got).toMatch(/^HTTP\/1.1 4\d\d /);
+    expect(got).toMatch(/\r\nContent-Length: [1-9]\d*\r\n/);
+    expect(got.indexOf("\r\n\r\n")).toBe(got.length - 4);
+  });
+  test("E.50 a 205 has no content, whatever the backend sends behind it, and says so", async () => {
+    const framings = [
+      "Content-Length: 2\r\n\r\nok",
+      "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+      "\r\nok",
+    ];
+    for (const framing of framings) {
+      const { client, backend } = await stage(answerHead(`HTTP/1.1 205 Reset\r\n${DATE}${framing}`));
+      const end = client().send(get());
+      const first = await end.has("\r\n\r\n");
+      expect(first).toBe(`HTTP/1.1 205 Reset\r\n${DATE}Content-Length: 0\r\n\r\n`);
+      await backend.connections[0]!.gone();
+      end.send(get("Connection: close\r\n"));
+      expect(await end.gone()).toBe(`${first}${first.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")}`);
+    }
+  });
+  test("E.50 a 205 without content keeps its backend connection", async () => {
+    const reset = `HTTP/1.1 205 Reset\r\n${DATE}Content-Length: 0\r\n\r\n`;
+    const { client, backend } = await stage((end) => void end.send(reset));
+    const end = client().send(get());
+    await end.has("\r\n\r\n");
+    expect(await end.send(get()).until(({ got }) => got.length > reset.length)).toBe(reset + reset);
+    expect(backend.connections).toHaveLength(1);
   });
   test("E.50 bytes that a backend sends behind a HEAD's answer do not reach the client", async () => {
     const { client } = await stage(answerHead(OK));
