@@ -1,7 +1,9 @@
+import { existsSync, statSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import type { StatusModel } from "../observe/status.ts";
 import { fetchUnix, type Question } from "../runtime/http.ts";
-import { type Instance, instancePaths } from "../system/instance.ts";
+import { adminSocketOfRoot, type Instance, instancePaths } from "../system/instance.ts";
+import { EXIT } from "./exit.ts";
 
 /** An instance's name becomes part of paths, tables and devices. `labs` is the lab's own folder beside them. */
 function parseInstance(name: string): string {
@@ -17,15 +19,15 @@ export const instanceNamed = (standard: string) =>
 export const instanceOption = instanceNamed("main");
 
 /**
- * Asks the daemon of an instance. Ends the process with 3 and a sentence when none answers; otherwise returns the
- * response, whatever its status.
+ * Asks the daemon of an instance. Ends the process with 3 and a sentence when none answers, or it may not be
+ * asked; otherwise returns the response, whatever its status.
  */
 export async function askDaemon(name: string, path: string, init: Question = {}): Promise<Response> {
   const instance = instancePaths(name);
   try {
     return await fetchUnix(instance.adminSocket, path, init);
-  } catch {
-    return unreachable(instance);
+  } catch (error) {
+    return unreachable(instance, (error as NodeJS.ErrnoException).code);
   }
 }
 
@@ -41,14 +43,54 @@ export const tellDaemon = (name: string, path: string, body: unknown = {}): Prom
     body: JSON.stringify(body),
   });
 
-function unreachable(instance: Instance): never {
-  console.error(
-    `error SLUICE_DAEMON_UNREACHABLE: no daemon answers for instance "${instance.name}" (${instance.adminSocket})`,
-  );
-  console.error(
-    `  start one with: sluice run -c sluice.yaml${instance.name === "main" ? "" : ` --instance ${instance.name}`}`,
-  );
-  process.exit(3);
+/** Says why nothing was heard, and ends the process with 3. */
+function unreachable({ name, adminSocket }: Instance, code: string | undefined): never {
+  if (code === "EACCES") refuse(closed(name, adminSocket));
+  if (code !== "ENOENT" && code !== "ECONNREFUSED") refuse(lost);
+  const ofRoot = adminSocketOfRoot(name);
+  if (adminSocket !== ofRoot && existsSync(ofRoot)) refuse(closed(name, ofRoot));
+  refuse({
+    sentence: `SLUICE_DAEMON_UNREACHABLE: no daemon answers for instance "${name}" (${adminSocket})`,
+    hint: `start one with: sluice run -c sluice.yaml${name === "main" ? "" : ` --instance ${name}`}`,
+  });
+}
+
+interface Unheard {
+  sentence: string;
+  hint: string;
+}
+
+function refuse({ sentence, hint }: Unheard): never {
+  console.error(`error ${sentence}\n  ${hint}`);
+  process.exit(EXIT.unreachable);
+}
+
+/** A daemon runs, of a user who lets us not speak to it. */
+function closed(name: string, socket: string): Unheard {
+  const owner = ownerOf(socket);
+  return {
+    sentence: `SLUICE_PRIVILEGE: the daemon of instance "${name}" belongs to ${owner}, and you may not ask it (${socket}: permission denied)`,
+    hint: `ask as ${owner}${owner === "root" ? " (sudo)" : ""}, or name an instance of your own: --instance NAME`,
+  };
+}
+
+function ownerOf(file: string): string {
+  try {
+    const { uid } = statSync(file);
+    return uid === 0 ? "root" : `user ${uid}`;
+  } catch {
+    return "another user"; // its folder is closed too
+  }
+}
+
+const lost: Unheard = {
+  sentence: "SLUICE_DAEMON_UNREACHABLE: the daemon has gone in the middle of its answer",
+  hint: "what it was asked to do may be done or not: see its log, and sluice status",
+};
+
+/** Was the answer, whose body is read as it comes, cut off? Then says so and ends the process with 3. */
+export function exitWhenLost(error: unknown): void {
+  if ((error as { code?: string } | null)?.code === "ECONNRESET") refuse(lost);
 }
 
 /** Prints a refusal of the daemon and ends the process with `code`; returns the response when it is good. */

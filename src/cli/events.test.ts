@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createApi, type Daemon } from "../admin/api.ts";
 import { createEventLog, type EventLog, type Recorded } from "../observe/events.ts";
+import { run } from "../runtime/child.ts";
 import { sleep } from "../runtime/clock.ts";
 import { serveUnix } from "../runtime/http.ts";
 import { linesOf } from "../runtime/lines.ts";
@@ -59,4 +60,22 @@ test("who follows events outlasts a long silence, and goes on with the next daem
     "the daemon has ended its events",
     "events may be missing here",
   ]);
+});
+
+test("who follows ends when its reader has left, though nothing more happens", async () => {
+  const { adminSocket, runDir, name } = instancePaths(`events-left-${process.pid}`);
+  mkdirSync(runDir, { recursive: true });
+  const events = createEventLog();
+  events.record({ kind: "worker", pid: 1, what: "ready", detail: "" });
+  const api = createApi({ events } as unknown as Daemon);
+  const server = serveUnix(adminSocket, (request) => api.fetch(request));
+  try {
+    const follows = '"$0" --no-env-file "$1" events -f --json --instance "$2"';
+    const line = `set -o pipefail; ${follows} | head -n 1 | wc -l; echo $?`;
+    const { stdout, stderr } = await run(["bash", "-c", line, process.execPath, main, name], { timeout: 20_000 });
+    expect([stdout, stderr]).toEqual(["1\n141\n", ""]);
+  } finally {
+    server.stop();
+    rmSync(runDir, { recursive: true, force: true });
+  }
 });

@@ -5,7 +5,7 @@ import { fetchUnix, type Question } from "../runtime/http.ts";
 import { linesOf } from "../runtime/lines.ts";
 import { instancePaths } from "../system/instance.ts";
 import { askDaemon, instanceOption } from "./daemon-client.ts";
-import { print } from "./output.ts";
+import { endWithReader, print } from "./output.ts";
 
 /** ms between two tries to find the next daemon. */
 const AGAIN = 500;
@@ -53,6 +53,7 @@ export function registerEvents(program: Command): void {
     .option("-f, --follow", "go on as things happen, also when the daemon is replaced")
     .option("--json", "one event a line")
     .action(async ({ instance, follow, json }: { instance: string; follow?: boolean; json?: boolean }) => {
+      if (follow) endWithReader();
       for await (const recorded of follow ? followed(instance) : kept(instance))
         await print(
           json ? JSON.stringify(recorded) : `${new Date(recorded.event.at).toISOString()} ${eventText(recorded.event)}`,

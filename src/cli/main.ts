@@ -2,6 +2,7 @@ import { Command, type CommanderError } from "commander";
 import { SluiceError } from "../core/problem.ts";
 import { VERSION } from "../core/version.ts";
 import { registerCommands } from "./commands.ts";
+import { exitWhenLost } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { endWithOutput } from "./output.ts";
 
@@ -30,6 +31,7 @@ function answerWrongUsage(command: Command, typed: string): void {
 try {
   await program.parseAsync();
 } catch (error) {
+  exitWhenLost(error);
   console.error(refusal(error) ?? error);
   process.exit(EXIT.kernel);
 }

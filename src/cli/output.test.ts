@@ -36,6 +36,24 @@ test("what follows events ends when its reader leaves", async () => {
   });
 });
 
+test("what follows events ends when its reader leaves while nothing happens, and not before", async () => {
+  const program = `
+    import { endWithOutput, endWithReader, print } from ${output};
+    endWithOutput();
+    endWithReader();
+    await print("event");
+    setTimeout(() => {}, 600_000);`;
+  const began = '"$0" --no-env-file -e "$2"';
+  expect(await shell(`set -o pipefail; ${began} | head -n 1; echo $?`, program)).toMatchObject({
+    code: 0,
+    stdout: "event\n141\n",
+    stderr: "",
+  });
+  expect(await shell(`timeout 1.5 ${began} | cat; echo \${PIPESTATUS[0]}`, program)).toMatchObject({
+    stdout: "event\n124\n",
+  });
+});
+
 test("what was printed has left before the process ends, however slowly it is read", async () => {
   const program = `
     import { print } from ${output};

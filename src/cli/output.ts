@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readerGone } from "../runtime/reader.ts";
 import { EXIT } from "./exit.ts";
 
 const { stdout } = process;
@@ -23,4 +24,14 @@ export function endWithOutput(): void {
     console.error(`error: standard output cannot be written: ${message}`);
     process.exit(EXIT.config);
   });
+}
+
+/** ms between two looks whether somebody reads. */
+const LOOK = 500;
+
+/** As `endWithOutput`, where long nothing may be written: a reader who leaves is noticed meanwhile. `end`: what is to be done. */
+export function endWithReader(end: () => void = () => process.exit(EXIT.unread)): void {
+  setInterval(() => {
+    if (readerGone(1)) end();
+  }, LOOK).unref();
 }

@@ -10,7 +10,7 @@ import { instancePaths } from "../system/instance.ts";
 import { coarseNanoseconds, deviceName } from "../system/net.ts";
 import { instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
-import { put } from "./output.ts";
+import { endWithReader, put } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 /** ms between two looks at what has come. */
@@ -68,6 +68,7 @@ async function follow(tracer: Tracer, lines: string[], options: Options, done: (
     stop = true;
   };
   process.once("SIGINT", end).once("SIGTERM", end);
+  endWithReader(end);
   const until = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000;
   for (let renewed = performance.now(); !stop && !done() && performance.now() < until; ) {
     await new Promise((resolve) => setTimeout(resolve, POLL));

@@ -27,9 +27,11 @@ export interface Instance {
   journal: string;
 }
 
+const ROOTS = "/run/sluice";
+
 const root = (): string =>
   process.getuid?.() === 0
-    ? "/run/sluice"
+    ? ROOTS
     : join(process.env.XDG_RUNTIME_DIR ?? `/tmp/sluice-${process.getuid?.() ?? 0}`, "sluice");
 
 /** Names what an instance owns; makes nothing. `name` is checked by the caller: `[a-z0-9][a-z0-9-]*`. */
@@ -44,6 +46,9 @@ export function instancePaths(name: string): Instance {
     journal: join(runDir, "journal.json"),
   };
 }
+
+/** Where the admin socket of root's instance of this name is. */
+export const adminSocketOfRoot = (name: string): string => join(ROOTS, name, "admin.sock");
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
