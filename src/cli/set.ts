@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { parseDuration } from "../core/words.ts";
 import { instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
+import { print } from "./output.ts";
 
 const states: Record<string, string> = {
   ready: "ready",
@@ -14,6 +15,12 @@ interface Wish {
   admin?: string;
   weight?: number;
   for?: number;
+}
+
+interface Options {
+  instance: string;
+  service?: string;
+  json?: boolean;
 }
 
 function usage(message: string): never {
@@ -61,8 +68,9 @@ export function registerSet(program: Command): void {
     .argument("<words...>", "state ready|drain|maintenance, weight 0..65535, for TIME (30m, 12h)")
     .option("--service <name>", "with a tag: only backends of this service")
     .option(...instanceOption)
-    .action(async (what: string, name: string, words: string[], options: { instance: string; service?: string }) => {
-      const { instance, service } = options;
+    .option("--json", "which backends were meant and what holds of them, as JSON (sluice.set/v1)")
+    .action(async (what: string, name: string, words: string[], options: Options) => {
+      const { instance, service, json } = options;
       const wish = wishOf(words);
       const reached = await orExit(
         what === "tag"
@@ -71,6 +79,8 @@ export function registerSet(program: Command): void {
         2,
       );
       const { backends } = (await reached.json()) as { backends: string[] };
+      const { admin: state = null, weight = null, for: time = null } = wish;
+      if (json) await print(JSON.stringify({ schema: "sluice.set/v1", backends, state, weight, for: time }, null, 2));
       const until = wish.for === undefined ? `until ${END}` : "then what the file says holds";
       for (const backend of backends) console.error(`${backend}: ${words.join(" ")} (${until})`);
     });

@@ -6,10 +6,31 @@ import type { DnsOptions, DnsSettings } from "../options.ts";
 import { signedZones } from "../zones.ts";
 import { keyText, keyTimes } from "./keeper.ts";
 import { defaultKeyFolder, makeKey, withKeys } from "./key-file.ts";
-import { advance, begin, dsSeen, firstKeys, type Lapse, type Role, wantedKey, type ZoneKey } from "./key-states.ts";
+import {
+  advance,
+  begin,
+  dsSeen,
+  dueAt,
+  firstKeys,
+  type Lapse,
+  type Role,
+  wantedKey,
+  type ZoneKey,
+} from "./key-states.ts";
 
-/** What a command does, given services and settings of the file and its own words: lines to print, or why not. */
-export type Operator = (services: readonly Service[], settings: unknown, words: readonly string[]) => Result<string[]>;
+/** Something that a command says of a zone, for people (`text`, a line) and for programs. Times in ms since 1970. */
+export interface Said {
+  zone: string;
+  text: string;
+  /** `due`: when it comes into its next state by itself; null: never, or by an operator's word. */
+  key?: Pick<ZoneKey, "role" | "tag" | "state"> & { since: number; due: number | null };
+  ds?: { tag: number; algorithm: number; digestType: number; digest: string };
+}
+
+/** What a command does, given services and settings of the file and its own words: what it says, or why not. */
+export type Operator = (services: readonly Service[], settings: unknown, words: readonly string[]) => Result<Said[]>;
+
+type Say = (text: string, facts?: Pick<Said, "key" | "ds">) => void;
 
 const problem = (message: string, hint?: string): Problem => ({
   code: "SLUICE_DNS_KEYS",
@@ -39,17 +60,17 @@ function onKeys(
   services: readonly Service[],
   settings: unknown,
   named: string | undefined,
-  work: (zone: string, keys: ZoneKey[], say: (line: string) => void) => ZoneKey[] | Problem | null,
-): Result<string[]> {
+  work: (zone: string, keys: ZoneKey[], say: Say) => ZoneKey[] | Problem | null,
+): Result<Said[]> {
   const zones = zonesOf(services, settings, named);
   if (!zones.ok) return zones;
   const folder = (settings as DnsSettings).dnssec!.keys ?? defaultKeyFolder();
-  const lines: string[] = [];
+  const lines: Said[] = [];
   const problems: Problem[] = [];
   for (const zone of zones.value) {
     try {
       withKeys(folder, zone, (keys) => {
-        const made = work(zone, keys, (line) => void lines.push(line));
+        const made = work(zone, keys, (text, facts) => void lines.push({ zone, text, ...facts }));
         if (made === null || Array.isArray(made)) return made;
         problems.push(made);
         return null;
@@ -73,24 +94,29 @@ const changing =
       const due = advance(keys, now(), times, makeKey);
       const done = change(due.keys, words);
       if (!("keys" in done)) return done;
-      for (const line of [...due.said, ...done.said]) say(`${zone}: ${line}`);
-      if (done.said.length === 0) say(`${zone}: a rollover of that kind is under way already`);
+      for (const line of [...due.said, ...done.said]) say(line);
+      if (done.said.length === 0) say("a rollover of that kind is under way already");
       return done.keys;
     });
 
 const roll = (role: Role): Operator => changing((keys) => begin(keys, role, now(), makeKey));
 
 const status: Operator = (services, settings) =>
-  onKeys(services, settings, undefined, (zone, keys, say) => {
+  onKeys(services, settings, undefined, (_zone, keys, say) => {
     const times = keyTimes(services as readonly Service<DnsOptions>[], settings as DnsSettings);
-    if (keys.length === 0) say(`${zone}: no keys yet`);
-    for (const key of keys) say(`${zone}: ${keyText(key, times, now())}`);
+    if (keys.length === 0) say("no keys yet");
+    for (const key of keys) {
+      const { role, tag, state, since } = key;
+      const due = dueAt(key, times);
+      const facts = { role, tag, state, since: since * 1000, due: due === null ? null : due * 1000 };
+      say(keyText(key, times, now()), { key: facts });
+    }
     return null;
   });
 
 const keys: Operator = (services, settings) =>
-  onKeys(services, settings, undefined, (zone, old, say) => {
-    say(`${zone}: ${old.length === 0 ? "keys are made" : "has keys"}`);
+  onKeys(services, settings, undefined, (_zone, old, say) => {
+    say(old.length === 0 ? "keys are made" : "has keys");
     return old.length === 0 ? firstKeys(now(), makeKey) : null;
   });
 
@@ -98,10 +124,9 @@ const ds: Operator = (services, settings, words) =>
   onKeys(services, settings, words[0], (zone, keys, say) => {
     if (keys.length === 0) return noKeys(zone);
     const rdata = dsRdata(nameToWire(zone)!, Uint8Array.from(Buffer.from(wantedKey(keys).dnskey, "hex")));
-    const tag = (rdata[0]! << 8) | rdata[1]!;
-    say(
-      `${zone}. IN DS ${tag} ${rdata[2]} ${rdata[3]} ${Buffer.from(rdata.subarray(4)).toString("hex").toUpperCase()}`,
-    );
+    const digest = Buffer.from(rdata.subarray(4)).toString("hex").toUpperCase();
+    const record = { tag: (rdata[0]! << 8) | rdata[1]!, algorithm: rdata[2]!, digestType: rdata[3]!, digest };
+    say(`IN DS ${Object.values(record).join(" ")}`, { ds: record });
     return null;
   });
 
@@ -118,3 +143,6 @@ export const operators = { status, keys, ds, rollZsk: roll("zsk"), rollKsk: roll
   string,
   Operator
 >;
+
+/** A line for people; a DS record is one of a zone file. */
+export const saidText = ({ zone, text, ds: record }: Said): string => `${zone}${record ? "." : ":"} ${text}`;

@@ -13,7 +13,7 @@ import { type Ask, aBackend, aServer, aService, aSnapshot, ask, someSettings } f
 import { signedRecords } from "../zone-testing.ts";
 import { makeKey, withKeys } from "./key-file.ts";
 import { begin, dsSeen, firstKeys, signingKey, wantedKey } from "./key-states.ts";
-import { operators } from "./operator.ts";
+import { operators, saidText } from "./operator.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-keys-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -353,8 +353,20 @@ describe("keys on disk", () => {
 
   test("commands show and change them", () => {
     const given = someSettings(settings());
-    const say = (word: keyof typeof operators, ...words: string[]) => operators[word](services, given, words);
+    const ask = (word: keyof typeof operators, ...words: string[]) => operators[word](services, given, words);
+    const say = (word: keyof typeof operators, ...words: string[]) => {
+      const said = ask(word, ...words);
+      return said.ok ? { ...said, value: said.value.map(saidText) } : said;
+    };
     const status = say("status");
+    const facts = ask("status");
+    expect(facts.ok && facts.value.filter(({ zone }) => zone === "example.com").map(({ key }) => key)).toContainEqual({
+      role: "ksk",
+      tag: expect.any(Number),
+      state: "active",
+      since: expect.any(Number),
+      due: null,
+    });
     expect(status.ok && status.value.join("\n")).toMatch(/example\.com: KSK \d+ active since/);
     const ds = say("ds", "example.com.");
     expect(ds.ok && ds.value[0]).toMatch(/^example\.com\. IN DS \d+ 13 2 [0-9A-F]{64}$/);
