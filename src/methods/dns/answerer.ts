@@ -264,9 +264,8 @@ export class Answerer {
           return question.bare(Rcode.SERVFAIL);
         }
       }
+      this.client.lacks(node.service, type);
     }
-    // What is not there is not there for anybody (RFC 7871 7.4).
-    query.scope = 0;
     if (node.follows(type)) return this.follow(question);
     if (node.service === null) this.tally(ZONE);
     return this.fixed(question, node);

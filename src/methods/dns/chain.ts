@@ -132,6 +132,7 @@ export class Chain {
       this.once ||= node.service.steering !== null || this.lacking !== null;
       this.lacking = service;
       if (service.sizeOf(type === Type.AAAA) > 0) return this.steered(service, node.zone, name, type, client, origin);
+      client.lacks(node.service, type);
       if (service.rule === "servfail") {
         service.counted(-1);
         service.cells.add(-1, counterIndex.errors, 1);
@@ -315,8 +316,6 @@ export class Chain {
   ): number {
     const { soaSet } = zone;
     const ttl = negativeTtl(zone, most);
-    // What is not there is not there for anybody (RFC 7871 7.4).
-    if (this.writer.answers === 0) this.query.scope = 0;
     const given = this.seal.rcode(zone, rcode);
     const fits =
       this.writer.record("authority", zone.apex, Type.SOA, ttl, soaSet.rdata[0]!) &&

@@ -1,4 +1,7 @@
 import { expect } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { nameToWire } from "../../protocols/dns/name.ts";
 import { parseTtl } from "../../protocols/dns/rdata-text.ts";
 import { checked } from "./checklist-testing.ts";
@@ -29,6 +32,15 @@ const steered = aServer(
   ],
   { clientSubnet: true, places: { eu: { networks: ["198.51.100.0/24"] } } },
 );
+/** One whose clients in one place have no IPv6. */
+const fourEast = aBackend(0, "192.0.2.1", { tags: ["eu"] });
+const lackingServer = (more: object) =>
+  aServer(
+    [aService("shop", { nearest: true })],
+    [aSnapshot("shop", [fourEast, aBackend(1, "192.0.2.2"), aBackend(2, "2001:db8::2")])],
+    { clientSubnet: true, places: { eu: { networks: ["198.51.100.0/24"] } }, ...more },
+  );
+const lacking = lackingServer({});
 /** Family, source, scope, address. */
 const subnetOf = (bytes: Buffer): number[] => [...bytes.subarray(bytes.lastIndexOf(Buffer.from([0, 8, 0])) + 4)];
 /** Records beside the services. */
@@ -299,6 +311,35 @@ const cases: Record<string, () => void> = {
     for (const name of ["plain.example.com", "nobody.example.com"])
       expect(subnetOf(steered.raw(withOption(8, subnet, { name })))).toEqual(subnet);
     expect(subnetOf(steered.raw(withOption(8, subnet, { type: "MX" })))).toEqual(subnet);
+  },
+  "edns.ecs.lacking": () => {
+    const scopeOf = (server: typeof lacking, type: string, network: number[], dnssecOk: boolean): string => {
+      const bytes = server.raw(withOption(8, [0, 1, 24, 0, ...network], { type, dnssecOk }));
+      return `${bytes[7]! > 0 ? "addresses" : "none"} ${subnetOf(bytes)[3]}`;
+    };
+    const keys = mkdtempSync(join(tmpdir(), "sluice-scope-keys-"));
+    const signed = lackingServer({ dnssec: { keys } });
+    for (const [server, dnssecOk] of [
+      [lacking, false],
+      [signed, false],
+      [signed, true],
+    ] as const) {
+      const of = (type: string) => [
+        scopeOf(server, type, [198, 51, 100], dnssecOk),
+        scopeOf(server, type, [203, 0, 113], dnssecOk),
+      ];
+      expect([...of("A"), ...of("AAAA"), ...of("MX")]).toEqual([
+        "addresses 24",
+        "addresses 5",
+        "none 24",
+        "addresses 5",
+        "none 0",
+        "none 0",
+      ]);
+    }
+    lacking.change(aSnapshot("shop", [fourEast], 2));
+    expect(scopeOf(lacking, "AAAA", [198, 51, 100], false)).toBe("none 0");
+    rmSync(keys, { recursive: true });
   },
   "edns.ecs.form": () => {
     for (const data of [

@@ -111,7 +111,16 @@ export const checklist: readonly Rule[] = [
     "RFC 7871 7.2.1",
     "where it is listened to: family, source and address echoed, the scope that decided",
   ),
-  rule("edns.ecs.zero", "RFC 7871 7.2.1, 7.4", "scope 0 for answers that are the same for all, and negative ones"),
+  rule(
+    "edns.ecs.zero",
+    "RFC 7871 7.2.1, 7.4",
+    "scope 0 for answers that are the same for all, and for what nobody is given",
+  ),
+  rule(
+    "edns.ecs.lacking",
+    "RFC 7871 7.2.1, 7.4",
+    "no address of a kind that clients elsewhere are given: the scope that decided",
+  ),
   rule(
     "edns.ecs.form",
     "RFC 7871 7.1.2",

@@ -64,6 +64,15 @@ export class Client {
     return steering.answers(this, network, type === Type.A ? "v4" : type === Type.AAAA ? "v6" : null);
   }
 
+  /**
+   * What this client is not given nobody is, so that the answer holds for all (RFC 7871 7.4); unless it asked for a kind of
+   * address that clients of another group are given: that answer keeps the scope of what was looked at.
+   */
+  lacks({ steering }: ServiceAnswers, type: number): void {
+    const address = type === Type.A || type === Type.AAAA;
+    if (!address || !steering?.gives(type === Type.A ? "v4" : "v6")) this.query.scope = 0;
+  }
+
   /** The number of the place that the client is in; -1: in none. */
   place(): number {
     if (this.places === null) return -1;

@@ -93,7 +93,8 @@ function having(all: Choice, kind: Kind): Choice {
   return { paths: of(all.paths), weights: of(all.weights), parts: of(all.parts) };
 }
 
-function has(plan: Plan, kind: Kind): boolean {
+/** Does it give any client addresses of a kind? */
+export function has(plan: Plan, kind: Kind): boolean {
   if (plan.kind !== "leaf") return plan.parts.some((part) => has(part, kind));
   const { backends, eligible } = plan.snapshot;
   const ids = new Set(eligible);

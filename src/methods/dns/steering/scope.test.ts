@@ -40,8 +40,9 @@ const keep = (address: readonly number[], bits: number, rest: readonly number[])
     return (o & mask) | ((rest[i] ?? 0) & ~mask & 255);
   });
 
+/** Those of the north have IPv4 alone. */
 const backends = Array.from({ length: 9 }, (_, i) =>
-  aBackend(i, i % 3 === 2 ? `2001:db8::${i}` : `192.0.2.${i + 1}`, { tags: [tags[Math.floor(i / 3)]!] }),
+  aBackend(i, i % 3 === 2 && i < 6 ? `2001:db8::${i}` : `192.0.2.${i + 1}`, { tags: [tags[Math.floor(i / 3)]!] }),
 );
 const records = ["alias CNAME shop", "https HTTPS 1 shop alpn=h2 ipv4hint=auto"];
 
@@ -56,7 +57,7 @@ function serverOf(steer: object, networks: readonly string[], bits: number) {
   return aServer([service], [aSnapshot("shop", backends)], more);
 }
 
-/** The answer to a client of a network, and its scope. */
+/** The answer to a client of a network, "" where there is none, and its scope. */
 function asked({ raw }: ReturnType<typeof serverOf>, name: string, type: string, address: number[], bits: number) {
   const data = [0, address.length === 4 ? 1 : 2, bits, 0, ...keep(address, bits, []).slice(0, Math.ceil(bits / 8))];
   const query = Buffer.concat([ask({ name, type, edns: 1232 }), Buffer.from([0, 8, 0, data.length, ...data])]);
@@ -84,9 +85,7 @@ test("whoever agrees in the bits of the scope gets the same answer, whatever the
       for (const [i, [{ address, bits: source }, rest]] of clients.entries()) {
         const [name, type] = questions[i % questions.length]!;
         const { scope, text } = asked(server, name, type, address, source);
-        // What is not there has the scope of all (7.4).
-        if (text === "") continue;
-        answered++;
+        if (text !== "") answered++;
         const other = keep(keep(address, source, []), scope, rest);
         expect(asked(server, name, type, other, address.length * 8).text).toBe(text);
       }

@@ -1,7 +1,7 @@
 import { hashText, mix32 } from "../../../core/hash.ts";
 import type { Client } from "../client.ts";
 import type { ServiceAnswers } from "../service-answers.ts";
-import type { Choice, Kind, Leaf, Plan } from "./plan.ts";
+import { type Choice, has, type Kind, type Leaf, type Plan } from "./plan.ts";
 
 /**
  * Steps of sequences that fall evenly into every part of 0..1 (Weyl): the groups' shares are kept within any run of
@@ -86,6 +86,12 @@ export class Steering {
       plan = choice.parts[drawn]!;
     }
     return this.answersOf(plan);
+  }
+
+  /** Are there addresses of a kind for some clients? */
+  gives(kind: Kind): boolean {
+    this.plan ??= this.planned();
+    return has(this.plan, kind);
   }
 
   private seedsFor(choice: Choice): Uint32Array {

@@ -78,8 +78,8 @@ static __always_inline const struct dns_block *find_set(struct xdp_md *ctx, cons
 	__u32 at = choose_part(reference, row, mix(random));
 	if (at & DNS_PART_PASS)
 		return 0;
-	/* What is not there is not there for anybody (RFC 7871 7.4). */
-	if (!(at & DNS_PART_PLACE) || !(at & TREE_MASK))
+	/* Of a place that has no such address too: another one has (RFC 7871 7.4). */
+	if (!(at & DNS_PART_PLACE))
 		scratch->scope = 0;
 	*why = -1;
 	return at & TREE_MASK ? (const void *)block + (at & TREE_MASK) : 0;
