@@ -5,7 +5,7 @@ import type { Snapshot } from "../../core/snapshot.ts";
 import type { Place } from "../../geo/places.ts";
 import { schedulers } from "../../schedulers/list.ts";
 import { addressesIfUp, compile } from "./compile.ts";
-import { type LikelySet, likelySets } from "./likely.ts";
+import { type LikelySet, likelyCount, likelySets } from "./likely.ts";
 import { type DnsOptions, shortestTtl } from "./options.ts";
 import { type Maker, Pool } from "./pool.ts";
 import { type AnswersOf, type Current, ServiceAnswers } from "./service-answers.ts";
@@ -63,13 +63,13 @@ export class LiveService implements SiteService {
     return shortestTtl(this.service.options);
   }
 
-  /** Sets of addresses that it answers or soon may; none where they hang on the client's group. */
-  readonly likely = (): LikelySet[] =>
-    this.answers.steering === null ? likelySets(this.service, this.balancer.snapshot) : [];
+  /** Sets of addresses that it answers or soon may. */
+  likely(): Iterable<LikelySet[]> {
+    return likelySets(this.service, this.balancer.snapshot, this.shared.places);
+  }
 
-  /** Each backend the other way, at two times to live. */
   get likelyCount(): number {
-    return 2 * (1 + this.service.backends.length);
+    return likelyCount(this.service);
   }
 
   changed(): void {

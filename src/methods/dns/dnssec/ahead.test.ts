@@ -55,6 +55,52 @@ test("when a backend dies, the answer without it has been signed before", () => 
   expect(server.room!.made).toBe(next);
 });
 
+test("of groups too: the first answer of another group, for each place, has been signed before", () => {
+  const tagged = [1, 2, 3, 4].map((i) => aBackend(i, `192.0.2.${i}`, { tags: [i < 3 ? "east" : "west"] }));
+  const steer = { by: "nearest", groups: ["east", "west"] };
+  const service = aService("shop", {
+    dns: { steer, upThreshold: 60 },
+    backends: tagged.map((one) => ({ ...one, admin: "ready" })),
+  });
+  const places = { east: { networks: ["198.51.100.0/24"], next: ["west"] }, west: { networks: ["203.0.113.0/24"] } };
+  const more = { zones: { "example.com": null }, dnssec: { keys: folder }, places };
+  const server = aServer([service], [{ ...aSnapshot("shop", tagged), outlook }], more);
+  const ahead = new SigningAhead(server.live, (owner) => server.site.at(owner)?.zone.signing ?? null, 100);
+  ahead.renewed();
+  while (ahead.turn());
+  ahead.stop();
+  const { made } = server.room!;
+  const given = (client: string) =>
+    parseMessage(server.raw(ask({ name: "shop.example.com", edns: 1232, dnssecOk: true }), client)).answers.map(
+      ({ rdata }) => rdata.length,
+    );
+  for (const dead of [null, 1, 2, 3, 4]) {
+    const rest = tagged.map((one) => (one.id === dead ? { ...one, state: "down" as const } : one));
+    server.change({ ...aSnapshot("shop", rest), outlook });
+    for (const client of ["198.51.100.7", "203.0.113.7", "10.0.0.1"]) expect(given(client)).toEqual([2, 1]);
+  }
+  expect(server.room!.made).toBe(made);
+});
+
+test("a change that comes while a service's sets are signed: those of now are the next ones", () => {
+  const many = Array.from({ length: 20 }, (_, i) => aBackend(i, `192.0.2.${i}`));
+  const service = aService("shop", { backends: many.map((one) => ({ ...one, admin: "ready" })) });
+  const more = { zones: { "example.com": null }, dnssec: { keys: folder } };
+  const server = aServer([service], [{ ...aSnapshot("shop", many), outlook }], more);
+  const ahead = new SigningAhead(server.live, (owner) => server.site.at(owner)?.zone.signing ?? null, 100);
+  ahead.changed("shop");
+  ahead.turn();
+  const rest = many.map((one) => (one.id === 2 ? one : { ...one, state: "down" as const }));
+  server.change({ ...aSnapshot("shop", rest), outlook });
+  ahead.changed("shop");
+  ahead.turn();
+  ahead.stop();
+  const { made } = server.room!;
+  const { answers } = parseMessage(server.raw(ask({ name: "shop.example.com", edns: 1232, dnssecOk: true })));
+  expect(answers.map(({ rdata }) => rdata.length)).toEqual([1, 1]);
+  expect(server.room!.made).toBe(made);
+});
+
 test("a turn looks at some sets only, also when all of them have been signed", () => {
   const many = Array.from({ length: 40 }, (_, i) => `n${i}.shop.example.com`);
   const server = aServer([aService("shop", { names: many, backends: configured })], [snapshots[0]!], {

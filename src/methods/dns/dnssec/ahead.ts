@@ -8,13 +8,15 @@ import type { ZoneSigning } from "./zone-signing.ts";
 /** Signatures in one turn, and ms until the next one: some 100 a second take less than a hundredth of a core. */
 const AT_ONCE = 4;
 const PAUSE = 40;
-/** Sets in one turn, signed before or not: to look at one takes some microseconds. */
+/** Steps in one turn, and ms after which it ends in any case: to look at a set takes some microseconds, with thousands of backends more. */
 const LOOKED_AT = 50;
+const MOST_TIME = 1;
 
 /** A service whose answers can be told beforehand. */
 export interface Foreseen {
   names: readonly string[];
-  likely(): LikelySet[];
+  /** In steps, for all at once may take long. */
+  likely(): Iterable<LikelySet[]>;
   /** How many sets that will be at each name, about. */
   readonly likelyCount: number;
 }
@@ -28,7 +30,7 @@ export class SigningAhead {
   private readonly services: ReadonlyMap<string, Foreseen>;
   private readonly signingAt: (owner: Uint8Array) => ZoneSigning | null;
   private readonly waiting = new Set<string>();
-  private under: Iterator<() => boolean> | null = null;
+  private under: { service: string; work: Iterator<() => boolean> } | null = null;
   private timer: Timer | null = null;
 
   /**
@@ -58,6 +60,8 @@ export class SigningAhead {
   /** A service has another snapshot. */
   changed(service: string): void {
     if (!this.services.has(service)) return;
+    // What is answered now comes first; the rest of what was foreseen before may never come.
+    if (this.under?.service === service) this.under = null;
     this.waiting.add(service);
     this.soon();
   }
@@ -71,10 +75,11 @@ export class SigningAhead {
 
   /** Signs a few; false when nothing is left to do. */
   turn(): boolean {
-    for (let [made, looked] = [0, 0]; made < AT_ONCE && looked < LOOKED_AT; looked++) {
+    const end = performance.now() + MOST_TIME;
+    for (let [made, looked] = [0, 0]; made < AT_ONCE && looked < LOOKED_AT && performance.now() < end; looked++) {
       this.under ??= this.next();
       if (this.under === null) return false;
-      const { value: sign, done } = this.under.next();
+      const { value: sign, done } = this.under.work.next();
       if (done) this.under = null;
       else if (sign()) made++;
     }
@@ -89,20 +94,24 @@ export class SigningAhead {
     this.timer.unref();
   }
 
-  private next(): Iterator<() => boolean> | null {
-    const [name] = this.waiting;
-    if (name === undefined) return null;
-    this.waiting.delete(name);
-    return this.signaturesOf(this.services.get(name)!);
+  private next(): SigningAhead["under"] {
+    const [service] = this.waiting;
+    if (service === undefined) return null;
+    this.waiting.delete(service);
+    return { service, work: this.signaturesOf(this.services.get(service)!) };
   }
 
-  private *signaturesOf({ names, likely }: Foreseen): Generator<() => boolean> {
-    const sets = likely();
-    for (const name of names) {
+  private *signaturesOf(service: Foreseen): Generator<() => boolean> {
+    const owners = service.names.flatMap((name) => {
       const owner = nameToWire(name);
       // Owners of what a wildcard gives are the names that are asked for.
       const signing = owner === null || isWildcard(owner) ? null : this.signingAt(owner);
-      if (signing !== null) for (const set of sets) yield () => signing.signAhead(setAt(owner!, set));
+      return signing === null ? [] : [{ owner: owner!, signing }];
+    });
+    if (owners.length === 0) return;
+    for (const sets of service.likely()) {
+      yield () => false;
+      for (const set of sets) for (const { owner, signing } of owners) yield () => signing.signAhead(setAt(owner, set));
     }
   }
 }

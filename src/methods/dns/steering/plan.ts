@@ -93,6 +93,17 @@ function having(all: Choice, kind: Kind): Choice {
   return { paths: of(all.paths), weights: of(all.weights), parts: of(all.parts) };
 }
 
+/** The groups that some client gets, each once. */
+export function leavesOf(plan: Plan): Leaf[] {
+  const leaves = new Map<string, Leaf>();
+  const walk = (at: Plan): void => {
+    if (at.kind === "leaf") leaves.set(at.path, at);
+    else at.parts.forEach(walk);
+  };
+  walk(plan);
+  return [...leaves.values()];
+}
+
 /** Does it give any client addresses of a kind? */
 export function has(plan: Plan, kind: Kind): boolean {
   if (plan.kind !== "leaf") return plan.parts.some((part) => has(part, kind));
