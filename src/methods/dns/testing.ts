@@ -202,17 +202,21 @@ export function ask({
 export const addressesOf = (message: Buffer | Uint8Array): string[] =>
   packet.decode(Buffer.from(message)).answers!.map((a) => (a as { data: string }).data);
 
-/** A whole server without sockets: `tell` takes wire bytes (or a question) and gives the decoded answer, null for silence. */
+/**
+ * A whole server without sockets: `tell` takes wire bytes (or a question) and gives the decoded answer, null for silence.
+ * `now`: monotonic ms, for rates; `clock`: seconds since 1970, for keys.
+ */
 export function aServer(
   services: readonly Service<DnsOptions>[],
   snapshots: readonly Snapshot[],
   { places = {}, geo, ...more }: Record<string, unknown> = {},
   transport: Partial<Transport> = {},
-  { clock }: { clock?: () => number } = {},
+  { clock, now }: { clock?: () => number; now?: () => number } = {},
 ) {
   const given = someSettings(more);
   const geography = someGeography({ places, geo });
   const doors = fakeDoors(services, snapshots);
+  if (now !== undefined) doors.now = now;
   const live = createLive(services, 7, doors, placesOf(geography));
   const site = new Site([...live.values()], given, 1);
   const keeper = new Keeper(clock);

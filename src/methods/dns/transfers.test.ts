@@ -283,7 +283,13 @@ describe("a signed message gets a signed answer", () => {
   });
 
   test("whoever has a key is not turned away unsigned: no rate and no cookie stands before a right signature", () => {
-    const limited = aServer(services, snapshots, { ...settings, rateLimit: { perSecond: 1, slip: 1 } });
+    const limited = aServer(
+      services,
+      snapshots,
+      { ...settings, rateLimit: { perSecond: 1, slip: 1 } },
+      {},
+      { now: () => 0 },
+    );
     limited.raw(plain);
     expect(limited.raw(plain)[2]! & 2).toBe(2);
     expect(signedBy(limited, plain)).toEqual({ rcode: 0, ...whole });

@@ -14,7 +14,8 @@ function someServer(more: Record<string, unknown> = {}) {
   const snapshots = services.map(({ name }) =>
     aSnapshot(name, [aBackend(0, name === "six" ? "2001:db8::1" : "192.0.2.1")]),
   );
-  const server = aServer(services, snapshots, { zones: { "example.com": { records } }, ...more });
+  const given = { zones: { "example.com": { records } }, ...more };
+  const server = aServer(services, snapshots, given, {}, { now: () => 0 });
   const answered = spyOn(server.answerer, "answer");
   const heard = (): number => answered.mock.calls.length;
   return { ...server, heard };
