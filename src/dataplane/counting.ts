@@ -1,5 +1,5 @@
 import { type Code, codes } from "../core/codes.ts";
-import { lookupElement, possibleCpus, updateElement } from "../system/libbpf.ts";
+import { lookupElement, lookupElements, possibleCpus, updateElement } from "../system/libbpf.ts";
 import { backendCount, Drop, dropCount } from "./generated/layout.ts";
 
 /** Frames and their bytes, Ethernet header included. */
@@ -10,8 +10,18 @@ export interface Traffic {
   bytesOut: number;
 }
 
+/** Numbers of 64 bits of a backend. */
+const COUNTS = backendCount.size / 8;
+
 const fields = ["packetsIn", "bytesIn", "packetsOut", "bytesOut"] as const;
 export const noTraffic = (): Traffic => ({ packetsIn: 0, bytesIn: 0, packetsOut: 0, bytesOut: 0 });
+const trafficOf = ([packetsIn, bytesIn, packetsOut, bytesOut]: readonly number[]): Traffic => ({
+  packetsIn: packetsIn!,
+  bytesIn: bytesIn!,
+  packetsOut: packetsOut!,
+  bytesOut: bytesOut!,
+});
+
 export function addTraffic(to: Traffic, what: Traffic): void {
   for (const field of fields) to[field] += what[field];
 }
@@ -23,15 +33,20 @@ export const dropCodes: readonly (Code | null)[] = Array.from({ length: Drop.DRO
   return code in codes ? (code as Code) : null;
 });
 
+/** Most bytes that one call of the kernel reads. */
+const ROOM = 256 * 1024;
+
 /** The program's per-CPU counters, summed. */
 export class Counting {
   readonly #backends: number;
   readonly #drops: number;
   readonly #cpus = possibleCpus();
+  /** Backends that one call reads. */
+  readonly #most = Math.max(1, Math.floor(ROOM / (backendCount.size * this.#cpus)));
   readonly #key = new Uint32Array(1);
   readonly #keyBytes = new Uint8Array(this.#key.buffer);
-  /** Room for one value of either map, low half first. */
-  readonly #halves = new Uint32Array((Math.max(backendCount.size, dropCount.size) / 4) * this.#cpus);
+  /** Room for one value of drops, and for so many of backends; low half first. */
+  readonly #halves = new Uint32Array((Math.max(backendCount.size * this.#most, dropCount.size) / 4) * this.#cpus);
   readonly #valueBytes = new Uint8Array(this.#halves.buffer);
   /** What retired backends have counted, by service. */
   readonly #retired = new Map<string, Traffic>();
@@ -41,12 +56,18 @@ export class Counting {
     this.#drops = drops;
   }
 
-  /** `width` u64 per CPU, summed; up to 2^53, which no counter here reaches. Halves, since very many are read at a time. */
+  /** The value of an index: `width` u64 per CPU, summed. */
   #sum(map: number, index: number, width: number): number[] {
-    const sums = new Array<number>(width).fill(0);
     this.#key[0] = index;
-    if (!lookupElement(map, this.#keyBytes, this.#valueBytes)) return sums;
-    for (let cpu = 0; cpu < this.#cpus; cpu++)
+    return lookupElement(map, this.#keyBytes, this.#valueBytes)
+      ? this.#added(0, width)
+      : new Array<number>(width).fill(0);
+  }
+
+  /** Of the values that were read, the one at `place`; up to 2^53, which no counter here reaches. Halves, since very many are read at a time. */
+  #added(place: number, width: number): number[] {
+    const sums = new Array<number>(width).fill(0);
+    for (let cpu = place * this.#cpus; cpu < (place + 1) * this.#cpus; cpu++)
       for (let i = 0; i < width; i++) {
         const at = 2 * (cpu * width + i);
         sums[i]! += this.#halves[at]! + this.#halves[at + 1]! * 2 ** 32;
@@ -60,8 +81,20 @@ export class Counting {
   }
 
   backend(number: number): Traffic {
-    const sums = this.#sum(this.#backends, number, backendCount.size / 8);
-    return { packetsIn: sums[0]!, bytesIn: sums[1]!, packetsOut: sums[2]!, bytesOut: sums[3]! };
+    return trafficOf(this.#sum(this.#backends, number, COUNTS));
+  }
+
+  /** Of many backends, in their order: those whose numbers follow each other are read together. */
+  backends(numbers: readonly number[]): Traffic[] {
+    const found: Traffic[] = [];
+    while (found.length < numbers.length) {
+      const first = numbers[found.length]!;
+      let count = 1;
+      while (count < this.#most && numbers[found.length + count] === first + count) count++;
+      if (!lookupElements(this.#backends, first, count, this.#valueBytes)) this.#valueBytes.fill(0);
+      for (let i = 0; i < count; i++) found.push(trafficOf(this.#added(i, COUNTS)));
+    }
+    return found;
   }
 
   /** Drops of a service by code; reasons that never struck are absent. */
@@ -76,7 +109,7 @@ export class Counting {
 
   /** Before a number is used again. */
   clear(number: number): void {
-    this.#zero(this.#backends, number, backendCount.size / 8);
+    this.#zero(this.#backends, number, COUNTS);
   }
 
   clearDrops(service: number): void {

@@ -27,8 +27,10 @@ function countsOf({ counting, memory }: Plane, state: ServiceState): KernelCount
   addTraffic(sum, counting.retired(stateKey(state.forward, state.name)));
   const flows = state.remembers ? { active: 0, connections: state.formerFlows } : null;
   const backends: KernelCounts["backends"] = new Map();
-  for (const one of state.locals.values()) {
-    const traffic = counting.backend(one.number);
+  const locals = [...state.locals.values()];
+  const counted = counting.backends(locals.map(({ number }) => number));
+  for (const [i, one] of locals.entries()) {
+    const traffic = counted[i]!;
     addTraffic(sum, traffic);
     const own = flows && flowsOf(memory, one.number);
     if (flows && own) {

@@ -4,7 +4,7 @@ import { schedulers } from "../schedulers/list.ts";
 import { updateElement } from "../system/libbpf.ts";
 import { mapBytes } from "../system/map-bytes.ts";
 import { netnsMissing } from "../system/netns-testing.ts";
-import { backendCount, service as serviceAt, table } from "./generated/layout.ts";
+import { backendCount, Limit, service as serviceAt, table } from "./generated/layout.ts";
 import { isUsed, writeBackend } from "./local-backend.ts";
 import { getWord } from "./memory.ts";
 import { memoryUse } from "./memory-use.ts";
@@ -109,5 +109,19 @@ describe.skipIf(missing !== null)("the plane's maps", () => {
     expect(isUsed(next.memory, stray.number)).toBe(false);
     expect(next.counting.backend(stray.number).packetsIn).toBe(0);
     expect(named.map((number) => isUsed(next.memory, number))).toEqual([true, true]);
+  });
+
+  test("counts of many backends, read together where their numbers follow each other, are those of each", () => {
+    const { counting, kernel } = start();
+    const last = Limit.MAX_BACKENDS - 1;
+    for (const number of [0, 1, 2, 5, 4096, 6000, last]) {
+      const key = new Uint8Array(Uint32Array.of(number).buffer);
+      updateElement(kernel.mapFd("backend_counts"), key, new Uint8Array(backendCount.size * 64).fill(1 + (number % 7)));
+    }
+    const numbers = [last - 1, last, 5, ...Array.from({ length: 6002 }, (_, i) => i), 2];
+    const each = numbers.map((number) => counting.backend(number));
+    expect(each.filter(({ packetsIn, bytesOut }) => packetsIn > 0 && bytesOut > 0)).toHaveLength(9);
+    expect(counting.backends(numbers)).toEqual(each);
+    expect(counting.backends([])).toEqual([]);
   });
 });

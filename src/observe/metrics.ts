@@ -158,11 +158,10 @@ function serviceFamilies(services: readonly ServiceStatus[]): Family[] {
 }
 
 function* backendFamilies(services: readonly ServiceStatus[]): Generator<Family> {
-  const all = services.flatMap((service) =>
-    service.backends.map(
-      (backend): Named => ({ backend, labels: labelText({ service: service.name, backend: backend.name }) }),
-    ),
-  );
+  const all = services.flatMap(({ name, backends }) => {
+    const owner = labelText({ service: name });
+    return backends.map((backend): Named => ({ backend, labels: withLabel(owner, "backend", backend.name) }));
+  });
   const each: Each = function* (value) {
     for (const { backend, labels } of all) {
       const number = value(backend);

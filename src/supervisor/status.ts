@@ -76,8 +76,8 @@ function serviceStatus(
     const known = backend < 0 ? kernel?.service : kernel?.backends.get(backend);
     return { ...unknownCounts(), ...known };
   };
-  const eligible = new Set(snapshot.eligible);
-  const shares = kernel?.shares ?? expectedShares(snapshot);
+  const expected = expectedShares(snapshot);
+  const shares = kernel?.shares ?? expected;
   const rules = healthRulesOf(service);
   const standby = method.runs === "kernel" && supervisor.role === "standby";
   return {
@@ -100,15 +100,19 @@ function serviceStatus(
     counts: counts(-1),
     drops: kernel?.drops ?? {},
     groups: supervisor.groups.of(entry),
-    backends: entry.members.map((member) => ({
-      ...backendStatus(member, rules, counts(member.id)),
-      eligible: eligible.has(member.id),
-      share: shares.get(member.id) ?? 0,
-    })),
+    backends: entry.members.map((member) => {
+      const { id } = member;
+      return backendStatus(member, rules, counts(id), { eligible: expected.has(id), share: shares.get(id) ?? 0 });
+    }),
   };
 }
 
-function backendStatus(member: Member, rules: HealthRules, counts: Counts): Omit<BackendStatus, "eligible" | "share"> {
+function backendStatus(
+  member: Member,
+  rules: HealthRules,
+  counts: Counts,
+  { eligible, share }: Pick<BackendStatus, "eligible" | "share">,
+): BackendStatus {
   const { id, name, passive, last, since, reported } = member;
   return {
     id,
@@ -128,6 +132,8 @@ function backendStatus(member: Member, rules: HealthRules, counts: Counts): Omit
     since,
     operator: operatorOf(member),
     ejected: passive.ejected === null ? null : { why: passive.ejected, until: passive.failures!.until! },
+    eligible,
+    share,
   };
 }
 
