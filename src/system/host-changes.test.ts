@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -59,6 +60,37 @@ describe.skipIf(missing !== null)("host changes through the journal", () => {
       expect(createHostChanges(join(dir, "all")).applied()).toEqual([]);
     });
   });
+
+  /** Runs `work` with a folder in which, from `fill` on, nothing can be written. */
+  const onDisk = async (fill: string, work: (folder: string, fill: () => void) => Promise<void>): Promise<void> => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-full-"));
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
+    try {
+      await work(folder, () => void execFileSync("sh", ["-c", fill, folder], { cwd: folder, stdio: "ignore" }));
+    } finally {
+      execFileSync("umount", [folder]);
+      rmSync(folder, { recursive: true });
+    }
+  };
+
+  test.each([
+    ["full", "cat /dev/zero > filler || true"],
+    ["read-only", 'mount -o remount,ro "$0"'],
+  ])("on a disk that is %s all is undone", (_how, fill) =>
+    a.within(() =>
+      onDisk(fill, async (folder, unwritable) => {
+        const before = picture();
+        await createHostChanges(folder).change(all, "test");
+        unwritable();
+        expect(await undoAll(folder)).toEqual([]);
+        expect(picture()).toBe(before);
+        expect(existsSync(join(folder, "journal.json.new"))).toBe(false);
+        // Once more, from a journal that may say what is no longer so.
+        expect(await undoAll(folder)).toEqual([]);
+        expect(picture()).toBe(before);
+      }),
+    ),
+  );
 
   test("what was there before is not ours and stays", async () => {
     await a.within(async () => {

@@ -6,6 +6,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -55,8 +56,12 @@ export class Journal {
 
   /** Remembers or, with null, forgets a fact. */
   setNote(name: string, value: unknown): void {
-    if (value === null) delete this.file.notes[name];
-    else this.file.notes[name] = value;
+    if (value === null) {
+      delete this.file.notes[name];
+      this.shrink();
+      return;
+    }
+    this.file.notes[name] = value;
     this.write();
   }
 
@@ -72,12 +77,24 @@ export class Journal {
 
   remove(entries: ReadonlySet<JournalEntry>): void {
     this.file.entries = this.file.entries.filter((entry) => !entries.has(entry));
-    this.write();
+    this.shrink();
   }
 
   /** Reads the file again: another process may have written since. */
   reload(): void {
     this.file = read(this.path);
+  }
+
+  /**
+   * Writes it with less in it than before; one that names nothing need not be there. Where the disk takes nothing, undoing
+   * goes on all the same: what the file then still names is undone once more by whoever reads it, which does nothing.
+   */
+  private shrink(): void {
+    const { entries, notes } = this.file;
+    try {
+      if (entries.length > 0 || Object.keys(notes).length > 0) this.write();
+      else rmSync(this.path, { force: true });
+    } catch {}
   }
 
   private write(): void {
@@ -88,6 +105,9 @@ export class Journal {
       // All of it, or it throws: a full disk takes a part of one write.
       writeFileSync(fd, `${JSON.stringify(this.file, null, 1)}\n`);
       fsyncSync(fd);
+    } catch (error) {
+      rmSync(fresh);
+      throw error;
     } finally {
       closeSync(fd);
     }
@@ -122,7 +142,7 @@ function read(path: string): JournalFile {
  */
 export async function withJournalLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  const fd = openSync(`${path}.lock`, "a", 0o600);
+  const fd = openLock(`${path}.lock`);
   while (libc.flock(fd, LOCK_EX) !== 0) {
     // Only a signal ends the wait without the lock.
   }
@@ -130,5 +150,15 @@ export async function withJournalLock<T>(path: string, work: () => Promise<T>): 
     return await work();
   } finally {
     closeSync(fd);
+  }
+}
+
+/** On a disk that is read-only by now the lock is there, and may be held as well. */
+function openLock(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (error) {
+    if (existsSync(path)) return openSync(path, "r");
+    throw error;
   }
 }
