@@ -6,6 +6,8 @@ import { type Device, devices, neighbours, type Route } from "./routes.ts";
 interface Hop {
   device: string;
   address: string;
+  /** What routers beyond it have told of; null: the link's MTU counts. */
+  pathMtu: number | null;
   /** Number in the kernel's table; 0 while it is not resolved. */
   number: number;
   /** What stands under that number, as text to compare. */
@@ -14,7 +16,9 @@ interface Hop {
   silent: boolean;
 }
 
-const keyOf = (route: Pick<Route, "device" | "hop">): string => `${route.device}|${route.hop}`;
+/** As in the neighbour table. */
+const neighbourOf = (device: string, address: string): string => `${device}|${address}`;
+const keyOf = ({ device, hop, mtu }: Route): string => `${neighbourOf(device, hop)}|${mtu ?? ""}`;
 
 /**
  * Next hops: numbered, immutable entries. A new link address gets a new number, and only then do backends change their
@@ -45,7 +49,8 @@ export class Hops {
     const key = keyOf(route);
     const known = this.#hops.get(key);
     if (known) return known.number;
-    this.#hops.set(key, { device: route.device, address: route.hop, number: 0, face: "", silent: true });
+    const { device, hop: address, mtu: pathMtu } = route;
+    this.#hops.set(key, { device, address, pathMtu: pathMtu ?? null, number: 0, face: "", silent: true });
     return 0;
   }
 
@@ -64,18 +69,19 @@ export class Hops {
   async refresh(seen?: ReadonlyMap<string, Device>): Promise<boolean> {
     const [links, known] = await Promise.all([seen ?? devices(), neighbours()]);
     let changed = false;
-    for (const [key, hop] of this.#hops) {
+    for (const hop of this.#hops.values()) {
       const link = links.get(hop.device);
-      const mac = known.get(key);
+      const mac = known.get(neighbourOf(hop.device, hop.address));
       hop.silent = !mac;
       // A neighbour that has fallen silent keeps its last address: the check decides about backends, not ARP.
       if (!link || !mac) continue;
       const carrier = links.get(link.parent ?? hop.device) ?? link;
-      const face = `${carrier.index} ${link.vlan} ${link.mtu} ${mac} ${link.mac}`;
+      const mtu = Math.min(link.mtu, hop.pathMtu ?? link.mtu);
+      const face = `${carrier.index} ${link.vlan} ${link.mtu} ${mtu} ${mac} ${link.mac}`;
       if (face === hop.face) continue;
       const number = this.#numbers.take();
       if (number < 0) continue;
-      this.#write(number, link, carrier, mac);
+      this.#write(number, link, carrier, mac, mtu);
       if (hop.number > 0) this.#leaving.push(hop.number);
       hop.number = number;
       hop.face = face;
@@ -119,12 +125,13 @@ export class Hops {
     for (const number of this.#leaving.splice(0)) this.#numbers.free(number);
   }
 
-  #write(number: number, link: Device, carrier: Device, mac: Uint8Array): void {
+  #write(number: number, link: Device, carrier: Device, mac: Uint8Array, mtu: number): void {
     const bytes = elementBytes(this.#memory.next_hops, number);
     bytes.fill(0);
     bytes.set(mac, at.target);
     bytes.set(link.mac, at.source);
-    setWord(this.#memory.next_hops, number, at.mtu, link.mtu);
+    setWord(this.#memory.next_hops, number, at.mtu, mtu);
+    setWord(this.#memory.next_hops, number, at.linkMtu, link.mtu);
     setWord(this.#memory.next_hops, number, at.vlan, link.vlan);
     setWord(this.#memory.next_hops, number, at.ifindex, carrier.index);
   }

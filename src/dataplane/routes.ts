@@ -11,6 +11,8 @@ export interface Route {
   source: string;
   /** The destination is an address of this host. */
   local: boolean;
+  /** Largest IP packet that fits, as routers on the way have told; absent: the device's MTU counts. */
+  mtu?: number;
 }
 
 export interface Device {

@@ -18,6 +18,8 @@ describe.skipIf(missing !== null)("tunnel", () => {
   let director: TestNetns;
   let doors: ReturnType<typeof testDoors>;
   let client: Client;
+  /** While it is there. */
+  let standing: Awaited<ReturnType<typeof createXdpApplier>> | undefined;
 
   beforeAll(async () => {
     doors = testDoors({ log: console.log });
@@ -48,6 +50,7 @@ describe.skipIf(missing !== null)("tunnel", () => {
     client = await programs.client(net.host("client"));
   }, 60_000);
   afterAll(async () => {
+    await director?.within(() => standing?.remove());
     await programs.stop();
     net.remove();
     doors?.close();
@@ -67,6 +70,7 @@ describe.skipIf(missing !== null)("tunnel", () => {
   test("reaches real servers in other networks, which answer the client directly", async () => {
     await director.within(async () => {
       const applier = await createXdpApplier(doors, "tunnel");
+      standing = applier;
       const apply = async (ids: number[]): Promise<void> => {
         const prepared = await applier.prepare([service(ids)]);
         if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
@@ -95,6 +99,15 @@ describe.skipIf(missing !== null)("tunnel", () => {
       await applier.joinChecker!(checker.pid);
       const target = applier.probe!("web", 2)!;
       expect(await checker({ do: "probe", ...target })).toEqual([`rs2 125.12.12.12:${target.source.port} 1`]);
+      // A router on the way carries less than our own link: it says so of wrapped segments, and clients are told.
+      const router = net.host("router");
+      const narrowed = async (mtu: number): Promise<void> => {
+        router.sh(`ip link set eth2 mtu ${mtu}`);
+        const answers = await client({ do: "ask", size: 200_000 });
+        expect(answers.map((answer) => answer.slice(0, 3))).toEqual(first.map((answer) => answer.slice(0, 3)));
+        expect(net.host("client").sh(`ip route get ${VIP}`)).toContain(`mtu ${mtu - 20}`);
+      };
+      await narrowed(1400);
       // Outer sources of a network: rs2 takes them, and answers checks and clients as before.
       const varied = await applier.prepare([{ ...service([2]), outerSource: "172.16.0.0/16" }]);
       if (Array.isArray(varied)) throw new Error(JSON.stringify(varied));
@@ -107,7 +120,12 @@ describe.skipIf(missing !== null)("tunnel", () => {
       const after = decapCounts(decaps[1]!.bpfDir)!;
       expect(after.packets - taken.packets).toBeGreaterThan(10);
       expect(after.refused).toBe(taken.refused);
+      // And so it is where their network is local to the director, whom the router finds there.
+      director.sh("ip route add local 172.16.0.0/16 dev lo");
+      router.sh("ip route add 172.16.0.0/16 via 125.12.12.12");
+      await narrowed(1350);
       await applier.remove();
+      standing = undefined;
       await net.host("rs1").within(() => detachDecap({ bpfDir: decaps[0]!.bpfDir }));
       expect(net.host("rs1").sh("ip link show dev eth0")).not.toContain("xdp");
     });

@@ -1,8 +1,9 @@
 import { fromBytes16 } from "../core/address.ts";
 import { run } from "../runtime/child.ts";
-import { sleep } from "../runtime/clock.ts";
+import { now, sleep } from "../runtime/clock.ts";
 import { deleteElement, keysOf } from "../system/libbpf.ts";
 import { wantedKey } from "./generated/layout.ts";
+import { PathListener } from "./path-listener.ts";
 import type { Plane } from "./plane.ts";
 import type { ForwardName } from "./plane-service.ts";
 
@@ -37,6 +38,7 @@ export class Upkeep {
   readonly #claimed: () => ReadonlySet<ForwardName>;
   readonly #listeners: Iterable<Listener>;
   readonly #log: Log;
+  readonly #paths: PathListener;
   readonly #timer: ReturnType<typeof setInterval>;
   #beats = 0;
   #busy = false;
@@ -49,6 +51,7 @@ export class Upkeep {
     this.#listeners = listeners;
     this.#claimed = claimed;
     this.#log = log;
+    this.#paths = new PathListener(plane, log);
     this.#timer = setInterval(() => this.#beat(), BEAT);
     this.#timer.unref();
   }
@@ -70,6 +73,7 @@ export class Upkeep {
   async round(): Promise<void> {
     if (this.#beats === FORSAKE_AT) this.#forsake();
     await this.#askForWanted();
+    await this.#hearRouters();
     if (this.#beats % ROUTE_EVERY === 0) await this.#rereadRoutes();
     if (!this.#plane.ways.hops.whole || this.#beats % LOOK_EVERY === 0) await this.#look();
     if (this.#beats % SETTLE_EVERY === 0 && this.#plane.restless) this.#plane.settleRound();
@@ -80,6 +84,16 @@ export class Upkeep {
     await this.#plane.ways.refreshHops(links);
     this.#plane.pointBackends();
     for (const listener of this.#listeners) await listener.looked(returned);
+  }
+
+  /** A backend gets a next hop of its own where less fits its way than the link, and the link's again after a while. */
+  async #hearRouters(): Promise<void> {
+    const { ways } = this.#plane;
+    if (!this.#paths.listen(now())) return;
+    ways.moved = true;
+    this.#plane.pointBackends();
+    await ways.refreshHops();
+    this.#plane.pointBackends();
   }
 
   /** The configuration has no service of these methods any more, so nobody asked for theirs. */
@@ -137,5 +151,6 @@ export class Upkeep {
     clearInterval(this.#timer);
     await this.#underWay;
     this.#plane.ways.close();
+    this.#paths.close();
   }
 }

@@ -6,6 +6,7 @@ import { Hops } from "./hops.ts";
 import type { Kernel } from "./kernel.ts";
 import { writeRoute } from "./local-backend.ts";
 import { elementBytes, setWord } from "./memory.ts";
+import { PathMtus } from "./path-mtu.ts";
 import { type Device, devices, type Route, routesTo } from "./routes.ts";
 
 /** Looks at all ways after which they are asked anew in any case: not all that moves one is told (a redirect is not). */
@@ -14,6 +15,7 @@ const ASK_ANYWAY = 12;
 /** How packets get out: routes, link addresses, devices. All of it comes from the kernel's own tables. */
 export class Ways {
   readonly hops: Hops;
+  readonly pathMtus = new PathMtus();
   /** Of every backend's address that was asked for; the last that was known where none is left. */
   readonly routes = new Map<string, Route>();
   /** Addresses that no route led to at the last look. */
@@ -72,7 +74,8 @@ export class Ways {
       this.#settled.delete(address);
     }
     this.#unused = this.#known().filter((address) => !addresses.has(address));
-    this.hops.keep(new Set(this.routes.values()), numbers);
+    const narrow = this.pathMtus.addresses.flatMap((address) => this.#narrow(address) ?? []);
+    this.hops.keep(new Set([...this.routes.values(), ...narrow]), numbers);
   }
 
   /** Looks all ways up again where any may have moved; gives those that are other than they were, or there again. */
@@ -125,7 +128,17 @@ export class Ways {
   /** Writes the way to an address into a backend's entry. */
   point(address: string, backend: number): void {
     const route = this.routes.get(address);
-    if (route && !route.local) writeRoute(this.#kernel.memory, backend, route, this.hops.numberOf(route));
+    if (!route || route.local) return;
+    const narrow = this.#narrow(address);
+    // One that has just been heard of has no number yet.
+    const hop = (narrow && this.hops.numberOf(narrow)) || this.hops.numberOf(route);
+    writeRoute(this.#kernel.memory, backend, route, hop);
+  }
+
+  /** The way to an address where a router on it carries less than the link. */
+  #narrow(address: string): Route | undefined {
+    const [route, mtu] = [this.routes.get(address), this.pathMtus.of(address)];
+    return route && mtu !== undefined ? { ...route, mtu } : undefined;
   }
 
   /** Attaches to these devices and tells the program their MAC: those that are new, and why others refused. */

@@ -57,16 +57,20 @@ describe.skipIf(outside !== null)("direct over real devices", () => {
     const doors = testDoors();
     await net.host(name).within(async () => {
       const applier = await createXdpApplier(doors, "direct");
-      const backends = [20, 21].map((last) => testBackend(last, `${network}.${last}`, null));
-      const prepared = await applier.prepare([testService("web", vips, backends)]);
-      if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
-      await prepared.commit();
-      expect(await client({ do: "open", address: VIP, port: 80, count: 16 })).toEqual(new Array(16).fill("open"));
-      await work(applier.describe("web"));
-      await client({ do: "close" });
-      await applier.remove();
+      try {
+        const backends = [20, 21].map((last) => testBackend(last, `${network}.${last}`, null));
+        const prepared = await applier.prepare([testService("web", vips, backends)]);
+        if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+        await prepared.commit();
+        expect(await client({ do: "open", address: VIP, port: 80, count: 16 })).toEqual(new Array(16).fill("open"));
+        await work(applier.describe("web"));
+      } finally {
+        // A plane that is left runs on, and would take the interfaces of whoever is tested next.
+        await client({ do: "close" });
+        await applier.remove();
+        doors.close();
+      }
     });
-    doors.close();
     net.host("client").sh("ip neigh flush dev eth0");
   }
 

@@ -6,8 +6,7 @@
 #include "nat/forward.bpf.h"
 #include "tunnel/forward.bpf.h"
 
-static __always_inline int deliver(struct xdp_md *ctx, const struct packet *p,
-				   __u32 number)
+static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, __u32 number)
 {
 	struct backend_count *count = counts_of(&number);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &number);

@@ -100,11 +100,12 @@ struct slot_orders {
 /* Immutable while a backend names it. ifindex 0: not resolved. */
 struct next_hop {
 	__u32 ifindex;
-	__u32 mtu; /* bytes of the largest IP packet */
+	__u32 mtu; /* bytes of the largest IP packet that the way carries whole */
 	__u8 target[6]; /* both MACs as they stand in a frame: one copy of 12 bytes */
 	__u8 source[6];
 	__u32 vlan; /* 802.1Q identifier of the frames; 0: untagged */
-	__u32 spare[2];
+	__u32 link_mtu; /* bytes of the largest that the link carries: a router further on may part it, where IPv4 lets it */
+	__u32 spare;
 } __attribute__((aligned(8))); /* MACs are copied by one long load and one short one */
 
 /* 64 bytes: one cache line. `seen` in ticks, low 16 bits. */

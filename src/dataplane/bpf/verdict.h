@@ -91,6 +91,7 @@ static __noinline int ask_fib(struct xdp_md *ctx, const struct address *source, 
 	int result = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	take_device(hop, fib.ifindex);
 	hop->mtu = result == BPF_FIB_LKUP_RET_FRAG_NEEDED ? fib.mtu_result : 0xffff;
+	hop->link_mtu = hop->mtu;
 	__builtin_memcpy(hop->target, fib.dmac, ETH_ALEN);
 	__builtin_memcpy(hop->source, fib.smac, ETH_ALEN);
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH) {
@@ -114,10 +115,12 @@ static __always_inline int resolve(struct xdp_md *ctx, const struct backend *bac
 	int asked = ask_fib(ctx, &backend->source, &backend->address, 0, hop);
 	if (!cached || !cached->ifindex)
 		return asked == BPF_FIB_LKUP_RET_SUCCESS;
-	if (asked == BPF_FIB_LKUP_RET_SUCCESS)
+	if (asked == BPF_FIB_LKUP_RET_SUCCESS) {
 		hop->mtu = cached->mtu;
-	else
+		hop->link_mtu = cached->link_mtu;
+	} else {
 		*hop = *cached;
+	}
 	return 1;
 }
 

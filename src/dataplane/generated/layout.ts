@@ -87,6 +87,7 @@ export const nextHop = {
   target: 8,
   source: 14,
   vlan: 20,
+  linkMtu: 24,
 } as const;
 
 export const flowBucket = {

@@ -102,7 +102,13 @@ export class Bench {
     });
   }
 
-  commit(forward: ForwardName, service: PlaneService | readonly PlaneService[], mtu = 1500): void {
+  /** `mtu`: what the way to backends carries whole, of a link that carries `linkMtu`. */
+  commit(
+    forward: ForwardName,
+    service: PlaneService | readonly PlaneService[],
+    mtu = 1500,
+    linkMtu = Math.max(mtu, 1500),
+  ): void {
     const { memory } = this.plane;
     this.plane.commit(forward, Array.isArray(service) ? service : [service]);
     for (const one of [...this.plane.services.values()].flatMap(({ locals }) => [...locals.values()])) {
@@ -111,6 +117,7 @@ export class Bench {
       hop.set(macOf(one.address), nextHop.target);
       hop.set(parseMac(mac.director)!, nextHop.source);
       setWord(memory.next_hops, number, nextHop.mtu, mtu);
+      setWord(memory.next_hops, number, nextHop.linkMtu, linkMtu);
       setWord(memory.next_hops, number, nextHop.ifindex, this.#index);
       setWord(memory.next_hops, number, nextHop.vlan, this.vlan);
       const own = isIPv6(one.address) ? "2001:db8:12::12" : "125.12.12.12";

@@ -166,7 +166,18 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct packet *p, cons
 	return 0;
 }
 
-static __always_inline int forward_tunnel(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
+/* What the way does not carry whole, but a router on it may part: IPv4 outside, and a sender that allows it, or IPv6 that
+ * nobody may be asked to make smaller (RFC 4213, 3.2.2). It fits our own link. */
+static __always_inline int may_be_parted(struct packet *p, const struct next_hop *hop, int outer4, __u32 grow)
+{
+	if (!outer4 || p->length + grow > hop->link_mtu)
+		return 0;
+	if (p->ipv6 && p->length <= IP6_LEAST_MTU)
+		p->dont_fragment = 0;
+	return !p->dont_fragment;
+}
+
+static __always_inline int forward_tunnel(struct xdp_md *ctx, struct packet *p, const struct backend *backend,
 					  const struct next_hop *hop)
 {
 	int outer4 = is_ipv4(&backend->address);
@@ -175,7 +186,7 @@ static __always_inline int forward_tunnel(struct xdp_md *ctx, const struct packe
 	__u32 others = gue && names_others(p, backend) ? others_bytes(outer4) : 0;
 	__u32 grow = header + (gue ? sizeof(struct udphdr) : 0) + others;
 
-	if (p->length + grow > hop->mtu)
+	if (p->length + grow > hop->mtu && !may_be_parted(p, hop, outer4, grow))
 		return answer_too_big(ctx, p, &p->target, hop->mtu - grow);
 	int failed = wrap(ctx, p, backend, hop, gue, others, grow);
 	if (failed)

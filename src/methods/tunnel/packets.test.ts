@@ -9,15 +9,18 @@ import { patience } from "../../dataplane/testing/patience.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
 import {
+  NARROW,
   others,
   others6,
   packet4in6,
   packetNamingOthers6,
   packets,
   packets6in4,
+  packetsByNarrowWay,
   packetsIn6,
   packetsInGue,
   packetsNamingOthers,
+  partedByNarrowWay,
   real,
   real6,
   vip,
@@ -34,13 +37,31 @@ const vips = [
 
 describe.skipIf(missing !== null)("packets of tunnel", () => {
   let bench: Bench;
+  const service = testService("web", vips, [testBackend(1, real, null)]);
   beforeAll(async () => {
-    bench = await Bench.create("tunnel", testService("web", vips, [testBackend(1, real, null)]));
+    bench = await Bench.create("tunnel", service);
   }, patience(60_000));
   afterAll(() => bench?.close());
 
   for (const fixture of [...packets, ...packets6in4, ...passThrough(vip)])
     test(fixture.name, () => runFixture(bench, "tunnel", "web", fixture));
+
+  for (const fixture of packetsByNarrowWay)
+    test(fixture.name, () => {
+      bench.commit("tunnel", service, NARROW);
+      runFixture(bench, "tunnel", "web", fixture);
+      bench.commit("tunnel", service);
+    });
+
+  for (const [name, { input, output, mtu }] of Object.entries(partedByNarrowWay))
+    test(name, () => {
+      bench.commit("tunnel", service, mtu);
+      const sent = bench.run(input);
+      bench.commit("tunnel", service);
+      expect(sent.verdict).toBe("tx");
+      const id = (sent.output[18]! << 8) | sent.output[19]!;
+      expect(Buffer.from(sent.output).toString("hex")).toBe(Buffer.from(output(id)).toString("hex"));
+    });
 
   test("what may be fragmented gets an identification of its own outside", () => {
     const packet = udp({ source: "202.20.20.20", target: vip }, { sourcePort: 1, targetPort: 53 }, [1, 2, 3]);

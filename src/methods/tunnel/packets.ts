@@ -66,6 +66,36 @@ export const packets: Fixture[] = [
   },
 ];
 
+/** A router beyond the link of 1,500 bytes carries 1,400. */
+export const NARROW = 1400;
+const narrowFull = tcp(way, web, ACK, 1, bytes(NARROW - 20 - 40));
+const narrowOver = tcp(way, web, ACK, 1, bytes(NARROW - 20 - 39));
+const loose = { ...way, dontFragment: false };
+/** An identification that its own program chose. */
+const parted = (packet: number[], id: number, protocol = 4): number[] =>
+  ipv4({ source: director, target: real, ttl: 64, id }, protocol, packet);
+
+/** `id`: the outer identification of what may be parted. */
+export const packetsByNarrowWay = [
+  wrapped("what just fits the narrow way is wrapped", narrowFull, { dontFragment: true, id: 0 }),
+  {
+    name: "what does not fit the narrow way comes back as an ICMP error with the size that would",
+    input: frame(mac.gateway, mac.director, narrowOver),
+    verdict: "tx",
+    output: frame(
+      mac.director,
+      mac.gateway,
+      icmp({ source: vip, target: way.source, id: 0 }, 3, 4, [0, 0, 0x05, 0x64], narrowOver.slice(0, 68)),
+    ),
+  },
+  {
+    name: "what may be fragmented and does not fit the link either is dropped by name",
+    input: frame(mac.gateway, mac.director, tcp(loose, web, ACK, 1, bytes(1460))),
+    verdict: "drop",
+    reason: "SLUICE_DROP_TOO_BIG",
+  },
+] satisfies Fixture[];
+
 export const vip6 = "2001:db8:12::77";
 export const real6 = "2001:db8:98::14";
 const director6 = "2001:db8:12::12";
@@ -116,6 +146,21 @@ export const packetsIn6 = (flow: number): Fixture[] => [
 ];
 export const packet4in6 = (flow: number): Fixture =>
   into("IPv4 travels in IPv6", ask4, ipv6({ ...outer6, flow }, 4, ask4));
+
+const narrow6 = tcp(way6, web, ACK, 1, bytes(1280 - 60));
+/** What the narrow way does not carry whole, and routers may part: identifications differ, so each is asked for. */
+export const partedByNarrowWay = {
+  "what may be fragmented and does not fit the narrow way is left to the router": {
+    input: frame(mac.gateway, mac.director, tcp(loose, web, ACK, 1, bytes(1400))),
+    output: (id: number) => frame(mac.director, mac.backend, parted(tcp(loose, web, ACK, 1, bytes(1400)), id)),
+    mtu: NARROW,
+  },
+  "IPv6 of its least MTU may be parted in IPv4: nobody may be asked for less": {
+    input: frame(mac.gateway, mac.director, narrow6),
+    output: (id: number) => frame(mac.director, mac.backend, parted(narrow6, id, 41)),
+    mtu: 1280,
+  },
+};
 
 /** GUE at port 6080: UDP without a checksum, from a port of the flow's own. */
 export const packetsInGue = (sourcePort: number): Fixture => {
