@@ -283,6 +283,11 @@ const answers: Difference[] = [
     "nginx takes any Transfer-Encoding for chunked or for none, both take one of HTTP/1.0; ours answers 502 to what it cannot frame.",
   ),
   difference(
+    "reset-content",
+    both("response: queue: a 205 with content", "response: queue: a chunked 205"),
+    "They pass the content of a 205 on, which can have none; ours says Content-Length 0 and closes the backend's connection (RFC 9110 15.3.6).",
+  ),
+  difference(
     "until-the-end",
     nginx("response: framing: until the end"),
     "nginx puts a body that the connection's end ends into chunks; ours and HAProxy pass it on as it is and end as well.",

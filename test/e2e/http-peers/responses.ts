@@ -20,6 +20,8 @@ export const responses: readonly ResponseCase[] = [
   { label: "response: queue: a body behind a 304", bytes: ok(two, POISON, "HTTP/1.1 304 Not Modified") },
   { label: "response: queue: a body behind a 204", bytes: ok("", POISON, "HTTP/1.1 204 No Content") },
   { label: "response: queue: a chunked 204", bytes: ok(CHUNKED, `0\r\n\r\n${POISON}`, "HTTP/1.1 204 No Content") },
+  { label: "response: queue: a 205 with content", bytes: ok(two, "ok", "HTTP/1.1 205 Reset Content") },
+  { label: "response: queue: a chunked 205", bytes: ok(CHUNKED, "2\r\nok\r\n0\r\n\r\n", "HTTP/1.1 205 Reset Content") },
   { label: "response: queue: a body behind a HEAD's answer", method: "HEAD", bytes: ok(two, `ok${POISON}`) },
   { label: "response: queue: more than the length", bytes: ok(two, "okay, more") },
   { label: "response: queue: data behind the last chunk", bytes: ok(CHUNKED, `2\r\nok\r\n0\r\n\r\n${POISON}`) },
