@@ -49,10 +49,10 @@ async function upgrade(options: UpgradeOptions): Promise<void> {
 async function served(name: string, pid: number): Promise<StatusModel | null> {
   const { adminSocket } = instancePaths(name);
   for (const end = performance.now() + LIMIT; performance.now() < end; await sleep(50)) {
-    const model = await fetchUnix(adminSocket, "/v1/status").then(
-      (response) => response.json() as Promise<StatusModel>,
-      () => null,
-    );
+    // The daemon that goes may go in the middle of an answer.
+    const model = await fetchUnix(adminSocket, "/v1/status")
+      .then((response) => response.json() as Promise<StatusModel>)
+      .catch(() => null);
     if (model?.pid === pid) return model;
     if (!alive(pid)) return null;
   }

@@ -92,7 +92,10 @@ class Story {
     });
     const [said] = await Promise.all([child.stderr.text(), child.stdout.text()]);
     const code = await child.exited;
-    if (code > 1) this.told.push(`  ${args.join(" ")} ended with ${code}: ${said}`);
+    if (code > 1) {
+      this.told.push(`  ${args.join(" ")} ended with ${code}: ${said}`);
+      console.error(this.told.at(-1));
+    }
     return code;
   }
 
