@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Instance, instancePaths, takeInstance } from "./instance.ts";
@@ -33,5 +33,17 @@ test("a folder that cannot be made is said, and one of our own is taken", () => 
   writeFileSync(join(base, "file"), "");
   expect(codeOf(below(join(base, "file")))).toBe("SLUICE_PRIVILEGE");
   expect(codeOf(below(join(base, "fresh")))).toBeNull();
+  rmSync(base, { recursive: true });
+});
+
+test("nobody else can hold the lock, and so keep a daemon out", () => {
+  const base = mkdtempSync(join(tmpdir(), "sluice-instance-test-"));
+  const instance = below(base);
+  const mode = (): number => lstatSync(instance.lockFile).mode & 0o777;
+  expect(codeOf(instance)).toBeNull();
+  expect(mode()).toBe(0o600);
+  chmodSync(instance.lockFile, 0o644);
+  expect(codeOf(instance)).toBeNull();
+  expect(mode()).toBe(0o600);
   rmSync(base, { recursive: true });
 });

@@ -1,6 +1,7 @@
 import {
   closeSync,
   existsSync,
+  fchmodSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -84,7 +85,9 @@ export function takeInstance(instance: Instance): Result<{ release(): void }> {
   const denied = foreign(instance);
   if (denied) return refuse(denied);
   mkdirSync(instance.runDir, { recursive: true, mode: 0o755 });
-  const fd = openSync(instance.lockFile, "a+", 0o644);
+  const fd = openSync(instance.lockFile, "a+", 0o600);
+  // Whoever may read it may hold it, and so keep every daemon out; one of an older version was for all to read.
+  fchmodSync(fd, 0o600);
   if (libc.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
     const holder = readFileSync(instance.lockFile, "utf8").trim();
     closeSync(fd);
