@@ -28,35 +28,59 @@ const BACKLOG = 4096;
 /** Receive buffer of a UDP listener, bytes: the default loses 300 of 500 queries that arrive at once. */
 const UDP_BUFFER = 4 << 20;
 
+/** Why a socket could not be made: the call that failed, and its errno. */
+interface Failure {
+  call: string;
+  number: number;
+}
+
+/** A bound socket for a listener; `shared`: others may be bound to the same address and port, if they are so too. */
+function boundSocket({ address, port, protocol }: Listener, shared: boolean): number | Failure {
+  const { family, bytes } = toSockaddr(address, port);
+  const type = protocol === "udp" ? SOCK_DGRAM : SOCK_STREAM;
+  const fd = libc.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return { call: "socket", number: errno() };
+  // Of UDP this alone would let others in.
+  if (shared || protocol === "tcp") setIntOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (shared) setIntOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  setIntOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
+  if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  return libc.bind(fd, ptr(bytes), bytes.length) === 0 ? fd : closed(fd, "bind");
+}
+
+function closed(fd: number, call: string): Failure {
+  const number = errno();
+  libc.close(fd);
+  return { call, number };
+}
+
 /**
  * Makes a bound, listening socket and returns its descriptor (CLOEXEC, non-blocking, SO_REUSEPORT: one per worker on
  * the same address). The address may be one that the host does not hold yet (IP_FREEBIND).
  * Errors: SLUICE_BIND with the kernel's own words.
  */
 export function makeListener(listener: Listener): Result<number> {
-  const { family, bytes } = toSockaddr(listener.address, listener.port);
-  const type = listener.protocol === "udp" ? SOCK_DGRAM : SOCK_STREAM;
-  const fd = libc.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return bindProblem(listener, "socket", errno());
-  setIntOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  setIntOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-  setIntOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
-  if (family === AF_INET6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  const fd = boundSocket(listener, true);
+  if (typeof fd !== "number") return bindProblem(listener, fd);
   if (listener.protocol === "udp" && setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER) !== 0)
     setIntOption(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
-  const failed =
-    libc.bind(fd, ptr(bytes), bytes.length) !== 0
-      ? "bind"
-      : listener.protocol === "tcp" && libc.listen(fd, BACKLOG) !== 0
-        ? "listen"
-        : null;
-  if (failed === null) return ok(fd);
-  const number = errno();
-  libc.close(fd);
-  return bindProblem(listener, failed, number);
+  return listener.protocol === "tcp" && libc.listen(fd, BACKLOG) !== 0
+    ? bindProblem(listener, closed(fd, "listen"))
+    : ok(fd);
 }
 
-function bindProblem(listener: Listener, call: string, number: number): Result<never> {
+/**
+ * Sees that nobody listens there yet. The kernel would let us in beside a program that shares its port too (another
+ * instance of ours does), and give each a part of what comes. Errors: as `makeListener`.
+ */
+export function mustBeFree(listener: Listener): Result<null> {
+  const fd = boundSocket(listener, false);
+  if (typeof fd !== "number") return bindProblem(listener, fd);
+  libc.close(fd);
+  return ok(null);
+}
+
+function bindProblem(listener: Listener, { call, number }: Failure): Result<never> {
   const message = `${listenerName(listener)} cannot be listened on: ${call}: ${errnoText(number)}`;
   return refuse(configProblem("SLUICE_BIND", ["listen"], message, { hint: "See which program holds it: ss -lntup" }));
 }

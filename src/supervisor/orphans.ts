@@ -68,6 +68,7 @@ export function adoptOrphans(instance: Instance, sockets: SocketTable): Orphans 
   const seen = new Set<bigint>();
   for (const { pid, sockets: held } of alive)
     for (const { fd, ...listener } of held) {
+      sockets.own(listener);
       const taken = takeDescriptor(pid, fd);
       if (taken < 0) continue;
       // A worker that drains has closed its listeners, and their numbers may mean anything by now; workers of several

@@ -1,6 +1,17 @@
-import type { Problem } from "../core/problem.ts";
+import type { Problem, Result } from "../core/problem.ts";
 import { type Listener, listenerName } from "../core/service.ts";
-import { closeFd, makeListener } from "../runtime/listen.ts";
+import { closeFd, makeListener, mustBeFree } from "../runtime/listen.ts";
+
+/** A listener that no socket can be made for, and why. */
+interface Unbound {
+  listener: Listener;
+  problem: Problem;
+}
+
+const problemsOf = (listener: Listener, made: Result<unknown>): Unbound[] =>
+  made.ok ? [] : made.problems.map((problem) => ({ listener, problem }));
+
+const portOf = ({ port, protocol }: Listener): string => `${port}/${protocol}`;
 
 /**
  * The listening sockets of an instance: one or more per listener and worker. They outlive workers and generations, so
@@ -9,35 +20,45 @@ import { closeFd, makeListener } from "../runtime/listen.ts";
  */
 export class SocketTable {
   readonly #sockets = new Map<string, { listener: Listener; fds: number[] }>();
+  /** Ports that have been ours: workers that drain may be bound to them still. */
+  readonly #ours = new Set<string>();
   /** Made by the last `prepare`. */
   #fresh: { entry: { fds: number[] }; fd: number }[] = [];
+
+  /** Says that whoever listens there is one of ours, though we may have no part in its socket. */
+  own(listener: Listener): void {
+    this.#ours.add(portOf(listener));
+  }
 
   /** Takes a socket that an earlier daemon made: its queue of connections is kept. */
   adopt(listener: Listener, fd: number): void {
     const entry = this.#entry(listener);
     entry.fds.push(fd);
+    this.own(listener);
   }
 
   /**
    * Sees that at least `count` sockets exist for each listener. On a problem the ones made by this call are closed again.
    * Returns the problems; none means that `of` answers for all.
    */
-  prepare(listeners: readonly Listener[], count: number): { listener: Listener; problem: Problem }[] {
-    const problems: { listener: Listener; problem: Problem }[] = [];
+  prepare(listeners: readonly Listener[], count: number): Unbound[] {
+    const strange = listeners.filter((listener) => !this.#ours.has(portOf(listener)));
+    const taken = strange.flatMap((listener) => problemsOf(listener, mustBeFree(listener)));
+    if (taken.length > 0) return taken;
+    const problems: Unbound[] = [];
     this.#fresh = [];
     for (const listener of listeners) {
       const entry = this.#entry(listener);
       while (entry.fds.length < count) {
         const made = makeListener(listener);
-        if (!made.ok) {
-          problems.push(...made.problems.map((problem) => ({ listener, problem })));
-          break;
-        }
+        problems.push(...problemsOf(listener, made));
+        if (!made.ok) break;
         entry.fds.push(made.value);
         this.#fresh.push({ entry, fd: made.value });
       }
     }
     if (problems.length > 0) this.rollBack();
+    else for (const listener of strange) this.own(listener);
     return problems;
   }
 
