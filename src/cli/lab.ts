@@ -51,8 +51,8 @@ export function registerLab(program: Command): void {
 
 /** It becomes part of paths. */
 function labName(name: string): string {
-  if (/^[a-z0-9][a-z0-9-]{0,62}$/i.test(name)) return name;
-  throw new InvalidArgumentError("It is letters, digits and dashes, at most 63.");
+  if (/^[a-z0-9][a-z0-9-]{0,40}$/.test(name)) return name;
+  throw new InvalidArgumentError("It is small letters, digits and dashes, at most 41.");
 }
 
 function toTopology(name: string): Topology {
@@ -103,10 +103,11 @@ async function up(
   topology: Topology,
   options: { name?: string; networkOnly?: boolean; json?: boolean },
 ): Promise<void> {
-  const name = options.name ?? freeName(topology.name);
+  const building = Lab.build(topology, { name: options.name ?? freeName(topology.name) });
+  const interrupted = downOnSignal(building);
   let lab: Lab | undefined;
   try {
-    lab = await Lab.build(topology, { name, keep: true });
+    lab = await building;
     say(`network up: ${topology.hosts.length} hosts`);
     if (!options.networkOnly) {
       await Promise.all([startServers(lab), ...(topology.peers ?? []).map(peer)]);
@@ -115,13 +116,35 @@ async function up(
       await startDirectors(lab);
       say("sluice up");
     }
+    lab.keep();
   } catch (error) {
+    if (interrupted()) return;
     await lab?.down();
     refused(error);
     return;
   }
   if (options.json) print(JSON.stringify(described(lab), null, 2));
   else for (const line of upText(lab)) print(line);
+}
+
+/** A signal while a lab is being built takes it down and ends the process; says whether one has come. */
+function downOnSignal(building: Promise<Lab>): () => boolean {
+  let come = false;
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)
+    process.once(signal, () => {
+      if (come) return;
+      come = true;
+      say("sluice: taking the lab down");
+      void building
+        .then((lab) => lab.down())
+        .catch(() => {})
+        .finally(() => process.exit(code));
+    });
+  return () => come;
 }
 
 const described = (lab: Lab) => ({

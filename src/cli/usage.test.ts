@@ -46,8 +46,9 @@ test("what the host refuses is a sentence, not a stack", async () => {
 test("a lab's name is no path", async () => {
   for (const words of [
     ["up", "nat", "--network-only", "--name", "../../up"],
+    ["up", "nat", "--network-only", "--name", "Upper"],
     ["down", "../x"],
     ["exec", "..", "a"],
   ])
-    expect((await run([process.execPath, main, "lab", ...words])).stderr).toContain("letters, digits and dashes");
+    expect((await run([process.execPath, main, "lab", ...words])).stderr).toContain("small letters, digits and dashes");
 });

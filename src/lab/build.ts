@@ -27,19 +27,18 @@ function freshId(topology: Topology): string {
   }
 }
 
-/** Records the lab before anything of it exists. Throws when the name is taken. */
-export function planLab(topology: Topology, options: { name?: string; keep?: boolean }): LabState {
+/** Records the lab, as this process's, before anything of it exists. Throws when the name is taken. */
+export function planLab(topology: Topology, options: { name?: string }): LabState {
   const wrong = checkTopology(topology);
   if (wrong.length > 0) throw new Error(`topology ${topology.name}: ${wrong.join("; ")}`);
   const id = freshId(topology);
   const name = options.name ?? `${topology.name}-${id}`;
-  if (!/^[a-z0-9][a-z0-9-]{0,40}$/.test(name)) throw new Error(`"${name}" is no name for a lab`);
   if (loadState(name)) throw new Error(`a lab called ${name} is up already`);
   const state: LabState = {
     name,
     topology: topology.name,
     id,
-    owner: options.keep ? null : identify(process.pid),
+    owner: identify(process.pid),
     namespaces: [SWITCH, ...topology.hosts.map((h) => h.name)].map((host) => namespaceOf(id, host)),
     processes: [],
     instances: {},

@@ -40,7 +40,7 @@ export class Lab {
   }
 
   /** Builds the network alone; programs are `startServers`'s. Throws, having removed everything, when it cannot. */
-  static async build(topology: Topology, options: { name?: string; keep?: boolean } = {}): Promise<Lab> {
+  static async build(topology: Topology, options: { name?: string } = {}): Promise<Lab> {
     await removeLeftovers();
     const state = planLab(topology, options);
     try {
@@ -129,6 +129,12 @@ export class Lab {
     const port = portOf(host, index);
     // Asking for the link state makes the kernel tell of the carrier now, not within a second.
     await this.shell(SWITCH, `ip link set dev ${port} ${state} && ethtool ${port} >/dev/null`);
+  }
+
+  /** It is whole, and stays when this process ends, until somebody takes it down. */
+  keep(): void {
+    this.state.owner = null;
+    saveState(this.state);
   }
 
   /** Takes everything down. */

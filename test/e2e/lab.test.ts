@@ -161,3 +161,43 @@ describe("after a crash of its builder", () => {
     expectGone(state);
   });
 });
+
+describe("sluice lab up", () => {
+  const command = resolve(import.meta.dirname, "../../bin/sluice");
+  /** Begins a lab, and ends the command by a signal once it has said so; what it said, and what it left on record. */
+  async function endedAfter(said: string, signal: NodeJS.Signals) {
+    const name = `ended-${process.pid}-${signal.toLowerCase()}`;
+    const child = Bun.spawn([command, "lab", "up", "nat", "--name", name], { stdout: "ignore", stderr: "pipe" });
+    let all = "";
+    let state: LabState | null = null;
+    for await (const chunk of child.stderr) {
+      all += Buffer.from(chunk).toString();
+      if (state !== null || !all.includes(said)) continue;
+      state = loadState(name);
+      child.kill(signal);
+    }
+    return { name, code: await child.exited, state: state! };
+  }
+
+  skip.each([
+    ["network up", "SIGTERM", 143],
+    ["servers up", "SIGINT", 130],
+  ] as const)("that is ended after %p by %s leaves nothing", async (said, signal, code) => {
+    const ended = await endedAfter(said, signal);
+    expect(ended.code).toBe(code);
+    expect(ended.state.namespaces.length).toBeGreaterThan(5);
+    expectGone(ended.state);
+  });
+
+  skip("that is killed leaves what the next one takes away, and one that has come to its end stays", async () => {
+    const { name, state } = await endedAfter("network up", "SIGKILL");
+    const whole = `whole-${process.pid}`;
+    const { code } = await run([command, "lab", "up", "nat", "--network-only", "--name", whole]);
+    expect(code).toBe(0);
+    expect(loadState(name)).toBeNull();
+    expectGone(state);
+    await removeLeftovers();
+    expect(loadState(whole)).not.toBeNull();
+    expect(await removeByName(whole)).toBe(true);
+  });
+});
