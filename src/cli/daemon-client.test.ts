@@ -92,3 +92,19 @@ test("a daemon that goes in the middle of its answer is told as such", async () 
     rmSync(runDir, { recursive: true, force: true });
   }
 });
+
+test("who waits long for an answer is told so, and gets it", async () => {
+  const { runDir, adminSocket } = instancePaths(name);
+  mkdirSync(runDir, { recursive: true });
+  const server = serveUnix(adminSocket, async () => {
+    await Bun.sleep(4000);
+    return Response.json([]);
+  });
+  try {
+    const asked = await run([process.execPath, "--no-env-file", join(here, "main.ts"), "events", "--instance", name]);
+    expect([asked.code, asked.stderr]).toEqual([0, expect.stringMatching(/^sluice: .* has not answered yet: .*\n$/)]);
+  } finally {
+    server.stop();
+    rmSync(runDir, { recursive: true, force: true });
+  }
+});

@@ -18,16 +18,23 @@ export const instanceNamed = (standard: string) =>
 /** The option that every command which talks to a daemon has. */
 export const instanceOption = instanceNamed("main");
 
+/** ms of silence after which whoever waits is told that he waits. */
+const SILENCE = 3000;
+
 /**
  * Asks the daemon of an instance. Ends the process with 3 and a sentence when none answers, or it may not be
  * asked; otherwise returns the response, whatever its status.
  */
 export async function askDaemon(name: string, path: string, init: Question = {}): Promise<Response> {
   const instance = instancePaths(name);
+  const waits = `sluice: the daemon of instance "${name}" has not answered yet: it is busy, waits for checks, or stands still`;
+  const told = setTimeout(() => console.error(waits), SILENCE);
   try {
-    return await fetchUnix(instance.adminSocket, path, init);
+    return await fetchUnix(instance.adminSocket, path, { timeout: false, ...init });
   } catch (error) {
     return unreachable(instance, (error as NodeJS.ErrnoException).code);
+  } finally {
+    clearTimeout(told);
   }
 }
 
