@@ -1,3 +1,6 @@
+/** So many in a second; `burst` at once. */
+type Rate = number | { rate: number; burst?: number };
+
 /**
  * The form of a configuration as it is written: the same keys as in YAML. Durations are text (`2s`), listeners
  * `ADDRESS:PORT[/udp]`. What the product's methods, schedulers and checks take is judged when the file is loaded.
@@ -11,7 +14,14 @@ export interface WrittenConfig {
   /** Serve at once by what the last daemon had found, where that is no older. */
   start?: { remembered: string };
   /** Networks that may send to VIPs of the xdp data plane, and those that may not. */
-  guard?: { block?: string[]; blockFiles?: string[]; allow?: string[]; allowFiles?: string[] };
+  guard?: {
+    block?: string[];
+    blockFiles?: string[];
+    allow?: string[];
+    allowFiles?: string[];
+    /** ICMP errors that each CPU may send in a second. */
+    errors?: { tooBig?: Rate; expired?: Rate };
+  };
   /** Directors that share it choose alike. */
   secret?: string;
   /** Groups of clients by network or country, for `nearest` and routes. */

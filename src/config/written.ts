@@ -39,11 +39,12 @@ export function toWritten(config: Config, raw: unknown, catalog: Catalog): Mappi
   };
 }
 
-const toWrittenLists = ({ block, blockFiles, allow, allowFiles }: GuardLists): Mapping => ({
+const toWrittenLists = ({ block, blockFiles, allow, allowFiles, errors }: GuardLists): Mapping => ({
   block,
   blockFiles: blockFiles.map(({ file }) => file),
   allow,
   allowFiles: allowFiles.map(({ file }) => file),
+  ...(errors === undefined ? {} : { errors }),
 });
 
 function toWrittenService(service: Service, raw: Mapping, catalog: Catalog): Mapping {

@@ -72,12 +72,17 @@ export interface ListFile {
   state: string;
 }
 
+/** So many a second; `burst` at once after a pause, a second's worth unless it is given. */
+export type Rate = number | { rate: number; burst?: number | undefined };
+
 /** Networks whose packets to VIPs are dropped, and those that no list and no limit touches. Plain JSON. */
 export interface GuardLists {
   block: string[];
   blockFiles: ListFile[];
   allow: string[];
   allowFiles: ListFile[];
+  /** ICMP errors that each CPU may send; absent: as the program has it. */
+  errors?: { tooBig?: Rate | undefined; expired?: Rate | undefined } | undefined;
 }
 
 /** A whole configuration, defaults filled in. Plain JSON. */

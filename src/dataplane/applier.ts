@@ -198,6 +198,7 @@ class XdpApplier implements Applier<PlaneService> {
     const { plane, needs, prepared } = this.#shared;
     plane.commit(this.#forward, next);
     plane.applyGuard(staged);
+    if (next[0]) plane.setErrorRates(next[0].lists?.errors);
     prepared.delete(this.#forward);
     if (prepared.size === 0) plane.complete();
     this.#services = next;

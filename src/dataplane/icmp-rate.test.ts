@@ -82,6 +82,23 @@ for (const family of Object.keys(families) as (keyof typeof families)[])
         expect(bench.run(packet(64, 0)).output[5]).toBe(20);
       });
 
+      test(`more "${kind}" than that, or fewer, are sent where the configuration says so`, () => {
+        const name = kind === "too big" ? "tooBig" : "expired";
+        const flood = (): string[] => {
+          bench.refillErrors();
+          return bench.inside(() => Array.from({ length: 4 * burst }, () => send(kind)));
+        };
+        const fewest = Math.ceil(burst / 10);
+        bench.plane.setErrorRates({ [name]: { rate: 1, burst: fewest } });
+        // One a second comes in again while it runs, on each CPU.
+        expect(flood().filter((verdict) => verdict === "tx").length).toBeLessThan(burst);
+        bench.plane.setErrorRates({ [name]: 4 * burst });
+        expect(flood()).toEqual(new Array(4 * burst).fill("tx"));
+        bench.plane.setErrorRates(undefined);
+        bench.refillErrors();
+        expect(isRefused(kind)).toBe(true);
+      });
+
       test(`"${kind}" is sent again after a while`, async () => {
         bench.refillErrors();
         expect(isRefused(kind)).toBe(true);

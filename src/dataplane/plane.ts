@@ -1,5 +1,6 @@
 import { type Problem, SluiceError } from "../core/problem.ts";
 import type { SchedulerDefinition } from "../core/scheduler.ts";
+import type { GuardLists, Rate } from "../core/service.ts";
 import { parsePrefix } from "../geo/prefix.ts";
 import { now } from "../runtime/clock.ts";
 import { kernelBarrier } from "../system/net.ts";
@@ -9,7 +10,7 @@ import { lacksOf } from "./capacity.ts";
 import { CheckPorts } from "./check-ports.ts";
 import { Counting } from "./counting.ts";
 import * as layout from "./generated/layout.ts";
-import { Guard, type StagedLists } from "./guard/guard.ts";
+import { Guard, RATE_BYTES, type StagedLists, writeRate } from "./guard/guard.ts";
 import { Kernel, pinned } from "./kernel.ts";
 import {
   eraseBackend,
@@ -40,7 +41,7 @@ import { type Swept, sweep } from "./sweep.ts";
 import { clearFlows } from "./turns.ts";
 import { Ways } from "./ways.ts";
 
-const { Limit, ControlFlag } = layout;
+const { Limit, ControlFlag, IcmpError } = layout;
 
 /** The first finds what nobody has, the second what nobody has still, the third frees the hops that led there. */
 const LOOKS_TO_FORGET = 3;
@@ -192,6 +193,14 @@ export class Plane {
   /** Puts staged lists, and the limits of all services that are there, in force. */
   applyGuard(staged: StagedLists | null): void {
     this.guard.apply(staged, new Map([...this.services.values()].map((s) => [s.number, s.config?.limits])));
+  }
+
+  /** How many ICMP errors of our own each CPU may send; absent: as the program has it. */
+  setErrorRates(rates: GuardLists["errors"]): void {
+    const set = (kind: number, rate: Rate | undefined): void =>
+      writeRate(this.memory.control_words, 0, layout.control.errors + kind * RATE_BYTES, rate);
+    set(IcmpError.ERROR_TOO_BIG, rates?.tooBig);
+    set(IcmpError.ERROR_EXPIRED, rates?.expired);
   }
 
   /** A health or weight change of some services. */

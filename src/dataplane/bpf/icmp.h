@@ -13,12 +13,14 @@
 /* One sum of the helper takes at most 512 bytes. */
 #define SUM_STEP 496
 
-/* May one more error of this kind be sent? `rate` a second and CPU, `burst` at once. */
-static __always_inline int may_tell(__u32 kind, __u32 rate, __u32 burst)
+/* May one more error of this kind be sent? Unless told otherwise `rate` a second and CPU, `burst` at once. */
+static __always_inline int may_tell(const __u32 kind, __u32 rate, __u32 burst)
 {
-	const struct rate measure = { .interval = RATE_SECOND / rate, .burst = (burst - 1) * (RATE_SECOND / rate) };
+	struct rate measure = control.errors[kind];
 	__u64 *bucket = bpf_map_lookup_elem(&error_buckets, &kind);
 
+	if (!measure.interval)
+		measure = (struct rate){ RATE_SECOND / rate, (burst - 1) * (RATE_SECOND / rate) };
 	return bucket && rate_take(bucket, 0, rate_now(), &measure);
 }
 

@@ -10,6 +10,12 @@ struct address {
 	__u64 low;
 };
 
+/* A token bucket's measure, in units of 2^RATE_SHIFT ns. */
+struct rate {
+	__u32 interval; /* from one to the next; 0: no limit, or that of the source text */
+	__u32 burst; /* how far ahead of its time one may be: 0 for a bucket of one */
+};
+
 /* One per plane: what all programs read. */
 struct control {
 	__u32 arrivals_active; /* which copy of the arrival table is read: 0 or 1 */
@@ -26,6 +32,7 @@ struct control {
 	__u8 check_inner_mac[6];
 	__u8 check_outer_mac[6];
 	__u32 region_copy; /* which copy of the regions, and of whose services they have, is read: 0 or 1 */
+	struct rate errors[ERRORS]; /* by sluice_icmp_error, of each CPU; interval 0: that of limits.h */
 };
 
 struct arrival {
@@ -213,12 +220,6 @@ struct decision {
 	__u32 local; /* chosen, by the service's numbering; SLOT_NONE: nobody */
 	__u32 backend; /* number:24 | sluice_state:8 << 24 */
 	__u32 named; /* 1: the server ID in its QUIC connection ID has decided */
-};
-
-/* A token bucket's measure, in units of 2^RATE_SHIFT ns. */
-struct rate {
-	__u32 interval; /* from one to the next; 0: no limit */
-	__u32 burst; /* how far ahead of its time one may be: 0 for a bucket of one */
 };
 
 /* Of one service. */

@@ -2,7 +2,7 @@
 // Structs: size and byte offsets of the fields. Numbers: the enums of bpf/limits.h.
 
 export const control = {
-  size: 80,
+  size: 96,
   arrivalsActive: 0,
   arrivalsSeed: 4,
   flags: 20,
@@ -17,6 +17,7 @@ export const control = {
   checkInnerMac: 60,
   checkOuterMac: 66,
   regionCopy: 72,
+  errors: 76,
 } as const;
 
 export const arrival = {

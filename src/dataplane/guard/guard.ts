@@ -1,5 +1,5 @@
 import { SluiceError } from "../../core/problem.ts";
-import type { GuardLists } from "../../core/service.ts";
+import type { GuardLists, Rate } from "../../core/service.ts";
 import { type Prefix, parsePrefix } from "../../geo/prefix.ts";
 import { BpfObject, bpfError, createTrie, deleteElement, updateBatch, updateElement } from "../../system/libbpf.ts";
 import { closeFd } from "../../system/net.ts";
@@ -9,7 +9,7 @@ import { limits as at, guard as guardAt, Limit, List, listKey } from "../generat
 import { elementBytes, getWord, type MappedArray, mapArray, setWord } from "../memory.ts";
 import type { Pins } from "../pins.ts";
 import { readListFile } from "./list-file.ts";
-import type { Limits, Rate } from "./schema.ts";
+import type { Limits } from "./schema.ts";
 
 const guardMaps = ["guard_words", "limits", "sources", "proofs", "lists"] as const;
 const first = new Uint8Array(4);
@@ -25,6 +25,16 @@ export function toRate(rate: Rate | undefined): { interval: number; burst: numbe
   const { rate: perSecond, burst = perSecond } = typeof rate === "number" ? { rate } : rate;
   const interval = Math.max(1, Math.round(UNITS_PER_SECOND / perSecond));
   return { interval, burst: Math.min(MOST - interval, (burst - 1) * interval) };
+}
+
+/** Bytes of a `struct rate`. */
+export const RATE_BYTES = 8;
+
+/** Writes a `struct rate` into an element, `offset` bytes from its start. */
+export function writeRate(array: MappedArray, element: number, offset: number, rate: Rate | undefined): void {
+  const { interval, burst } = toRate(rate);
+  setWord(array, element, offset, interval);
+  setWord(array, element, offset + RATE_BYTES / 2, burst);
 }
 
 /** Has a service any limit? */
@@ -87,7 +97,7 @@ export class Guard {
    * lists are those in force. Throws SluiceError (SLUICE_BPF_LOAD, SLUICE_CONFIG_READ).
    */
   async stage(lists: GuardLists | undefined, limits: boolean): Promise<StagedLists | null> {
-    const key = lists === undefined ? "" : JSON.stringify(lists);
+    const key = lists === undefined ? "" : JSON.stringify({ ...lists, errors: undefined });
     const networks = lists === undefined ? [] : listed(lists);
     if (networks.length > 0 || limits) this.#load();
     if (key === this.#inForce) return null;
@@ -160,20 +170,15 @@ export class Guard {
 
   #write(number: number, limits: Limits | undefined): void {
     const array = this.#limits!;
-    const set = (offset: number, rate: Rate | undefined): void => {
-      const { interval, burst } = toRate(rate);
-      setWord(array, number, offset, interval);
-      setWord(array, number, offset + 4, burst);
-    };
     const used = limited(limits);
     if (!used && getWord(array, number, at.used) === 0) return;
     if (!used) {
       elementBytes(array, number).fill(0);
       return;
     }
-    set(at.sourcePackets, limits?.packetsPerSource);
-    set(at.sourceConnections, limits?.connectionsPerSource);
-    set(at.connections, limits?.connections);
+    writeRate(array, number, at.sourcePackets, limits?.packetsPerSource);
+    writeRate(array, number, at.sourceConnections, limits?.connectionsPerSource);
+    writeRate(array, number, at.connections, limits?.connections);
     setWord(array, number, at.prove, limits?.prove ? 1 : 0);
     setWord(array, number, at.used, 1);
   }

@@ -26,16 +26,6 @@ const listFile = z.codec(z.string().min(1), z.custom<ListFile>(), {
 const networks = (what: string) => z.array(network).max(Limit.LIST_ENTRIES).default([]).describe(what);
 const files = (what: string) => z.array(listFile).max(64).default([]).describe(what);
 
-/** Schema of the top-level key `guard:`. */
-export const guardLists = z
-  .strictObject({
-    block: networks("Networks whose packets to VIPs are dropped."),
-    blockFiles: files("Files of such networks, one a line; read anew at each reload."),
-    allow: networks("Networks that no list and no limit touches; the longest prefix of all lists decides."),
-    allowFiles: files("Files of such networks."),
-  })
-  .describe("Who may send to the VIPs of the xdp data plane.");
-
 /** ns in which a bucket may fill: its fill is told in 32 bits of 64 ns. */
 const LONGEST_BURST_SECONDS = 270;
 
@@ -54,6 +44,27 @@ const rate = (what: string) =>
     .union([z.int().min(1).max(1_000_000), rateMapping])
     .optional()
     .describe(what);
+
+/** Schema of the top-level key `guard:`. */
+export const guardLists = z
+  .strictObject({
+    block: networks("Networks whose packets to VIPs are dropped."),
+    blockFiles: files("Files of such networks, one a line; read anew at each reload."),
+    allow: networks("Networks that no list and no limit touches; the longest prefix of all lists decides."),
+    allowFiles: files("Files of such networks."),
+    errors: z
+      .strictObject({
+        tooBig: rate(
+          `That a packet does not fit. Default: ${Limit.TOO_BIG_RATE} in a second, ${Limit.TOO_BIG_BURST} at once.`,
+        ),
+        expired: rate(
+          `That a packet's hops are used up. Default: ${Limit.EXPIRED_RATE} in a second, ${Limit.EXPIRED_BURST} at once.`,
+        ),
+      })
+      .optional()
+      .describe("ICMP errors that each CPU may send: whoever forges a source has no more than these sent there."),
+  })
+  .describe("Who may send to the VIPs of the xdp data plane, and how many ICMP errors it sends.");
 
 /** Schema of `limits:` under a kernel method's own key. */
 export const limits = z
@@ -74,4 +85,3 @@ export const limits = z
   });
 
 export type Limits = z.output<typeof limits>;
-export type Rate = z.output<typeof rateMapping> | number;
