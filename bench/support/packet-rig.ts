@@ -58,6 +58,8 @@ export function orderOf(load: Load, other = 0): Uint8Array {
 /** Bytes of an IPv4 frame with a TCP header, padded to Ethernet's least, and of an IPv6 one. */
 const FRAME = 60;
 const FRAME6 = 74;
+/** As in the generator: bytes that a frame of a turn has too many. */
+const SPARE = 4;
 
 /** As in the generator: packets of a turn, and how many turns are kept. */
 const TURN = 1024;
@@ -153,7 +155,7 @@ export class Rig {
 
   /** Says what the next packets are. `turns`: the bare program's cable has every second one of them, by turns. */
   load(load: Load, { turns = false } = {}): void {
-    this.#frame = load.source.includes(":") ? FRAME6 : FRAME;
+    this.#frame = (load.source.includes(":") ? FRAME6 : FRAME) + (turns ? SPARE : 0);
     this.#turns = 0;
     updateElement(this.#generator.mapFd("orders"), new Uint8Array(4), orderOf(load, turns ? this.#bareIndex : 0));
   }
