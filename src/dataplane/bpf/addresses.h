@@ -11,25 +11,26 @@ static __always_inline struct address mapped(__u32 address)
 	return (struct address){ 0, (__u64)address << 32 | MAPPED };
 }
 
+/* Two long loads, or stores: a packet's words need not lie at multiples of eight. On the stack they must. */
 static __always_inline struct address address6(const struct in6_addr *from)
 {
-	const __u32 *word = from->in6_u.u6_addr32;
+	const __u64 *half = (const void *)from;
 
-	return (struct address){ (__u64)word[1] << 32 | word[0], (__u64)word[3] << 32 | word[2] };
+	return (struct address){ half[0], half[1] };
 }
 
 static __always_inline void write6(struct in6_addr *to, const struct address *from)
 {
-	to->in6_u.u6_addr32[0] = from->high;
-	to->in6_u.u6_addr32[1] = from->high >> 32;
-	to->in6_u.u6_addr32[2] = from->low;
-	to->in6_u.u6_addr32[3] = from->low >> 32;
+	__u64 *half = (void *)to;
+
+	half[0] = from->high;
+	half[1] = from->low;
 }
 
 /* The IPv4 address inside, network order. */
 static __always_inline __u32 address4(const struct address *from)
 {
-	return from->low >> 32;
+	return ((const __u32 *)&from->low)[1];
 }
 
 static __always_inline int is_ipv4(const struct address *a)

@@ -48,9 +48,9 @@ struct packet {
 #define MAX_HEADER 511
 
 /* False when the frame is for another host: a switch floods what it has not learnt, and it must not be sent twice. */
-static __always_inline int meant_for_us(__u32 index, const void *eth)
+static __always_inline int meant_for_us(const __u32 *index, const void *eth)
 {
-	struct device *device = bpf_map_lookup_elem(&devices, &index);
+	struct device *device = bpf_map_lookup_elem(&devices, index);
 
 	if (!device || !device->known)
 		return 1;
@@ -235,7 +235,7 @@ static __always_inline int parse_ipv6_header(struct packet *p, const struct ipv6
 	if ((void *)(ip + 1) > end)
 		return 0;
 	__u32 length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	if (ip->version != 6 || length > 0xffff || length + sizeof(struct ethhdr) > p->frame)
+	if (ip->version != 6 || length > 0xffff || (const void *)ip + length > end)
 		return 0;
 	p->ipv6 = 1;
 	p->header = sizeof(*ip);
@@ -274,7 +274,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
 
 	p->ifindex = ctx->ingress_ifindex;
 	p->frame = frame_bytes(ctx);
-	if (ip > end || !meant_for_us(p->ifindex, data))
+	if (ip > end || !meant_for_us(&p->ifindex, data))
 		return 0;
 	if (*type == bpf_htons(ETH_P_IP)) {
 		if (!parse_ipv4(p, ip, end))

@@ -19,14 +19,14 @@ static __always_inline __u32 now_ticks(void)
 	return bpf_ktime_get_coarse_ns() >> TICK_SHIFT;
 }
 
-/* Out of the interface it came in by when that is the one: XDP_TX is cheaper than a redirect. */
-static __always_inline int send(struct xdp_md *ctx, const struct packet *p, const struct next_hop *hop)
+/* Out of the interface it `came` in by when that is the one: XDP_TX is cheaper than a redirect. */
+static __always_inline int send(struct xdp_md *ctx, const struct packet *p, const struct next_hop *hop, __u32 came)
 {
 	__u32 ifindex = hop->ifindex;
 
 	if (hop->vlan && !push_tag(ctx, hop->vlan | (p->tag & VLAN_PRIORITY)))
 		return DROPPED(DROP_TOO_BIG);
-	return ifindex == p->ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
+	return ifindex == came ? XDP_TX : bpf_redirect(ifindex, 0);
 }
 
 /* The way it came, as an answer of ours. */
@@ -73,7 +73,7 @@ static __always_inline void take_device(struct next_hop *hop, __u32 ifindex)
 static __noinline int ask_fib(struct xdp_md *ctx, const struct address *source, const struct address *target,
 			      __u32 length, struct next_hop *hop)
 {
-	struct bpf_fib_lookup fib = {};
+	struct bpf_fib_lookup fib __attribute__((aligned(8))) = {};
 
 	if (!source || !target || !hop)
 		return BPF_FIB_LKUP_RET_BLACKHOLE;

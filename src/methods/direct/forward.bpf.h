@@ -17,5 +17,5 @@ static __always_inline int forward_direct(struct xdp_md *ctx, const struct packe
 		return answer_too_big(ctx, p, &p->target, hop->mtu);
 	int failed = set_macs(ctx, hop);
 
-	return failed ? failed : send(ctx, p, hop);
+	return failed ? failed : send(ctx, p, hop, p->ifindex);
 }

@@ -136,8 +136,8 @@ static __always_inline struct translation towards(const struct backend *backend,
 }
 
 /* What is no error, fits, and has hops left. */
-static __always_inline int forward_nat_plain(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
-					     const struct next_hop *hop)
+static __always_inline int translate_plain(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
+					   const struct next_hop *hop)
 {
 	struct translation t = towards(backend, p);
 	__u64 change = change_address(&t.old, &t.new, p->ipv6);
@@ -145,9 +145,7 @@ static __always_inline int forward_nat_plain(struct xdp_md *ctx, const struct pa
 
 	if (!failed)
 		failed = translate_header(ctx, p, &t, change, 1);
-	if (!failed)
-		failed = set_macs(ctx, hop);
-	return failed ? failed : send(ctx, p, hop);
+	return failed ? failed : set_macs(ctx, hop);
 }
 
 static __always_inline int forward_nat(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
@@ -157,15 +155,18 @@ static __always_inline int forward_nat(struct xdp_md *ctx, const struct packet *
 		return answer_too_big(ctx, p, &p->target, hop->mtu);
 	if (p->ttl <= 1)
 		return answer_expired(ctx, p, &p->target);
-	if (!p->icmp_error)
-		return forward_nat_plain(ctx, p, backend, hop);
-	struct translation t = towards(backend, p);
-	int failed = translate_error(ctx, p, &t, 1);
-	if (!failed)
-		failed = translate_header(ctx, p, &t, change_address(&t.old, &t.new, p->ipv6), 1);
-	if (!failed)
-		failed = set_macs(ctx, hop);
-	return failed ? failed : send(ctx, p, hop);
+	int failed;
+	if (p->icmp_error) {
+		struct translation t = towards(backend, p);
+		failed = translate_error(ctx, p, &t, 1);
+		if (!failed)
+			failed = translate_header(ctx, p, &t, change_address(&t.old, &t.new, p->ipv6), 1);
+		if (!failed)
+			failed = set_macs(ctx, hop);
+	} else {
+		failed = translate_plain(ctx, p, backend, hop);
+	}
+	return failed ? failed : send(ctx, p, hop, p->ifindex);
 }
 
 /* The way back: `t` makes the backend's end the VIP's again. Where the FIB says "not for forwarding" the packet is for the
@@ -193,5 +194,5 @@ static __always_inline int return_nat(struct xdp_md *ctx, const struct packet *p
 	int failed = translate(ctx, p, t, rewrite);
 	if (!failed)
 		failed = set_macs(ctx, &hop);
-	return failed ? failed : send(ctx, p, &hop);
+	return failed ? failed : send(ctx, p, &hop, p->ifindex);
 }

@@ -166,6 +166,56 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct packet *p, cons
 	return 0;
 }
 
+/* The outer header of an IPv4 packet in IPv4, right before it. The caller has checked that both headers are there. */
+static __always_inline void write_plain4(__u32 *word, const struct packet *p, const struct backend *backend)
+{
+	const __u32 *inner = word + sizeof(struct iphdr) / sizeof(*word);
+	/* Version, length of the header and class are those inside. */
+	__u32 first = bpf_htonl(bpf_ntohl(inner[0]) + sizeof(struct iphdr));
+	__u32 second = inner[1] & bpf_htonl(IP_DF) ? bpf_htonl(IP_DF) : bpf_get_prandom_u32() & 0xffff;
+	__u32 third = bpf_htonl((__u32)OUTER_TTL << 24 | IPPROTO_IPIP << 16);
+	__u32 source = outer_source4(p, backend), target = address4(&backend->address);
+
+	word[0] = first;
+	word[1] = second;
+	word[2] = third | (__u32)checksum_fold((__u64)first + second + third + source + target) << 16;
+	word[3] = source;
+	word[4] = target;
+}
+
+/* The same of IPv6 in IPv6. */
+static __always_inline void write_plain6(__u32 *word, const struct packet *p, const struct backend *backend)
+{
+	struct ipv6hdr *outer = (void *)word;
+	const __u32 *inner = (const void *)(outer + 1);
+
+	word[0] = (inner[0] & bpf_htonl(0xfff00000)) | bpf_htonl(p->hash & 0xfffff);
+	word[1] = bpf_htonl((__u32)p->length << 16 | IPPROTO_IPV6 << 8 | OUTER_TTL);
+	write6(&outer->saddr, &backend->source);
+	write6(&outer->daddr, &backend->address);
+}
+
+/* A packet without options or extensions, in a bare header of its own family: the same bytes that `wrap` writes. What is
+ * inside is read where it lies: kept over the call, it would have to be laid aside. */
+static __always_inline int wrap_plain(struct xdp_md *ctx, const struct packet *p, const struct backend *backend,
+				      const struct next_hop *hop, int ipv6)
+{
+	const __u32 grow = ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+
+	if (bpf_xdp_adjust_head(ctx, -(int)grow))
+		return DROPPED(DROP_TOO_BIG);
+	void *data = (void *)(long)ctx->data, *outer = data + sizeof(struct ethhdr);
+	if (outer + 2 * grow > (void *)(long)ctx->data_end)
+		return DROPPED(DROP_MALFORMED);
+	write_macs(data, hop);
+	*(__u16 *)(data + 2 * ETH_ALEN) = bpf_htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP);
+	if (ipv6)
+		write_plain6(outer, p, backend);
+	else
+		write_plain4(outer, p, backend);
+	return 0;
+}
+
 /* What the way does not carry whole, but a router on it may part: IPv4 outside, and a sender that allows it, or IPv6 that
  * nobody may be asked to make smaller (RFC 4213, 3.2.2). It fits our own link. */
 static __always_inline int may_be_parted(struct packet *p, const struct next_hop *hop, int outer4, __u32 grow)
@@ -193,5 +243,5 @@ static __always_inline int forward_tunnel(struct xdp_md *ctx, struct packet *p, 
 		return failed;
 	if (others && !write_others(ctx, p, backend))
 		return DROPPED(DROP_MALFORMED);
-	return send(ctx, p, hop);
+	return send(ctx, p, hop, p->ifindex);
 }
