@@ -69,7 +69,7 @@ function loadZone(key: string, written: ZoneSettings["written"], report: Report)
     report([], `${JSON.stringify(key)} is not a domain name.`);
     return made;
   }
-  const records: ZoneRecord[] = [];
+  let records: ZoneRecord[] = [];
   let faults = 0;
   const at = (path: string[]) => (text: string) => {
     faults++;
@@ -78,11 +78,11 @@ function loadZone(key: string, written: ZoneSettings["written"], report: Report)
   if (written?.file !== undefined) {
     const source = readText(written.file, null);
     if (typeof source === "string") at(["file"])(`${source[0]!.toUpperCase()}${source.slice(1)}.`);
-    else records.push(...recordsOf(apex, source, null, at(["file"])));
+    else records = recordsOf(apex, source, null, at(["file"]));
   }
   if (written?.records !== undefined) {
     const text = typeof written.records === "string" ? written.records : written.records.join("\n");
-    records.push(...recordsOf(apex, { file: name, text }, RECORD_TTL, at(["records"])));
+    records = records.concat(recordsOf(apex, { file: name, text }, RECORD_TTL, at(["records"])));
   }
   if (faults === 0) for (const sentence of judgeZone(apex, records)) at([])(`${sentence}.`);
   made.lines = records.map(recordText);

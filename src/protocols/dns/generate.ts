@@ -20,24 +20,20 @@ function filled(word: string, value: number): string | null {
 }
 
 /**
- * The records of `$GENERATE START-STOP[/STEP] OWNER [TTL] [CLASS] TYPE RDATA`, as tokens; a string says what is
- * wrong. At most 65,536 in one.
+ * The records of `$GENERATE START-STOP[/STEP] OWNER [TTL] [CLASS] TYPE RDATA`, as tokens, one after the other; a string says
+ * what is wrong. At most 65,536 in one.
  */
-export function generate(tokens: readonly Token[]): Token[][] | string {
+export function generate(tokens: readonly Token[]): Iterable<Token[]> | string {
   const range = /^(\d{1,9})-(\d{1,9})(?:\/(\d{1,9}))?$/.exec(tokens[0]?.text ?? "");
   if (!range || tokens.length < 4) return "write START-STOP[/STEP] OWNER TYPE RDATA";
   const [start, stop, step] = [Number(range[1]), Number(range[2]), Number(range[3] ?? 1)];
   if (stop < start || step < 1) return "the range is empty";
   if ((stop - start) / step >= MOST) return `more than ${MOST} records`;
-  const made: Token[][] = [];
-  for (let value = start; value <= stop; value += step) {
-    const entry: Token[] = [];
-    for (const token of tokens.slice(1)) {
-      const text = filled(token.text, value);
-      if (text === null) return `"${token.text}": write $ or \${OFFSET,WIDTH,BASE}, the base being d, o, x or X`;
-      entry.push({ ...token, text });
-    }
-    made.push(entry);
-  }
-  return made;
+  const words = tokens.slice(1);
+  const wrong = words.find(({ text }) => filled(text, start) === null);
+  if (wrong) return `"${wrong.text}": write $ or \${OFFSET,WIDTH,BASE}, the base being d, o, x or X`;
+  return (function* () {
+    for (let value = start; value <= stop; value += step)
+      yield words.map((token) => ({ ...token, text: filled(token.text, value)! }));
+  })();
 }

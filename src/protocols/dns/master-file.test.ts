@@ -170,6 +170,37 @@ describe("RDATA", () => {
   ])("svcb.form: %s is refused", (text) => expect(faultsOf(`x ${text}`).length).toBeGreaterThan(0));
 });
 
+describe("what a file makes has an end", () => {
+  const ORIGIN = nameToWire("example.com")!;
+  const read = (text: string, include: (file: string) => MasterSource | string = () => "none") =>
+    parseMasterFile({ file: "zone", text }, { origin: ORIGIN, ttl: 60, include });
+
+  test("a line of very many words", () => {
+    expect(read(`a TXT ${"x ".repeat(1_200_000)}`).faults).toMatchObject([
+      { message: "TXT is longer than 65,535 octets" },
+    ]);
+  });
+
+  test("a line of $GENERATE that would make gigabytes", () => {
+    const { faults, records } = read(`$GENERATE 0-65535 a$ TXT ${"x ".repeat(20_000)}`);
+    expect(faults).toEqual([
+      { file: "zone", line: 1, message: "the records up to here take more than 268435456 octets" },
+    ]);
+    expect(records.length).toBeLessThan(1000);
+  });
+
+  test("files that include many others each", () => {
+    let opened = 0;
+    const include = (file: string): MasterSource => {
+      opened++;
+      return { file, text: file.length > 6 ? "" : `$INCLUDE ${file}x\n`.repeat(100) };
+    };
+    const { faults } = read("$INCLUDE x", include);
+    expect(faults.at(-1)!.message).toBe("more than 10000 files are included");
+    expect(opened).toBe(10_000);
+  });
+});
+
 test("master.form: whatever the text, the parser ends, and what it reads is read back the same", () => {
   const words = fc.constantFrom(
     "@",

@@ -39,11 +39,15 @@ export interface MasterOptions {
 
 const MOST_FAULTS = 20;
 const MOST_RECORDS = 1_000_000;
+/** Of all records, `PART` for each part of RDATA counted with its octets: a line of a few kilobytes may make 65,536 records. */
+const MOST_OCTETS = 256 * 2 ** 20;
+const PART = 64;
 const MOST_DEPTH = 8;
+const MOST_INCLUDES = 10_000;
 
 /**
  * Parses a master file (RFC 1035 5, RFC 2308 4, RFC 3597 5, BIND's $GENERATE): every record, or what is wrong with it.
- * Never throws; ends after 20 faults or a million records.
+ * Never throws; ends after 20 faults, a million records, 256 MiB of them, or 10,000 included files.
  */
 export function parseMasterFile(
   source: MasterSource,
@@ -64,6 +68,10 @@ class Parser {
   private lastTtl: number | null = null;
   private minimum: number | null = null;
   private file = "";
+  private octets = 0;
+  private included = 0;
+  /** More than can be taken: nothing further is read. */
+  private full = false;
 
   constructor(options: MasterOptions) {
     this.options = options;
@@ -77,12 +85,11 @@ class Parser {
     this.origin = origin;
     this.file = source.file;
     for (const entry of entriesOf(source.text, (line, message) => this.fault(line, message))) {
-      if (this.faults.length >= MOST_FAULTS || this.records.length >= MOST_RECORDS) break;
+      if (this.faults.length >= MOST_FAULTS || this.full) break;
       if (!entry.indented && entry.tokens[0]!.text.startsWith("$") && !entry.tokens[0]!.quoted)
         this.blame(entry.line, this.directive(entry, depth));
       else this.blame(entry.line, this.record(entry));
     }
-    if (this.records.length >= MOST_RECORDS) this.fault(1, `more than ${MOST_RECORDS} records`);
     Object.assign(this, before);
   }
 
@@ -110,15 +117,25 @@ class Parser {
       const origin = second === undefined ? this.origin : this.resolve(second);
       if (first === undefined || origin === null) return "$INCLUDE needs a file, and may name an origin";
       if (depth >= MOST_DEPTH) return `$INCLUDE goes deeper than ${MOST_DEPTH}`;
+      if (++this.included > MOST_INCLUDES) return this.stop(`more than ${MOST_INCLUDES} files are included`);
       const source = this.options.include(first, this.file);
       if (typeof source === "string") return `$INCLUDE ${first}: ${source}`;
       this.read(source, origin, depth + 1);
     } else if (name === "$GENERATE") {
       const made = generate(tokens.slice(1));
       if (typeof made === "string") return `$GENERATE: ${made}`;
-      for (const generated of made) this.blame(line, this.record({ indented: false, tokens: generated }));
+      for (const generated of made) {
+        if (this.faults.length >= MOST_FAULTS || this.full) break;
+        this.blame(line, this.record({ indented: false, tokens: generated }));
+      }
     } else return `${word} is not known: $ORIGIN, $TTL, $INCLUDE, $GENERATE are`;
     return null;
+  }
+
+  /** Says why no more is read. */
+  private stop(message: string): string {
+    this.full = true;
+    return message;
   }
 
   /** Null, or what is wrong. */
@@ -151,6 +168,12 @@ class Parser {
     const given = ttl ?? this.defaultTtl ?? this.lastTtl ?? this.minimum;
     if (given === null) return "the record has no TTL, and there is no $TTL";
     if (ttl !== null) this.lastTtl = ttl;
+    this.octets += parsed.rdata.reduce(
+      (sum, part) => sum + PART + (part instanceof Uint8Array ? part.length : 0),
+      PART,
+    );
+    if (this.records.length >= MOST_RECORDS) return this.stop(`more than ${MOST_RECORDS} records`);
+    if (this.octets > MOST_OCTETS) return this.stop(`the records up to here take more than ${MOST_OCTETS} octets`);
     this.records.push({ owner, type, ttl: given, rdata: parsed.rdata });
     return null;
   }

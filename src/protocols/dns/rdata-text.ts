@@ -28,14 +28,15 @@ export function parseRdata(type: number, tokens: readonly Token[], resolve: Reso
       : parseOpaque(tokens.slice(1), fixed[name]);
   const fields = fieldsOf(type);
   if (fields === null) return bad(`${name} has no form of its own here: write \\# LENGTH HEX`);
-  const parts: (Uint8Array | { name: Uint8Array })[] = [];
+  let parts: (Uint8Array | { name: Uint8Array })[] = [];
   let at = 0;
   for (const field of fields) {
     const rest = field.endsWith("-rest");
     if (!rest && at >= tokens.length) return bad(`${name} lacks its ${ordinal(fields.indexOf(field, at))} part`);
     const made = rest ? parseRest(field, tokens.slice(at)) : parseField(field, tokens[at]!, resolve);
     if (typeof made === "string") return bad(`${name}: ${made}`);
-    parts.push(...made);
+    // Not as arguments: a line of a million words has more parts than a call takes.
+    parts = parts.concat(made);
     at = rest ? tokens.length : at + 1;
   }
   if (at < tokens.length) return bad(`${name} has a part too many: "${tokens[at]!.text}"`);
