@@ -14,10 +14,26 @@ export interface RunOptions {
   cwd?: string;
 }
 
+/** 128 + SIGKILL */
+const KILLED = 137;
+
 const exitCode = (code: number | null, signal: number | string | null): number =>
   code ?? 128 + (typeof signal === "number" ? signal : 9);
 
-/** Runs a program to its end. Never throws: a program that is not there ends with code 127. */
+/** What has come of a stream so far, and when it is over, or nobody wants more of it. */
+function gather(stream: ReadableStream<Uint8Array>): { ended: Promise<void>; leave(): void; text(): string } {
+  const chunks: Uint8Array[] = [];
+  const reader = stream.getReader();
+  const read = async (): Promise<void> => {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) chunks.push(next.value);
+  };
+  return { ended: read(), leave: () => void reader.cancel(), text: () => Buffer.concat(chunks).toString() };
+}
+
+/**
+ * Runs a program to its end. Never throws: a program that is not there ends with code 127. Of one that was killed for its
+ * time nothing more is waited for, though programs that it has started may hold its output open.
+ */
 export async function run(command: readonly string[], options: RunOptions = {}): Promise<Finished> {
   try {
     const child = Bun.spawn([...command], {
@@ -29,9 +45,12 @@ export async function run(command: readonly string[], options: RunOptions = {}):
       ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
       ...(options.cwd ? { cwd: options.cwd } : {}),
     });
-    const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    const [stdout, stderr] = [gather(child.stdout), gather(child.stderr)];
     await child.exited;
-    return { code: exitCode(child.exitCode, child.signalCode), stdout, stderr };
+    const code = exitCode(child.exitCode, child.signalCode);
+    if (code === KILLED) for (const output of [stdout, stderr]) output.leave();
+    await Promise.all([stdout.ended, stderr.ended]);
+    return { code, stdout: stdout.text(), stderr: stderr.text() };
   } catch (error) {
     return { code: 127, stdout: "", stderr: String(error instanceof Error ? error.message : error) };
   }

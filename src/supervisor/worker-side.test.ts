@@ -5,14 +5,34 @@ import type { GenerationEvents } from "./generation.ts";
 import type { Entry } from "./member.ts";
 import { WorkerSide } from "./worker-side.ts";
 
-test("services for which there is no room to count are named, before anything is started for the others", async () => {
-  const side = new WorkerSide("test", catalog.methods, 1, {} as GenerationEvents);
-  const entries = Array.from({ length: 8000 }, (_, i): Entry => {
+/** `count` entries of services without sockets of their own. */
+const entriesOf = (count: number): Entry[] =>
+  Array.from({ length: count }, (_, i): Entry => {
     const service = { name: `s${i}`, method: "redirect", listen: [], names: [], options: {} } as unknown as Service;
     return { service, members: [] } as unknown as Entry;
   });
-  const config = { settings: {}, workers: 1, geography: { places: {} } };
-  const problems = await side.prepare(entries, { number: 1, config } as unknown as Revision, 16);
+
+const revisionOf = (workers: number): Revision =>
+  ({ number: 1, config: { settings: {}, workers, geography: { places: {} } } }) as unknown as Revision;
+
+test("more workers than there was room made for at the start are refused, with what to do, and none is started", async () => {
+  const side = new WorkerSide("test", catalog.methods, 1, {} as GenerationEvents);
+  const problems = await side.prepare(entriesOf(1), revisionOf(9), 16);
+  expect(problems).toEqual([
+    expect.objectContaining({
+      code: "SLUICE_WORKER_START",
+      path: ["workers"],
+      message: expect.stringContaining("9 workers are more than the 8 that"),
+      hint: expect.stringContaining("Restart the daemon"),
+    }),
+  ]);
+  expect(side.workers).toBe(0);
+  side.spare.stop();
+});
+
+test("services for which there is no room to count are named, before anything is started for the others", async () => {
+  const side = new WorkerSide("test", catalog.methods, 1, {} as GenerationEvents);
+  const problems = await side.prepare(entriesOf(8000), revisionOf(1), 16);
   if (!Array.isArray(problems)) throw new Error("all found room");
   expect(problems.length).toBeGreaterThan(0);
   expect(problems.length).toBeLessThan(1000);

@@ -1,0 +1,14 @@
+import { expect, test } from "bun:test";
+import { run } from "./child.ts";
+
+test("a program that takes too long is given up with what it has said, though one that it has started lives on", async () => {
+  const { code, stdout } = await run(["sh", "-c", "sleep 600 & echo $!; sleep 600"], { timeout: 300 });
+  expect([code, stdout]).toEqual([137, expect.stringMatching(/^\d+\n$/)]);
+  expect(process.kill(Number(stdout), "SIGKILL")).toBe(true);
+});
+
+test("what a program says to the end is there, also what comes after it from one that it has started", async () => {
+  expect(await run(["sh", "-c", "(sleep 0.3; echo last) & echo first"])).toMatchObject({ stdout: "first\nlast\n" });
+  const { stdout } = await run(["head", "-c", "3000000", "/dev/zero"]);
+  expect(stdout).toHaveLength(3_000_000);
+});
