@@ -8,6 +8,7 @@ import { isOrphan, listStates } from "../lab/state.ts";
 import { findTopology, topologies } from "../lab/topologies/index.ts";
 import type { Topology } from "../lab/topology.ts";
 import { foreground } from "../runtime/foreground.ts";
+import { EXIT } from "./exit.ts";
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -65,7 +66,8 @@ function toTopology(name: string): Topology {
 /** 4: refused by the kernel (no rights, no namespaces). */
 function refused(error: unknown): void {
   say(`sluice: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 4;
+  if (process.getuid?.() !== 0) say("  root is needed, to make network namespaces and what is in them");
+  process.exitCode = EXIT.kernel;
 }
 
 const addresses = (topology: Topology, index: number): string =>
@@ -178,7 +180,7 @@ async function down(names: string[], options: { all?: boolean; json?: boolean })
     const removed = options.all ? await removeLeftovers({ kept: true }) : [];
     if (names.length === 0 && !options.all) {
       say("sluice: name the labs to remove, or say --all");
-      process.exitCode = 2;
+      process.exitCode = EXIT.usage;
       return;
     }
     for (const name of names)
@@ -191,7 +193,7 @@ async function down(names: string[], options: { all?: boolean; json?: boolean })
               .join(", ") || "none"
           }`,
         );
-        process.exitCode = 2;
+        process.exitCode = EXIT.usage;
       }
     if (options.json) print(JSON.stringify({ schema: "sluice.labs-removed/v1", removed }));
     else for (const name of removed) say(`removed ${name}`);
@@ -210,7 +212,7 @@ async function exec(name: string, host: string, command: string[]): Promise<void
         ? `sluice: no host ${host} in ${name}; one of: ${known.join(", ")}`
         : `sluice: no lab is called ${name}; up: ${labs.join(", ") || "none"}`,
     );
-    process.exitCode = 2;
+    process.exitCode = EXIT.usage;
     return;
   }
   const inHost = command.length > 0 ? command : [process.env.SHELL ?? "sh"];

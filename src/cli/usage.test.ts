@@ -52,3 +52,15 @@ test("a lab's name is no path", async () => {
   ])
     expect((await run([process.execPath, main, "lab", ...words])).stderr).toContain("small letters, digits and dashes");
 });
+
+test.skipIf(process.getuid?.() !== 0)("a lab that only root may build says so", async () => {
+  const program = `
+    const { dropPrivileges } = await import("${import.meta.dirname}/../runtime/privileges.ts");
+    await import("${import.meta.dirname}/lab.ts");
+    dropPrivileges();
+    // Of what is evaluated, Commander takes the second word for the first argument.
+    process.argv = ["", "lab", "up", "nat", "--network-only"];
+    await import("${main}");`;
+  const { code, stderr } = await run([process.execPath, "--no-env-file", "-e", program]);
+  expect([code, stderr.trimEnd().split("\n").at(-1)]).toEqual([4, expect.stringContaining("root is needed")]);
+});
