@@ -11,6 +11,7 @@ export type HostChange =
   | { kind: "xdp"; device: string; pin: string }
   | { kind: "offload"; device: string; feature: "tx" | "gro" | "gso" | "tso"; on: boolean }
   | { kind: "veth"; name: string; peer: string }
+  /** `via`: a gateway; of the other family `inet6 ADDRESS`, as ip(8) has it. */
   | { kind: "route"; to: string; via?: string; device: string; advmss?: number; mtu?: number }
   | { kind: "neighbour"; address: string; device: string }
   /** A device that takes every IPIP packet for this host and unwraps it. */

@@ -85,10 +85,9 @@ const address: ChangeKind<Of<"address">> = {
 
 /** How a v6 address is to stand; v4 has no such words. */
 function marks(c: Of<"address">): string {
-  if (family(c.address) === 4) return "";
   // Duplicate address detection would hold a v6 VIP back for a second, and its owner before us is known to be gone. A v6
   // VIP is deprecated, or the kernel would take it as the source of what the host itself begins (RFC 6724).
-  return c.announce ? " nodad preferred_lft 0" : " nodad";
+  return family(c.address) === 4 ? "" : " nodad preferred_lft 0";
 }
 
 const sysctl = oneByOne<Of<"sysctl">>({
@@ -164,31 +163,36 @@ const veth = oneByOne<Of<"veth">>({
 const withoutMetrics = (text: string): string => text.replace(/ (advmss|mtu)( lock)? \d+/g, "");
 const metrics = (c: Of<"route">): string => `${c.advmss ? ` advmss ${c.advmss}` : ""}${c.mtu ? ` mtu ${c.mtu}` : ""}`;
 
+/** Where it leads, as ip(8) takes it. */
+const wayWords = (c: Of<"route">): string[] => [...(c.via ? ["via", ...c.via.split(" ")] : []), "dev", c.device];
+
+async function lookAtRoute(c: Of<"route">): Promise<Result<Look>> {
+  const found = await routeTexts(family(c.to), ["exact", c.to, "dev", c.device]);
+  if (!found.ok) return found;
+  const via = (text: string): string | undefined => / via ((?:inet6 )?\S+)/.exec(text)?.[1];
+  const first = found.value.find((text) => via(text) === c.via);
+  if (first === undefined) return ok({ there: false, before: null });
+  // A filter by device takes these words out of what ip prints; they are put back.
+  const [to, ...rest] = first.split(" ");
+  const before = [to, "dev", c.device, ...rest].join(" ");
+  const has = (name: string, value: number | undefined): boolean =>
+    value === undefined || new RegExp(` ${name} (lock )?${value}\\b`).test(before);
+  return ok({ there: has("advmss", c.advmss) && has("mtu", c.mtu), before });
+}
+
 const route = oneByOne<Of<"route">>({
   subject: (c) => `route ${c.to} ${c.via ?? ""} ${c.device}`,
-  async look(c) {
-    const filter = ["exact", c.to, "dev", c.device, ...(c.via ? ["via", c.via] : [])];
-    const found = await routeTexts(family(c.to), filter);
-    if (!found.ok) return found;
-    // A filter by device or gateway takes these words out of what ip prints; they are put back.
-    const [first] = found.value;
-    if (first === undefined) return ok({ there: false, before: null });
-    const [to, ...rest] = first.split(" ");
-    const before = [to, ...(c.via ? ["via", c.via] : []), "dev", c.device, ...rest].join(" ");
-    const has = (name: string, value: number | undefined): boolean =>
-      value === undefined || new RegExp(` ${name} (lock )?${value}\\b`).test(before);
-    return ok({ there: has("advmss", c.advmss) && has("mtu", c.mtu), before });
-  },
+  look: lookAtRoute,
   make(c, before) {
-    const base =
-      typeof before === "string" ? withoutMetrics(before) : `${c.to}${c.via ? ` via ${c.via}` : ""} dev ${c.device}`;
+    const base = typeof before === "string" ? withoutMetrics(before) : [c.to, ...wayWords(c)].join(" ");
     return ip(`-${family(c.to)}`, "route", "replace", ...`${base}${metrics(c)}`.split(" "));
   },
   async undo(c, before) {
-    const words =
-      typeof before === "string"
-        ? ["replace", ...before.split(" ")]
-        : ["del", c.to, ...(c.via ? ["via", c.via] : []), "dev", c.device];
+    const now = await lookAtRoute(c);
+    if (!now.ok) return unlessGone(now);
+    // It has gone, or somebody has made it anew since: what he made is his, and the old one may lead nowhere by now.
+    if (!now.value.there) return ok(null);
+    const words = typeof before === "string" ? ["replace", ...before.split(" ")] : ["del", c.to, ...wayWords(c)];
     return unlessGone(await ip(`-${family(c.to)}`, "route", ...words));
   },
 });

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { isIPv6 } from "../core/address.ts";
 import { kindOf } from "./change-kinds.ts";
 import { addressesSync, linksSync } from "./ip.ts";
-import { defaultDevice, IPIP_DEVICE, mssChanges, type RealServerRequest } from "./realserver.ts";
+import { defaultDevice, IPIP_DEVICE, mssAdvice, type RealServerRequest } from "./realserver.ts";
 import { effectiveConf, readSysctl } from "./sysctl.ts";
 
 /** One thing that a real server needs, as it is now. */
@@ -67,7 +67,9 @@ const pinned = (bpfDir: string): boolean => existsSync(bpfDir) && readdirSync(bp
 
 function tunnelItems({ vips, device, directors = [] }: RealServerRequest, bpfDir: string): RealServerItem[] {
   const all = linksSync();
-  const byKernel = all.ok && all.value.some(({ name, up }) => name === IPIP_DEVICE && up);
+  // It takes IPv4 out of IPv4 alone, and everybody's.
+  const mayKernel = directors.length === 0 && !vips.some(isIPv6);
+  const byKernel = mayKernel && all.ok && all.value.some(({ name, up }) => name === IPIP_DEVICE && up);
   const named = directors.length > 0 ? ` --director ${directors.join(",")}` : "";
   const again = `sluice realserver up --method tunnel --vip ${vips.join(",")}${named}`;
   const decap = byKernel
@@ -88,17 +90,17 @@ function filterItem(inbound: string | null): RealServerItem {
 }
 
 async function mssItems(directors?: readonly string[]): Promise<RealServerItem[]> {
-  const advice = await mssChanges(directors);
+  const { changes, byHand } = await mssAdvice(directors);
   const lacking: string[] = [];
-  for (const change of advice) {
+  for (const change of changes) {
     const looked = await kindOf(change).look([change]);
     if (looked.ok && !looked.value[0]!.there && change.kind === "route")
       lacking.push(
-        `${change.to}${change.via ? ` via ${change.via}` : ""} dev ${change.device} advmss ${change.advmss}`,
+        `ip route change ${change.to}${change.via ? ` via ${change.via}` : ""} dev ${change.device} advmss ${change.advmss}`,
       );
   }
-  if (lacking.length === 0)
-    return [good("advmss", advice.length > 0 ? "on every route" : "not needed: the links have room")];
-  const seen = `missing on ${lacking.length} of ${advice.length} routes: large uploads will hang`;
-  return [bad("advmss", seen, `ip route change ${lacking[0]}`)];
+  lacking.push(...byHand);
+  const count = changes.length + byHand.length;
+  if (lacking.length === 0) return [good("advmss", count > 0 ? "on every route" : "not needed: the links have room")];
+  return [bad("advmss", `missing on ${lacking.length} of ${count} routes: large uploads will hang`, lacking[0]!)];
 }

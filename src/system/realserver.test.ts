@@ -173,6 +173,75 @@ describe.skipIf(missing !== null)("a host as real server", () => {
     });
   });
 
+  test("MSS advice on a route by an IPv6 gateway; one by several gateways is left alone, and its command is told", async () => {
+    await host.within(async () => {
+      host.sh("ip route add 10.8.0.0/16 via inet6 fe80::1 dev eth0");
+      host.sh("ip route add 10.9.0.0/16 nexthop via 125.12.12.1 dev eth0 nexthop via 125.12.12.2 dev eth0 weight 3");
+      const before = picture();
+      const real = server();
+      const said = await real.up({ method: "tunnel", vips: [vip], device: null });
+      expect(host.sh("ip route show 10.8.0.0/16")).toContain("via inet6 fe80::1 dev eth0 advmss 1440");
+      const [, command] = /several gateways: (ip route .*)$/m.exec(said.join("\n")) ?? [];
+      expect(await wrong("tunnel")).toEqual(["advmss"]);
+      host.sh(command!);
+      expect(host.sh("ip -o route show 10.9.0.0/16")).toMatch(
+        /advmss 1440.*125.12.12.1.*weight 1.*125.12.12.2.*weight 3/,
+      );
+      expect(await wrong("tunnel")).toEqual([]);
+      host.sh(command!.replace("advmss 1440 ", ""));
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      await real.down();
+      expect(picture()).toBe(before);
+      host.sh("ip route del 10.8.0.0/16; ip route del 10.9.0.0/16");
+    });
+  });
+
+  test("a route that somebody has made anew since is left as he made it", async () => {
+    await host.within(async () => {
+      const real = server();
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      host.sh("ip route replace default via 125.12.12.2; ip route del 10.7.0.0/16");
+      await real.down();
+      expect(host.sh("ip route show default").trim()).toBe("default via 125.12.12.2 dev eth0");
+      expect(host.sh("ip route show 10.7.0.0/16")).toBe("");
+      host.sh("ip route replace default via 125.12.12.1; ip route add 10.7.0.0/16 via 125.12.12.1 metric 7");
+    });
+  });
+
+  test("an IPv6 VIP is no source of what the host begins, and its tunnels are for our program", async () => {
+    await host.within(async () => {
+      const before = picture();
+      const real = server();
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      await real.up({ method: "tunnel", vips: ["2001:db8:12::77"], device: null });
+      expect(host.sh("ip -6 address show dev lo")).toMatch(/2001:db8:12::77\/128 scope global .*deprecated/);
+      expect(attached.at(-1)).toBe(`eth0 ${vip},2001:db8:12::77`);
+      expect(host.sh("ip -br link")).not.toContain(IPIP_DEVICE);
+      const request = { method: "tunnel" as const, vips: [vip, "2001:db8:12::77"], device: null };
+      expect((await realServerStatus(request, bpfDir)).filter(({ good }) => !good)).toEqual([]);
+      await real.down();
+      expect(picture()).toBe(before);
+    });
+  });
+
+  test("where the kernel unwraps, no other device loses the filter that all of them had", async () => {
+    await host.within(async () => {
+      const filters = (): string =>
+        host.sh("cd /proc/sys/net/ipv4/conf; grep . all/rp_filter default/rp_filter eth0/rp_filter");
+      host.sh(
+        "sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
+      );
+      const before = filters();
+      const real = server();
+      await real.up({ method: "tunnel", vips: [vip], device: null });
+      const byKernel = host.sh("ip -br link").includes(IPIP_DEVICE);
+      expect(filters().match(/\d$/gm)).toEqual(byKernel ? ["0", "1", "1"] : ["1", "0", "0"]);
+      await real.down();
+      expect(filters()).toBe(before);
+      host.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0");
+    });
+  });
+
   test("both methods and several VIPs: each goes down by itself", async () => {
     await host.within(async () => {
       const before = picture();

@@ -1,10 +1,11 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { isIPv6 } from "../core/address.ts";
 import type { HostChange } from "../core/host-change.ts";
 import { SluiceError } from "../core/problem.ts";
 import { createHostChanges, type HostChanges } from "./host-changes.ts";
 import { hostProblem } from "./host-command.ts";
 import { type IpLink, links, routeGetSync, routeTexts } from "./ip.ts";
+import { readSysctl } from "./sysctl.ts";
 
 /** How a real server is addressed: `direct` by its link address alone, `tunnel` by packets wrapped in IPIP or GUE. */
 export type RealServerMethod = "direct" | "tunnel";
@@ -73,25 +74,44 @@ export const vipAddresses = (vips: readonly string[]): HostChange[] =>
 export const arpChanges = (vips: readonly string[]): HostChange[] =>
   vips.every(isIPv6) ? [] : [sysctl("all.arp_ignore", "1", "max"), sysctl("all.arp_announce", "2", "max")];
 
+/** What the MSS advice asks for: changes of routes, and commands for those that are not ours to make anew. */
+export interface MssAdvice {
+  changes: HostChange[];
+  /** `ip route change …` for each route by several gateways that lacks it. */
+  byHand: string[];
+}
+
 /** MSS advice on every route that leaves by a tight link: only what the advice limits will come back wrapped. */
-export async function mssChanges(directors: readonly string[] = []): Promise<HostChange[]> {
+export async function mssAdvice(directors: readonly string[] = []): Promise<MssAdvice> {
   const all = await links();
   if (!all.ok) throw new SluiceError(all.problems[0]!);
   const routes = await routeTexts(4);
   if (!routes.ok) throw new SluiceError(routes.problems[0]!);
   const byName = new Map(all.value.map((link): [string, IpLink] => [link.name, link]));
-  return routes.value.flatMap((text): HostChange[] => {
-    const words = text.split(" ");
-    const word = (name: string): string | undefined =>
-      words.includes(name) ? words[words.indexOf(name) + 1] : undefined;
-    const link = byName.get(word("dev") ?? "");
-    const via = word("via");
-    if (link?.type !== "ether") return [];
-    const advmss = advisedMss(link.mtu, addedBy(directors));
-    return advmss === null
-      ? []
-      : [{ kind: "route", to: words[0]!, device: link.name, ...(via ? { via } : {}), advmss }];
-  });
+  /** Of the tightest of these devices. */
+  const advise = (devices: readonly string[]): number | null => {
+    const tight = devices.flatMap((name) => {
+      const link = byName.get(name);
+      return link?.type === "ether" ? (advisedMss(link.mtu, addedBy(directors)) ?? []) : [];
+    });
+    return tight.length === 0 ? null : Math.min(...tight);
+  };
+  const advice: MssAdvice = { changes: [], byHand: [] };
+  for (const text of routes.value) {
+    const [head, ...hops] = text.split(" nexthop ");
+    const advmss = advise([...text.matchAll(/ dev (\S+)/g)].map(([, name]) => name!));
+    if (advmss === null) continue;
+    if (hops.length > 0) {
+      const [to, ...rest] = head!.replace(/ advmss \d+/, "").split(" ");
+      const words = [to, "advmss", advmss, ...rest, ...hops.map((hop) => `nexthop ${hop}`)];
+      if (!head!.includes(` advmss ${advmss}`)) advice.byHand.push(`ip route change ${words.join(" ")}`);
+      continue;
+    }
+    const [, via] = / via ((?:inet6 )?\S+)/.exec(text) ?? [];
+    const [, device] = / dev (\S+)/.exec(text)!;
+    advice.changes.push({ kind: "route", to: text.split(" ")[0]!, device: device!, ...(via ? { via } : {}), advmss });
+  }
+  return advice;
 }
 
 /** Prepares this host as a real server, undoes that, and says how it stands. */
@@ -164,12 +184,14 @@ async function tunnelUp(
   asked: Required<Omit<RealServerRequest, "method">>,
 ): Promise<string[]> {
   const said = [await unwrap(host, doors, asked)];
-  const advice = await mssChanges(asked.directors);
+  const { changes: advice, byHand } = await mssAdvice(asked.directors);
   const wanted = new Set(advice.map((change) => JSON.stringify(change)));
   const old = ownedBy(host, owner("tunnel")).filter((one) => one.kind === "route" && !wanted.has(JSON.stringify(one)));
   await host.undo(old, owner("tunnel"));
   await host.change(advice, owner("tunnel"));
   if (advice.length > 0) said.push(`MSS advice on ${advice.length} routes`);
+  for (const command of byHand)
+    said.push(`MSS advice that is yours to give, on a route by several gateways: ${command}`);
   return said;
 }
 
@@ -179,9 +201,11 @@ async function unwrap(
   { device, vips, directors }: Required<Omit<RealServerRequest, "method">>,
 ): Promise<string> {
   const kernel: HostChange = { kind: "ipip", name: IPIP_DEVICE };
-  if (directors.length > 0) await host.undo([kernel], owner("tunnel"));
-  // Only our program knows directors from strangers, and sockets that are here from those that are not.
-  else if (await unwrapByKernel(host, kernel)) return `IPIP unwrapped by the kernel (${IPIP_DEVICE})`;
+  // Only our program knows directors from strangers, sockets that are here from those that are not, and IPv6 inside.
+  if (directors.length > 0 || vips.some(isIPv6)) {
+    const before = ownedBy(host, owner("tunnel")).filter((one) => one.kind === "ipip" || isFilter(one));
+    await host.undo(before, owner("tunnel"));
+  } else if (await unwrapByKernel(host, kernel)) return `IPIP unwrapped by the kernel (${IPIP_DEVICE})`;
   const inbound = device ?? defaultDevice();
   if (inbound === null)
     throw new SluiceError(
@@ -196,13 +220,32 @@ async function unwrap(
   return attached.describe();
 }
 
+const FILTERS = "net/ipv4/conf";
+const filter = (device: string, value: string, rule: "set" | "max"): HostChange => ({
+  kind: "sysctl",
+  key: `${FILTERS}/${device}/rp_filter`,
+  value,
+  rule,
+});
+const isFilter = (change: HostChange): boolean => change.kind === "sysctl" && change.key.endsWith("/rp_filter");
+
+const unfiltered = [filter("all", "0", "set"), filter(IPIP_DEVICE, "0", "set")];
+
+/** Every other device, and those to come, keeps the filter that `all` gave it. */
+function filtersKept(): HostChange[] {
+  const all = readSysctl(`${FILTERS}/all/rp_filter`) ?? "0";
+  if (all === "0") return [];
+  const others = readdirSync(`/proc/sys/${FILTERS}`).filter((name) => !["all", "lo", IPIP_DEVICE].includes(name));
+  return others.map((device) => filter(device, all, "max"));
+}
+
 /** False where the kernel has no ipip. */
 async function unwrapByKernel(host: HostChanges, kernel: HostChange): Promise<boolean> {
   try {
     await host.change([kernel], owner("tunnel"));
     // The unwrapped packet seems to come by the ipip device, from a client that is routed by another: the strict
     // reverse path filter would drop it without a word. The larger of `all` and the device counts, so both.
-    await host.change([sysctl("all.rp_filter", "0"), sysctl(`${IPIP_DEVICE}.rp_filter`, "0")], owner("tunnel"));
+    await host.change([...filtersKept(), ...unfiltered], owner("tunnel"));
     return true;
   } catch (thrown) {
     if (!(thrown instanceof SluiceError) || !/Unknown device type|not supported/i.test(thrown.problem.message))
