@@ -1,13 +1,11 @@
 import type { Code } from "../core/codes.ts";
 import { ChunkedReader } from "../protocols/http/chunked.ts";
-import { dateLine } from "../protocols/http/date.ts";
 import { mayDecide } from "../protocols/http/field-block.ts";
-import { type Refusal, Refused, refusalOf } from "../protocols/http/refusal.ts";
-import { toErrorReply } from "../protocols/http/reply.ts";
-import { beginsHead, Method, parseRequest } from "../protocols/http/request.ts";
+import { Refused, refusalOf } from "../protocols/http/refusal.ts";
+import { Method, parseRequest } from "../protocols/http/request.ts";
 import { INVALID, MORE } from "../protocols/proxy-protocol/read.ts";
-import { LINGER, type TcpSocket } from "../runtime/tcp.ts";
-import { Accounted } from "./accounted.ts";
+import type { TcpSocket } from "../runtime/tcp.ts";
+import { Answering } from "./answering.ts";
 import { Reading } from "./connection.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
 
@@ -20,22 +18,16 @@ const AHEAD = 64 * 1024;
  * One client connection: reads requests one after the other, strictly in order (RFC 9112 9.3), and hands each to the
  * method's subclass. Everything about the request under way is a field here, so that a request costs no object.
  */
-export abstract class Client<S extends ServiceState = ServiceState> extends Accounted<S> {
-  protected reading: number = Reading.HEAD;
+export abstract class Client<S extends ServiceState = ServiceState> extends Answering<S> {
   /** Body bytes to come; -1 when it is chunked. */
   protected bodyLeft = 0;
   protected chunks: ChunkedReader | null = null;
-  isHead = false;
   protected minor = 1;
   protected expect = false;
   /** No further request on this connection. */
   protected close = false;
   /** The client itself has said that it sends no further one. */
   private lastOne = false;
-  /** The response of the request under way has been handed to the wire, whole. */
-  protected answered = true;
-  /** The peer has sent FIN. */
-  protected ended = false;
   /** A head has begun and is not whole: its time runs. */
   private partial = false;
   private requests = 0;
@@ -44,7 +36,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   addressKey = 0;
   /** It is beyond a limit, and is told so. */
   turnedAway = false;
-  private progress = 0;
 
   // ---- what a method does ------------------------------------------------------------------------------------------
   /** A request's head has been read: `front.head` over `requestBytes`. Answer it now or later. */
@@ -59,8 +50,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
   protected abstract cut(): void;
   /** Takes `bytes[start, end)` of the request's body. */
   protected abstract bodyPart(bytes: Buffer, start: number, end: number): void;
-  /** The request under way is over, maybe before its end: let go of what works for it. */
-  protected abstract over(): void;
 
   // ---- socket events -----------------------------------------------------------------------------------------------
   begin(socket: TcpSocket<Client<S>>): void {
@@ -283,53 +272,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     else wheel.set(this, limits.bodyTimeout);
   }
 
-  // ---- answers -----------------------------------------------------------------------------------------------------
-  /** Refuses what the client sent: says why, and closes, for what follows cannot be told apart. */
-  protected refuse({ status, code, why }: Refusal): void {
-    this.front.log("info", "request refused", { client: this.address, status, code, why });
-    this.fail(status, code, why);
-  }
-
-  /** Ends the request under way with an error made here, and closes. */
-  protected fail(status: number, code: Code, why: string): void {
-    const service = this.service ?? this.front.site.fallback;
-    service?.cells.add(-1, Cell.errors, 1);
-    this.reason = code;
-    const unread = this.answered; // its head was refused
-    if (unread) [this.began, this.outBytes] = [this.front.now(), 0];
-    if (unread) this.isHead = this.input !== null && beginsHead(this.input, this.at);
-    if (this.mayAnswer()) {
-      this.status = status;
-      const reply = { status, date: dateLine(Date.now()), close: true, isHead: this.isHead };
-      this.answer(toErrorReply(code, why, reply));
-    }
-    if (unread && service?.log) this.record(service.log, true);
-    this.hangUp();
-  }
-
-  /** False once a part of a response has left: another one behind it would be read as its body. */
-  protected mayAnswer(): boolean {
-    return true;
-  }
-
-  /** Sends a whole response of our own. */
-  protected answer(reply: Buffer): void {
-    this.send(reply, 0, reply.length);
-    this.service?.cells.add(-1, Cell.bytesOut, reply.length);
-    this.outBytes += reply.length;
-    this.stalled();
-  }
-
-  /** The request under way is over, well or not. */
-  protected settle(): void {
-    if (this.answered) return;
-    this.answered = true;
-    if (this.service !== null && this.service.log !== null) this.record(this.service.log, false);
-    this.service?.cells.add(-1, Cell.active, -1);
-    this.over();
-    this.requestBytes = null;
-  }
-
   /** After a whole request and its whole response: closes, or goes on. */
   protected next(): void {
     const { front } = this;
@@ -345,50 +287,6 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Acco
     this.service = null;
     this.expect = this.isHead = false;
     front.wheel.set(this, front.limits.idleTimeout);
-  }
-
-  /** Watches a client that does not take its bytes. */
-  protected stalled(): void {
-    if (this.queued > 0 && this.deadline === Number.POSITIVE_INFINITY) {
-      this.progress = this.taken;
-      this.front.wheel.set(this, this.front.limits.stallTimeout);
-    }
-  }
-
-  // ---- the connection ----------------------------------------------------------------------------------------------
-  /** Closes once all that waits has gone out. */
-  hangUp(): void {
-    this.settle();
-    this.reading = Reading.NOTHING;
-    this.input = null;
-    this.resume();
-    if (this.queued === 0) this.shut();
-    else this.front.wheel.set(this, this.front.limits.stallTimeout);
-  }
-
-  private shutting = false;
-  private shut(): void {
-    if (this.shutting || this.socket === null || this.queued > 0) return;
-    this.shutting = true;
-    if (this.ended) {
-      this.socket.close();
-      return;
-    }
-    this.socket.shutdown();
-    this.front.wheel.set(this, LINGER);
-  }
-
-  /** Closes at once, for all has been said on both sides. */
-  private leave(): void {
-    this.reading = Reading.NOTHING;
-    this.socket?.close();
-  }
-
-  /** Cuts the connection: the client must see that what it has is not whole. */
-  terminate(): void {
-    this.settle();
-    this.reading = Reading.NOTHING;
-    this.socket?.terminate();
   }
 
   /** Is there nothing under way? */

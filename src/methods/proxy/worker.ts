@@ -6,10 +6,10 @@ import { Forwarder } from "../../relay/forwarder.ts";
 import type { GateRules } from "../../relay/gate.ts";
 import { toClientLimits } from "../../relay/limits.ts";
 import type { BackendLimits } from "../../relay/pool.ts";
+import { RESPONSE_FIELDS } from "../../relay/responses.ts";
 import { serveHttp } from "../../relay/serve.ts";
 import { Streamer } from "../../relay/streamer.ts";
 import { TrustList } from "../../relay/trust.ts";
-import { RESPONSE_FIELDS } from "../../relay/upstream.ts";
 import type { ProxyOptions } from "./options.ts";
 
 const optionsOf = (service: Service): ProxyOptions => service.options as ProxyOptions;
