@@ -1,6 +1,9 @@
 /** Most bytes of a response that a check reads, head and body together. */
 export const READ_LIMIT = 64 * 1024;
 
+/** 1xx responses before the final one; the relay takes as many. */
+const INTERIMS = 32;
+
 const HEAD_END = Buffer.from("\r\n\r\n");
 /**
  * RFC 9110 section 5.6.2. The white space around the value is taken off by `unpadded`: an expression that did it would try
@@ -35,6 +38,11 @@ class Bytes {
   get view(): Buffer {
     return this.#store.subarray(0, this.length);
   }
+  /** Takes the first `count` out. */
+  drop(count: number): void {
+    this.#store.copyWithin(0, count, this.length);
+    this.length -= count;
+  }
 }
 
 type Framing = { kind: "none" } | { kind: "length"; left: number } | { kind: "chunked" } | { kind: "close" };
@@ -55,6 +63,7 @@ export class ResponseReader {
   readonly #headOnly: boolean;
   #pending = new Bytes();
   #searched = 0;
+  #interims = 0;
   #read = 0;
   #framing: Framing = { kind: "none" };
   #place: ChunkPlace = { at: "size" };
@@ -107,18 +116,19 @@ export class ResponseReader {
         this.#refuse("answer is not HTTP");
       this.#searched = bytes.length;
       if (end < 0 || this.fault !== "") return;
-      const rest = bytes.subarray(end + 4);
       const interim = this.#parseHead(bytes.toString("latin1", 0, end));
+      if (interim && ++this.#interims > INTERIMS) this.#refuse("too many interim responses");
       if (this.fault !== "") return;
-      this.#pending = new Bytes();
       this.#searched = 0;
       if (!interim) {
+        const rest = bytes.subarray(end + 4);
+        this.#pending = new Bytes(); // its memory is the rest's
         this.#begin();
         if (rest.length > 0 && this.#open()) this.#readBody(rest);
         return;
       }
-      if (rest.length === 0) return;
-      this.#pending.append(rest);
+      this.#pending.drop(end + 4);
+      if (this.#pending.length === 0) return;
     }
   }
 
@@ -212,7 +222,7 @@ export class ResponseReader {
       return end;
     }
     const line = this.#pending.view.toString("latin1");
-    this.#pending = new Bytes();
+    this.#pending.drop(line.length);
     if (!line.endsWith("\r\n")) this.#refuse("chunked body is malformed");
     else this.#chunkLine(line.slice(0, -2));
     return end;
