@@ -14,7 +14,7 @@ import {
 import { passProgram } from "./pass-program.ts";
 import { namespacePath } from "./paths.ts";
 import { identify } from "./processes.ts";
-import { type LabState, loadState, saveState } from "./state.ts";
+import { createState, type LabState } from "./state.ts";
 import type { Host, Topology } from "./topology.ts";
 
 /** Four characters that no other lab on this machine has. */
@@ -33,7 +33,6 @@ export function planLab(topology: Topology, options: { name?: string }): LabStat
   if (wrong.length > 0) throw new Error(`topology ${topology.name}: ${wrong.join("; ")}`);
   const id = freshId(topology);
   const name = options.name ?? `${topology.name}-${id}`;
-  if (loadState(name)) throw new Error(`a lab called ${name} is up already`);
   const state: LabState = {
     name,
     topology: topology.name,
@@ -43,7 +42,7 @@ export function planLab(topology: Topology, options: { name?: string }): LabStat
     processes: [],
     instances: {},
   };
-  saveState(state);
+  if (!createState(state)) throw new Error(`a lab called ${name} is up already`);
   return state;
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { labsDir } from "./paths.ts";
 import { isAlive, type ProcessId } from "./processes.ts";
 
@@ -32,6 +32,22 @@ export function saveState(state: LabState): void {
   const temporary = `${labFolder(state.name)}/state.new`;
   writeFileSync(temporary, JSON.stringify(state, null, 1));
   renameSync(temporary, file(state.name));
+}
+
+/** Records a new lab; false when its name is another's, who may be recording it in this very moment. */
+export function createState(state: LabState): boolean {
+  mkdirSync(labFolder(state.name), { recursive: true });
+  const whole = `${labFolder(state.name)}/state.${process.pid}`;
+  writeFileSync(whole, JSON.stringify(state, null, 1));
+  try {
+    linkSync(whole, file(state.name));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  } finally {
+    rmSync(whole);
+  }
 }
 
 /** Null when there is no such lab. */

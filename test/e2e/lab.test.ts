@@ -126,6 +126,19 @@ describe("a lab", () => {
     for (const { state } of labs) expectGone(state);
   });
 
+  skip("has its name alone: a second one is refused, and the first is as it was", async () => {
+    const lab = await Lab.build(nat, { name: `alone-${process.pid}` });
+    try {
+      await expect(Lab.build(nat, { name: lab.name })).rejects.toThrow(`a lab called ${lab.name} is up already`);
+      expect(loadState(lab.name)).toEqual(lab.state);
+      expect(readdirSync(lab.folder)).toEqual([]);
+      expect(await lab.reaches("client", lab.address("director"))).toBe(true);
+    } finally {
+      await lab.down();
+    }
+    expectGone(lab.state);
+  });
+
   skip("that cannot be built leaves nothing", async () => {
     const before = readdirSync("/run/sluice/labs");
     const broken = { ...nat, name: "broken", hosts: nat.hosts.map((h) => ({ ...h, gateway: "192.0.2.1" })) };
