@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
-import { run } from "./child.ts";
+import { background } from "./background.ts";
+import { run, runSync } from "./child.ts";
+import { foreground } from "./foreground.ts";
 
 test("a program that takes too long is given up with what it has said, though one that it has started lives on", async () => {
   const { code, stdout } = await run(["sh", "-c", "sleep 600 & echo $!; sleep 600"], { timeout: 300 });
@@ -11,4 +13,19 @@ test("what a program says to the end is there, also what comes after it from one
   expect(await run(["sh", "-c", "(sleep 0.3; echo last) & echo first"])).toMatchObject({ stdout: "first\nlast\n" });
   const { stdout } = await run(["head", "-c", "3000000", "/dev/zero"]);
   expect(stdout).toHaveLength(3_000_000);
+});
+
+test("a program that a signal ends has the code that a shell gives it", async () => {
+  for (const [signal, code] of [
+    ["INT", 130],
+    ["KILL", 137],
+    ["SEGV", 139],
+    ["TERM", 143],
+  ] as const) {
+    const command = ["sh", "-c", `kill -${signal} $$`];
+    const { promise: left, resolve: ended } = Promise.withResolvers<number>();
+    background(command, ended);
+    const codes = [(await run(command)).code, runSync(command).code, await foreground(command), await left];
+    expect(codes).toEqual([code, code, code, code]);
+  }
 });

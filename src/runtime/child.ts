@@ -1,3 +1,5 @@
+import { constants } from "node:os";
+
 /** The result of a system program that ran to its end. */
 export interface Finished {
   /** Exit code; 128 + signal when a signal ended it. */
@@ -17,8 +19,9 @@ export interface RunOptions {
 /** 128 + SIGKILL */
 const KILLED = 137;
 
-const exitCode = (code: number | null, signal: number | string | null): number =>
-  code ?? 128 + (typeof signal === "number" ? signal : 9);
+/** As a shell tells it. */
+const exitCode = (code: number | null, signal: string | number | null | undefined): number =>
+  code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? constants.signals.SIGKILL);
 
 /** What has come of a stream so far, and when it is over, or nobody wants more of it. */
 function gather(stream: ReadableStream<Uint8Array>): { ended: Promise<void>; leave(): void; text(): string } {
@@ -46,8 +49,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
       ...(options.cwd ? { cwd: options.cwd } : {}),
     });
     const [stdout, stderr] = [gather(child.stdout), gather(child.stderr)];
-    await child.exited;
-    const code = exitCode(child.exitCode, child.signalCode);
+    const code = await child.exited;
     if (code === KILLED) for (const output of [stdout, stderr]) output.leave();
     await Promise.all([stdout.ended, stderr.ended]);
     return { code, stdout: stdout.text(), stderr: stderr.text() };
@@ -61,6 +63,7 @@ export function runSync(command: readonly string[], options: RunOptions = {}): F
   try {
     const {
       exitCode: code,
+      signalCode,
       stdout,
       stderr,
     } = Bun.spawnSync([...command], {
@@ -71,7 +74,7 @@ export function runSync(command: readonly string[], options: RunOptions = {}): F
       ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
       ...(options.cwd ? { cwd: options.cwd } : {}),
     });
-    return { code: exitCode(code, null), stdout: stdout.toString(), stderr: stderr.toString() };
+    return { code: exitCode(code, signalCode), stdout: stdout.toString(), stderr: stderr.toString() };
   } catch (error) {
     return { code: 127, stdout: "", stderr: String(error instanceof Error ? error.message : error) };
   }
