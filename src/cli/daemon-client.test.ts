@@ -54,6 +54,12 @@ describe.skipIf(!root)("a daemon that another user runs (needs root, to be two u
     });
   });
 
+  test("nor does a path that is long for a socket make it another thing", async () => {
+    const deep = join(folder, "d".repeat(100));
+    mkdirSync(deep);
+    expect((await asNobody(deep)).stderr).toContain(`no daemon answers for instance "${name}" (${deep}/`);
+  });
+
   test("that of root is found where root's are, and not taken for none", async () => {
     serve(adminSocketOfRoot(name));
     expect(await asNobody(folder)).toEqual(denied(adminSocketOfRoot(name)));

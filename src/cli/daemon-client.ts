@@ -53,7 +53,7 @@ export const tellDaemon = (name: string, path: string, body: unknown = {}): Prom
 /** Says why nothing was heard, and ends the process with 3. */
 function unreachable({ name, adminSocket }: Instance, code: string | undefined): never {
   if (code === "EACCES") refuse(closed(name, adminSocket));
-  if (code !== "ENOENT" && code !== "ECONNREFUSED") refuse(lost);
+  if (code === CUT) refuse(lost);
   const ofRoot = adminSocketOfRoot(name);
   if (adminSocket !== ofRoot && existsSync(ofRoot)) refuse(closed(name, ofRoot));
   refuse({
@@ -90,6 +90,9 @@ function ownerOf(file: string): string {
   }
 }
 
+/** Of an answer that is cut off. */
+const CUT = "ECONNRESET";
+
 const lost: Unheard = {
   sentence: "SLUICE_DAEMON_UNREACHABLE: the daemon has gone in the middle of its answer",
   hint: "what it was asked to do may be done or not: see its log, and sluice status",
@@ -97,7 +100,7 @@ const lost: Unheard = {
 
 /** Was the answer, whose body is read as it comes, cut off? Then says so and ends the process with 3. */
 export function exitWhenLost(error: unknown): void {
-  if ((error as { code?: string } | null)?.code === "ECONNRESET") refuse(lost);
+  if ((error as { code?: string } | null)?.code === CUT) refuse(lost);
 }
 
 /** Prints a refusal of the daemon and ends the process with `code`; returns the response when it is good. */
