@@ -1,4 +1,12 @@
 import { readFileSync } from "node:fs";
+import { FIRST_SOCKET_FD } from "../core/worker-protocol.ts";
+
+/** Descriptors of the daemon itself: pipes to its children, maps, memory. */
+const DAEMON = 64;
+
+/** Open files without which not even the sockets of so many listeners have room: in a worker, and in the daemon for all workers. */
+export const leastFiles = (listeners: number, workers: number): number =>
+  Math.max(FIRST_SOCKET_FD + listeners, DAEMON + listeners * workers);
 
 /** Descriptors that a worker needs besides connections: sockets, channel, logs, the runtime's own. */
 const RESERVED = 256;

@@ -6,6 +6,7 @@ import { type Config, type Listener, listenerName, type Revision, type Service }
 import type { Snapshot } from "../core/snapshot.ts";
 import { sleep } from "../runtime/clock.ts";
 import { Generation, type GenerationEvents, START_LIMIT, type Work } from "./generation.ts";
+import { leastFiles, openFiles } from "./limits.ts";
 import type { Entry } from "./member.ts";
 import { CounterMemory } from "./memory.ts";
 import { Secrets, type SecretsByMethod } from "./secrets.ts";
@@ -94,6 +95,8 @@ export class WorkerSide {
         },
         abort: () => {},
       };
+    const [files, least] = [openFiles(), leastFiles(work.listeners.length, count)];
+    if (files < least) return [tooFewFiles(files, least)];
     const blanks = await this.#loadedWorkers(work.methods, count);
     // Sockets only now: what comes to one waits until its worker serves.
     const unbound = this.sockets.prepare(work.listeners, count);
@@ -279,6 +282,15 @@ const tooMany = (count: number, most: number): Problem => ({
   path: ["workers"],
   message: `${count} workers are more than the ${most} that this daemon has room for`,
   hint: "Restart the daemon: the room is made at its start.",
+});
+
+const tooFewFiles = (files: number, least: number): Problem => ({
+  code: "SLUICE_WORKER_START",
+  severity: "error",
+  source: "kernel",
+  path: [],
+  message: `${files} open files are too few: the listening sockets alone need ${least}`,
+  hint: "Raise the limit: ulimit -n 1048576, or LimitNOFILE= in the unit.",
 });
 
 const noRoom = (service: string): Problem => ({

@@ -230,6 +230,11 @@ test("the soft limit of open files is raised to the hard one", async () => {
   expect(readFileSync(`/proc/${daemon.pid}/limits`, "utf8")).toMatch(/^Max open files\s+4096\s+4096/m);
 });
 
+test("a limit that leaves no room for the sockets is told as such", async () => {
+  const started = startDaemon(proxyOn(freePort()), "limits", ["prlimit", "--nofile=100:100"]);
+  await expect(started).rejects.toThrow(/100 open files are too few: [^\n]* need 129\n {2}Raise the limit/);
+});
+
 test("an instance has one daemon", async () => {
   const port = freePort();
   const daemon = await serve(proxyOn(port));
