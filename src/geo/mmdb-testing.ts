@@ -5,7 +5,8 @@ import { parsePrefix } from "./prefix.ts";
 
 /** For tests: writes databases as the format describes them (maxmind.github.io/MaxMind-DB, 2.0). */
 
-type Value = string | number | { [key: string]: Value };
+/** `Uint8Array`: octets as they are. */
+type Value = string | number | Uint8Array | { [key: string]: Value };
 
 function control(type: number, size: number): number[] {
   const kind = [type << 5];
@@ -21,6 +22,7 @@ function encode(value: Value): number[] {
   }
   if (typeof value === "number")
     return [...control(6, 4), value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255];
+  if (value instanceof Uint8Array) return [...value];
   const entries = Object.entries(value);
   return [...control(7, entries.length), ...entries.flatMap(([key, inner]) => [...encode(key), ...encode(inner)])];
 }
@@ -31,7 +33,11 @@ export interface Network {
 }
 
 /** An IPv6 database of these networks; IPv4 ones lie in its first 96 zero bits, as MaxMind's do. */
-export function makeMmdb(networks: readonly Network[], recordSize: 24 | 28 | 32): Buffer {
+export function makeMmdb(
+  networks: readonly Network[],
+  recordSize: 24 | 28 | 32,
+  more: Record<string, Value> = {},
+): Buffer {
   const nodes: [number, number][] = [[0, 0]];
   const data: number[] = [];
   /** A record that several networks share stands once. */
@@ -63,6 +69,7 @@ export function makeMmdb(networks: readonly Network[], recordSize: 24 | 28 | 32)
     ip_version: 6,
     node_count: count,
     record_size: recordSize,
+    ...more,
   });
   const marker = [0xab, 0xcd, 0xef, ...new TextEncoder().encode("MaxMind.com")];
   return Buffer.from([...tree, ...Array(16).fill(0), ...data, ...marker, ...metadata]);

@@ -43,6 +43,34 @@ describe("a MaxMind database", () => {
     new GeoDatabase(makeMmdb(everywhere, 24)).fill(trie, numberOf);
     expect(["192.0.2.1", "2001:db8::1", "2001:db9::1"].map((a) => find(trie, a))).toEqual([0, 0, -1]);
   });
+  /** Lists of two pointers to the next one: a few octets that stand for 2^60 values. `from`: where the first one lies. */
+  const multiplied = (from: number): Uint8Array =>
+    Uint8Array.from(
+      Array.from({ length: 61 }, (_, i) => {
+        const next = from + (i + 1) * 6;
+        return i === 60 ? [0x41, 65] : [0x02, 4, 0x20 | (next >> 8), next & 255, 0x20 | (next >> 8), next & 255];
+      }).flat(),
+    );
+
+  test("records and descriptions that multiply have an end", () => {
+    const record = multiplied(0);
+    const database = new GeoDatabase(makeMmdb([{ prefix: "10.0.0.0/8", record }], 24));
+    expect(() => database.fill(new PrefixTrie(), numberOf)).toThrow("a record has no end");
+    const plain = makeMmdb([], 24);
+    const before = plain.length - plain.lastIndexOf("MaxMind.com") - 11 + 5;
+    const description = multiplied(before);
+    expect(() => new GeoDatabase(makeMmdb([], 24, { more: description }))).toThrow("a record has no end");
+  });
+  test("a description that makes no sense is refused", () => {
+    const wrong: Record<string, string | number>[] = [
+      { node_count: "x" },
+      { node_count: 1e6 },
+      { record_size: 25 },
+      { ip_version: 5 },
+      { build_epoch: "x" },
+    ];
+    for (const more of wrong) expect(() => new GeoDatabase(makeMmdb(networks, 24, more))).toThrow();
+  });
   test("what is no database, or a damaged one, throws and ends", () => {
     expect(() => new GeoDatabase(Buffer.from("not a database"))).toThrow();
     const whole = makeMmdb(networks, 24);
