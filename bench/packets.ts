@@ -12,7 +12,7 @@ import { netnsMissing } from "../src/system/netns-testing.ts";
 import { defineBench, type Row, row } from "./lib.ts";
 import { KatranLike } from "./support/katran-like.ts";
 import { Rig } from "./support/packet-rig.ts";
-import { type Costs, compare } from "./support/packet-turns.ts";
+import { type Costs, compare, inPasses } from "./support/packet-turns.ts";
 import { type WholeWay, wholeWay } from "./support/whole-way.ts";
 
 const VIP = "125.12.12.77";
@@ -187,18 +187,21 @@ export default defineBench({
     if (missing) throw new Error(`cannot be measured here: ${missing}`);
     const wanted = (name: string): boolean => only.length === 0 || only.includes(name);
     const rows: Row[] = [];
-    const add = (name: string, { own, bare, above, interval }: Costs): void => {
-      rows.push(row(`${name}/ns`, "ns", "lower", own, { bare }));
-      rows.push({ ...row(`${name}/above-bare-ns`, "ns", "lower", above), interval });
+    const toMeasure = new Map<string, () => Promise<Costs>>();
+    const add = (name: string, cost: () => Promise<Costs>): void => {
+      toMeasure.set(name, () => {
+        progress(name);
+        return cost();
+      });
     };
     for (const one of cases.filter(({ name }) => wanted(name))) {
-      for (const method of one.gue ? (["tunnel"] as const) : methods) {
-        progress(`${one.name}/${method}`);
-        add(`${one.name}/${method}`, await measure(method, one, seconds));
-      }
-      if (!one.katran) continue;
-      progress(`${one.name}/katran-like`);
-      add(`${one.name}/katran-like`, await measureKatran(one.flows, seconds));
+      for (const method of one.gue ? (["tunnel"] as const) : methods)
+        add(`${one.name}/${method}`, () => measure(method, one, seconds));
+      if (one.katran) add(`${one.name}/katran-like`, () => measureKatran(one.flows, seconds));
+    }
+    for (const [name, { own, bare, above, interval }] of await inPasses(toMeasure)) {
+      rows.push(row(`${name}/ns`, "ns", "lower", own, { bare }));
+      rows.push({ ...row(`${name}/above-bare-ns`, "ns", "lower", above), interval });
     }
     if (wanted("dnat")) {
       progress("dnat");
