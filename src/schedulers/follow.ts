@@ -41,6 +41,8 @@ class TriedIds implements Tried {
 interface Live {
   set: EligibleSet;
   scheduler: Scheduler;
+  /** Those of the set, side by side: each choice reads some at random. */
+  ids: Uint16Array;
   /** By id; -1: it is not in the set. */
   indices: Int32Array;
   ranks: Uint16Array;
@@ -72,7 +74,7 @@ class FollowingBalancer<O> implements Balancer {
     const live = this.#current();
     live.tried.ids = tried;
     const index = live.scheduler.pick(key, live.tried);
-    return index < 0 ? -1 : live.set.ids[index]!;
+    return index < 0 ? -1 : live.ids[index]!;
   }
 
   order(key: number): readonly number[] {
@@ -130,15 +132,16 @@ class FollowingBalancer<O> implements Balancer {
     const before = this.#live;
     this.#behind = false;
     if (before !== null && sameSet(set, before.set)) return before;
-    const scheduler = this.#create(set, before?.scheduler);
-    const ranks = new Uint16Array(set.ids.length);
-    this.#live = { set, scheduler, indices: indicesOf(set), ranks, tried: new TriedIds(set) };
+    const ids = Uint16Array.from(set.ids);
+    const scheduler = this.#create(set, ids, before?.scheduler);
+    const ranks = new Uint16Array(ids.length);
+    this.#live = { set, scheduler, ids, indices: indicesOf(set), ranks, tried: new TriedIds(set) };
     return this.#live;
   }
 
-  #create(set: EligibleSet, previous?: Scheduler): Scheduler {
+  #create(set: EligibleSet, ids: Uint16Array, previous?: Scheduler): Scheduler {
     const { random, now, load, seed } = this.#env;
-    const env: SchedulerEnv = { random, now, seed, load: (index) => load(set.ids[index]!) };
+    const env: SchedulerEnv = { random, now, seed, load: (index) => load(ids[index]!) };
     return this.#definition.create(set, this.#options, env, previous);
   }
 }

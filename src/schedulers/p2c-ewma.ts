@@ -19,12 +19,10 @@ const LEAST = 0.1;
  */
 class P2cEwma implements Scheduler {
   readonly latency: Latency;
-  readonly #set: EligibleSet;
   readonly #line: WeightLine;
   readonly #env: SchedulerEnv;
 
   constructor(set: EligibleSet, env: SchedulerEnv, previous?: Scheduler) {
-    this.#set = set;
     this.#env = env;
     this.#line = new WeightLine(set.weights);
     this.latency = new Latency(set, () => env.now(), previous instanceof P2cEwma ? previous.latency : undefined);
@@ -49,7 +47,7 @@ class P2cEwma implements Scheduler {
 
   /** Idle backends differ by their time alone; equally fast ones by load alone. */
   #cost(index: number): number {
-    return (this.#env.load(index) / this.#set.weights[index]! + 1) * (LEAST + this.latency.of(index));
+    return (this.#env.load(index) / this.#line.weight(index) + 1) * (LEAST + this.latency.of(index));
   }
 }
 

@@ -16,13 +16,11 @@ import { WeightLine } from "./weight-line.ts";
  * send everybody there until the next report (Mitzenmacher, How useful is old information?, 2000).
  */
 class PowerOfTwo implements Scheduler {
-  readonly #set: EligibleSet;
   readonly #line: WeightLine;
   readonly #env: SchedulerEnv;
   readonly #ranking: Ranking;
 
   constructor(set: EligibleSet, env: SchedulerEnv) {
-    this.#set = set;
     this.#env = env;
     this.#ranking = new Ranking(set.ids.length);
     this.#line = new WeightLine(set.weights);
@@ -47,7 +45,7 @@ class PowerOfTwo implements Scheduler {
   }
 
   #cost(index: number): number {
-    return this.#env.load(index) / this.#set.weights[index]!;
+    return this.#env.load(index) / this.#line.weight(index);
   }
 }
 

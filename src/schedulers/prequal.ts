@@ -37,7 +37,6 @@ const options = z.strictObject({
  */
 class Prequal implements Scheduler {
   readonly times: ResponseTimes;
-  readonly #set: EligibleSet;
   readonly #line: WeightLine;
   readonly #env: SchedulerEnv;
   readonly #hot: number;
@@ -55,7 +54,6 @@ class Prequal implements Scheduler {
 
   constructor(set: EligibleSet, { hot }: z.output<typeof options>, env: SchedulerEnv, previous?: Scheduler) {
     const { length } = set.ids;
-    this.#set = set;
     this.#env = env;
     this.#hot = hot;
     this.#line = new WeightLine(set.weights);
@@ -127,7 +125,7 @@ class Prequal implements Scheduler {
       const active = this.#env.load(index);
       if (active !== this.#active[i]) this.#foundAt[i] = Number.NEGATIVE_INFINITY;
       this.#active[i] = active;
-      this.#loads[i] = active / this.#set.weights[index]!;
+      this.#loads[i] = active / this.#line.weight(index);
     }
   }
 

@@ -25,6 +25,11 @@ export class WeightLine {
     }
   }
 
+  /** The weight of this index; where all are equal no memory is read. */
+  weight(index: number): number {
+    return this.#ones ? 1 : this.#weights[index]!;
+  }
+
   /** One index, -1 for no weights. `unit`: 0 <= unit < 1. O(1) in the mean. */
   draw(unit: number): number {
     if (this.total === 0) return -1;
@@ -34,7 +39,7 @@ export class WeightLine {
   /** One index other than `except` (an index that is there), -1 when there is no other. O(1) in the mean. */
   drawOther(unit: number, except: number): number {
     if (this.#ends.length < 2) return -1;
-    const width = this.#ones ? 1 : this.#weights[except]!;
+    const width = this.weight(except);
     const point = unit * (this.total - width);
     if (this.#ones) return Math.floor(point) + (point < except ? 0 : 1);
     // Jumping over the excepted stretch keeps the others' proportions exact.
