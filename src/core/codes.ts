@@ -55,6 +55,10 @@ export const codes = {
   ],
   SLUICE_NFT: ["nftables refused a rule set.", "Run sluice doctor."],
   SLUICE_NEIGHBOUR: ["A backend's link address cannot be found.", "Check the network between director and backend."],
+  SLUICE_PASS_TAGS: [
+    "A frame with two VLAN tags, or an 802.1ad one, was passed on unread: the data plane serves one 802.1Q tag.",
+    "Take the outer tag off before the director, on the switch port or by the card.",
+  ],
   SLUICE_DROP_NO_BACKEND: ["A packet was dropped: its service has no eligible backend.", "See sluice status."],
   SLUICE_DROP_NO_NEIGHBOUR: ["A packet was dropped: the next hop's link address is unknown.", "See sluice status."],
   SLUICE_DROP_FRAGMENT: ["A later fragment was dropped: its first part was not seen.", "Lower the sender's MTU."],

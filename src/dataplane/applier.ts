@@ -305,7 +305,12 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   describe(service: string): string[] {
-    return [...this.#plane.ways.describe(), ...this.#plane.guard.describe(), ...this.#memory(service)];
+    return [
+      ...this.#plane.ways.describe(),
+      ...this.#plane.guard.describe(),
+      ...this.#plane.counting.describe(),
+      ...this.#memory(service),
+    ];
   }
 
   /** What the kernel keeps for a service, the parts for its places counted in, and for all. */

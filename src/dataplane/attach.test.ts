@@ -191,11 +191,15 @@ describe("devices", () => {
     const row = { ifindex: 2, ifname: "eth0", mtu: 1500, link_type: "ether", address: "02:00:00:00:00:01" };
     const vlan = { ...row, ifindex: 7, ifname: "eth0.5", link: "eth0" };
     const linkinfo = { info_kind: "vlan", info_data: { protocol: "802.1Q", id: 5 } };
-    const found = toDevices(JSON.stringify([row, { ...vlan, linkinfo }, { ...row, ifname: "veth1", link: "eth9" }]));
+    const provider = { ...linkinfo, info_data: { protocol: "802.1ad", id: 5 } };
+    const rows = [row, { ...vlan, linkinfo }, { ...vlan, ifname: "eth0.ad", linkinfo: provider }];
+    const found = toDevices(JSON.stringify([...rows, { ...row, ifname: "veth1", link: "eth9" }]));
     const seen = [...found].map(([name, { parent, vlan: tag }]) => [name, parent, tag]);
     expect(seen).toEqual([
       ["eth0", null, 0],
       ["eth0.5", "eth0", 5],
+      // Frames with its tag are not ours to make.
+      ["eth0.ad", null, 0],
       ["veth1", null, 0],
     ]);
   });

@@ -40,6 +40,7 @@ const ROOM = 256 * 1024;
 export class Counting {
   readonly #backends: number;
   readonly #drops: number;
+  readonly #tagged: number;
   readonly #cpus = possibleCpus();
   /** Backends that one call reads. */
   readonly #most = Math.max(1, Math.floor(ROOM / (backendCount.size * this.#cpus)));
@@ -51,9 +52,24 @@ export class Counting {
   /** What retired backends have counted, by service. */
   readonly #retired = new Map<string, Traffic>();
 
-  constructor(backends: number, drops: number) {
-    this.#backends = backends;
-    this.#drops = drops;
+  /** `mapFd`: the descriptor of a map. */
+  constructor(mapFd: (name: "backend_counts" | "drop_counts" | "tagged_passes") => number) {
+    this.#backends = mapFd("backend_counts");
+    this.#drops = mapFd("drop_counts");
+    this.#tagged = mapFd("tagged_passes");
+  }
+
+  /** Frames with two VLAN tags, or one of 802.1ad, that passed unread since this daemon began. */
+  get tagged(): number {
+    return this.#sum(this.#tagged, 0, 1)[0]!;
+  }
+
+  /** For status: what passes unserved, whosever it is. */
+  describe(): string[] {
+    const { tagged } = this;
+    return tagged === 0
+      ? []
+      : [`SLUICE_PASS_TAGS: ${tagged} frames with two VLAN tags or an 802.1ad one passed unread`];
   }
 
   /** The value of an index: `width` u64 per CPU, summed. */

@@ -117,7 +117,7 @@ export class Kernel {
     return this.#object.programFd(name);
   }
 
-  mapFd(name: (typeof pinned)[number] | "error_buckets"): number {
+  mapFd(name: (typeof pinned)[number] | "error_buckets" | "tagged_passes"): number {
     return this.#object.mapFd(name);
   }
 

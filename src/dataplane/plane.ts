@@ -75,7 +75,7 @@ export class Plane {
     this.memory = this.kernel.memory;
     this.memoryReading = new MemoryReading(bpfDir);
     this.ways = new Ways(this.kernel);
-    this.counting = new Counting(this.kernel.mapFd("backend_counts"), this.kernel.mapFd("drop_counts"));
+    this.counting = new Counting((name) => this.kernel.mapFd(name));
     this.checkPorts = new CheckPorts(this.memory);
     this.regions = new Regions(this.memory, this.kernel.mapFd("regions"));
     this.guard = new Guard(this.kernel.pins, this.kernel.entry, pinned);

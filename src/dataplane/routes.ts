@@ -19,7 +19,7 @@ export interface Device {
   index: number;
   mtu: number;
   mac: Uint8Array;
-  /** Of a VLAN device: the interface that carries its frames. XDP runs and transmits there, frames with this tag. */
+  /** Of a VLAN device (802.1Q): the interface that carries its frames. XDP runs and transmits there, frames with this tag. */
   parent: string | null;
   vlan: number;
   /** Driver of a device that is none of metal: `veth`, `vlan`, `bridge` …; null: not told. */
@@ -40,7 +40,7 @@ interface LinkRow {
   xdp?: { mode: number };
   /** Name of the interface below. */
   link?: string;
-  linkinfo?: { info_kind?: string; info_data?: { id?: number } };
+  linkinfo?: { info_kind?: string; info_data?: { id?: number; protocol?: string } };
 }
 
 /** What ip(8) prints as JSON; of nothing it may print nothing. */
@@ -72,7 +72,7 @@ export function toDevices(text: string): Map<string, Device> {
   for (const row of rows) {
     const mac = row.link_type === "ether" ? parseMac(row.address ?? "") : null;
     if (!mac) continue;
-    const tagged = row.linkinfo?.info_kind === "vlan";
+    const tagged = row.linkinfo?.info_kind === "vlan" && row.linkinfo.info_data?.protocol !== "802.1ad";
     found.set(row.ifname, {
       index: row.ifindex,
       mtu: row.mtu,

@@ -1,5 +1,6 @@
 import { type Problem, toProblem } from "../core/problem.ts";
 import type { Trouble } from "../core/trouble.ts";
+import { bpfError } from "../system/libbpf.ts";
 import { type RouteWatch, watchRoutes } from "../system/route-watch.ts";
 import { device as deviceAt, Limit } from "./generated/layout.ts";
 import { Hops } from "./hops.ts";
@@ -11,6 +12,8 @@ import { type Device, devices, type Route, routesTo } from "./routes.ts";
 
 /** Looks at all ways after which they are asked anew in any case: not all that moves one is told (a redirect is not). */
 const ASK_ANYWAY = 12;
+
+const TWO_TAGS = "frames with two VLAN tags, or an 802.1ad one, are not served";
 
 /** How packets get out: routes, link addresses, devices. All of it comes from the kernel's own tables. */
 export class Ways {
@@ -153,6 +156,8 @@ export class Ways {
       if (!link) continue;
       this.writeDevice(link.index, link.mac);
       try {
+        // Whose carrier is a VLAN device still: XDP does not transmit there.
+        if (link.kind === "vlan") throw bpfError("SLUICE_BPF_ATTACH", `interface ${name}: ${TWO_TAGS}`);
         if (this.#kernel.entry.attach(name)) fresh.push(name);
         this.#wanted.add(name);
       } catch (thrown) {

@@ -89,6 +89,32 @@ describe.skipIf(outside !== null)("direct over real devices", () => {
     expect(seen(21)).toBeGreaterThan(before[1]! + 10);
   });
 
+  test("a real server behind two VLAN devices, or one of 802.1ad, is refused by the device's name", async () => {
+    const plain = net.host("plain");
+    plain.sh(`ip link add link eth0.${TAG} name eth0.two type vlan id 7; ip link set eth0.two up
+      ip link add link eth0 name eth0.ad type vlan proto 802.1ad id 8; ip link set eth0.ad up
+      ip address add 10.20.0.1/24 dev eth0.two; ip address add 10.21.0.1/24 dev eth0.ad`);
+    const doors = testDoors();
+    await plain.within(async () => {
+      const applier = await createXdpApplier(doors, "direct");
+      try {
+        for (const [address, device] of [
+          ["10.20.0.20", `eth0.${TAG}`],
+          ["10.21.0.20", "eth0.ad"],
+        ] as const) {
+          const refused = await applier.prepare([testService("web", vips, [testBackend(1, address, null)])]);
+          expect(Array.isArray(refused) && refused.map(({ message }) => message)).toEqual([
+            `interface ${device}: frames with two VLAN tags, or an 802.1ad one, are not served`,
+          ]);
+        }
+      } finally {
+        await applier.remove();
+        doors.close();
+      }
+    });
+    plain.sh("ip link del eth0.two; ip link del eth0.ad");
+  });
+
   test("a bond has the program itself, and its connections outlive the link that carried them", async () => {
     const bonded = net.host("bonded");
     await balanced("bonded", "125.12.12", async (attached) => {

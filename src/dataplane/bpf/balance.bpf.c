@@ -154,8 +154,10 @@ __noinline int other(struct xdp_md *ctx, struct packet *p)
 /* An XDP action, PASSED_ON or a named drop. */
 static __always_inline int decide(struct xdp_md *ctx, struct packet *p)
 {
-	if (!parse(ctx, p))
+	if (!parse(ctx, p)) {
+		count_tagged(ctx, p);
 		return PASSED_ON;
+	}
 	if (p->part == LATER)
 		return later_fragment(ctx, p);
 	struct arrival *arrival = find_vip(&p->target, p->target_port, p->protocol);

@@ -63,6 +63,8 @@ PERCPU(backend_counts, struct backend_count, MAX_BACKENDS);
 PERCPU(drop_counts, struct drop_count, MAX_SERVICES);
 /* What the kernel says of a way while the supervisor is silent: no room on the stack, of which all functions have 512 bytes. */
 PERCPU(hop_rooms, struct next_hop, 1);
+/* Frames for us that passed unread for their tags: two of them, or one of 802.1ad. */
+PERCPU(tagged_passes, __u64, 1);
 /* By sluice_icmp_error: what is left of each CPU's ICMP errors. */
 PERCPU(error_buckets, __u64, ERRORS);
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { testBackend, testService } from "../../dataplane/testing/doors.ts";
 import { Bench } from "../../dataplane/testing/fixtures.ts";
 import { xdpMissing } from "../../dataplane/testing/network.ts";
-import { passThrough } from "../../dataplane/testing/pass-through.ts";
+import { passThrough, unreadTags } from "../../dataplane/testing/pass-through.ts";
 import { patience } from "../../dataplane/testing/patience.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
@@ -51,6 +51,15 @@ describe.skipIf(missing !== null)("packets of direct", () => {
       bench.vlan = 0;
       bench.commit("direct", service(["up"]));
     });
+
+  test("frames whose tags are not read are counted, those for other hosts and untagged ones are not", () => {
+    const before = bench.plane.counting.tagged;
+    for (const { input } of unreadTags(vip)) bench.run(input);
+    for (const { input } of unreadTags(vip)) bench.run(input.with(5, 0x99));
+    for (const { input } of passThrough(vip).slice(0, 3)) bench.run(input);
+    expect(bench.plane.counting.tagged - before).toBe(3);
+    expect(bench.plane.counting.describe()[0]).toContain("SLUICE_PASS_TAGS");
+  });
 
   test("without the supervisor's heartbeat the kernel is asked, and the cached MAC is the second best", () => {
     bench.heartbeat(false);
