@@ -21,7 +21,7 @@ import {
   type ZoneKey,
 } from "./key-states.ts";
 import type { DnsSecrets, ZoneSecrets } from "./secrets.ts";
-import { RENEWAL, SKEW } from "./terms.ts";
+import { isAhead, RENEWAL, SKEW } from "./terms.ts";
 
 /** How long the states of keys last under these settings; of one zone and all, for a TTL may come from any record. */
 export function keyTimes(services: readonly Service<DnsOptions>[], settings: DnsSettings): KeyTimes {
@@ -38,6 +38,7 @@ const MOST_LINES = 40;
 /** What was made of a zone's keys, until the keys or the time ask for another. */
 interface Made {
   keys: string;
+  signedAt: number;
   renewAt: number;
   secrets: ZoneSecrets;
 }
@@ -53,6 +54,8 @@ export class Keeper implements SecretKeeper {
   /** State of the folder and time at which there is something to do. */
   #seen = "";
   #due = 0;
+  /** When it was last looked at. */
+  #at = 0;
   #last: DnsSecrets | null = null;
 
   /** `clock`: seconds since 1970. */
@@ -70,7 +73,8 @@ export class Keeper implements SecretKeeper {
     const folder = dnssec.keys ?? defaultKeyFolder();
     const seen = JSON.stringify([zones, times, dnssec, stamp(folder)]);
     const now = this.#clock();
-    if (this.#last !== null && seen === this.#seen && now < this.#due) return ok(this.#last);
+    if (this.#last !== null && seen === this.#seen && now < this.#due && !isAhead(this.#at, now)) return ok(this.#last);
+    this.#at = now;
     const problems: Problem[] = [];
     this.#lines = [];
     this.#due = Number.POSITIVE_INFINITY;
@@ -110,12 +114,13 @@ export class Keeper implements SecretKeeper {
     }
     const fingerprint = JSON.stringify([keys, times.dnskeyTtl, validity]);
     const known = this.#made.get(zone);
-    if (known?.keys === fingerprint && now < known.renewAt) {
+    if (known?.keys === fingerprint && now < known.renewAt && !isAhead(known.signedAt, now)) {
       this.#due = Math.min(this.#due, known.renewAt);
       return known.secrets;
     }
     const renewAt = now + validity - Math.floor(validity / RENEWAL);
-    const made = { keys: fingerprint, renewAt, secrets: secretsOf(zone, keys, times.dnskeyTtl, now, validity) };
+    const secrets = secretsOf(zone, keys, times.dnskeyTtl, now, validity);
+    const made = { keys: fingerprint, signedAt: now, renewAt, secrets };
     this.#due = Math.min(this.#due, renewAt);
     this.#made.set(zone, made);
     return made.secrets;

@@ -7,7 +7,7 @@ import type { Rrset } from "../static-zone.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import type { ZoneSecrets } from "./secrets.ts";
 import { type Asker, SignatureBudgets } from "./signature-budget.ts";
-import { RENEWAL, SKEW } from "./terms.ts";
+import { isAhead, RENEWAL, SKEW } from "./terms.ts";
 
 /**
  * Of what a signature is. `own`: sets of names that exist, as many as there are. `made`: of names that clients make up
@@ -15,10 +15,11 @@ import { RENEWAL, SKEW } from "./terms.ts";
  */
 export type Origin = "own" | "made";
 
-/** One signature, when it is to be made anew and when it ends (seconds since 1970). `signer`: the key that made it. */
+/** One signature, when it was made, is to be made anew and ends (seconds since 1970). `signer`: the key that made it. */
 interface Cached {
   rrsig: Uint8Array;
   signer: number;
+  signedAt: number;
   renewAt: number;
   endsAt: number;
 }
@@ -104,8 +105,7 @@ export class ZoneSigning {
     const { octets, key, known, good } = this.find(set, cache);
     if (good) return [known!.rrsig];
     // One that should be made anew, or with another key, holds still.
-    if (!room.budgets.take(origin === "made", asker))
-      return known !== undefined && room.clock() < known.endsAt ? [known.rrsig] : null;
+    if (!room.budgets.take(origin === "made", asker)) return this.holds(known) ? [known.rrsig] : null;
     return [this.make(set, octets, key, cache)];
   }
 
@@ -122,8 +122,14 @@ export class ZoneSigning {
     const octets = canonicalSet(set.owner, set.type, set.ttl, set.rdata);
     const key = cacheKey(this.number, octets);
     const known = cache.get(key);
-    const good = known !== undefined && known.signer === this.signer && this.room.clock() < known.renewAt;
+    const good = this.holds(known) && known.signer === this.signer && this.room.clock() < known.renewAt;
     return { octets, key, known, good };
+  }
+
+  /** Is it a signature that has begun to hold, and has not ended? */
+  private holds(known: Cached | undefined): known is Cached {
+    const now = this.room.clock();
+    return known !== undefined && now < known.endsAt && !isAhead(known.signedAt, now);
   }
 
   /** Signs, and keeps it. `octets`: the set in canonical form, `key`: what it is kept by. */
@@ -137,7 +143,7 @@ export class ZoneSigning {
     const rrsig = Uint8Array.from(signSet(set, terms, this.key));
     this.room.made++;
     const renewAt = expiration - Math.floor(validity / RENEWAL);
-    cache.set(key, { rrsig, signer: this.signer, renewAt, endsAt: expiration });
+    cache.set(key, { rrsig, signer: this.signer, signedAt: now, renewAt, endsAt: expiration });
     return rrsig;
   }
 
