@@ -107,11 +107,13 @@ async function trace(words: string[], options: Options): Promise<void> {
   console.error(
     `watching packets of instance "${options.instance}"${options.pcap ? `; they go to ${options.pcap}` : ""}`,
   );
-  await follow(tracer, lines, options, full);
+  await follow(tracer, lines, options, () => full() || capture?.failure != null);
   const { lost } = tracer;
   tracer.stop();
   capture?.close();
   view?.close();
+  if (capture?.failure != null)
+    leave(`SLUICE_CAPTURE: ${options.pcap} holds ${capture.packets} packets: ${capture.failure}`, EXIT.kernel);
   if (lost > 0) console.error(`${lost} more packets were wanted, beyond --rate ${options.rate}`);
   process.exit(EXIT.ok);
 }

@@ -55,6 +55,10 @@ export const codes = {
   ],
   SLUICE_NFT: ["nftables refused a rule set.", "Run sluice doctor."],
   SLUICE_NEIGHBOUR: ["A backend's link address cannot be found.", "Check the network between director and backend."],
+  SLUICE_CAPTURE: [
+    "A file of watched packets could not be written to its end.",
+    "Make room, or name a file elsewhere; what is in it can be read.",
+  ],
   SLUICE_PASS_TAGS: [
     "A frame with two VLAN tags, or an 802.1ad one, was passed on unread: the data plane serves one 802.1Q tag.",
     "Take the outer tag off before the director, on the switch port or by the card.",

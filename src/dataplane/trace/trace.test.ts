@@ -236,6 +236,28 @@ describe.skipIf(missing !== null)("watching packets", () => {
     expect(Tracer.open("/sys/fs/bpf/sluice/of-nobody", () => {})).toBeNull();
   });
 
+  test("a full disk ends a capture with its reason, and what is in the file is whole", () => {
+    const { records } = watch(sample);
+    const folder = mkdtempSync(join(tmpdir(), "sluice-capture-"));
+    expect(runSync(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder]).code).toBe(0);
+    try {
+      const path = join(folder, "packets.pcapng");
+      const capture = new Capture(path, 256);
+      for (let i = 0; i < 100; i++)
+        for (const record of records) capture.add(record, toTraced(record, names), 1_700_000_000_000_000_000n);
+      capture.close();
+      expect(capture.failure).toContain("ENOSPC");
+      expect(capture.packets).toBeGreaterThan(10);
+      const read = runSync(["tcpdump", "-nn", "-r", path]);
+      expect(read.code).toBe(0);
+      expect(read.stdout.trim().split("\n").length).toBeGreaterThanOrEqual(capture.packets);
+      expect(() => new Capture("/dev/full", 256)).toThrow("ENOSPC");
+    } finally {
+      runSync(["umount", folder]);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   test("a capture file is read by tcpdump: each frame as it came and as it left", () => {
     const { records } = watch(sample);
     const folder = mkdtempSync(join(tmpdir(), "sluice-capture-"));
