@@ -30,6 +30,8 @@ class Connection {
   ended = false;
   /** Messages of a transfer that are still to be sent, before anything else is answered. */
   transfer: Messages | null = null;
+  /** The transfer goes on when the others have had their turn. */
+  waiting = false;
   closing = false;
 }
 
@@ -177,23 +179,38 @@ export class TcpServer {
       connection.touched = this.now();
       connection.output = gather.subarray(0, filled);
       this.push(socket);
+      if (connection.transfer !== null) break;
     }
+    this.transferLater(socket);
     this.closeIfDone(socket);
   }
 
-  /** Puts messages of a transfer behind the first `filled` octets of the output, as many as it takes; returns its end. */
+  /**
+   * Puts a message of a transfer behind the first `filled` octets of the output; returns its end. One at a time: a zone
+   * may have a million records, sockets take megabytes at once, and meanwhile nobody else would be answered.
+   */
   private transferInto(connection: Connection, filled: number): number {
-    let end = filled;
-    while (connection.transfer !== null && end < MOST_OUTPUT) {
-      const { value } = connection.transfer.next();
-      if (value === undefined) connection.transfer = null;
-      else {
-        this.gather.writeUInt16BE(value.length, end);
-        this.gather.set(value, end + 2);
-        end += 2 + value.length;
-      }
+    const { transfer } = connection;
+    if (transfer === null || filled >= MOST_OUTPUT) return filled;
+    const { value } = transfer.next();
+    if (value === undefined) {
+      connection.transfer = null;
+      return filled;
     }
-    return end;
+    this.gather.writeUInt16BE(value.length, filled);
+    this.gather.set(value, filled + 2);
+    return filled + 2 + value.length;
+  }
+
+  /** A transfer whose last message has been taken goes on in the next turn. */
+  private transferLater(socket: TcpSocket<Connection>): void {
+    const connection = socket.data;
+    if (connection.transfer === null || connection.output !== null || connection.waiting) return;
+    connection.waiting = true;
+    setImmediate(() => {
+      connection.waiting = false;
+      if (this.open.has(socket) && connection.output === null && !connection.closing) this.answerInput(socket);
+    });
   }
 
   /** Offers the output to the socket; keeps a copy of what it does not take, and reads no more until it does. */

@@ -44,9 +44,7 @@ export class SealedAnswers {
   /** Writes the answer that is kept; 0: there is none that holds, or fits. */
   write(key: string, { out, query, transport }: Question, site: number, now: number): number {
     const kept = this.answers.get(key);
-    // Kept longer than that: the clock has been set back.
-    const left = kept === undefined ? 0 : kept.until - now;
-    if (kept === undefined || kept.site !== site || left <= 0 || left > LIFE) return 0;
+    if (kept === undefined || kept.site !== site || now >= kept.until) return 0;
     const { body, rcode, bits, counts, service, version } = kept;
     service?.refresh();
     if ((service !== null && service.version !== version) || body.length > bodyLimit(query, transport)) return 0;

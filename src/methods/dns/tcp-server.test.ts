@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import { lonelyCrowd } from "../../observe/crowd.ts";
+import { turn } from "../../runtime/clock.ts";
+import type { TcpSocket } from "../../runtime/tcp.ts";
+import { TcpServer } from "./tcp-server.ts";
+import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
+
+const records = Array.from({ length: 3000 }, (_, i) => `n${i} A 192.0.2.1`);
+
+test("a transfer to a socket that takes everything lets others have their turn after each message", async () => {
+  const server = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])], {
+    zones: { "example.com": { records } },
+    transfers: { from: ["192.0.2.0/24"] },
+  });
+  const way = { tcp: true, udpSize: 1232, keepalive: 0, nsid: null };
+  const limits = { idle: 10_000, connections: 10, perClient: 10, own: 10 };
+  const tcp = new TcpServer(server.answerer, way, limits, { now: () => 0, crowd: lonelyCrowd() });
+  const taken: Buffer[] = [];
+  const closings: string[] = [];
+  const handlers = tcp.handlers();
+  const socket = {
+    data: { input: null, output: null, transfer: null, waiting: false, ended: false, closing: false },
+    remoteAddress: "192.0.2.9",
+    write: (bytes: Uint8Array, from: number, length: number) =>
+      taken.push(Buffer.from(bytes.subarray(from, length))) && length,
+    shutdown: () => closings.push("shutdown"),
+    terminate: () => closings.push("terminate"),
+    pause() {},
+    resume() {},
+  } as unknown as TcpSocket<never>;
+  handlers.open!(socket);
+  const axfr = ask({ name: "example.com", type: 252, id: 1 });
+  const after = ask({ name: "n7.example.com", id: 2 });
+  const framed = (message: Buffer): Buffer => Buffer.concat([Buffer.from([0, message.length]), message]);
+  handlers.data(socket, Buffer.concat([framed(axfr), framed(after)]));
+  let [turns, most] = [0, 0];
+  for (let seen = 0; ; turns++) {
+    const octets = taken.reduce((sum, { length }) => sum + length, 0);
+    most = Math.max(most, octets - seen);
+    seen = octets;
+    if (Buffer.concat(taken).includes(Buffer.from([0, 2, 0x85])) || turns > 1000) break;
+    await turn();
+  }
+  expect(turns).toBeGreaterThan(2);
+  expect(most).toBeLessThan(20_000);
+  expect(closings).toEqual([]);
+  // What was asked behind it is answered when it is through.
+  const stream = Buffer.concat(taken);
+  const ids: number[] = [];
+  for (let at = 0; at < stream.length; at += 2 + stream.readUInt16BE(at)) ids.push(stream.readUInt16BE(at + 2));
+  expect(ids.at(-1)).toBe(2);
+  expect(ids.filter((id) => id === 1).length).toBe(ids.length - 1);
+  handlers.close!(socket);
+  await tcp.drain(0);
+});
