@@ -97,6 +97,7 @@ async function runDaemon(options: RunOptions): Promise<void> {
   if (problems.length > 0) {
     await assembled.supervisor.stop(true).catch(() => {});
     sayRefused(problems);
+    lock.value.release();
     return leave(problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
   }
   for (const { code, message } of await assembled.sweep()) assembled.log("warn", message, { code });

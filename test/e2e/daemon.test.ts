@@ -1,6 +1,8 @@
 /** The daemon itself, on loopback: revisions, workers that die, a supervisor that dies, drain. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { sluiceCommand } from "../../src/lab/paths.ts";
+import { runSync } from "../../src/runtime/child.ts";
 import { instancePaths } from "../../src/system/instance.ts";
 import { freePort, sluice, startBackend, startDaemon, type TestDaemon, uniqueName } from "../lib/daemon.ts";
 
@@ -230,9 +232,17 @@ test("the soft limit of open files is raised to the hard one", async () => {
   expect(readFileSync(`/proc/${daemon.pid}/limits`, "utf8")).toMatch(/^Max open files\s+4096\s+4096/m);
 });
 
-test("a limit that leaves no room for the sockets is told as such", async () => {
-  const started = startDaemon(proxyOn(freePort()), "limits", ["prlimit", "--nofile=100:100"]);
-  await expect(started).rejects.toThrow(/100 open files are too few: [^\n]* need 129\n {2}Raise the limit/);
+test("a limit that leaves no room for the sockets is told as such, and a start that is refused leaves nothing", () => {
+  const [instance, file] = [uniqueName("limits"), `/tmp/sluice-limits-${process.pid}.yaml`];
+  writeFileSync(file, JSON.stringify(proxyOn(freePort())));
+  const command = ["prlimit", "--nofile=100:100", sluiceCommand, "run", "-c", file, "--instance", instance];
+  const { code, stderr } = runSync(command);
+  rmSync(file);
+  expect([code, stderr]).toEqual([
+    4,
+    expect.stringMatching(/100 open files are too few: [^\n]* need 129\n {2}Raise the/),
+  ]);
+  expect(existsSync(instancePaths(instance).runDir)).toBe(false);
 });
 
 test("an instance has one daemon", async () => {
