@@ -15,7 +15,7 @@ import { closeFd } from "../system/net.ts";
 import { addIngress, removeIngress } from "../system/tc.ts";
 import { Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
-import { decapConfig, decapCount, listKey } from "./generated/layout.ts";
+import { decapConfig, decapCount, Limit, listKey } from "./generated/layout.ts";
 import { oldMaps, type Pins, pinnedDevices, pinsOf, removeOldMaps, removePinned } from "./pins.ts";
 import { devices } from "./routes.ts";
 import { traceMaps } from "./trace/maps.ts";
@@ -30,7 +30,7 @@ const present = Uint8Array.of(1, 0, 0, 0);
 function fillSet(map: number, size: number, keys: readonly Uint8Array[]): void {
   const wanted = new Set(keys.map(String));
   for (const key of keys) updateElement(map, key, present);
-  for (const key of keysOf(map, size)) if (!wanted.has(String(key))) deleteElement(map, key);
+  for (const key of keysOf(map, size, Limit.DECAP_SOURCES)) if (!wanted.has(String(key))) deleteElement(map, key);
 }
 
 /** Key of a network, or of one address, in the trie of senders. */

@@ -91,7 +91,7 @@ export class Regions {
 
   /** Empties a copy that nobody reads. */
   forget(copy: number): void {
-    for (const key of keysOf(this.#map, regionKey.size))
+    for (const key of keysOf(this.#map, regionKey.size, Limit.REGIONS))
       if (new DataView(key.buffer).getUint32(regionKey.copy, true) === copy) deleteElement(this.#map, key);
   }
 

@@ -2,7 +2,7 @@ import { fromBytes16 } from "../core/address.ts";
 import { run } from "../runtime/child.ts";
 import { now, sleep } from "../runtime/clock.ts";
 import { deleteElement, keysOf } from "../system/libbpf.ts";
-import { wantedKey } from "./generated/layout.ts";
+import { Limit, wantedKey } from "./generated/layout.ts";
 import { PathListener } from "./path-listener.ts";
 import type { Plane } from "./plane.ts";
 import type { ForwardName } from "./plane-service.ts";
@@ -115,7 +115,7 @@ export class Upkeep {
     const lines = this.#plane.ways.hops
       .unresolved()
       .map(({ address, device }) => `neigh replace ${address} dev ${device} use nud none\n`);
-    for (const key of keysOf(map, wantedKey.size)) {
+    for (const key of keysOf(map, wantedKey.size, Limit.WANTED)) {
       deleteElement(map, key);
       const index = new DataView(key.buffer).getUint32(wantedKey.ifindex, true);
       const device = this.#plane.ways.deviceName(index);

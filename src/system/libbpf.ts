@@ -224,16 +224,19 @@ export function updateBatch(map: number, keys: Uint8Array, values: Uint8Array, c
   return bpf().bpf_map_update_batch(map, ptr(keys), ptr(values), ptr(done), null) === 0 && done[0] === count;
 }
 
-/** All keys of a hash map. */
-export function keysOf(map: number, keySize: number): Uint8Array[] {
+/**
+ * Keys of a hash map, `most` at most: that of its entries. Where packets put others in their place meanwhile the kernel
+ * begins anew behind a key that has gone, for as long as they do.
+ */
+export function keysOf(map: number, keySize: number, most: number): Uint8Array[] {
   const keys: Uint8Array[] = [];
-  let last: Uint8Array | null = null;
-  for (;;) {
-    const next = new Uint8Array(keySize);
-    if (bpf().bpf_map_get_next_key(map, last && ptr(last), ptr(next)) !== 0) return keys;
+  for (let last: Uint8Array | null = null; keys.length < most; ) {
+    const next: Uint8Array = new Uint8Array(keySize);
+    if (bpf().bpf_map_get_next_key(map, last && ptr(last), ptr(next)) !== 0) break;
     keys.push(next);
     last = next;
   }
+  return keys;
 }
 
 export function pin(fd: number, path: string): void {
