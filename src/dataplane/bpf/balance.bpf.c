@@ -203,9 +203,9 @@ static __always_inline int go_long(struct xdp_md *ctx)
 SEC("xdp")
 int balance(struct xdp_md *ctx)
 {
-	int verdict = is_ipv6_frame(ctx) ? go_quick(ctx, 1) : go_quick(ctx, 0);
+	int verdict = UNLIKELY(is_ipv6_frame(ctx)) ? go_quick(ctx, 1) : go_quick(ctx, 0);
 
-	return verdict == LONG_WAY ? go_long(ctx) : verdict;
+	return LIKELY(verdict != LONG_WAY) ? verdict : go_long(ctx);
 }
 
 /* On the director's end of the check veth: the source port says which backend is probed. Nothing else gets out. */

@@ -39,7 +39,7 @@ static __always_inline int parse_ordinary(struct xdp_md *ctx, struct packet *p, 
 	if (*(__u16 *)(data + 2 * ETH_ALEN) != bpf_htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP) ||
 	    !(ipv6 ? parse_ipv6_header(p, ip, end) : parse_ordinary4(p, ip, end)))
 		return 0;
-	if (p->protocol == IPPROTO_TCP)
+	if (LIKELY(p->protocol == IPPROTO_TCP))
 		return parse_tcp(p, ip + header, end) && !p->truncated;
 	return p->protocol == IPPROTO_UDP && parse_udp(p, ip + header, end) && !p->truncated;
 }
@@ -55,11 +55,11 @@ struct way {
 /* What is ready leaves, and is counted as it came: without the `grown` bytes that are ours. `failed`: it is not ready. */
 static __always_inline int leave(struct xdp_md *ctx, const struct packet *p, const struct way *way, int failed, __u32 grown)
 {
-	if (failed)
+	if (UNLIKELY(failed))
 		return finish(way->backend->service, failed);
 	__u32 bytes = frame_bytes(ctx) - grown;
 	int verdict = send(ctx, p, way->hop, *way->index);
-	if (verdict < 0)
+	if (UNLIKELY(verdict < 0))
 		return finish(way->backend->service, verdict);
 	way->count->packets_in++;
 	way->count->bytes_in += bytes;
@@ -111,7 +111,7 @@ static __always_inline int go_quick(struct xdp_md *ctx, int ipv6)
 	if (control.tracing || !parse_ordinary(ctx, &p, &index, ipv6))
 		return LONG_WAY;
 	const struct arrival *arrival = first_arrival(&p.target, p.target_port, p.protocol, ARRIVAL_VIP);
-	if (!arrival)
+	if (UNLIKELY(!arrival))
 		return LONG_WAY;
 	struct service *service = bpf_map_lookup_elem(&services, &arrival->service);
 	if (!service || service->used != USED_PLAIN || service->flags & ~SERVICE_ONE_SHOT || has_check_port(&p))

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* How long a frame is, and how much is copied at once. */
+/* How long a frame is, how much is copied at once, and which way is the usual one. */
 #pragma once
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+
+/* What almost every packet does stands in one line: a jump that is taken costs more than one that is not. */
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 /* The barriers keep both pointers whole: the verifier refuses a spilled half of one. */
 static __always_inline __u32 frame_bytes(struct xdp_md *ctx)

@@ -24,9 +24,9 @@ static __always_inline int send(struct xdp_md *ctx, const struct packet *p, cons
 {
 	__u32 ifindex = hop->ifindex;
 
-	if (hop->vlan && !push_tag(ctx, hop->vlan | (p->tag & VLAN_PRIORITY)))
+	if (UNLIKELY(hop->vlan) && !push_tag(ctx, hop->vlan | (p->tag & VLAN_PRIORITY)))
 		return DROPPED(DROP_TOO_BIG);
-	return ifindex == came ? XDP_TX : bpf_redirect(ifindex, 0);
+	return LIKELY(ifindex == came) ? XDP_TX : bpf_redirect(ifindex, 0);
 }
 
 /* The way it came, as an answer of ours. */

@@ -94,7 +94,7 @@ static __always_inline __be32 outer_source4(const struct packet *p, const struct
 {
 	__u64 network = *(const volatile __u64 *)&backend->outer_network;
 
-	return network ? (__u32)network | (p->hash & network >> 32) : address4(&backend->source);
+	return UNLIKELY(network) ? (__u32)network | (p->hash & network >> 32) : address4(&backend->source);
 }
 
 static __always_inline void write_outer4(void *at, const struct packet *p, const struct backend *backend, __u32 length,
@@ -172,7 +172,7 @@ static __always_inline void write_plain4(__u32 *word, const struct packet *p, co
 	const __u32 *inner = word + sizeof(struct iphdr) / sizeof(*word);
 	/* Version, length of the header and class are those inside. */
 	__u32 first = bpf_htonl(bpf_ntohl(inner[0]) + sizeof(struct iphdr));
-	__u32 second = inner[1] & bpf_htonl(IP_DF) ? bpf_htonl(IP_DF) : bpf_get_prandom_u32() & 0xffff;
+	__u32 second = LIKELY(inner[1] & bpf_htonl(IP_DF)) ? bpf_htonl(IP_DF) : bpf_get_prandom_u32() & 0xffff;
 	__u32 third = bpf_htonl((__u32)OUTER_TTL << 24 | IPPROTO_IPIP << 16);
 	__u32 source = outer_source4(p, backend), target = address4(&backend->address);
 
@@ -202,7 +202,7 @@ static __always_inline int wrap_plain(struct xdp_md *ctx, const struct packet *p
 {
 	const __u32 grow = ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 
-	if (bpf_xdp_adjust_head(ctx, -(int)grow))
+	if (UNLIKELY(bpf_xdp_adjust_head(ctx, -(int)grow)))
 		return DROPPED(DROP_TOO_BIG);
 	void *data = (void *)(long)ctx->data, *outer = data + sizeof(struct ethhdr);
 	if (outer + 2 * grow > (void *)(long)ctx->data_end)
