@@ -9,6 +9,8 @@ import { serviceStatus, sluice, untilEligible } from "../lib/status.ts";
 
 const VIP = "125.12.12.77";
 const NAME = "www.example.com";
+/** A name over the service's address, whatever stands behind that. */
+const OVER = "over.example.com";
 const backends = ["125.12.12.20:80", "125.12.12.21:80"];
 
 const config = (method: string): string => `version: 1
@@ -21,13 +23,17 @@ services:
     check: { http: /healthz, interval: 500ms, timeout: 400ms, rise: 1, fall: 2 }
     dns: { ttl: 1s }
     nat: { engine: nftables, masquerade: true }
+${method === "dns" ? "" : `  names: { method: dns, names: [${OVER}], backends: ["service:web"], dns: { ttl: 1s } }\n`}\
 dns: { listen: [125.12.12.12:53] }
 `;
 
 /** Forty requests of a client that follows redirects, or asks for the name: how many were answered, and by whom. */
-async function served(lab: Lab, method: string): Promise<{ ok: number; backends: string[] }> {
-  const url = method === "dns" ? `http://${NAME}/` : `http://${VIP}/`;
-  const how = method === "dns" ? ["--resolve", "125.12.12.12"] : ["--follow", "--host", NAME];
+async function served(lab: Lab, name: string | null): Promise<{ ok: number; backends: string[] }> {
+  const url = `http://${name ?? VIP}/`;
+  const how = [
+    ...(name === null ? [] : ["--resolve", "125.12.12.12"]),
+    ...(name === NAME ? [] : ["--follow", "--host", NAME]),
+  ];
   const load = await startProgram(lab, "client", "http-load", "--url", url, ...how, "--count", "40", "--rate", "40");
   await load.gone();
   const { ok, backends } = JSON.parse(load.stdout());
@@ -50,10 +56,14 @@ test.skipIf(noXdp !== null)("the method is one word: the same file serves under 
       await sluice(lab, daemon, "reload");
       await untilEligible(lab, daemon, "web", backends);
       expect([method, (await serviceStatus(lab, daemon, "web")).method]).toEqual([method, method]);
-      const { ok, backends: names } = await served(lab, method);
+      const { ok, backends: names } = await served(lab, method === "dns" ? NAME : null);
       expect([method, ok]).toEqual([method, 40]);
       // A client keeps an answer for its TTL, so it need not meet both.
-      if (method !== "dns") expect([method, names]).toEqual([method, ["real1", "real2"]]);
+      if (method === "dns") continue;
+      expect([method, names]).toEqual([method, ["real1", "real2"]]);
+      // The same by a name that DNS leads to this service.
+      await untilEligible(lab, daemon, "names", [`${VIP}:80`]);
+      expect([method, await served(lab, OVER)]).toEqual([method, { ok: 40, backends: ["real1", "real2"] }]);
     }
   });
 });
