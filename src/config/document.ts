@@ -1,5 +1,6 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, parseDocument, type YAMLError } from "yaml";
 import { configProblem, type Path, type Place, type Problem } from "../core/problem.ts";
+import { NO_KEY } from "./plain-value.ts";
 import { createSourceText, type SourceText } from "./source-text.ts";
 
 /** A parsed YAML or JSON file: its plain value, and where each part of it stands. */
@@ -110,12 +111,18 @@ function checkTree(source: SourceText, node: unknown, path: Path, problems: Prob
       }
       const name = keyText(key);
       const first = seen.get(name);
-      if (first) problems.push(duplicateKey([...path, name], name, place, first));
+      if (name === NO_KEY) problems.push(noKey([...path, name], place));
+      else if (first) problems.push(duplicateKey([...path, name], name, place, first));
       else seen.set(name, place);
       checkTree(source, pair.value, [...path, name], problems, depth + 1);
     }
   }
 }
+
+const noKey = (path: Path, place: Place): Problem =>
+  configProblem("SLUICE_CONFIG_KEY", path, `${JSON.stringify(NO_KEY)} cannot be a name or a key: choose another.`, {
+    place,
+  });
 
 function duplicateKey(path: Path, name: string, place: Place, first: Place): Problem {
   const also = [{ place: first, message: "it stands here first" }];

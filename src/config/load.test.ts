@@ -102,7 +102,7 @@ describe("a TypeScript configuration", () => {
     ]);
   });
 
-  test("that does not parse, throws, exports nothing, or holds itself is refused", async () => {
+  test("that does not parse, throws, exports nothing, holds itself or the key __proto__ is refused", async () => {
     expect((await told(write("c.config.ts", "export default {{")))[0]).toContain("SLUICE_CONFIG_CODE");
     expect(await told(write("d.config.ts", `throw new TypeError("no such luck")`))).toEqual([
       " SLUICE_CONFIG_CODE TypeError: no such luck.",
@@ -110,6 +110,9 @@ describe("a TypeScript configuration", () => {
     expect((await told(write("e.config.ts", "export const a = 1")))[0]).toContain("exports no default");
     expect((await told(write("f.config.ts", "const a: any = {}; a.a = a; export default a")))[0]).toContain(
       "holds itself",
+    );
+    expect((await told(write("h.config.ts", `export default { services: { ["__proto__"]: {} } }`)))[0]).toContain(
+      "cannot be a name",
     );
     expect((await told(write("g.config.ts", "process.exit(7)")))[0]).toContain("exit code 7");
   });

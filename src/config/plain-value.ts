@@ -1,5 +1,8 @@
 import type { Path } from "../core/problem.ts";
 
+/** The one key that an object of JavaScript takes for something else: what stands under it would silently be left out. */
+export const NO_KEY = "__proto__";
+
 /** Most values that a configuration may hold, and how deep they may lie: stops what refers to itself. */
 const MAX_VALUES = 500_000;
 const MAX_DEPTH = 64;
@@ -27,6 +30,7 @@ export function toPlainValue(value: unknown): { value: unknown; functions: Path[
     if (Array.isArray(part)) return part.map((item, i) => below(i, item));
     if (typeof part === "object" && isPlain(part)) {
       const entries = Object.entries(part).filter(([, item]) => item !== undefined);
+      if (Object.hasOwn(part, NO_KEY)) throw new Refused(`${JSON.stringify(NO_KEY)} cannot be a name or a key`);
       return Object.fromEntries(entries.map(([key, item]) => [key, below(key, item)]));
     }
     if (typeof part === "function") {

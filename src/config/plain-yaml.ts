@@ -5,6 +5,8 @@
  * one: what it does read means the same there (`plain-yaml.test.ts`).
  */
 
+import { NO_KEY } from "./plain-value.ts";
+
 /** Thrown where the whole parser has to read. */
 const BEYOND = Symbol("beyond plain YAML");
 
@@ -65,7 +67,7 @@ function mustBePlain(text: string): void {
 }
 
 const keyOf = (written: unknown, into: object): string => {
-  if (typeof written !== "string" || written === "__proto__" || Object.hasOwn(into, written)) return beyond();
+  if (typeof written !== "string" || written === NO_KEY || Object.hasOwn(into, written)) return beyond();
   return written;
 };
 
