@@ -24,6 +24,7 @@ const paths = [
   "src/dataplane/second-chance.test.ts",
   "src/dataplane/second-chance.e2e.test.ts",
   "src/dataplane/trace/trace.test.ts",
+  "src/system/realserver.test.ts",
   "src/methods/dns/xdp/xdp.test.ts",
   "src/methods/dns/xdp/trees.test.ts",
   "test/kernel",
