@@ -52,7 +52,6 @@ export const dnsStructs = [
   "dns_set",
   "dns_block",
   "dns_first",
-  "dns_variant",
   "dns_tree",
   "dns_draw",
   "dns_part",

@@ -326,7 +326,7 @@ export interface TestRun {
 /** Runs a program once over one frame (BPF_PROG_TEST_RUN). */
 export function testRun(program: number, frame: Uint8Array, ifindex?: number): TestRun {
   const input = Uint8Array.from(frame);
-  const output = new Uint8Array(frame.length + 512);
+  const output = new Uint8Array(frame.length + 1536);
   // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
   const context = new Uint32Array([0, frame.length, 0, ifindex ?? 0, 0, 0]);
   const options = new Uint8Array(80);

@@ -62,30 +62,40 @@ static __always_inline int write_pointers(struct xdp_md *ctx, const struct quest
 /* The verdict, or why the packet passes, as a counter with PASSED set; nothing was changed then. */
 #define PASSED 0x100
 
-/* Some drivers (veth) leave hardly any room behind a frame, all leave some before it: headers and question move forward. */
-static __always_inline int grow_front(struct xdp_md *ctx, const struct question *q, struct dns_scratch *scratch, int grow)
+/* Some drivers (veth) leave hardly any room behind a frame, all leave some before it: the first `bytes` of it move forward. */
+__noinline int grow_front(struct xdp_md *ctx, __u32 grow, __u32 bytes)
 {
-	__u32 head = q->dns + DNS_HEADER, question = q->name + 4;
-
-	if (head < 1 || head > sizeof(scratch->head) || question < 1 || question > DNS_MESSAGE_MOST)
+	if (bytes < 8 || bytes > DNS_MESSAGE_MOST || grow > DNS_BODY_ROOM || bpf_xdp_adjust_head(ctx, -(int)grow))
 		return 0;
-	return !bpf_xdp_adjust_head(ctx, -grow) &&
-	       !bpf_xdp_load_bytes(ctx, grow, scratch->head, copy_length(head, sizeof(scratch->head))) &&
-	       !bpf_xdp_store_bytes(ctx, 0, scratch->head, copy_length(head, sizeof(scratch->head))) &&
-	       !bpf_xdp_store_bytes(ctx, head, scratch->raw, copy_length(question, DNS_MESSAGE_MOST));
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 *to = data, *from = data + grow, *last_to = data + (bytes - 8), *last_from = (void *)from + (bytes - 8);
+
+	if ((void *)(last_to + 1) > end || (void *)(last_from + 1) > end)
+		return 0;
+	/* It may be written over before its turn. */
+	__u64 last = *last_from;
+	for (__u32 i = 0; i < DNS_MESSAGE_MOST / 8; i++) {
+		if (i * 8 + 8 > bytes)
+			break;
+		if ((void *)(to + 1) > end || (void *)(from + 1) > end)
+			return 0;
+		*to++ = *from++;
+	}
+	*last_to = last;
+	return 1;
 }
 
 /* Room for the answer, no more and no less. */
-static __always_inline int resize(struct xdp_md *ctx, const struct question *q, struct dns_scratch *scratch, __u32 bytes)
+static __always_inline int resize(struct xdp_md *ctx, const struct question *q, const struct dns_scratch *scratch, __u32 bytes)
 {
-	__u32 frame = frame_bytes(ctx);
+	__u32 frame = frame_bytes(ctx), kept = q->dns + DNS_HEADER + q->name + 4;
 
 	/* Pointers are subtracted whole: the verifier has no halves of them. */
 	asm volatile("" : "+r"(frame));
 	/* Behind a short packet the wire has padding; it goes too. */
-	int grow = (int)(q->dns + DNS_HEADER + q->name + 4 + bytes + scratch->opt_bytes) - (int)frame;
+	int grow = (int)(kept + bytes + scratch->opt_bytes) - (int)frame;
 
-	return !bpf_xdp_adjust_tail(ctx, grow) || (grow >= 0 && grow_front(ctx, q, scratch, grow));
+	return !bpf_xdp_adjust_tail(ctx, grow) || (grow >= 0 && grow_front(ctx, grow, kept));
 }
 
 /* Global for the same reason as `read_message`. */
@@ -99,13 +109,15 @@ __noinline int give(struct xdp_md *ctx, const struct question *q, const struct f
 	const struct dns_ready *ready = 0;
 	struct body body = {};
 	__u32 counter = 0, kind = DNS_COUNT_SERVICE;
+	struct addresses chosen = { .reference = found->set, .ipv6 = q->type == TYPE_AAAA };
 	const struct dns_block *block = 0;
 	int why = -1;
 
 	if (found->set)
-		block = find_set(ctx, q, scratch, found->set, random, &why);
+		block = find_set(ctx, q, scratch, &chosen, random, &why);
 	if (block) {
-		take_set(&body, block, random, &counter);
+		choose(block, random, &chosen, &counter);
+		take_set(&body, block, chosen.ipv6);
 	} else {
 		ready = why < 0 ? take_ready(&body, found->ready) : 0;
 		if (!ready)
@@ -115,6 +127,8 @@ __noinline int give(struct xdp_md *ctx, const struct question *q, const struct f
 	}
 	if (!fits(q, scratch, control, body.bytes) || !resize(ctx, q, scratch, body.bytes))
 		return PASSED | DNS_COUNT_SIZE;
+	if (block)
+		body.sum = write_addresses(ctx, q->dns + DNS_HEADER + q->name + 4, &chosen);
 	if (!write_reply(ctx, q, &body, scratch, control) || (ready && !write_pointers(ctx, q, ready, found->apex)))
 		return XDP_ABORTED;
 	dns_count(control, kind);
@@ -212,9 +226,9 @@ IN_BTF(sluice_dns_set);
 IN_BTF(sluice_dns_part);
 const struct dns_node *in_btf_dns_node __attribute__((unused));
 const struct dns_kind *in_btf_dns_kind __attribute__((unused));
+const struct dns_set *in_btf_dns_set __attribute__((unused));
 const struct dns_block *in_btf_dns_block __attribute__((unused));
 const struct dns_first *in_btf_dns_first __attribute__((unused));
-const struct dns_variant *in_btf_dns_variant __attribute__((unused));
 const struct dns_tree *in_btf_dns_tree __attribute__((unused));
 const struct dns_draw *in_btf_dns_draw __attribute__((unused));
 const struct dns_part *in_btf_dns_part __attribute__((unused));

@@ -196,13 +196,13 @@ class DnsFastPath implements FastPath {
     const active = this.#active;
     const number = active?.numbers.get(snapshot.service);
     if (!active || number === undefined) return;
-    const { service, drawable, ids, rooms } = active.view.services[number]!;
+    const { service, drawable, set: place, ids, rooms } = active.view.services[number]!;
     if (!drawable) return;
     // Backends that come or go make a new revision; until it is laid out the counters' places are the old ones.
     const others = snapshot.backends.length !== ids.length || snapshot.backends.some(({ id }, i) => id !== ids[i]);
     const sets = setsOf(service, snapshot, active.places);
     for (const [i, set] of sets.entries()) {
-      const how = active.sets.show(number, i === 1, others ? "pass" : set, rooms[i]!);
+      const how = active.sets.show(place, i === 1, others ? "pass" : set, rooms[i]!);
       if (how === "later") setTimeout(() => this.#again(active, snapshot.service), AGAIN).unref();
       // Laying all out anew makes room.
       if (how === "full" && this.#running) void this.follow(this.#running);

@@ -32,9 +32,11 @@ export const dnsControl = {
 } as const;
 
 export const dnsSlot = {
-  size: 8,
+  size: 16,
   tag: 0,
   node: 4,
+  set: 8,
+  counter: 12,
 } as const;
 
 export const dnsNode = {
@@ -64,23 +66,17 @@ export const dnsSet = {
 
 export const dnsBlock = {
   size: 8,
-  bytes: 0,
-  count: 2,
-  firsts: 4,
-  rings: 6,
+  shown: 0,
+  count: 1,
+  steps: 2,
+  ttl: 4,
 } as const;
 
 export const dnsFirst = {
-  size: 8,
+  size: 6,
   keep: 0,
-  other: 4,
-  counter: 6,
-} as const;
-
-export const dnsVariant = {
-  size: 4,
-  at: 0,
-  sum: 2,
+  other: 2,
+  counter: 4,
 } as const;
 
 export const dnsTree = {
@@ -124,11 +120,13 @@ export const DnsLimit = {
   DNS_PAGE: 81920,
   DNS_PAGE_MASK: 65528,
   DNS_PAGE_SHIFT: 13,
-  DNS_SET_MOST: 4096,
+  DNS_SET_ADDRESSES: 255,
+  DNS_SET_MOST: 6128,
   DNS_TREE_MOST: 8192,
   DNS_TREE_ROWS: 1024,
   DNS_BODY_MOST: 1000,
   DNS_BODY_ROOM: 1024,
+  DNS_SHOWN_MOST: 62,
   DNS_MESSAGE_MOST: 512,
   DNS_ENDPOINTS: 16,
   DNS_POINTERS: 6,

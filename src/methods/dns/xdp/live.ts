@@ -1,4 +1,4 @@
-import { setWord } from "../../../dataplane/memory.ts";
+import { getWord, setWord } from "../../../dataplane/memory.ts";
 import { DnsSet, dnsSet } from "./layout.ts";
 import type { Program } from "./program.ts";
 import { offsetOf } from "./store.ts";
@@ -28,14 +28,14 @@ export class LiveSets {
   }
 
   /**
-   * Shows a set of a service. `room`: octets its places have. "later": its other place may still be read; the workers
+   * Shows one of a service's sets, which are at a reference. `room`: octets its places have. "later": its other place may still be read; the workers
    * answer until this is called again. "full": there is no room for it, or for a second place, and they go on.
    */
-  show(number: number, v6: boolean, set: SetBytes, room: number): "shown" | "later" | "full" {
-    const offset = v6 ? dnsSet.v6 : dnsSet.v4;
-    const { sets, pages } = this.#program;
-    const write = (value: number): void => setWord(sets, number, offset, value);
-    const pair = this.#pairOf(number, v6, offset);
+  show(service: number, v6: boolean, set: SetBytes, room: number): "shown" | "later" | "full" {
+    const { pages } = this.#program;
+    const offset = offsetOf(service) + (v6 ? dnsSet.v6 : dnsSet.v4);
+    const write = (value: number): void => setWord(pages, 0, offset, value);
+    const pair = this.#pairOf(offset);
     if (set === "none" || set === "pass") {
       write(set === "none" ? DnsSet.DNS_SET_NONE : DnsSet.DNS_SET_PASS);
       return "shown";
@@ -56,13 +56,13 @@ export class LiveSets {
     return "shown";
   }
 
-  #pairOf(number: number, v6: boolean, offset: number): Pair {
-    const key = number * 2 + Number(v6);
-    let pair = this.#pairs.get(key);
+  /** `offset`: of what shows the set. */
+  #pairOf(offset: number): Pair {
+    let pair = this.#pairs.get(offset);
     if (pair === undefined) {
-      const word = this.#program.sets.words[(number * this.#program.sets.size + offset) >> 2]!;
+      const word = getWord(this.#program.pages, 0, offset);
       pair = { shown: word === DnsSet.DNS_SET_PASS ? 0 : word, other: 0, left: Number.NEGATIVE_INFINITY };
-      this.#pairs.set(key, pair);
+      this.#pairs.set(offset, pair);
     }
     return pair;
   }

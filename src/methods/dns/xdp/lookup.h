@@ -3,9 +3,6 @@
 #pragma once
 #include "question.h"
 
-#define TYPE_A 1
-#define TYPE_AAAA 28
-
 struct found {
 	__u32 ready; /* reference of a ready answer; beside a set: for when that has no address */
 	__u32 set; /* reference of a set; 0: `ready` */
@@ -27,8 +24,7 @@ static __always_inline int at_node(const struct question *q, const struct dns_no
 	found->apex = DNS_HEADER + q->name - node->zone;
 	found->ready = node->nodata;
 	if (node->set) {
-		__u32 number = node->set - 1;
-		const struct dns_set *set = bpf_map_lookup_elem(&dns_sets, &number);
+		const struct dns_set *set = dns_at(node->set);
 		if (!set)
 			return DNS_COUNT_NAME;
 		found->counter = set->counter;

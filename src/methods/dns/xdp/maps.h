@@ -4,11 +4,10 @@
 #include "array.h"
 #include "types.h"
 
-/* Of the message under way: behind its header as it came, and the name in lower case, zero behind its end. */
+/* Of the message under way: the name in lower case, zero behind its end; and with options, all behind its header. */
 struct dns_scratch {
-	__u8 raw[DNS_MESSAGE_MOST + 24];
 	__u64 name[2 * DNS_WORDS + 2];
-	__u8 head[128]; /* of the frame, while it moves */
+	__u8 raw[DNS_MESSAGE_MOST + 24];
 	__u64 client[2]; /* an address as it is sent; of IPv4 the first four octets */
 	__u8 opt[64]; /* of the answer, with a client subnet */
 	__u32 subnet; /* where a client subnet is in `raw`; 0: nowhere */
@@ -23,7 +22,6 @@ struct dns_page {
 
 ARRAY(dns_controls, struct dns_control, 1, BPF_F_MMAPABLE);
 ARRAY(dns_slots, struct dns_slot, 2, BPF_F_MMAPABLE);
-ARRAY(dns_sets, struct dns_set, 1, BPF_F_MMAPABLE);
 ARRAY(dns_pages, struct dns_page, 1, BPF_F_MMAPABLE);
 ARRAY(dns_counters, __u64, DNS_COUNTS, BPF_F_MMAPABLE);
 /* MAC in the low 48 bits, above it the VLAN of its frames (0: untagged), by ifindex; 0: an interface of no concern. */
@@ -57,11 +55,24 @@ static __always_inline void *dns_at(__u32 reference)
 	return found->bytes + ((__u64)(reference << 3) & DNS_PAGE_MASK);
 }
 
+/* Has the CPU fetch a line of memory while it goes on with something else. */
+static __always_inline void fetch(const void *line)
+{
+	if (line)
+		(void)*(const volatile __u8 *)line;
+}
+
+static __always_inline __u64 *dns_counter(const struct dns_control *control, __u32 counter)
+{
+	__u32 index = bpf_get_smp_processor_id() * control->counters + counter;
+
+	return bpf_map_lookup_elem(&dns_counters, &index);
+}
+
 /* One more, of this CPU, and how many these are. No atomics: nothing else counts here at the same time. */
 static __always_inline __u64 dns_count(const struct dns_control *control, __u32 counter)
 {
-	__u32 index = bpf_get_smp_processor_id() * control->counters + counter;
-	__u64 *count = bpf_map_lookup_elem(&dns_counters, &index);
+	__u64 *count = dns_counter(control, counter);
 
 	return count ? ++*count : 0;
 }

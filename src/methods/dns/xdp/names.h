@@ -57,6 +57,8 @@ __noinline __u32 find_name(__u32 a, __u32 b, __u32 start, __u32 end)
 		if (slot->tag != b)
 			continue;
 		__u32 reference = slot->node;
+		fetch(dns_at(slot->set));
+		fetch(dns_counter(control, slot->counter));
 		struct dns_node *node = dns_at(reference - 1);
 		if (!node || node->length != length)
 			continue;

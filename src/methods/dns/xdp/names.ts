@@ -20,21 +20,26 @@ const padded = new Uint8Array(264);
 const word = (at: number): number =>
   padded[at]! | (padded[at + 1]! << 8) | (padded[at + 2]! << 16) | (padded[at + 3]! << 24);
 
+/** A service as the table of names knows it: the reference of its set, and its first counter; null: of none. */
+type Owner = { set: number; counter: number } | null;
+
 /** Seeds that are tried before the table is made larger. */
 const TRIES = 8;
 
 /**
  * The table that finds names: open addressing, at most half full, no name further than `DNS_PROBES` from its place.
  * @param nodes the reference of each name's record
+ * @param owners of whose service each name is
  */
 export function nameSlots(
   names: readonly Uint8Array[],
   nodes: readonly number[],
+  owners: readonly Owner[],
 ): { slots: Uint32Array; seed: number } {
   let size = 2;
   while (size < names.length * 2) size *= 2;
   for (let seed = 1; ; seed++) {
-    const slots = tryPlacing(names, nodes, size, seed);
+    const slots = tryPlacing(names, nodes, owners, size, seed);
     if (slots !== null) return { slots, seed };
     if (seed % TRIES === 0) size *= 2;
   }
@@ -43,6 +48,7 @@ export function nameSlots(
 function tryPlacing(
   names: readonly Uint8Array[],
   nodes: readonly number[],
+  owners: readonly Owner[],
   size: number,
   seed: number,
 ): Uint32Array | null {
@@ -56,6 +62,8 @@ function tryPlacing(
     const at = ((a + probe) & (size - 1)) * width;
     slots[at + dnsSlot.tag / 4] = b;
     slots[at + dnsSlot.node / 4] = nodes[i]! + 1;
+    slots[at + dnsSlot.set / 4] = owners[i]?.set ?? 0;
+    slots[at + dnsSlot.counter / 4] = (owners[i]?.counter ?? -1) + 1;
   }
   return slots;
 }

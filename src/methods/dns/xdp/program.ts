@@ -4,7 +4,7 @@ import { objectPath } from "../../../dataplane/build.ts";
 import { getWord, type MappedArray, mapArray, setWord, swap16 } from "../../../dataplane/memory.ts";
 import { BpfObject, possibleCpus, testRun } from "../../../system/libbpf.ts";
 import { unmapDescriptor } from "../../../system/net.ts";
-import { DnsCount, DnsLimit, dnsControl, dnsEndpoint, dnsSet, dnsSlot, dnsStride } from "./layout.ts";
+import { DnsCount, DnsLimit, dnsControl, dnsEndpoint, dnsSlot, dnsStride } from "./layout.ts";
 import { nameSlots } from "./names.ts";
 import type { Rates } from "./rates.ts";
 import type { Places } from "./store.ts";
@@ -33,7 +33,6 @@ const SPARE_PAGES = 4;
 
 /** The answering program of one revision, in the kernel with maps of its own: plugging it in is the swap. */
 export class Program {
-  readonly sets: MappedArray;
   readonly pages: MappedArray;
   /** Where sets that change may go. */
   readonly places: Places;
@@ -52,7 +51,7 @@ export class Program {
 
   /** `pins`: where the table of places is pinned; null in tests of the program alone. Throws SluiceError (SLUICE_BPF_LOAD). */
   constructor(view: View, settings: ProgramSettings, pins: { places: string } | null) {
-    const { slots, seed } = nameSlots(view.names, view.nodes);
+    const { slots, seed } = nameSlots(view.names, view.nodes, view.owners);
     const used = view.draft.pages.length;
     const pages = used + Math.ceil(used * SPARE) + SPARE_PAGES;
     // A line of the cache each: CPUs do not write into the same one.
@@ -60,7 +59,6 @@ export class Program {
     const object = new BpfObject(objectPath("dns"));
     const sizes = {
       dns_slots: slots.length / (dnsSlot.size / 4),
-      dns_sets: Math.max(1, view.services.length),
       dns_pages: pages,
       dns_counters: this.#stride * this.#cpus,
       dns_regions: settings.regions.length / (dnsStride.size / 4),
@@ -77,14 +75,12 @@ export class Program {
     this.#control = map("dns_controls", dnsControl.size, 1);
     this.#counters = map("dns_counters", 8, sizes.dns_counters);
     this.#devices = map("dns_devices", 8, DnsLimit.DNS_DEVICES);
-    this.sets = map("dns_sets", dnsSet.size, sizes.dns_sets);
     this.pages = map("dns_pages", DnsLimit.DNS_PAGE, pages);
     this.#slots = map("dns_slots", dnsSlot.size, sizes.dns_slots);
     this.#regions = map("dns_regions", dnsStride.size, sizes.dns_regions);
     this.bytes = this.#maps.reduce((sum, { size, count }) => sum + size * count, sizes.dns_buckets * 8);
     this.#slots.words.set(slots);
     this.#regions.words.set(settings.regions);
-    this.sets.words.set(view.sets);
     for (const [i, page] of view.draft.pages.entries()) this.pages.bytes.set(page, i * DnsLimit.DNS_PAGE);
     this.places = view.draft.places.within(pages);
     this.#told = new Float64Array(view.counters);
@@ -92,7 +88,7 @@ export class Program {
   }
 
   get #maps(): MappedArray[] {
-    return [this.#control, this.#counters, this.#devices, this.sets, this.pages, this.#slots, this.#regions];
+    return [this.#control, this.#counters, this.#devices, this.pages, this.#slots, this.#regions];
   }
 
   #configure({ endpoints, udpSize, flags, rates }: ProgramSettings, slotMask: number, seed: number): void {

@@ -7,6 +7,8 @@
 
 #define DNS_HEADER 12
 #define OPT_BYTES 11
+#define TYPE_A 1
+#define TYPE_AAAA 28
 #define TYPE_OPT 41
 #define OPTION_NSID 3
 #define OPTION_SUBNET 8
@@ -45,13 +47,25 @@ static __always_inline __u32 two(const __u8 *at)
 }
 
 /* Folds, hashes and sums the name in one pass. False: it has no end within the message. */
-static __always_inline int read_name(struct question *q, struct dns_scratch *scratch, __u32 seed)
+static __always_inline int read_name(struct xdp_md *ctx, struct question *q, struct dns_scratch *scratch, __u32 seed)
 {
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct dns_hash h = { seed, ~seed };
 	__u64 sum = 0;
 
 	for (__u32 w = 0; w < DNS_WORDS; w++) {
-		__u64 word = *(__u64 *)(scratch->raw + w * 8), zero = first_zero(word);
+		int left = (int)q->message - (int)w * 8;
+		/* The name's end, type and class. */
+		if (left < 5)
+			return 0;
+		/* No octet behind the message is read: zeros stand for those. */
+		__u32 beyond = left < 8 ? 8 - left : 0;
+		__u32 at = (q->dns & 127) + DNS_HEADER + w * 8 - (beyond & 3);
+		asm volatile("" : "+r"(at));
+		const __u64 *from = data + (at & 511);
+		if ((void *)(from + 1) > end)
+			return 0;
+		__u64 word = *from >> (beyond & 3) * 8, zero = first_zero(word);
 		if (zero)
 			word &= (zero << 1) - 1;
 		sum += (__u32)word;
@@ -84,16 +98,17 @@ static __always_inline int good_subnet(const __u8 *data, __u32 bytes)
 
 /* Options that the answer hangs on, or that are malformed, pass; the others mean nothing (RFC 6891 6.1.2). What is found is
  * kept in the scratch, where it does not multiply the verifier's states. */
-__noinline int plain_options(__u32 at, __u32 end, __u32 flags)
+__noinline int plain_options(struct xdp_md *ctx, __u32 message, __u32 at, __u32 end, __u32 flags)
 {
 	struct dns_scratch *scratch = dns_scratch();
 
-	if (!scratch)
+	if (!scratch || !end || end > DNS_MESSAGE_MOST ||
+	    bpf_xdp_load_bytes(ctx, message, scratch->raw, copy_length(end, DNS_MESSAGE_MOST)))
 		return 0;
 	for (__u32 i = 0; i < DNS_OPTIONS; i++) {
 		if (at == end)
 			return 1;
-		if (at + 4 > end || end > DNS_MESSAGE_MOST)
+		if (at + 4 > end)
 			return 0;
 		const __u8 *option = scratch->raw + (at & (DNS_MESSAGE_MOST - 1));
 		__u32 code = two(option), bytes = two(option + 2);
@@ -112,13 +127,13 @@ __noinline int plain_options(__u32 at, __u32 end, __u32 flags)
 }
 
 /* An OPT that fills the rest of the message. */
-static __always_inline int read_opt(struct question *q, struct dns_scratch *scratch, const struct dns_control *control)
+static __always_inline int read_opt(struct xdp_md *ctx, struct question *q, const __u8 *opt, struct dns_scratch *scratch,
+				    const struct dns_control *control)
 {
 	__u32 at = q->name + 4;
 
-	if (at + OPT_BYTES > q->message)
+	if (at + OPT_BYTES > q->message || (void *)opt + OPT_BYTES > (void *)(long)ctx->data_end)
 		return 0;
-	const __u8 *opt = scratch->raw + (at & (DNS_MESSAGE_MOST - 1));
 	if (opt[0] || two(opt + 1) != TYPE_OPT || opt[6])
 		return 0;
 	__u32 data = two(opt + 9), size = two(opt + 3);
@@ -129,7 +144,7 @@ static __always_inline int read_opt(struct question *q, struct dns_scratch *scra
 	if (size > q->room)
 		q->room = size;
 	scratch->opt_bytes = OPT_BYTES;
-	return !data || plain_options(at + OPT_BYTES, q->message, control->flags);
+	return !data || plain_options(ctx, q->dns + DNS_HEADER, at + OPT_BYTES, q->message, control->flags);
 }
 
 /* What keeps the message from being answered here, as a counter; -1: nothing. Global, and so verified by itself: else
@@ -154,15 +169,15 @@ __noinline int read_message(struct xdp_md *ctx, struct question *q)
 	__u32 length = q->message;
 	if (length < 5 || length > DNS_MESSAGE_MOST)
 		return DNS_COUNT_MESSAGE;
-	if (bpf_xdp_load_bytes(ctx, q->dns + DNS_HEADER, scratch->raw, copy_length(length, DNS_MESSAGE_MOST)))
+	if (!read_name(ctx, q, scratch, control->seed))
 		return DNS_COUNT_MESSAGE;
-	if (!read_name(q, scratch, control->seed))
+	const __u8 *rest = (void *)(header + 1) + (q->name & 255);
+	if ((void *)(rest + 4) > end)
 		return DNS_COUNT_MESSAGE;
-	const __u8 *rest = scratch->raw + (q->name & 255);
 	q->type = two(rest);
 	if (two(rest + 2) != 1)
 		return DNS_COUNT_TYPE;
-	__u16 *words = (void *)rest;
+	const __u16 *words = (const void *)rest;
 	__u64 tail = (__u64)words[0] + words[1];
 	q->sum += q->name & 1 ? tail << 8 : tail;
 	q->room = CLASSIC_SIZE;
@@ -170,6 +185,6 @@ __noinline int read_message(struct xdp_md *ctx, struct question *q)
 	scratch->scope = 0;
 	scratch->opt_bytes = 0;
 	if (opt)
-		return read_opt(q, scratch, control) ? -1 : DNS_COUNT_EDNS;
+		return read_opt(ctx, q, rest + 4, scratch, control) ? -1 : DNS_COUNT_EDNS;
 	return q->name + 4 == q->message ? -1 : DNS_COUNT_MESSAGE;
 }

@@ -1,6 +1,6 @@
-import { addressRecord } from "../../../protocols/dns/rdata.ts";
+import { isIPv6, toBytes16 } from "../../../core/address.ts";
 import type { Template } from "../../../protocols/dns/template.ts";
-import { DnsLimit, dnsBlock, dnsFirst, dnsReady, dnsVariant } from "./layout.ts";
+import { DnsLimit, dnsBlock, dnsFirst, dnsReady } from "./layout.ts";
 
 /** Who may stand first in an answer. */
 export interface First {
@@ -72,52 +72,29 @@ export function orderFor(weights: readonly number[], manner: Manner, random: num
 const GOLDEN = 0x9e3779b1;
 
 /** Octets of a set of so many addresses. */
-export function blockSize(count: number, manner: Manner, v6: boolean): number {
-  const shown = Math.min(count, manner.most);
-  const rings = stepsOf(count, manner).length;
-  return (
-    dnsBlock.size +
-    count * dnsFirst.size +
-    rings * count * dnsVariant.size +
-    rings * (count + shown - 1) * (v6 ? 28 : 16)
-  );
-}
+export const blockSize = (count: number, v6: boolean): number =>
+  dnsBlock.size + count * (dnsFirst.size + (v6 ? 16 : 4));
 
 /** A set as the program reads it: distinct addresses of one kind. */
 export function encodeBlock(firsts: readonly First[], ttl: number, manner: Manner): Uint8Array {
-  const records = firsts.map(({ address }) => addressRecord(address, ttl));
-  const count = records.length;
-  const size = records[0]!.length;
-  const shown = Math.min(count, manner.most);
-  const steps = stepsOf(count, manner);
-  const out = new Uint8Array(blockSize(count, manner, size === 28));
+  const count = firsts.length;
+  const v6 = isIPv6(firsts[0]!.address);
+  const out = new Uint8Array(blockSize(count, v6));
   const view = new DataView(out.buffer);
-  view.setUint16(dnsBlock.bytes, shown * size, true);
-  view.setUint16(dnsBlock.count, shown, true);
-  view.setUint16(dnsBlock.firsts, count, true);
-  view.setUint16(dnsBlock.rings, steps.length, true);
-  let at = dnsBlock.size;
-  for (const [i, { keep, other }] of aliasTable(firsts.map(({ weight }) => weight)).entries()) {
-    view.setUint32(at + dnsFirst.keep, keep, true);
-    view.setUint16(at + dnsFirst.other, other, true);
-    view.setUint16(at + dnsFirst.counter, firsts[i]!.counter, true);
-    at += dnsFirst.size;
-  }
-  let variant = at;
-  at += steps.length * count * dnsVariant.size;
-  const sums = records.map(checksum);
-  for (const step of steps) {
-    // Going on beyond the end to where it began, so that every order is one piece of memory.
-    for (let i = 0; i < count + shown - 1; i++) out.set(records[(i * step) % count]!, at + i * size);
-    for (let i = 0; i < count; i++) {
-      const first = (i * step) % count;
-      let sum = 0;
-      for (let j = 0; j < shown; j++) sum += sums[(first + j * step) % count]!;
-      view.setUint16(variant + first * dnsVariant.size + dnsVariant.at, at + i * size, true);
-      view.setUint16(variant + first * dnsVariant.size + dnsVariant.sum, folded(sum), true);
-    }
-    variant += count * dnsVariant.size;
-    at += (count + shown - 1) * size;
+  out[dnsBlock.shown] = Math.min(count, manner.most);
+  out[dnsBlock.count] = count;
+  out.set(stepsOf(count, manner).slice(1), dnsBlock.steps);
+  view.setUint32(dnsBlock.ttl, ttl, true);
+  const table = aliasTable(firsts.map(({ weight }) => weight));
+  const [width, skipped] = v6 ? [16, 0] : [4, 12];
+  for (const [i, { address, counter }] of firsts.entries()) {
+    const { keep, other } = table[i]!;
+    const at = dnsBlock.size + count * width + i * dnsFirst.size;
+    // Always kept: it stands for itself, since the whole does not fit 16 bits.
+    view.setUint16(at + dnsFirst.keep, Math.min(keep, WHOLE - 1), true);
+    view.setUint16(at + dnsFirst.other, keep === WHOLE ? i : other, true);
+    view.setUint16(at + dnsFirst.counter, counter, true);
+    out.set(toBytes16(address).subarray(skipped), dnsBlock.size + i * width);
   }
   return out;
 }

@@ -7,7 +7,7 @@
 
 /* What goes behind the question. */
 struct body {
-	const void *from;
+	const void *from; /* NULL: they are in place */
 	__u32 bytes;
 	__u64 sum; /* as if it began on an even octet */
 	__u16 counts[3]; /* network order */
@@ -166,7 +166,7 @@ static __always_inline int write_reply(struct xdp_md *ctx, const struct question
 	udp_bytes += scratch->opt_bytes;
 	if (scratch->subnet && !write_subnet(ctx, q, scratch, q->dns + DNS_HEADER + records + bytes, &subnet_sum))
 		return 0;
-	if (bytes && bytes <= DNS_BODY_MOST &&
+	if (body->from && bytes && bytes <= DNS_BODY_MOST &&
 	    bpf_xdp_store_bytes(ctx, q->dns + DNS_HEADER + records, (void *)body->from,
 				copy_length(bytes, DNS_BODY_ROOM)))
 		return 0;

@@ -5,35 +5,85 @@
 #include "reply.h"
 
 #define GOLDEN 0x9e3779b1
+/* Octets of a record with its name as a pointer. */
+#define RECORD_IPV4 16
+#define RECORD_IPV6 28
 /* Octets of a tree where something may begin. */
 #define TREE_MASK (DNS_TREE_MOST - 8)
 
-/* Which variant of a set a random number means. `records.ts` says the same. */
-static __always_inline __u32 choose(const struct dns_block *block, const struct dns_first *firsts, __u32 random,
-				    __u32 *counter)
-{
-	__u32 first = ((random & 0xffff) * block->firsts) >> 16;
-	__u32 ring = (((random * GOLDEN) >> 16) * block->rings) >> 16;
+/* What is shown of a set. */
+struct addresses {
+	__u32 reference;
+	__u32 at; /* of a tree: where the set begins */
+	__u32 first;
+	__u32 step;
+	__u32 ipv6;
+};
 
-	first &= 255;
+/* Which order of a set a random number means. `records.ts` says the same. */
+static __always_inline void choose(const struct dns_block *block, __u32 random, struct addresses *chosen, __u32 *counter)
+{
+	const struct dns_first *firsts = (const void *)(block + 1) + ((__u32)block->count << (chosen->ipv6 ? 4 : 2));
+	__u32 rings = 1 + !!block->steps[0] + !!block->steps[1];
+	__u32 ring = (((random * GOLDEN) >> 16) * rings) >> 16;
+	__u32 first = (((random & 0xffff) * block->count) >> 16) & 255;
+
 	if ((random >> 16) >= firsts[first].keep)
 		first = firsts[first].other & 255;
+	chosen->first = first;
+	chosen->step = ring ? block->steps[(ring - 1) & 1] : 1;
 	*counter = firsts[first].counter;
-	return ring * block->firsts + first;
 }
 
 /* The addresses of a set. */
-static __always_inline void take_set(struct body *body, const struct dns_block *block, __u32 random, __u32 *counter)
+static __always_inline void take_set(struct body *body, const struct dns_block *block, __u32 ipv6)
 {
-	const struct dns_first *firsts = (const void *)(block + 1);
-	__u32 variant = choose(block, firsts, random, counter);
-	const struct dns_variant *variants = (const void *)firsts + (__u64)(block->firsts & 255) * sizeof(*firsts);
-	variants += variant & 1023;
-	body->from = (const void *)block + (variants->at & (DNS_SET_MOST - 1));
-	body->bytes = block->bytes;
-	body->sum = variants->sum;
-	body->counts[0] = bpf_htons(block->count);
+	body->bytes = block->shown * (ipv6 ? RECORD_IPV6 : RECORD_IPV4);
+	body->counts[0] = bpf_htons(block->shown);
 	body->authoritative = 1;
+}
+
+/* Writes the records of a set at an octet of the frame: each its name's pointer, type, class IN, TTL and length, and the
+ * address. Their sum; 0 only where the verifier wants a way out. */
+__noinline __u64 write_addresses(struct xdp_md *ctx, __u32 octet, const struct addresses *chosen)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const struct dns_block *block = chosen ? dns_at(chosen->reference) : 0;
+
+	if (!block)
+		return 0;
+	block = (const void *)block + (chosen->at & TREE_MASK);
+	__u32 ipv6 = chosen->ipv6, place = chosen->first, step = chosen->step, count = block->count, shown = block->shown;
+	__u32 head[3] = { bpf_htonl((0xc000u | DNS_HEADER) << 16 | (ipv6 ? TYPE_AAAA : TYPE_A)),
+			  bpf_htonl(1u << 16 | block->ttl >> 16), bpf_htonl(block->ttl << 16 | (ipv6 ? 16 : 4)) };
+	__u64 sum = ((__u64)head[0] + head[1] + head[2]) * shown;
+	__u32 *to = data + (octet & 0x7ff);
+	for (__u32 i = 0; i < DNS_SHOWN_MOST; i++) {
+		if (i >= shown)
+			break;
+		const __u32 *from = (const void *)(block + 1) + ((place & 255) << (ipv6 ? 4 : 2));
+		if ((void *)(to + 4) > end)
+			return 0;
+		to[0] = head[0];
+		to[1] = head[1];
+		to[2] = head[2];
+		to[3] = from[0];
+		sum += from[0];
+		to += 4;
+		if (ipv6) {
+			if ((void *)(to + 3) > end)
+				return 0;
+			to[0] = from[1];
+			to[1] = from[2];
+			to[2] = from[3];
+			sum += (__u64)from[1] + from[2] + from[3];
+			to += 3;
+		}
+		place += step;
+		if (place >= count)
+			place -= count;
+	}
+	return sum;
 }
 
 /* `mix32` of core/hash.ts: a number that is independent of those that `choose` takes. */
@@ -64,23 +114,24 @@ __noinline __u32 choose_part(__u32 reference, __u32 row, __u32 random)
 
 /* The set at a reference, or of the part of a tree that this client gets. NULL: `*why` it passes, or -1 for no address. */
 static __always_inline const struct dns_block *find_set(struct xdp_md *ctx, const struct question *q,
-							struct dns_scratch *scratch, __u32 reference, __u32 random,
-							int *why)
+							struct dns_scratch *scratch, struct addresses *chosen,
+							__u32 random, int *why)
 {
-	const struct dns_block *block = dns_at(reference);
+	const struct dns_block *block = dns_at(chosen->reference);
 	__u32 row = 0;
 
 	*why = DNS_COUNT_CLIENT;
-	if (!block || block->bytes)
+	if (!block || block->shown)
 		return block;
 	if (((const struct dns_tree *)block)->rows > 1 && take_source(ctx, q, scratch))
 		row = find_place(q->ipv6);
-	__u32 at = choose_part(reference, row, mix(random));
+	__u32 at = choose_part(chosen->reference, row, mix(random));
 	if (at & DNS_PART_PASS)
 		return 0;
 	/* Of a place that has no such address too: another one has (RFC 7871 7.4). */
 	if (!(at & DNS_PART_PLACE))
 		scratch->scope = 0;
 	*why = -1;
-	return at & TREE_MASK ? (const void *)block + (at & TREE_MASK) : 0;
+	chosen->at = at & TREE_MASK;
+	return chosen->at ? (const void *)block + chosen->at : 0;
 }

@@ -2,6 +2,8 @@ import { DnsLimit } from "./layout.ts";
 
 const { DNS_PAGE, DNS_PAGE_MASK, DNS_PAGE_SHIFT } = DnsLimit;
 
+/** Octets that a reference counts in. */
+export const UNIT = 8;
 /** Octets that a CPU fetches at once. */
 const LINE = 64;
 

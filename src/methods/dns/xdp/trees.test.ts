@@ -71,7 +71,7 @@ describe.skipIf(missing !== null)("in the program", () => {
     const snapshot = aSnapshot("shop", backends([]));
     const ways = await bothWays([service], [snapshot]);
     const sets = new LiveSets(ways.program, () => 0);
-    const [room] = ways.view.services[0]!.rooms;
+    const { rooms, set } = ways.view.services[0]!;
     const answered = (): Set<string> =>
       new Set(
         Array.from(
@@ -81,10 +81,10 @@ describe.skipIf(missing !== null)("in the program", () => {
       );
     expect(answered()).toEqual(new Set(["192.0.2.0", "192.0.2.100"]));
     const shown = setsOf(service, aSnapshot("shop", backends(["a"])), [])[0]!;
-    expect(sets.show(0, false, shown, room!)).toBe("shown");
+    expect(sets.show(set, false, shown, rooms[0]!)).toBe("shown");
     expect(answered()).toEqual(new Set(["192.0.2.100"]));
     const larger = setsOf(service, aSnapshot("shop", backends([], 30)), [])[0]!;
-    expect(sets.show(0, false, larger, room!)).toBe("full");
+    expect(sets.show(set, false, larger, rooms[0]!)).toBe("full");
     expect(ways.kernel(ask({ name: "shop.example.com" }), 1)).toBeNull();
     ways.close();
   });

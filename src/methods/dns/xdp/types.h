@@ -15,8 +15,10 @@ enum sluice_dns_limit {
 	DNS_PAGE_MASK = 0xfff8,
 	/* units of 8 bytes in those 64 KiB: a reference is page << DNS_PAGE_SHIFT | unit. */
 	DNS_PAGE_SHIFT = 13,
-	/* octets of one set with all its variants, and of a ready answer. */
-	DNS_SET_MOST = 4096,
+	/* addresses of a set. */
+	DNS_SET_ADDRESSES = 255,
+	/* octets of the largest set, of that many addresses of IPv6. */
+	DNS_SET_MOST = 6128,
 	/* octets of a tree before its last set; a multiple of 8. */
 	DNS_TREE_MOST = 8192,
 	/* rows of a tree: places, and none. */
@@ -25,6 +27,8 @@ enum sluice_dns_limit {
 	DNS_BODY_MOST = 1000,
 	/* the power of two above it. */
 	DNS_BODY_ROOM = 1024,
+	/* addresses of one answer: what of IPv4 fits. */
+	DNS_SHOWN_MOST = 62,
 	/* octets of a message behind its header that are read: the longest question, OPT and its options. */
 	DNS_MESSAGE_MOST = 512,
 	/* addresses of the server that are answered for. */
@@ -137,6 +141,9 @@ struct dns_control {
 struct dns_slot {
 	__u32 tag;
 	__u32 node; /* reference + 1; 0: free */
+	/* the node's set, and its first counter of a backend: to be fetched beside the node */
+	__u32 set;
+	__u32 counter;
 };
 
 /* A name that exists. Behind it the name, zero-padded to 8, then its kinds. */
@@ -145,7 +152,7 @@ struct dns_node {
 	__u8 flags; /* sluice_dns_node */
 	__u8 zone; /* octets of the name of its zone's apex */
 	__u8 kinds;
-	__u32 set; /* number + 1 of the service's set; 0: none */
+	__u32 set; /* reference of the service's set; 0: none */
 	__u32 nodata; /* reference of a ready answer */
 	__u32 nxdomain; /* the same, for names below */
 	__u32 wildcard; /* reference + 1 of the node for those; 0: none */
@@ -157,7 +164,8 @@ struct dns_kind {
 	__u32 ready;
 };
 
-/* Of one service. Each reference is flipped by one store. */
+/* Of one service; behind it, in one line of the cache if they fit, the addresses it began with. Each reference is flipped by
+ * one store. */
 struct dns_set {
 	__u32 v4;
 	__u32 v6;
@@ -165,29 +173,24 @@ struct dns_set {
 	__u32 spare;
 };
 
-/* The addresses of one kind: Walker's alias table over who stands first, then where each variant's records are. */
+/* The addresses of one kind: behind it they stand, 4 or 16 octets each, then Walker's alias table over who stands first. */
 struct dns_block {
-	__u16 bytes; /* of the records in an answer */
-	__u16 count;
-	__u16 firsts;
-	__u16 rings; /* orders in which the others follow */
+	__u8 shown; /* addresses of an answer; 0: a tree */
+	__u8 count; /* of the set */
+	__u8 steps[2]; /* the others follow the first one by one, or by these; 0: no more */
+	__u32 ttl; /* s */
 };
 
 struct dns_first {
-	__u32 keep; /* of 65,536 */
+	__u16 keep; /* of 65,536 */
 	__u16 other;
 	__u16 counter;
-};
-
-struct dns_variant {
-	__u16 at; /* from the block's beginning */
-	__u16 sum; /* of the records, as the checksum adds them */
 };
 
 /* In the place of a set where the answer hangs on the client's place, or is drawn from groups of backends: behind it, for
  * clients of no place and then for those of each, where their draw is; then draws and sets. Places are octets of the tree. */
 struct dns_tree {
-	__u16 none; /* where a set says how many octets: 0 */
+	__u16 none; /* where a set says how many it shows: 0 */
 	__u16 rows; /* 1: all clients are alike */
 	__u16 spare[2];
 };

@@ -7,12 +7,12 @@ import type { Template } from "../../../protocols/dns/template.ts";
 import { schedulers } from "../../../schedulers/list.ts";
 import { type CompiledDns, compile } from "../compile.ts";
 import type { Node } from "../node.ts";
-import { type DnsOptions, MOST_ADDRESSES } from "../options.ts";
+import type { DnsOptions } from "../options.ts";
 import type { Site } from "../site.ts";
 import { goesBy, type Leaf, planOf } from "../steering/plan.ts";
 import { DnsLimit, DnsNode, DnsSet, dnsKind, dnsNode, dnsSet } from "./layout.ts";
 import { blockSize, encodeBlock, encodeReady, type First, type Manner } from "./records.ts";
-import { Draft } from "./store.ts";
+import { Draft, UNIT } from "./store.ts";
 import { MOST_TREE, treeOf } from "./trees.ts";
 
 /** A set of addresses of one kind: its bytes, or why there are none. */
@@ -71,31 +71,22 @@ function setOf(service: Service<DnsOptions>, leaf: Leaf, snapshot: Snapshot, v6:
   const count = firsts.length;
   if (count === 0) return "none";
   const shown = Math.min(count, manner.most) * (v6 ? 28 : 16);
-  if (count > MOST_FIRSTS || blockSize(count, manner, v6) > DnsLimit.DNS_SET_MOST || shown > DnsLimit.DNS_BODY_MOST)
-    return "pass";
+  if (count > DnsLimit.DNS_SET_ADDRESSES || shown > DnsLimit.DNS_BODY_MOST) return "pass";
   return encodeBlock(firsts, compiled.ttl, manner);
 }
 
-/** Of a set; the program masks with it. */
-const MOST_FIRSTS = 255;
-
 /** Octets that a set can ever need with these backends, 0 when it would pass. */
-function roomFor({ options }: Service<DnsOptions>, snapshot: Snapshot, v6: boolean): number {
+function roomFor(snapshot: Snapshot, v6: boolean): number {
   const all = new Set(snapshot.backends.flatMap(({ address }) => (address.includes(":") === v6 ? [address] : [])));
-  if (all.size === 0) return 0;
-  let most = 0;
-  // With fewer backends there can be more rings.
-  for (let count = 1; count <= Math.min(all.size, MOST_FIRSTS); count++) {
-    const size = blockSize(count, { most: options.answers ?? MOST_ADDRESSES, inTurn: false }, v6);
-    if (size <= DnsLimit.DNS_SET_MOST) most = Math.max(most, size);
-  }
-  return most;
+  return all.size === 0 ? 0 : blockSize(Math.min(all.size, DnsLimit.DNS_SET_ADDRESSES), v6);
 }
 
 /** One service in the view. */
 export interface ViewService {
   service: Service<DnsOptions>;
   drawable: boolean;
+  /** The reference of its sets. */
+  set: number;
   /** First of its counters. */
   counter: number;
   /** Backend ids in the order of its counters. */
@@ -109,8 +100,8 @@ export interface View {
   draft: Draft;
   names: Uint8Array[];
   nodes: number[];
-  /** Words of `struct dns_set`, one a service. */
-  sets: Uint32Array;
+  /** The service that each name is of; null: none. */
+  owners: (ViewService | null)[];
   services: ViewService[];
   /** Of one CPU. */
   counters: number;
@@ -138,63 +129,65 @@ export async function layOut(
     draft,
     names: [],
     nodes: [],
-    sets: new Uint32Array((services.length * dnsSet.size) / 4),
+    owners: [],
     services: [],
     counters: firstCounter,
   };
-  const numbers = new Map<string, number>();
-  const waiting: (SetBytes[] | null)[] = [];
+  const owners = new Map<string, ViewService>();
+  // Sets lie close together, in few pages of memory: a query reads one beside a name from anywhere.
   for (const [i, service] of services.entries()) {
     if (i % STEP === STEP - 1) await pause();
-    numbers.set(service.name, i);
-    waiting.push(addService(view, service, snapshotOf(service.name), places));
+    owners.set(service.name, addService(view, service, snapshotOf(service.name), places));
   }
-  // Sets lie beside the first name that has them: a query then reads fewer pages of memory.
-  const place = (name: string): number => {
-    const number = numbers.get(name)!;
-    placeSets(view, number, waiting[number]!);
-    waiting[number] = null;
-    return number;
-  };
-  const writer = new NodeWriter(draft, place, signed);
+  const ownerOf = ({ service }: Node): ViewService | null => (service === null ? null : owners.get(service.name)!);
+  const writer = new NodeWriter(draft, ownerOf, signed);
   const nodes: [Uint8Array, Node][] = [];
   site.each((wire, node) => nodes.push([wire, node]));
   for (const [i, [wire, node]] of nodes.entries()) {
     if (i % STEP === STEP - 1) await pause();
     view.names.push(wire);
     view.nodes.push(writer.write(wire, node));
+    view.owners.push(ownerOf(node));
   }
   writer.linkWildcards();
   return view;
 }
 
-/** Adds a service without its sets, which it returns. */
+/** Adds a service with its sets. */
 function addService(
   view: View,
   service: Service<DnsOptions>,
   snapshot: Snapshot,
   places: readonly Place[],
-): SetBytes[] {
+): ViewService {
   const can = drawable(service);
   const sets: SetBytes[] = can ? setsOf(service, snapshot, places) : ["pass", "pass"];
-  const most = can ? [false, true].map((v6) => roomFor(service, snapshot, v6)) : [0, 0];
+  const most = can ? [false, true].map((v6) => roomFor(snapshot, v6)) : [0, 0];
   const rooms = grouped(service, places) ? most.map((room, i) => roomForTree(room, sets[i]!)) : most;
   const ids = snapshot.backends.map(({ id }) => id);
-  view.services.push({ service, drawable: can, counter: view.counters, ids, rooms });
+  const set = placeSets(view.draft, view.counters, sets, rooms);
+  const added = { service, drawable: can, set, counter: view.counters, ids, rooms };
+  view.services.push(added);
   view.counters += ids.length + 1;
-  return sets;
+  return added;
 }
 
-/** Gives a service's sets their places; null: they have them. */
-function placeSets(view: View, number: number, sets: readonly SetBytes[] | null): void {
-  if (sets === null) return;
-  const { counter, rooms } = view.services[number]!;
-  const at = (number * dnsSet.size) / 4;
-  view.sets[at + dnsSet.counter / 4] = counter;
+/** The reference of a service's sets: the first is one record with what leads to both. */
+function placeSets(draft: Draft, counter: number, sets: readonly SetBytes[], rooms: readonly number[]): number {
+  const first = sets.findIndex((set) => typeof set !== "string");
+  const head = new Uint8Array(dnsSet.size + (first < 0 ? 0 : sets[first]!.length));
+  if (first >= 0) head.set(sets[first] as Uint8Array, dnsSet.size);
+  const reference = draft.add(head, dnsSet.size + (first < 0 ? 0 : rooms[first]!));
+  const bytes = draft.at(reference);
+  const words = new DataView(bytes.buffer, bytes.byteOffset);
+  words.setUint32(dnsSet.counter, counter, true);
   for (const [i, set] of sets.entries()) {
-    const word = set === "none" ? DnsSet.DNS_SET_NONE : set === "pass" ? DnsSet.DNS_SET_PASS : null;
-    view.sets[at + (i === 0 ? dnsSet.v4 : dnsSet.v6) / 4] = word ?? view.draft.add(set as Uint8Array, rooms[i]);
+    const none = set === "none" ? DnsSet.DNS_SET_NONE : DnsSet.DNS_SET_PASS;
+    const place = i === first ? reference + dnsSet.size / UNIT : null;
+    const at = i === 0 ? dnsSet.v4 : dnsSet.v6;
+    words.setUint32(at, typeof set === "string" ? none : (place ?? draft.add(set, rooms[i])), true);
   }
+  return reference;
 }
 
 /** Groups that fail or come back make a tree larger or smaller; one that outgrows this has all laid out anew. */
@@ -204,17 +197,16 @@ const roomForTree = (room: number, set: SetBytes): number =>
 /** Writes the records of names. Ready answers that many names share are written once. */
 class NodeWriter {
   readonly #draft: Draft;
-  readonly #place: (service: string) => number;
+  readonly #ownerOf: (node: Node) => ViewService | null;
   readonly #signed: ReadonlySet<string>;
   readonly #ready = new Map<Template, number>();
   /** Names with a wildcard below them, and where each wildcard is. */
   readonly #above: [number, Node][] = [];
   readonly #wildcards = new Map<Node, number>();
 
-  /** `place`: has the sets of a service placed, and gives its number. */
-  constructor(draft: Draft, place: (service: string) => number, signed: ReadonlySet<string>) {
+  constructor(draft: Draft, ownerOf: (node: Node) => ViewService | null, signed: ReadonlySet<string>) {
     this.#draft = draft;
-    this.#place = place;
+    this.#ownerOf = ownerOf;
     this.#signed = signed;
   }
 
@@ -224,7 +216,7 @@ class NodeWriter {
     const padded = (wire.length + 7) & ~7;
     const out = new Uint8Array(dnsNode.size + padded + kinds.length * dnsKind.size);
     const view = new DataView(out.buffer);
-    const { zone, service, records, cut } = node;
+    const { zone, records, cut } = node;
     const closed = cut !== null || records?.has(Type.CNAME) || kinds.length > DnsLimit.DNS_KINDS;
     const open = cut !== null || records?.has(Type.DNAME);
     out[dnsNode.length] = wire.length;
@@ -235,7 +227,7 @@ class NodeWriter {
       (signed ? DnsNode.DNS_NODE_SIGNED : 0);
     out[dnsNode.zone] = zone.apex.length;
     out[dnsNode.kinds] = Math.min(kinds.length, DnsLimit.DNS_KINDS);
-    view.setUint32(dnsNode.set, service === null ? 0 : this.#place(service.name) + 1, true);
+    view.setUint32(dnsNode.set, this.#ownerOf(node)?.set ?? 0, true);
     view.setUint32(dnsNode.nodata, this.#readyOf(node.nodata ?? zone.nodata), true);
     view.setUint32(dnsNode.nxdomain, this.#readyOf(zone.nxdomain), true);
     out.set(wire, dnsNode.size);
