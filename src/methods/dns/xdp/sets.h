@@ -26,10 +26,15 @@ static __always_inline void choose(const struct dns_block *block, __u32 random, 
 	const struct dns_first *firsts = (const void *)(block + 1) + ((__u32)block->count << (chosen->ipv6 ? 4 : 2));
 	__u32 rings = 1 + !!block->steps[0] + !!block->steps[1];
 	__u32 ring = (((random * GOLDEN) >> 16) * rings) >> 16;
-	__u32 first = (((random & 0xffff) * block->count) >> 16) & 255;
+	__u32 first = ((random & 0xffff) * block->count) >> 16;
 
+	/* The compiler knows that it is below 255, kernel 6.1 does not, and forgets it over a branch. */
+	asm volatile("" : "+r"(first));
+	first &= 255;
 	if ((random >> 16) >= firsts[first].keep)
-		first = firsts[first].other & 255;
+		first = firsts[first].other;
+	asm volatile("" : "+r"(first));
+	first &= 255;
 	chosen->first = first;
 	chosen->step = ring ? block->steps[(ring - 1) & 1] : 1;
 	*counter = firsts[first].counter;
@@ -64,19 +69,21 @@ __noinline __u64 write_addresses(struct xdp_md *ctx, __u32 octet, const struct a
 		const __u32 *from = (const void *)(block + 1) + ((place & 255) << (ipv6 ? 4 : 2));
 		if ((void *)(to + 4) > end)
 			return 0;
+		__u32 word = from[0];
 		to[0] = head[0];
 		to[1] = head[1];
 		to[2] = head[2];
-		to[3] = from[0];
-		sum += from[0];
+		to[3] = word;
+		sum += word;
 		to += 4;
 		if (ipv6) {
+			__u32 rest[3] = { from[1], from[2], from[3] };
 			if ((void *)(to + 3) > end)
 				return 0;
-			to[0] = from[1];
-			to[1] = from[2];
-			to[2] = from[3];
-			sum += (__u64)from[1] + from[2] + from[3];
+			to[0] = rest[0];
+			to[1] = rest[1];
+			to[2] = rest[2];
+			sum += (__u64)rest[0] + rest[1] + rest[2];
 			to += 3;
 		}
 		place += step;
