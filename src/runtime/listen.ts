@@ -25,6 +25,7 @@ import {
 
 /** Connections that the kernel keeps waiting for accept(2); Bun's own default of 512 refuses bursts. */
 const BACKLOG = 4096;
+const EADDRINUSE = 98;
 /** Receive buffer of a UDP listener, bytes: the default loses 300 of 500 queries that arrive at once. */
 const UDP_BUFFER = 4 << 20;
 
@@ -78,6 +79,13 @@ export function mustBeFree(listener: Listener): Result<null> {
   if (typeof fd !== "number") return bindProblem(listener, fd);
   libc.close(fd);
   return ok(null);
+}
+
+/** Does somebody listen there, or is bound to it? */
+export function isTaken(listener: Listener): boolean {
+  const fd = boundSocket(listener, false);
+  if (typeof fd === "number") libc.close(fd);
+  return typeof fd !== "number" && fd.number === EADDRINUSE;
 }
 
 function bindProblem(listener: Listener, { call, number }: Failure): Result<never> {

@@ -63,4 +63,16 @@ describe.each(["tcp", "udp"] as const)("sockets of %s", (protocol) => {
     expect(next.prepare([one], 1)).toEqual([]);
     if (earlier.ok) closeFd(earlier.value);
   });
+
+  test("one that a worker of a killed daemon holds for another moment is waited for, one that stays taken is refused", async () => {
+    const [one] = some(protocol, "127.0.0.1") as [Listener];
+    const held = makeListener(one);
+    setTimeout(() => held.ok && closeFd(held.value), 150);
+    const next = table();
+    await next.settled([one]);
+    expect(next.prepare([one], 1)).toEqual([]);
+    const other = table();
+    await other.settled([one]);
+    expect(other.prepare([one], 1)).toHaveLength(1);
+  });
 });

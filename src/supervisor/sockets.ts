@@ -1,6 +1,10 @@
 import type { Problem, Result } from "../core/problem.ts";
 import { type Listener, listenerName } from "../core/service.ts";
-import { closeFd, makeListener, mustBeFree } from "../runtime/listen.ts";
+import { now, sleep } from "../runtime/clock.ts";
+import { closeFd, isTaken, makeListener, mustBeFree } from "../runtime/listen.ts";
+
+/** How long a port that is another's is waited for, ms, and how often it is looked at. */
+const [SETTLE_LIMIT, LOOK] = [3000, 50];
 
 /** A listener that no socket can be made for, and why. */
 interface Unbound {
@@ -38,11 +42,24 @@ export class SocketTable {
   }
 
   /**
+   * Waits, for a moment, while ports are taken that are not known to be ours. A daemon that is killed in the middle of a change
+   * has made workers that nobody has written down: they hold the new sockets until they notice, and end.
+   */
+  async settled(listeners: readonly Listener[]): Promise<void> {
+    const strange = this.#strange(listeners);
+    for (const end = now() + SETTLE_LIMIT; now() < end && strange.some(isTaken); ) await sleep(LOOK);
+  }
+
+  #strange(listeners: readonly Listener[]): Listener[] {
+    return listeners.filter((listener) => !this.#ours.has(portOf(listener)));
+  }
+
+  /**
    * Sees that at least `count` sockets exist for each listener. On a problem the ones made by this call are closed again.
    * Returns the problems; none means that `of` answers for all.
    */
   prepare(listeners: readonly Listener[], count: number): Unbound[] {
-    const strange = listeners.filter((listener) => !this.#ours.has(portOf(listener)));
+    const strange = this.#strange(listeners);
     const taken = strange.flatMap((listener) => problemsOf(listener, mustBeFree(listener)));
     if (taken.length > 0) return taken;
     const problems: Unbound[] = [];

@@ -98,6 +98,7 @@ export class WorkerSide {
     const [files, least] = [openFiles(), leastFiles(work.listeners.length, count)];
     if (files < least) return [tooFewFiles(files, least)];
     const blanks = await this.#loadedWorkers(work.methods, count);
+    if (current === null) await this.sockets.settled(work.listeners);
     // Sockets only now: what comes to one waits until its worker serves.
     const unbound = this.sockets.prepare(work.listeners, count);
     if (unbound.length > 0) {

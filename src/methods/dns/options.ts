@@ -9,7 +9,7 @@ import { MAX_TTL, SAFE_SIZE, Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
 import { type TsigAlgorithm, tsigAlgorithms } from "../../protocols/dns/tsig.ts";
 import { nest, upThreshold } from "./steering/schema.ts";
-import { twice, zones } from "./zone-settings.ts";
+import { twice, type ZoneSettings, zones } from "./zone-settings.ts";
 
 /**
  * Most addresses of one kind in an answer: as many AAAA records as a TCP message of 65,535 octets holds beside the
@@ -212,6 +212,10 @@ const dnssec = z.strictObject({
   cache: z.int().min(100).max(10_000_000).default(20_000).describe("Signatures that a worker remembers."),
 });
 
+/** Zones of which one is refused are still as they were written: then nothing more is said of any. */
+const readZones = (zones: readonly ZoneSettings[]): readonly ZoneSettings[] =>
+  Array.isArray(zones) && zones.every((zone) => typeof zone === "object") ? zones : [];
+
 /** Types that signing makes: DS of a zone's own name is its parent's. */
 const madeTypes: readonly number[] = [Type.RRSIG, Type.NSEC, 50, 51, Type.DNSKEY, Type.CDS, Type.CDNSKEY];
 
@@ -278,8 +282,8 @@ export const settings = z
       const message = `${to.address} can be told nothing: no address of listen is ${v6 ? "IPv6" : "IPv4"}.`;
       context.addIssue({ code: "custom", path: ["transfers", "notify", i], message });
     }
-    const signed = given.filter(({ name }) => signing?.zones === "all" || signing?.zones.includes(name));
-    for (const { name, lines } of signed) {
+    for (const { name, lines } of readZones(given)) {
+      if (signing?.zones !== "all" && !signing?.zones.includes(name)) continue;
       const own = lines.map((line) => recordOf(line).type).find((type) => madeTypes.includes(type));
       const message = `${name} is signed here, and ${own === undefined ? "" : typeName(own)} is made then: leave it out.`;
       if (own !== undefined) context.addIssue({ code: "custom", path: ["zones", name], message });
