@@ -9,7 +9,6 @@ export type HostChange =
   | { kind: "nft-table"; family: "inet" | "ip" | "ip6" | "netdev"; name: string }
   | { kind: "bpf-pins"; path: string }
   | { kind: "xdp"; device: string; pin: string }
-  | { kind: "offload"; device: string; feature: "tx" | "gro" | "gso" | "tso"; on: boolean }
   | { kind: "veth"; name: string; peer: string }
   /** `via`: a gateway; of the other family `inet6 ADDRESS`, as ip(8) has it. */
   | { kind: "route"; to: string; via?: string; device: string; advmss?: number; mtu?: number }
@@ -30,8 +29,6 @@ export function hostChangeText(change: HostChange): string {
       return `BPF maps and programs under ${change.path}`;
     case "xdp":
       return `XDP program on ${change.device}`;
-    case "offload":
-      return `offload ${change.feature} ${change.on ? "on" : "off"} on ${change.device}`;
     case "veth":
       return `veth pair ${change.name} - ${change.peer}`;
     case "route":

@@ -2,7 +2,6 @@ import { existsSync, rmSync } from "node:fs";
 import type { HostChange } from "../core/host-change.ts";
 import { ok, type Problem, type Result, refuse } from "../core/problem.ts";
 import { announce, stopAnnouncing } from "./announce.ts";
-import { offloads, setOffload } from "./ethtool.ts";
 import { hostProblem } from "./host-command.ts";
 import { addresses, ip, ipBatch, links, neighbours, routeTexts } from "./ip.ts";
 import { nftDeleteTable } from "./nft.ts";
@@ -137,17 +136,6 @@ const xdp = oneByOne<Of<"xdp">>({
   undo: (c) => (existsSync(c.pin) ? unpin(c.pin) : Promise.resolve(ok(null))),
 });
 
-const offload = oneByOne<Of<"offload">>({
-  subject: (c) => `offload ${c.device} ${c.feature}`,
-  async look(c) {
-    const now = await offloads(c.device);
-    if (!now.ok) return now;
-    return ok({ there: now.value[c.feature] === c.on, before: now.value[c.feature] });
-  },
-  make: (c) => setOffload(c.device, c.feature, c.on),
-  undo: async (c, before) => unlessGone(await setOffload(c.device, c.feature, Boolean(before))),
-});
-
 const veth = oneByOne<Of<"veth">>({
   subject: (c) => `veth ${c.name}`,
   async look(c) {
@@ -245,7 +233,6 @@ const kinds: { [K in Kind]: ChangeKind<Of<K>> } = {
   "nft-table": nftTable,
   "bpf-pins": bpfPins,
   xdp,
-  offload,
   veth,
   route,
   neighbour,

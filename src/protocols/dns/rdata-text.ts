@@ -136,9 +136,12 @@ function parseRest(field: Field, tokens: readonly Token[]): Made {
 
 const units: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
-/** `3600`, `1h30m` to seconds; null for anything else and for what is beyond 31 bits (RFC 2181 8). */
+/** Longest word that is read as a time. */
+const MOST_TTL_TEXT = 64;
+
+/** `3600`, `1h30m` to seconds; null for anything else, for words without end, and for what is beyond 31 bits (RFC 2181 8). */
 export function parseTtl(text: string): number | null {
-  if (!/^(\d{1,10}|(\d{1,10}[smhdw])+)$/i.test(text)) return null;
+  if (text.length > MOST_TTL_TEXT || !/^(\d{1,10}|(\d{1,10}[smhdw])+)$/i.test(text)) return null;
   const seconds = /^\d+$/.test(text)
     ? Number(text)
     : [...text.matchAll(/(\d+)([smhdw])/gi)].reduce(
