@@ -1,4 +1,5 @@
-import { run } from "../runtime/child.ts";
+import type { Result } from "../core/problem.ts";
+import { hostCommand } from "../system/host-command.ts";
 import { parseMac } from "../system/net.ts";
 import { type FoundRoute, getRoutes } from "../system/route-get.ts";
 
@@ -43,6 +44,8 @@ interface LinkRow {
   linkinfo?: { info_kind?: string; info_data?: { id?: number; protocol?: string } };
 }
 
+const textOf = (told: Result<string>): string => (told.ok ? told.value : "");
+
 /** What ip(8) prints as JSON; of nothing it may print nothing. */
 const rowsOf = <T>(text: string): T[] => (text.trim() === "" ? [] : (JSON.parse(text) as T[]));
 
@@ -61,8 +64,7 @@ export async function routesTo(addresses: readonly string[]): Promise<Map<string
 
 /** Every Ethernet device of this network namespace, by name. */
 export async function devices(): Promise<Map<string, Device>> {
-  const done = await run(["ip", "-json", "-details", "link", "show"]);
-  return toDevices(done.stdout);
+  return toDevices(textOf(await hostCommand(["ip", "-json", "-details", "link", "show"])));
 }
 
 /** The devices of `ip -json -details link show`. */
@@ -90,8 +92,8 @@ const dead = new Set(["FAILED", "INCOMPLETE", "NONE"]);
 
 /** Link addresses that the neighbour table knows, by `device|address`. */
 export async function neighbours(): Promise<Map<string, Uint8Array>> {
-  const done = await run(["ip", "-json", "neigh", "show"]);
-  const rows = rowsOf<{ dst: string; dev: string; lladdr?: string; state?: string[] }>(done.stdout);
+  const told = textOf(await hostCommand(["ip", "-json", "neigh", "show"]));
+  const rows = rowsOf<{ dst: string; dev: string; lladdr?: string; state?: string[] }>(told);
   const found = new Map<string, Uint8Array>();
   for (const row of rows) {
     const mac = parseMac(row.lladdr ?? "");

@@ -1,6 +1,7 @@
 import { ptr } from "./ffi.ts";
 import { errno, errnoText, libc } from "./libc.ts";
 import { closeFd } from "./listen.ts";
+import { transfer } from "./message.ts";
 import { AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_SEQPACKET, SOL_SOCKET } from "./socket-constants.ts";
 
 const SCM_RIGHTS = 1;
@@ -31,16 +32,6 @@ export function descriptorChannel(): [number, number] {
   return [ends[0]!, ends[1]!];
 }
 
-/** sendmsg(2) or recvmsg(2) of these bytes and control data, without waiting; what it returned, and the control data's length. */
-function transfer(call: typeof libc.sendmsg, channel: number, bytes: Uint8Array, control: Uint8Array, flags: number) {
-  const part = new BigUint64Array([BigInt(ptr(bytes)), BigInt(bytes.length)]);
-  const around = control.length === 0 ? 0n : BigInt(ptr(control));
-  // struct msghdr: no name (both ends are connected), one part, control data.
-  const header = new BigUint64Array([0n, 0n, BigInt(ptr(part)), 1n, around, BigInt(control.length), 0n]);
-  const done = Number(call(channel, ptr(header), flags | MSG_DONTWAIT));
-  return { done, around: Number(header[5]) };
-}
-
 /** Sends a packet: copies of its descriptors. False when the other end is gone, or takes no more now. */
 export function sendPacket(channel: number, { text, fds }: Packet): boolean {
   // A control message is padded to whole words.
@@ -53,7 +44,7 @@ export function sendPacket(channel: number, { text, fds }: Packet): boolean {
     for (const [i, fd] of fds.entries()) view.setInt32(CONTROL_HEAD + 4 * i, fd, true);
   }
   const bytes = Buffer.from(text);
-  return transfer(libc.sendmsg, channel, bytes, control, MSG_NOSIGNAL).done === bytes.length;
+  return transfer(libc.sendmsg, channel, bytes, MSG_NOSIGNAL | MSG_DONTWAIT, control).done === bytes.length;
 }
 
 const incoming = Buffer.allocUnsafeSlow(MOST_TEXT);
@@ -61,7 +52,7 @@ const incoming = Buffer.allocUnsafeSlow(MOST_TEXT);
 /** Takes the next packet; null: none is there. */
 export function takePacket(channel: number): Packet | null {
   const control = new Uint8Array(CONTROL_HEAD + 4 * MOST_DESCRIPTORS);
-  const { done, around } = transfer(libc.recvmsg, channel, incoming, control, MSG_CMSG_CLOEXEC);
+  const { done, around } = transfer(libc.recvmsg, channel, incoming, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, control);
   if (done <= 0) return null;
   const fds: number[] = [];
   const view = new DataView(control.buffer);

@@ -2,6 +2,7 @@ import { isIPv6, toBytes16 } from "../core/address.ts";
 import { ok, type Result, refuse, SluiceError } from "../core/problem.ts";
 import { ptr } from "../runtime/ffi.ts";
 import { cstring, errno, errnoText, libc } from "../runtime/libc.ts";
+import { transfer } from "../runtime/message.ts";
 import { SOCK_CLOEXEC, SOCK_RAW } from "../runtime/socket-constants.ts";
 import { hostProblem } from "./host-command.ts";
 import { linksSync } from "./ip.ts";
@@ -97,12 +98,7 @@ export function openFrameSocket(device: string, protocol: number): Result<FrameS
     libc.close(fd);
     return failed;
   }
-  const sendOne = (frame: Uint8Array): boolean => {
-    const part = new BigUint64Array([BigInt(ptr(frame)), BigInt(frame.length)]);
-    // struct msghdr: no name (the socket is bound), one part, no control data.
-    const header = new BigUint64Array([0n, 0n, BigInt(ptr(part)), 1n, 0n, 0n, 0n]);
-    return libc.sendmsg(fd, ptr(header), 0) >= 0n;
-  };
+  const sendOne = (frame: Uint8Array): boolean => transfer(libc.sendmsg, fd, frame, 0).done >= 0;
   return ok({
     send: (frames) => (frames.every(sendOne) ? ok(null) : fail("a frame cannot be sent")),
     close: () => void libc.close(fd),

@@ -1,19 +1,12 @@
 import { fromBytes16, isIPv6, toBytes16 } from "../core/address.ts";
 import { ok, type Result, refuse } from "../core/problem.ts";
 import type { Protocol } from "../core/service.ts";
-import { ptr } from "../runtime/ffi.ts";
-import { errno, errnoText, libc } from "../runtime/libc.ts";
-import { SOCK_CLOEXEC, SOCK_RAW } from "../runtime/socket-constants.ts";
+import { errnoText } from "../runtime/libc.ts";
 import { hostProblem } from "./host-command.ts";
+import { NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, openNetlink } from "./netlink.ts";
 
 /** <linux/netlink.h>, <linux/netfilter/nfnetlink.h>, <linux/netfilter/nfnetlink_conntrack.h> */
-const AF_NETLINK = 16;
 const NETLINK_NETFILTER = 12;
-const NLM_F_REQUEST = 1;
-const NLM_F_ACK = 4;
-const NLM_F_DUMP = 0x300;
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
 const CT_GET = 0x101;
 const CT_DELETE = 0x102;
 const CTA_TUPLE_ORIG = 1;
@@ -104,41 +97,6 @@ function readTuple(bytes: Uint8Array | null): Tuple | null {
   return { source: address(1, 3), target: address(2, 4), protocol: number, sourcePort: port(2), targetPort: port(3) };
 }
 
-/** A netlink socket of one call each. */
-class Conntrack {
-  readonly #fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  readonly #buffer = new Uint8Array(1 << 16);
-
-  /** Sends one request and hands every answer to `each`; the errno that ends it, 0 when all went well. */
-  ask(request: Uint8Array, each: (payload: Uint8Array) => void): number {
-    if (this.#fd < 0 || this.#transfer(libc.sendmsg, request) < 0) return errno();
-    for (;;) {
-      const got = this.#transfer(libc.recvmsg, this.#buffer);
-      if (got < 0) return errno();
-      const view = new DataView(this.#buffer.buffer);
-      for (let at = 0; at + 16 <= got; ) {
-        const length = view.getUint32(at, true);
-        const type = view.getUint16(at + 4, true);
-        if (length < 16 || type === NLMSG_DONE) return 0;
-        if (type === NLMSG_ERROR) return -view.getInt32(at + 16, true);
-        each(this.#buffer.slice(at + 16, at + length));
-        at += (length + 3) & ~3;
-      }
-    }
-  }
-
-  close(): void {
-    if (this.#fd >= 0) libc.close(this.#fd);
-  }
-
-  #transfer(call: typeof libc.sendmsg, bytes: Uint8Array): number {
-    const part = new BigUint64Array([BigInt(ptr(bytes)), BigInt(bytes.length)]);
-    // struct msghdr: no name (the kernel is who is spoken to), one part, no control data.
-    const header = new BigUint64Array([0n, 0n, BigInt(ptr(part)), 1n, 0n, 0n, 0n]);
-    return Number(call(this.#fd, ptr(header), 0));
-  }
-}
-
 /** Asks only for flows whose answers come from `address`: with a million flows, the kernel looks, not we. */
 function dumpRequest(address: string): Uint8Array {
   const v6 = isIPv6(address);
@@ -156,21 +114,21 @@ function dumpRequest(address: string): Uint8Array {
  * Errors: SLUICE_NFT.
  */
 export function forgetFlows(flows: TranslatedFlows, which: "all" | "unanswered"): Result<number> {
-  const conntrack = new Conntrack();
+  const conntrack = openNetlink(NETLINK_NETFILTER);
   try {
-    const found: Uint8Array[] = [];
-    const failed = conntrack.ask(dumpRequest(flows.backend), (payload) => {
+    const { failed, payloads } = conntrack.list(dumpRequest(flows.backend));
+    if (failed !== 0) return refuse(hostProblem("SLUICE_NFT", `conntrack cannot be read: ${errnoText(failed)}`));
+    const found = payloads.flatMap((payload) => {
       const attributes = payload.subarray(4);
       const original = find(attributes, CTA_TUPLE_ORIG);
       const asked = readTuple(original);
       const answer = readTuple(find(attributes, CTA_TUPLE_REPLY));
-      if (!original || !asked || !answer || !belongs(flows, asked, answer)) return;
+      if (!original || !asked || !answer || !belongs(flows, asked, answer)) return [];
       const status = find(attributes, CTA_STATUS);
       // Network order: the flags are in the last byte.
       const assured = ((status?.[3] ?? 0) & IPS_ASSURED) !== 0;
-      if (which === "all" || !assured) found.push(original.slice());
+      return which === "all" || !assured ? [original] : [];
     });
-    if (failed !== 0) return refuse(hostProblem("SLUICE_NFT", `conntrack cannot be read: ${errnoText(failed)}`));
     const family = isIPv6(flows.vip) ? AF_INET6 : AF_INET;
     let forgotten = 0;
     for (const tuple of found) {

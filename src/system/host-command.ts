@@ -21,12 +21,24 @@ function judge(command: readonly string[], done: Finished): Result<string> {
   return refuse(hostProblem("SLUICE_HOST_COMMAND", `${command.join(" ")}: ${said}`));
 }
 
-/** Runs a system program; its stdout, or SLUICE_HOST_COMMAND with the program's own words. */
+/** What ip(8) and tc(8) say of a list that changed while the kernel told it: entries may be missing, or told twice. */
+const interrupted = ({ stderr }: Finished): boolean => stderr.includes("Dump was interrupted");
+/** Times that such a list is asked for before it is taken as it is. */
+const ATTEMPTS = 5;
+
+/**
+ * Runs a system program, anew where it lists what changes meanwhile; its stdout, or SLUICE_HOST_COMMAND with the program's
+ * own words.
+ */
 export async function hostCommand(command: readonly string[], options: RunOptions = {}): Promise<Result<string>> {
-  return judge(command, await run(command, options));
+  let done = await run(command, options);
+  for (let again = 1; interrupted(done) && again < ATTEMPTS; again++) done = await run(command, options);
+  return judge(command, done);
 }
 
 /** `hostCommand` without waiting on the loop: for short commands whose caller cannot wait. */
 export function hostCommandSync(command: readonly string[], options: RunOptions = {}): Result<string> {
-  return judge(command, runSync(command, options));
+  let done = runSync(command, options);
+  for (let again = 1; interrupted(done) && again < ATTEMPTS; again++) done = runSync(command, options);
+  return judge(command, done);
 }

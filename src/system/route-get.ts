@@ -4,12 +4,9 @@ import { turn } from "../runtime/clock.ts";
 import { ptr } from "../runtime/ffi.ts";
 import { errno, errnoText, libc } from "../runtime/libc.ts";
 import { MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW } from "../runtime/socket-constants.ts";
+import { AF_NETLINK, NETLINK_ROUTE, NLM_F_REQUEST, NLMSG_ERROR } from "./netlink.ts";
 
-/** <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <sys/socket.h> */
-const AF_NETLINK = 16;
-const NETLINK_ROUTE = 0;
-const NLM_F_REQUEST = 1;
-const NLMSG_ERROR = 2;
+/** <linux/rtnetlink.h>, <linux/if_link.h>, <sys/socket.h> */
 const RTM_GETLINK = 18;
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;

@@ -1,10 +1,8 @@
 import { ptr } from "../runtime/ffi.ts";
 import { errno, libc } from "../runtime/libc.ts";
 import { MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW } from "../runtime/socket-constants.ts";
+import { AF_NETLINK, NETLINK_ROUTE } from "./netlink.ts";
 
-/** <linux/netlink.h> */
-const AF_NETLINK = 16;
-const NETLINK_ROUTE = 0;
 /** <asm-generic/errno.h> */
 const EINTR = 4;
 const EAGAIN = 11;

@@ -159,6 +159,7 @@ const oneOf = (values: readonly number[]): Instruction[] => [
 
 /** Errors about what else this host sends are not queued: a flood of them leaves room for ours. */
 function attachFilter(fd: number, program: readonly Instruction[]): boolean {
+  const head = new BigUint64Array(2);
   const code = new Uint8Array(8 * program.length);
   for (const [i, [op, yes, no, value]] of program.entries()) {
     const at = new DataView(code.buffer, 8 * i);
@@ -168,8 +169,7 @@ function attachFilter(fd: number, program: readonly Instruction[]): boolean {
     at.setUint32(4, value, true);
   }
   // struct sock_fprog: length, and after padding where it is.
-  const head = new DataView(new ArrayBuffer(16));
-  head.setUint16(0, program.length, true);
-  head.setBigUint64(8, BigInt(ptr(code)), true);
-  return libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(new Uint8Array(head.buffer)), 16) === 0;
+  head[0] = BigInt(program.length);
+  head[1] = BigInt(ptr(code));
+  return libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(head), head.byteLength) === 0;
 }
