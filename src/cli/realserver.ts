@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseAddress } from "../core/address.ts";
 import { SluiceError } from "../core/problem.ts";
+import type { DecapCounts } from "../dataplane/decap.ts";
 import { parsePrefix } from "../geo/prefix.ts";
 import { instancePaths, removeInstance } from "../system/instance.ts";
 import {
@@ -141,16 +142,15 @@ async function status({ method, vip, device, director, instance, json }: Options
 }
 
 /** What our own program has unwrapped, left alone and sent on; null where the kernel unwraps. */
-async function packetsOf(bpfDir: string): Promise<Packets | null> {
+async function packetsOf(bpfDir: string): Promise<DecapCounts | null> {
   if (!existsSync(bpfDir)) return null;
   return (await import("../dataplane/decap.ts")).decapCounts(bpfDir);
 }
 
-type Packets = { packets: number; refused: number; sentOn: number };
 interface Found {
   method: RealServerMethod;
   items: RealServerItem[];
-  packets?: Packets | null;
+  packets?: DecapCounts | null;
 }
 
 /** Exit code 1 when something is wrong. */
@@ -165,8 +165,9 @@ async function report(found: Found[], json: boolean): Promise<number> {
         if (fix) await print(`      mend it: ${fix}`);
       }
       if (!counted) continue;
-      const { packets, refused, sentOn } = counted;
+      const { packets, refused, sentOn, parted } = counted;
       await print(`    packets: ${packets} unwrapped, ${refused} left alone, ${sentOn} sent on to other real servers`);
+      if (parted > 0) await print(`    in fragments, left to the kernel's own ipip or fou: ${parted}`);
     }
   return good ? EXIT.ok : EXIT.config;
 }

@@ -1,14 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { toBytes16 } from "../core/address.ts";
-import { BpfObject, lookupElement, openPinned, testRun, updateElement } from "../system/libbpf.ts";
+import { BpfObject, lookupElement, openPinned, possibleCpus, testRun, updateElement } from "../system/libbpf.ts";
 import { closeFd } from "../system/net.ts";
 import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
+import { addIngress } from "../system/tc.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
 import { attachDecap, detachDecap } from "./decap.ts";
-import { decapConfig } from "./generated/layout.ts";
+import { decapConfig, decapCount } from "./generated/layout.ts";
 import { pinsOf } from "./pins.ts";
 import { mac } from "./testing/fixtures.ts";
-import { ACK, checksumsHold, frame, ipv4, ipv6, tcp } from "./testing/frames.ts";
+import { ACK, checksumsHold, fragment6, frame, ipv4, ipv6, tcp } from "./testing/frames.ts";
 import { type TestHost, testHost } from "./testing/host.ts";
 import { xdpMissing } from "./testing/network.ts";
 import { patience } from "./testing/patience.ts";
@@ -48,6 +50,44 @@ describe.skipIf(missing !== null)("unwrapping at a real server", () => {
     updateElement(object.mapFd("decap_settings"), new Uint8Array(4), config);
   }, patience(60_000));
   afterAll(() => object?.close());
+
+  const parted = (): number => {
+    const counts = new BigUint64Array((decapCount.size / 8) * possibleCpus());
+    lookupElement(object.mapFd("decap_counts"), new Uint8Array(4), new Uint8Array(counts.buffer));
+    return counts.reduce(
+      (sum, n, i) => (i % (decapCount.size / 8) === decapCount.parted / 8 ? sum + Number(n) : sum),
+      0,
+    );
+  };
+
+  test("a tunnel that comes in fragments is the kernel's, untouched, and counted once", () => {
+    const whole = inside(4, 0);
+    const gue = [0x30, 0x39, 0x17, 0xc0, 0, 8 + whole.length, 0, 0, ...whole];
+    const dns = [0x30, 0x39, 0, 53, 0, 8 + whole.length, 0, 0, ...whole];
+    const four = (protocol: number, offset: number, moreFragments: boolean, payload: number[]) =>
+      ipv4({ ...outside[4], offset, moreFragments }, protocol, payload);
+    const six = (protocol: number, offset: number, more: boolean, payload: number[]) =>
+      ipv6(outside[6], 44, fragment6(protocol, 7, offset, more, payload));
+    for (const build of [four, six])
+      for (const [protocol, payload, counts] of [
+        [4, whole, 1],
+        [41, inside(6, 0), 1],
+        [17, gue, 1],
+        [17, dns, 0],
+        [6, whole, 0],
+      ] as const) {
+        const before = parted();
+        for (const packet of [
+          build(protocol, 0, true, payload.slice(0, 24)),
+          build(protocol, 3, false, payload.slice(24)),
+        ]) {
+          const sent = frame(mac.gateway, mac.backend, packet);
+          const { verdict, output } = testRun(object.programFd("decap"), sent);
+          expect([verdict, Buffer.compare(output, sent)]).toEqual([XDP_PASS, 0]);
+        }
+        expect(parted() - before).toBe(counts);
+      }
+  });
 
   for (const outer of [4, 6] as const)
     for (const version of [4, 6] as const) {
@@ -91,8 +131,8 @@ describe.skipIf(hostMissing !== null)("a real server that is set up again", () =
     stage?.remove();
   });
 
-  const setUp = (sources: string[]) =>
-    host.within(() => attachDecap({ device: "eth0", bpfDir: doors.bpfDir, vips: [addresses[4].target], sources }));
+  const setUp = (sources: string[], device = "eth0") =>
+    host.within(() => attachDecap({ device, bpfDir: doors.bpfDir, vips: [addresses[4].target], sources }));
   const setting = (at: number): number => {
     const map = openPinned(`${pinsOf(doors.bpfDir).maps}/decap_settings`)!;
     const config = new Uint8Array(decapConfig.size);
@@ -114,6 +154,44 @@ describe.skipIf(hostMissing !== null)("a real server that is set up again", () =
     host.sh("tc filter del dev eth0 ingress pref 6080");
     await setUp([director]);
     expect(setting(decapConfig.secondChance)).toBe(1);
+  });
+
+  const runsOn = (device: string): boolean => host.sh(`ip link show dev ${device}`).includes("xdp");
+  const filtersOf = (device: string): string => host.sh(`tc filter show dev ${device} ingress`).trim();
+  const qdiscsOf = (device: string): string => host.sh(`tc qdisc show dev ${device}`).trim();
+
+  test("moves to another device: the former one is as it was before; where it cannot go it stays", async () => {
+    host.sh("ip link add eth1 type veth peer name eth2; ip link set eth1 up");
+    const untouched = qdiscsOf("eth1");
+    await setUp([director]);
+    for (const [device, other] of [
+      ["eth1", "eth0"],
+      ["eth0", "eth1"],
+    ] as const) {
+      await setUp([director], device);
+      expect([runsOn(device), filtersOf(device).includes("second_chance")]).toEqual([true, true]);
+      expect([runsOn(other), filtersOf(other), qdiscsOf(other).includes("clsact")]).toEqual([false, "", false]);
+      expect(setting(decapConfig.secondChance)).toBe(1);
+    }
+    expect(qdiscsOf("eth1")).toBe(untouched);
+    await expect(setUp([director], "eth9")).rejects.toThrow("there is no interface eth9");
+    expect([runsOn("eth0"), setting(decapConfig.secondChance)]).toEqual([true, 1]);
+    expect(filtersOf("eth0")).toContain("second_chance");
+    host.sh("ip link del eth1");
+  });
+
+  test("a filter that tc refuses leaves nothing on the device", () => {
+    host.sh("ip link add eth1 type veth peer name eth2; ip link set eth1 up");
+    const before = qdiscsOf("eth1");
+    const entry = new BpfObject(objectPath("entry"));
+    entry.load();
+    const path = `${pinsOf(doors.bpfDir).maps}/refused`;
+    // For XDP alone.
+    expect(() => host.inside(() => addIngress("eth1", entry.programFd("entry"), path))).toThrow();
+    entry.close();
+    expect(qdiscsOf("eth1")).toBe(before);
+    expect([existsSync(path), existsSync(`${path}_new`)]).toEqual([false, false]);
+    host.sh("ip link del eth1");
   });
 
   test("sends nothing on any more when it listens to everybody, and begins again", async () => {

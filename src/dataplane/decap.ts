@@ -44,16 +44,16 @@ export function networkKey(text: string): Uint8Array {
   return key;
 }
 
-/** Does this host, or did it by a former version, send on what comes by the device and has no socket here? */
-const sendsOn = (pins: Pins, device: string): boolean =>
-  pinnedDevices(pins).includes(device) &&
+/** Does this host, or did it by a former version, send on what has no socket here? */
+const sendsOn = (pins: Pins): boolean =>
   [pins.maps, ...oldMaps(pins)].some((folder) => existsSync(join(folder, SECOND_CHANCE)));
 
 /**
  * Makes this host take off the outer header of tunnels that hold one of `vips`, on `device`. For kernels without ipip.
  * `sources`: networks of senders whose tunnels are taken; absent or empty: everybody's. Those that are named are
  * directors: what they send for a connection that has no socket here goes on to the others that the packet names. Pinned:
- * it outlives this process; calling it again replaces program and settings in one step each. Throws SluiceError.
+ * it outlives this process; calling it again replaces program and settings in one step each, and moves it where the device
+ * is another. Throws SluiceError.
  */
 export async function attachDecap(options: {
   device: string;
@@ -79,22 +79,23 @@ export async function attachDecap(options: {
   };
   fillSet(object.mapFd("decap_vips"), 16, options.vips.map(toBytes16));
   fillSet(object.mapFd("decap_networks"), listKey.size, sources.map(networkKey));
+  const sendOn = (): void =>
+    addIngress(options.device, object.programFd("second_chance"), join(pins.maps, SECOND_CHANCE));
   // Nobody may send packets through this host before the program above them keeps what is its own. Where it does already,
   // it must not stop for a moment: what has its socket elsewhere would be reset here.
-  const already = spreads && sendsOn(pins, options.device);
-  if (already) addIngress(options.device, object.programFd("second_chance"), join(pins.maps, SECOND_CHANCE));
+  const already = spreads && sendsOn(pins);
+  const here = already && entry.devices.includes(options.device);
+  if (here) sendOn();
   tell(decapConfig.secondChance, already);
   tell(decapConfig.anySource, !spreads);
   entry.plug("PLACE_DECAP", object.programFd("decap"));
   entry.attach(options.device);
-  if (spreads && !already) {
-    addIngress(options.device, object.programFd("second_chance"), join(pins.maps, SECOND_CHANCE));
-    tell(decapConfig.secondChance, true);
-  }
-  if (!spreads) {
-    removeIngress(options.device);
-    rmSync(join(pins.maps, SECOND_CHANCE), { force: true });
-  }
+  if (spreads && !here) sendOn();
+  if (spreads) tell(decapConfig.secondChance, true);
+  const former = entry.devices.filter((device) => device !== options.device);
+  for (const device of spreads ? former : entry.devices) removeIngress(device);
+  for (const device of former) entry.detach(device);
+  if (!spreads) rmSync(join(pins.maps, SECOND_CHANCE), { force: true });
   removeOldMaps(pins);
   const mode = (await devices()).get(options.device)?.xdp ?? "gone";
   object.close();
@@ -102,19 +103,30 @@ export async function attachDecap(options: {
   return { describe: () => `decapsulation by xdp ${mode} on ${options.device}` };
 }
 
-/** Packets that this host has unwrapped, left alone, and sent on to others; null when decapsulation is not set up. */
-export function decapCounts(bpfDir: string): { packets: number; refused: number; sentOn: number } | null {
+/** What the program has counted. */
+export interface DecapCounts {
+  /** Unwrapped. */
+  packets: number;
+  /** Left alone: nobody's that we listen to, for no VIP of ours, not whole. */
+  refused: number;
+  /** Sent on to other real servers. */
+  sentOn: number;
+  /** That came in fragments, and were left to the kernel: it puts them together, and unwraps them if it has ipip or fou. */
+  parted: number;
+}
+
+/** Null when decapsulation is not set up. */
+export function decapCounts(bpfDir: string): DecapCounts | null {
   const map = openPinned(join(pinsOf(bpfDir).maps, "decap_counts"));
   if (map === null) return null;
   const width = decapCount.size / 8;
   const raw = new BigUint64Array(width * possibleCpus());
   lookupElement(map, zero, new Uint8Array(raw.buffer));
   closeFd(map);
-  const sum = [0, 0, 0];
-  raw.forEach((value, i) => {
-    sum[i % width]! += Number(value);
-  });
-  return { packets: sum[0]!, refused: sum[1]!, sentOn: sum[2]! };
+  const sum = (field: number): number =>
+    raw.reduce((total, value, i) => (i % width === field / 8 ? total + Number(value) : total), 0);
+  const { packets, refused, sentOn, parted } = decapCount;
+  return { packets: sum(packets), refused: sum(refused), sentOn: sum(sentOn), parted: sum(parted) };
 }
 
 /** Undoes `attachDecap`. True when there was something. */

@@ -1,4 +1,4 @@
-import { existsSync, unlinkSync } from "node:fs";
+import { existsSync, renameSync, unlinkSync } from "node:fs";
 import { SluiceError } from "../core/problem.ts";
 import { hostCommandSync } from "./host-command.ts";
 import { pin } from "./libbpf.ts";
@@ -8,16 +8,22 @@ const PREFERENCE = "6080";
 
 /**
  * Runs a program on what comes in by a device, behind its XDP program; one that we had there is replaced. `path`: where it
- * is pinned for tc to find. Throws SluiceError.
+ * is pinned for tc to find. Where it fails all is as it was. Throws SluiceError.
  */
 export function addIngress(device: string, program: number, path: string): void {
-  if (existsSync(path)) unlinkSync(path);
-  pin(program, path);
+  const fresh = `${path}_new`;
+  if (existsSync(fresh)) unlinkSync(fresh);
+  pin(program, fresh);
   // Fails when it is there already, which is as good.
-  hostCommandSync(["tc", "qdisc", "add", "dev", device, "clsact"]);
+  const added = hostCommandSync(["tc", "qdisc", "add", "dev", device, "clsact"]).ok;
   const filter = ["dev", device, "ingress", "pref", PREFERENCE, "handle", "1", "protocol", "all"];
-  const done = hostCommandSync(["tc", "filter", "replace", ...filter, "bpf", "da", "object-pinned", path]);
-  if (!done.ok) throw new SluiceError(done.problems[0]!);
+  const done = hostCommandSync(["tc", "filter", "replace", ...filter, "bpf", "da", "object-pinned", fresh]);
+  if (!done.ok) {
+    if (added) hostCommandSync(["tc", "qdisc", "del", "dev", device, "clsact"]);
+    unlinkSync(fresh);
+    throw new SluiceError(done.problems[0]!);
+  }
+  renameSync(fresh, path);
 }
 
 /** Takes it away, and what it hung on when nothing else does. Does nothing where there is none. */

@@ -58,8 +58,13 @@ int decap(struct xdp_md *ctx)
 	struct decap_count *count = bpf_map_lookup_elem(&decap_counts, &zero);
 	struct decap_config *config = bpf_map_lookup_elem(&decap_settings, &zero);
 
-	if (!count || !config || !read_outer(data, end, &t))
+	if (!count || !config)
 		return ask_places(ctx, PLACE_DECAP + 1);
+	if (!read_outer(data, end, &t)) {
+		if (parted_tunnel(data, end))
+			count->parted++;
+		return ask_places(ctx, PLACE_DECAP + 1);
+	}
 	if (!allowed(config, data + sizeof(*eth) + (t.bytes & OUTER_BYTES), end, &t)) {
 		/* Not ours to open: the kernel may have a tunnel of its own. */
 		count->refused++;

@@ -89,6 +89,35 @@ static __always_inline int read_outer(void *data, void *end, struct tunnel *t)
 	return t->protocol || read_gue((void *)first, end, t);
 }
 
+/* Is it the first fragment of a packet that would hold one inside? */
+static __always_inline int parted_tunnel(void *data, void *end)
+{
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct ipv6hdr *ip6 = (void *)ip;
+	__u8 *fragment = (void *)(ip6 + 1);
+	struct udphdr *udp = (void *)(ip + 1);
+	__u8 protocol;
+
+	if ((void *)(ip + 1) > end)
+		return 0;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		if (ip->ihl != 5 || (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) != bpf_htons(IP_MF))
+			return 0;
+		protocol = ip->protocol;
+	} else {
+		if (eth->h_proto != bpf_htons(ETH_P_IPV6) || (void *)fragment + IP6_FRAGMENT > end ||
+		    ip6->nexthdr != IPPROTO_FRAGMENT ||
+		    (*(__u16 *)(fragment + 2) & bpf_htons(IP6_OFFSET | IP6_MORE)) != bpf_htons(IP6_MORE))
+			return 0;
+		protocol = fragment[0];
+		udp = (void *)fragment + IP6_FRAGMENT;
+	}
+	if (protocol != IPPROTO_UDP)
+		return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
+	return (void *)(udp + 1) <= end && udp->dest == bpf_htons(GUE_PORT);
+}
+
 /* A mark of congestion outside is put inside, where its flow reads it (RFC 6040, 4.2). False: the flow does not know
  * marks, and understands a loss. */
 static __always_inline int keep_mark(void *inner, void *end, const struct tunnel *t)

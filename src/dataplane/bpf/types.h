@@ -208,6 +208,7 @@ struct decap_count {
 	/* not a whole inner packet, an unknown sender, or a mark of congestion that its flow does not know */
 	__u64 refused;
 	__u64 sent_on; /* to another real server: there was no socket for them here */
+	__u64 parted; /* tunnels that came in fragments: the kernel has them */
 };
 
 /* What the program `explain` says of a packet. */

@@ -158,10 +158,11 @@ export const decapConfig = {
 } as const;
 
 export const decapCount = {
-  size: 24,
+  size: 32,
   packets: 0,
   refused: 8,
   sentOn: 16,
+  parted: 24,
 } as const;
 
 export const sweepOrder = {
