@@ -154,6 +154,12 @@ const metrics = (c: Of<"route">): string => `${c.advmss ? ` advmss ${c.advmss}` 
 /** Where it leads, as ip(8) takes it. */
 const wayWords = (c: Of<"route">): string[] => [...(c.via ? ["via", ...c.via.split(" ")] : []), "dev", c.device];
 
+/** What ip(8) takes to have the route as asked, in the place of `before`. */
+export function routeWords(verb: "replace" | "change", c: Of<"route">, before: unknown): string[] {
+  const base = typeof before === "string" ? withoutMetrics(before) : [c.to, ...wayWords(c)].join(" ");
+  return [`-${family(c.to)}`, "route", verb, ...`${base}${metrics(c)}`.split(" ")];
+}
+
 async function lookAtRoute(c: Of<"route">): Promise<Result<Look>> {
   const found = await routeTexts(family(c.to), ["exact", c.to, "dev", c.device]);
   if (!found.ok) return found;
@@ -171,10 +177,7 @@ async function lookAtRoute(c: Of<"route">): Promise<Result<Look>> {
 const route = oneByOne<Of<"route">>({
   subject: (c) => `route ${c.to} ${c.via ?? ""} ${c.device}`,
   look: lookAtRoute,
-  make(c, before) {
-    const base = typeof before === "string" ? withoutMetrics(before) : [c.to, ...wayWords(c)].join(" ");
-    return ip(`-${family(c.to)}`, "route", "replace", ...`${base}${metrics(c)}`.split(" "));
-  },
+  make: (c, before) => ip(...routeWords("replace", c, before)),
   async undo(c, before) {
     const now = await lookAtRoute(c);
     if (!now.ok) return unlessGone(now);

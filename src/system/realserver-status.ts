@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { isIPv6 } from "../core/address.ts";
-import { kindOf } from "./change-kinds.ts";
+import { kindOf, routeWords } from "./change-kinds.ts";
 import { addressesSync, linksSync } from "./ip.ts";
 import { defaultDevice, IPIP_DEVICE, mssAdvice, type RealServerRequest } from "./realserver.ts";
 import { effectiveConf, readSysctl } from "./sysctl.ts";
@@ -27,7 +27,7 @@ export async function realServerStatus(request: RealServerRequest, bpfDir: strin
   const { method, vips } = request;
   const items = vips.map(vipItem);
   if (!vips.every(isIPv6)) items.push(...arpItems());
-  if (method === "tunnel") items.push(...tunnelItems(request, bpfDir), ...(await mssItems(request.directors)));
+  if (method === "tunnel") items.push(...tunnelItems(request, bpfDir), ...(await mssItems(request)));
   return items;
 }
 
@@ -89,15 +89,13 @@ function filterItem(inbound: string | null): RealServerItem {
   return bad("rp_filter", `strict on ${inbound}: unwrapped packets are dropped there`, fix);
 }
 
-async function mssItems(directors?: readonly string[]): Promise<RealServerItem[]> {
-  const { changes, byHand } = await mssAdvice(directors);
+async function mssItems(request: RealServerRequest): Promise<RealServerItem[]> {
+  const { changes, byHand } = await mssAdvice(request);
   const lacking: string[] = [];
   for (const change of changes) {
     const looked = await kindOf(change).look([change]);
     if (looked.ok && !looked.value[0]!.there && change.kind === "route")
-      lacking.push(
-        `ip route change ${change.to}${change.via ? ` via ${change.via}` : ""} dev ${change.device} advmss ${change.advmss}`,
-      );
+      lacking.push(`ip ${routeWords("change", change, looked.value[0]!.before).join(" ")}`);
   }
   lacking.push(...byHand);
   const count = changes.length + byHand.length;

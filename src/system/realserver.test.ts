@@ -12,6 +12,10 @@ test("MSS advice: what a link of 1,500 bytes or less holds beside two IPv4 heade
   expect([advisedMss(1500), advisedMss(1400), advisedMss(1600), advisedMss(9000)]).toEqual([1440, 1340, null, null]);
 });
 
+test("of IPv6: beside two IPv6 headers and one of TCP", () => {
+  expect([advisedMss(1500, 6), advisedMss(1600, 6), advisedMss(1500, 6, 44)]).toEqual([1400, null, 1396]);
+});
+
 const missing = netnsMissing();
 if (missing) console.warn(`real server: skipped, ${missing}`);
 
@@ -182,7 +186,7 @@ describe.skipIf(missing !== null)("a host as real server", () => {
       const real = server();
       const said = await real.up({ method: "tunnel", vips: [vip], device: null });
       expect(host.sh("ip route show 10.8.0.0/16")).toContain("via inet6 fe80::1 dev eth0 advmss 1440");
-      const [, command] = /several gateways: (ip route .*)$/m.exec(said.join("\n")) ?? [];
+      const [, command] = /not ours to make anew: (ip .*)$/m.exec(said.join("\n")) ?? [];
       expect(await wrong("tunnel")).toEqual(["advmss"]);
       host.sh(command!);
       expect(host.sh("ip -o route show 10.9.0.0/16")).toMatch(
@@ -194,6 +198,55 @@ describe.skipIf(missing !== null)("a host as real server", () => {
       await real.down();
       expect(picture()).toBe(before);
       host.sh("ip route del 10.8.0.0/16; ip route del 10.9.0.0/16");
+    });
+  });
+
+  /** Connects, and says what segments the host takes: MSS of its SYN-ACK. */
+  const mssOffered = async (address: string): Promise<number> => {
+    const tcpdump = Bun.spawn(
+      asker.enter("tcpdump", "-i", "eth0", "-nn", "-l", "-v", "-c", "1", "ip6[53] & 0x12 = 0x12 and src port 8080"),
+      { stdout: "pipe", stderr: "pipe" },
+    );
+    await tcpdump.stderr.getReader().read();
+    expect(await reaches(asker, address)).toBe(true);
+    return Number(/mss (\d+)/.exec(await new Response(tcpdump.stdout).text())?.[1]);
+  };
+
+  test("MSS advice on IPv6 routes, which the kernel heeds; one that a router has told of is left to the administrator", async () => {
+    await host.within(async () => {
+      const other = "2001:db8:12::77";
+      host.sh(`ip address add ${other}/128 dev lo nodad`);
+      const listening = listenTcp(other, 8080, { data() {} }, () => null);
+      host.sh(
+        "ip address add 2001:db8:12::20/64 dev eth0 nodad; ip -6 route add default via 2001:db8:12::1 metric 300",
+      );
+      host.sh("ip -6 route add 2001:db8:9::/48 via 2001:db8:12::1 metric 1024 proto ra expires 1000");
+      asker.sh("ip address add 2001:db8:12::1/64 dev eth0 nodad");
+      asker.sh(`ip -6 route add ${other} via 2001:db8:12::20`);
+      await eventually(() => !host.sh("ip -6 address; ip -6 route").includes("tentative"));
+      const routes = (): string => host.sh("ip -6 route").replaceAll(/ expires \d+sec/g, "");
+      const before = routes();
+      const status = async () =>
+        (await realServerStatus({ method: "tunnel", vips: [other], device: null }, bpfDir)).filter((i) => !i.good);
+      const real = server();
+      expect(await mssOffered(other)).toBe(1440);
+      const said = await real.up({ method: "tunnel", vips: [other], device: null });
+      expect(await mssOffered(other)).toBe(1400);
+      expect(host.sh("ip -6 route show default")).toContain("via 2001:db8:12::1 dev eth0 metric 300 advmss 1400");
+      expect(host.sh("ip route")).not.toContain("advmss");
+      const [, command] = /not ours to make anew: (ip .*)$/m.exec(said.join("\n")) ?? [];
+      expect(command).toStartWith("ip -6 route add 2001:db8:9::/48 via 2001:db8:12::1 dev eth0 metric 512 advmss 1400");
+      expect((await status()).map(({ item, fix }) => [item, fix])).toEqual([["advmss", command!]]);
+      host.sh(command!);
+      host.sh("ip -6 route change default via 2001:db8:12::1 dev eth0 metric 300");
+      for (const { fix } of await status()) host.sh(fix!);
+      expect(await status()).toEqual([]);
+      host.sh(command!.replace(" add ", " del "));
+      await real.down();
+      expect(routes()).toBe(before);
+      listening.stop();
+      host.sh(`ip -6 route del default; ip -6 route del 2001:db8:9::/48; ip address del ${other}/128 dev lo`);
+      host.sh("ip address del 2001:db8:12::20/64 dev eth0");
     });
   });
 

@@ -39,21 +39,23 @@ export interface RealServerDoors {
 
 /** The device that unwraps where the kernel has ipip. */
 export const IPIP_DEVICE = "sluice-ipip";
-/** What IPIP adds to a packet, bytes: one IPv4 header (RFC 2003). */
-const IPIP_HEADER = 20;
+/** What an outer header adds, bytes: of IPv4 around IPv4 (RFC 2003), and the largest around IPv6 (RFC 2473). */
+const OUTER = { 4: 20, 6: 40 } as const;
 /** What GUE that names two others adds: outer IP header, UDP header, and the names in their frame; bytes. */
 const NAMING_HEADERS = { ipv4: 20 + 8 + 16, ipv6: 40 + 8 + 40 };
-/** IPv4 header and TCP header without options, bytes. */
-const TCP_HEADERS = 40;
+/** IP header and TCP header without options, bytes. */
+const TCP_HEADERS = { 4: 40, 6: 60 } as const;
 /** Links of a larger MTU hold a wrapped packet of any path of 1,500 bytes. */
 const LARGEST_TIGHT_MTU = 1500;
 
-/** The MSS to advertise so that a segment with `added` bytes around it still fits the link; null where the link has room. */
-export const advisedMss = (mtu: number, added = IPIP_HEADER): number | null =>
-  mtu > LARGEST_TIGHT_MTU ? null : mtu - added - TCP_HEADERS;
+type Family = 4 | 6;
 
-const addedBy = (directors: readonly string[]): number =>
-  directors.length === 0 ? IPIP_HEADER : NAMING_HEADERS[directors.some((one) => one.includes(":")) ? "ipv6" : "ipv4"];
+/** The MSS to advertise so that a segment with `added` bytes around it still fits the link; null where the link has room. */
+export const advisedMss = (mtu: number, family: Family = 4, added: number = OUTER[family]): number | null =>
+  mtu > LARGEST_TIGHT_MTU ? null : mtu - added - TCP_HEADERS[family];
+
+const addedBy = (directors: readonly string[], family: Family): number =>
+  directors.length === 0 ? OUTER[family] : NAMING_HEADERS[directors.some((one) => one.includes(":")) ? "ipv6" : "ipv4"];
 
 const sysctl = (key: string, value: string, rule: "set" | "max" = "set"): HostChange => ({
   kind: "sysctl",
@@ -77,42 +79,70 @@ export const arpChanges = (vips: readonly string[]): HostChange[] =>
 /** What the MSS advice asks for: changes of routes, and commands for those that are not ours to make anew. */
 export interface MssAdvice {
   changes: HostChange[];
-  /** `ip route change …` for each route by several gateways that lacks it. */
+  /** A command for each route that lacks it: one by several gateways, one that a router has told of. */
   byHand: string[];
 }
 
-/** MSS advice on every route that leaves by a tight link: only what the advice limits will come back wrapped. */
-export async function mssAdvice(directors: readonly string[] = []): Promise<MssAdvice> {
+/**
+ * MSS advice on every route that leaves by a tight link, of the families that VIPs are of: only what the advice limits
+ * will come back wrapped.
+ */
+export async function mssAdvice({ vips, directors = [] }: Pick<RealServerRequest, "vips" | "directors">) {
   const all = await links();
   if (!all.ok) throw new SluiceError(all.problems[0]!);
-  const routes = await routeTexts(4);
-  if (!routes.ok) throw new SluiceError(routes.problems[0]!);
   const byName = new Map(all.value.map((link): [string, IpLink] => [link.name, link]));
-  /** Of the tightest of these devices. */
-  const advise = (devices: readonly string[]): number | null => {
-    const tight = devices.flatMap((name) => {
-      const link = byName.get(name);
-      return link?.type === "ether" ? (advisedMss(link.mtu, addedBy(directors)) ?? []) : [];
-    });
-    return tight.length === 0 ? null : Math.min(...tight);
-  };
   const advice: MssAdvice = { changes: [], byHand: [] };
-  for (const text of routes.value) {
-    const [head, ...hops] = text.split(" nexthop ");
-    const advmss = advise([...text.matchAll(/ dev (\S+)/g)].map(([, name]) => name!));
-    if (advmss === null) continue;
-    if (hops.length > 0) {
-      const [to, ...rest] = head!.replace(/ advmss \d+/, "").split(" ");
-      const words = [to, "advmss", advmss, ...rest, ...hops.map((hop) => `nexthop ${hop}`)];
-      if (!head!.includes(` advmss ${advmss}`)) advice.byHand.push(`ip route change ${words.join(" ")}`);
-      continue;
+  for (const family of new Set(vips.map((vip): Family => (isIPv6(vip) ? 6 : 4)))) {
+    const routes = await routeTexts(family);
+    if (!routes.ok) throw new SluiceError(routes.problems[0]!);
+    /** Of the tightest of these devices. */
+    const advise = (devices: readonly string[]): number | null => {
+      const tight = devices.flatMap((name) => {
+        const link = byName.get(name);
+        return link?.type === "ether" ? (advisedMss(link.mtu, family, addedBy(directors, family)) ?? []) : [];
+      });
+      return tight.length === 0 ? null : Math.min(...tight);
+    };
+    for (const text of routes.value) {
+      const advmss = advise([...text.matchAll(/ dev (\S+)/g)].map(([, name]) => name!));
+      // No client is on a link alone.
+      if (advmss !== null && !text.startsWith("fe80:"))
+        adviseRoute(text, { family, advmss, all: routes.value }, advice);
     }
-    const [, via] = / via ((?:inet6 )?\S+)/.exec(text) ?? [];
-    const [, device] = / dev (\S+)/.exec(text)!;
-    advice.changes.push({ kind: "route", to: text.split(" ")[0]!, device: device!, ...(via ? { via } : {}), advmss });
   }
   return advice;
 }
+
+/** Adds to `advice` what one route asks for, as ip(8) tells it among `all`. */
+function adviseRoute(
+  text: string,
+  { family, advmss, all }: { family: Family; advmss: number; all: readonly string[] },
+  advice: MssAdvice,
+): void {
+  const [head, ...hops] = text.split(" nexthop ");
+  const [to, ...rest] = head!.replace(/ advmss \d+/, "").split(" ");
+  const given = head!.includes(` advmss ${advmss}`);
+  const [, via] = / via ((?:inet6 )?\S+)/.exec(text) ?? [];
+  const [, device] = / dev (\S+)/.exec(text)!;
+  if (hops.length > 0) {
+    const words = [to, "advmss", advmss, ...rest, ...hops.map((hop) => `nexthop ${hop}`)];
+    if (!given) advice.byHand.push(`ip -${family} route change ${words.join(" ")}`);
+    return;
+  }
+  if (/ proto ra\b| expires /.test(text)) {
+    // It has a life that the kernel renews: one of our own, before it, is the administrator's to make.
+    const before = all.some((other) => other.startsWith(`${to} `) && other.includes(` advmss ${advmss}`));
+    const way = via ? ` via ${via}` : "";
+    if (!before) advice.byHand.push(`ip -6 route add ${to}${way} dev ${device} metric ${BEFORE_RA} advmss ${advmss}`);
+    return;
+  }
+  // The word alone is of IPv4.
+  const target = to === "default" && family === 6 ? "::/0" : to!;
+  advice.changes.push({ kind: "route", to: target, device: device!, ...(via ? { via } : {}), advmss });
+}
+
+/** Of routes that routers tell of the metric is 1024. */
+const BEFORE_RA = 512;
 
 /** Prepares this host as a real server, undoes that, and says how it stands. */
 export interface RealServer {
@@ -146,8 +176,14 @@ export function createRealServer(doors: RealServerDoors): RealServer {
       // Silent first, then the address: the other way round a request in between would be answered.
       await host.change([...arpChanges(all), ...vipAddresses(all)], owner(method));
       const said = [`${all.join(", ")} on lo, silent to ARP`];
-      if (method === "tunnel") said.push(...(await tunnelUp(host, doors, { vips: all, device: inbound, directors })));
-      return said;
+      if (method !== "tunnel") return said;
+      try {
+        return [...said, ...(await tunnelUp(host, doors, { vips: all, device: inbound, directors }))];
+      } catch (error) {
+        // It has not moved there.
+        if (before) await remember(method, { vips: all, device: before.device, directors });
+        throw error;
+      }
     },
     async down(what = {}) {
       for (const method of realServerMethods) {
@@ -184,14 +220,14 @@ async function tunnelUp(
   asked: Required<Omit<RealServerRequest, "method">>,
 ): Promise<string[]> {
   const said = [await unwrap(host, doors, asked)];
-  const { changes: advice, byHand } = await mssAdvice(asked.directors);
+  const { changes: advice, byHand } = await mssAdvice(asked);
   const wanted = new Set(advice.map((change) => JSON.stringify(change)));
   const old = ownedBy(host, owner("tunnel")).filter((one) => one.kind === "route" && !wanted.has(JSON.stringify(one)));
   await host.undo(old, owner("tunnel"));
   await host.change(advice, owner("tunnel"));
   if (advice.length > 0) said.push(`MSS advice on ${advice.length} routes`);
   for (const command of byHand)
-    said.push(`MSS advice that is yours to give, on a route by several gateways: ${command}`);
+    said.push(`MSS advice that is yours to give, on a route that is not ours to make anew: ${command}`);
   return said;
 }
 
