@@ -1,5 +1,5 @@
 import { toBytes16 } from "../core/address.ts";
-import { configProblem, ok, type Result, refuse } from "../core/problem.ts";
+import { configProblem, ok, type Problem, type Result, refuse } from "../core/problem.ts";
 import { type Listener, listenerName } from "../core/service.ts";
 import { ptr } from "./ffi.ts";
 import { errno, errnoText, libc, setIntOption } from "./libc.ts";
@@ -62,35 +62,35 @@ function closed(fd: number, call: string): Failure {
  */
 export function makeListener(listener: Listener): Result<number> {
   const fd = boundSocket(listener, true);
-  if (typeof fd !== "number") return bindProblem(listener, fd);
+  if (typeof fd !== "number") return refuse(bindProblem(listener, fd));
   if (listener.protocol === "udp" && setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER) !== 0)
     setIntOption(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
   return listener.protocol === "tcp" && libc.listen(fd, BACKLOG) !== 0
-    ? bindProblem(listener, closed(fd, "listen"))
+    ? refuse(bindProblem(listener, closed(fd, "listen")))
     : ok(fd);
 }
 
+/** What stands in the way of whoever would listen at an address and port alone. */
+export interface Obstacle {
+  /** Somebody is bound to it already. */
+  taken: boolean;
+  problem: Problem;
+}
+
 /**
- * Sees that nobody listens there yet. The kernel would let us in beside a program that shares its port too (another
- * instance of ours does), and give each a part of what comes. Errors: as `makeListener`.
+ * Sees whether nobody listens there yet: null. The kernel would let us in beside a program that shares its port too (another
+ * instance of ours does), and give each a part of what comes. Problems: as of `makeListener`.
  */
-export function mustBeFree(listener: Listener): Result<null> {
+export function obstacleAt(listener: Listener): Obstacle | null {
   const fd = boundSocket(listener, false);
-  if (typeof fd !== "number") return bindProblem(listener, fd);
+  if (typeof fd !== "number") return { taken: fd.number === EADDRINUSE, problem: bindProblem(listener, fd) };
   libc.close(fd);
-  return ok(null);
+  return null;
 }
 
-/** Does somebody listen there, or is bound to it? */
-export function isTaken(listener: Listener): boolean {
-  const fd = boundSocket(listener, false);
-  if (typeof fd === "number") libc.close(fd);
-  return typeof fd !== "number" && fd.number === EADDRINUSE;
-}
-
-function bindProblem(listener: Listener, { call, number }: Failure): Result<never> {
+function bindProblem(listener: Listener, { call, number }: Failure): Problem {
   const message = `${listenerName(listener)} cannot be listened on: ${call}: ${errnoText(number)}`;
-  return refuse(configProblem("SLUICE_BIND", ["listen"], message, { hint: "See which program holds it: ss -lntup" }));
+  return configProblem("SLUICE_BIND", ["listen"], message, { hint: "See which program holds it: ss -lntup" });
 }
 
 const name = new Uint8Array(28);

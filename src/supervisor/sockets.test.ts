@@ -46,6 +46,25 @@ describe.each(["tcp", "udp"] as const)("sockets of %s", (protocol) => {
     if (drained.ok) closeFd(drained.value);
   });
 
+  test("a port that nobody of ours is bound to any more is no longer ours: a stranger there is not joined", () => {
+    const [one, two] = [...some(protocol, "127.0.0.1"), ...some(protocol, "127.0.0.1")] as [Listener, Listener];
+    const own = table();
+    expect(own.prepare([one, two], 1)).toEqual([]);
+    const drains = makeListener(one);
+    own.keep([two]);
+    // Still bound to it: ours.
+    own.forget();
+    expect(own.prepare([one], 1)).toEqual([]);
+    own.keep([two]);
+    if (drains.ok) closeFd(drains.value);
+    own.forget();
+    const stranger = makeListener(one);
+    expect(own.prepare([one], 1)).toHaveLength(1);
+    // What we serve is never forgotten.
+    expect(own.prepare([two], 2)).toEqual([]);
+    if (stranger.ok) closeFd(stranger.value);
+  });
+
   test("sockets of an earlier daemon are not in the way of the next one", () => {
     const [one] = some(protocol, "127.0.0.1") as [Listener];
     const earlier = makeListener(one);

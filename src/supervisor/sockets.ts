@@ -1,7 +1,7 @@
-import type { Problem, Result } from "../core/problem.ts";
+import type { Problem } from "../core/problem.ts";
 import { type Listener, listenerName } from "../core/service.ts";
 import { now, sleep } from "../runtime/clock.ts";
-import { closeFd, isTaken, makeListener, mustBeFree } from "../runtime/listen.ts";
+import { closeFd, makeListener, obstacleAt } from "../runtime/listen.ts";
 
 /** How long a port that is another's is waited for, ms, and how often it is looked at. */
 const [SETTLE_LIMIT, LOOK] = [3000, 50];
@@ -12,9 +12,6 @@ interface Unbound {
   problem: Problem;
 }
 
-const problemsOf = (listener: Listener, made: Result<unknown>): Unbound[] =>
-  made.ok ? [] : made.problems.map((problem) => ({ listener, problem }));
-
 const portOf = ({ port, protocol }: Listener): string => `${port}/${protocol}`;
 
 /**
@@ -24,14 +21,20 @@ const portOf = ({ port, protocol }: Listener): string => `${port}/${protocol}`;
  */
 export class SocketTable {
   readonly #sockets = new Map<string, { listener: Listener; fds: number[] }>();
-  /** Ports that have been ours: workers that drain may be bound to them still. */
-  readonly #ours = new Set<string>();
+  /** Listeners that are ours or have been, by name: workers that drain may be bound to them still. */
+  readonly #ours = new Map<string, Listener>();
   /** Made by the last `prepare`. */
   #fresh: { entry: { fds: number[] }; fd: number }[] = [];
 
   /** Says that whoever listens there is one of ours, though we may have no part in its socket. */
   own(listener: Listener): void {
-    this.#ours.add(portOf(listener));
+    this.#ours.set(listenerName(listener), listener);
+  }
+
+  /** Those that have no socket of ours any more and that nobody is bound to: whoever comes there next is a stranger. */
+  forget(): void {
+    for (const [name, listener] of this.#ours)
+      if (!this.#sockets.has(name) && obstacleAt(listener) === null) this.#ours.delete(name);
   }
 
   /** Takes a socket that an earlier daemon made: its queue of connections is kept. */
@@ -47,11 +50,13 @@ export class SocketTable {
    */
   async settled(listeners: readonly Listener[]): Promise<void> {
     const strange = this.#strange(listeners);
-    for (const end = now() + SETTLE_LIMIT; now() < end && strange.some(isTaken); ) await sleep(LOOK);
+    for (const end = now() + SETTLE_LIMIT; now() < end && strange.some((one) => obstacleAt(one)?.taken); )
+      await sleep(LOOK);
   }
 
   #strange(listeners: readonly Listener[]): Listener[] {
-    return listeners.filter((listener) => !this.#ours.has(portOf(listener)));
+    const ports = new Set([...this.#ours.values()].map(portOf));
+    return listeners.filter((listener) => !ports.has(portOf(listener)));
   }
 
   /**
@@ -60,7 +65,10 @@ export class SocketTable {
    */
   prepare(listeners: readonly Listener[], count: number): Unbound[] {
     const strange = this.#strange(listeners);
-    const taken = strange.flatMap((listener) => problemsOf(listener, mustBeFree(listener)));
+    const taken = strange.flatMap((listener): Unbound[] => {
+      const problem = obstacleAt(listener)?.problem;
+      return problem ? [{ listener, problem }] : [];
+    });
     if (taken.length > 0) return taken;
     const problems: Unbound[] = [];
     this.#fresh = [];
@@ -68,14 +76,16 @@ export class SocketTable {
       const entry = this.#entry(listener);
       while (entry.fds.length < count) {
         const made = makeListener(listener);
-        problems.push(...problemsOf(listener, made));
-        if (!made.ok) break;
+        if (!made.ok) {
+          problems.push(...made.problems.map((problem) => ({ listener, problem })));
+          break;
+        }
         entry.fds.push(made.value);
         this.#fresh.push({ entry, fd: made.value });
       }
     }
     if (problems.length > 0) this.rollBack();
-    else for (const listener of strange) this.own(listener);
+    else for (const listener of listeners) this.own(listener);
     return problems;
   }
 
@@ -104,6 +114,7 @@ export class SocketTable {
       this.#sockets.delete(name);
     }
     this.#fresh = [];
+    this.forget();
   }
 
   #entry(listener: Listener): { listener: Listener; fds: number[] } {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { catalog } from "../catalog.ts";
-import type { Revision, Service } from "../core/service.ts";
+import type { Listener, Revision, Service } from "../core/service.ts";
 import type { GenerationEvents } from "./generation.ts";
 import type { Entry } from "./member.ts";
 import { WorkerSide } from "./worker-side.ts";
@@ -38,5 +38,17 @@ test("services for which there is no room to count are named, before anything is
   expect(problems.length).toBeLessThan(1000);
   expect(problems.at(-1)).toMatchObject({ code: "SLUICE_COUNTER_MEMORY", path: ["services", "s7999"] });
   expect(side.workers).toBe(0);
+  side.spare.stop();
+});
+
+test("when the last service that needs workers has gone nobody listens in its place: clients are refused, not left to wait", async () => {
+  const side = new WorkerSide("test", catalog.methods, 1, {} as GenerationEvents);
+  const listener: Listener = { address: "127.0.0.1", port: 0, protocol: "tcp" };
+  side.sockets.prepare([listener], 1);
+  expect(side.sockets.of(listener, 0, 1)).toHaveLength(1);
+  const prepared = await side.prepare([], revisionOf(1), 16);
+  if (Array.isArray(prepared)) throw new Error(prepared[0]!.message);
+  prepared.commit();
+  expect(side.sockets.of(listener, 0, 1)).toEqual([]);
   side.spare.stop();
 });

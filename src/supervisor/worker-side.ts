@@ -88,6 +88,7 @@ export class WorkerSide {
         commit: () => {
           if (!same) {
             this.#retire(current);
+            this.sockets.keep([]);
             this.spare.keep([]);
           }
           for (const [method, value] of Object.entries(secrets)) this.#tellSecrets(method, value);
@@ -220,6 +221,7 @@ export class WorkerSide {
     while (this.#draining.length >= MOST_GENERATIONS) this.#draining.shift()!.kill();
     const done = (): void => {
       this.#draining = this.#draining.filter((g) => g !== generation);
+      this.sockets.forget();
     };
     void generation.drain(this.drainLimit, handOver).then(done);
   }
