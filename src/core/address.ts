@@ -72,4 +72,15 @@ export function fromBytes16(bytes: Uint8Array): string {
   return (ipaddr.fromByteArray([...bytes.subarray(0, 16)]) as ipaddr.IPv6).toRFC5952String();
 }
 
+/**
+ * Under what a client is counted and told apart, by its address as sockets give it (perhaps mapped, perhaps with a zone):
+ * an IPv4 address is one client, of IPv6 the network of its first `bits` is, for whoever has one address of it has all.
+ */
+export function clientNetwork(address: string, bits: number): string {
+  if (!isIPv6(address)) return address;
+  const canonical = parseAddress(address.split("%", 1)[0]!) ?? address;
+  if (!isIPv6(canonical) || bits >= 128) return canonical;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${canonical}/${bits}`).toRFC5952String()}/${bits}`;
+}
+
 export const isIPv6 = (address: string): boolean => address.includes(":");

@@ -40,6 +40,14 @@ export function size(limits: { min?: number; max?: number } = {}) {
   });
 }
 
+/** Schema of the bits by which clients of IPv6 are told apart where they are counted (`clientNetwork`). */
+export const ipv6Prefix = z
+  .int()
+  .min(1)
+  .max(128)
+  .default(64)
+  .describe("Bits of an IPv6 address that count: an owner of a network has all addresses of it. IPv4 counts whole.");
+
 /** Bytes to the shortest size word that parses back to the same. */
 export function formatSize(bytes: number): string {
   for (const [unit, scale] of [

@@ -1,3 +1,4 @@
+import { clientNetwork } from "../core/address.ts";
 import type { Code } from "../core/codes.ts";
 import { hashText } from "../core/hash.ts";
 import type { HandedSessions, SessionPacket } from "../core/method.ts";
@@ -20,6 +21,8 @@ export interface DatagramRules {
   readonly sessions: number;
   /** Most of them from one client address, over all workers. */
   readonly perAddress: number;
+  /** Bits of an IPv6 address by which clients are told apart. */
+  readonly ipv6Prefix: number;
   /** One datagram each way: each finds a backend of its own. */
   readonly oneShot: boolean;
 }
@@ -176,7 +179,7 @@ export class Datagrams {
   }
 
   private keyOf(address: string): number {
-    return this.shared.doors.crowd.keyOf(`${this.name} ${address}`);
+    return this.shared.doors.crowd.keyOf(`${this.name} ${clientNetwork(address, this.rules.ipv6Prefix)}`);
   }
 
   /** Counts one more session, and ends an unproven one where there are too many; false: there is none such. */

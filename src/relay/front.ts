@@ -1,3 +1,4 @@
+import { clientNetwork } from "../core/address.ts";
 import type { Code } from "../core/codes.ts";
 import type { WorkerDoors } from "../core/method.ts";
 import { listenerName } from "../core/service.ts";
@@ -30,6 +31,8 @@ export interface ClientLimits extends RequestLimits {
   readonly connections: number;
   /** Connections of one client address to all listeners of the method, over all workers. */
   readonly perAddress: number;
+  /** Bits of an IPv6 address by which clients are told apart. */
+  readonly ipv6Prefix: number;
 }
 
 /** What the fronts of one worker share. */
@@ -150,10 +153,10 @@ export class Front<S extends ServiceState = ServiceState> {
 
   /** It is known whose connection this is: may it have one more? If not, it is turned away. */
   admits(client: Client<S>): boolean {
-    const { perAddress } = this.limits;
+    const { perAddress, ipv6Prefix } = this.limits;
     if (perAddress === Number.POSITIVE_INFINITY) return true;
     const { crowd } = this.shared.doors;
-    const key = crowd.keyOf(`${this.shared.scope} ${client.address}`);
+    const key = crowd.keyOf(`${this.shared.scope} ${clientNetwork(client.address, ipv6Prefix)}`);
     if (crowd.enter(key) <= perAddress) {
       client.addressKey = key;
       return true;

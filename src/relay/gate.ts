@@ -22,7 +22,7 @@ export interface GateRules {
 /** What may wait at a gate. */
 export interface Waiter {
   /** Whose turn it is in: clients take turns. */
-  readonly key: number;
+  readonly owner: number;
   /** It has been at a backend that failed it, and may have fewer to go to than the others. */
   readonly again: boolean;
   /** A backend below its limit; NONE: none is eligible; FULL: all are at their limit. */
@@ -129,14 +129,14 @@ export class Gate extends Timed {
   enqueue(waiter: Waiter): boolean {
     if (this.cells.queuedEverywhere() >= this.rules.queueSize) return false;
     if (waiter.again) this.again.add(waiter);
-    else this.queue.push(waiter.key, waiter);
+    else this.queue.push(waiter.owner, waiter);
     this.cells.add(-1, Cell.queued, 1);
     if (this.deadline === Number.POSITIVE_INFINITY) this.wheel.set(this, LOOK_AGAIN);
     return true;
   }
 
   leave(waiter: Waiter): void {
-    if (this.again.delete(waiter) || this.queue.remove(waiter.key, waiter)) this.cells.add(-1, Cell.queued, -1);
+    if (this.again.delete(waiter) || this.queue.remove(waiter.owner, waiter)) this.cells.add(-1, Cell.queued, -1);
   }
 
   /** A backend may have room: those that wait get their turn after the present work, whose buffers they share. */

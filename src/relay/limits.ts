@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { duration, size } from "../core/schema-words.ts";
+import { duration, ipv6Prefix, size } from "../core/schema-words.ts";
 import type { ClientLimits } from "./front.ts";
 
 const HOUR = 3_600_000;
@@ -37,8 +37,9 @@ export const clientLimits = {
     .min(1)
     .optional()
     .describe(
-      "Connections of one client address, over all workers; beyond it 429. None by default: many may share one.",
+      "Connections of one client address (of IPv6: network), over all workers; beyond it 429. None by default: many may share one.",
     ),
+  ipv6Prefix,
   requests: z.int().min(1).default(10_000).describe("Requests on one client connection; then it is closed."),
 };
 
@@ -52,6 +53,7 @@ export function toClientLimits(
     requests: number;
     connections?: number | undefined;
     perAddress?: number | undefined;
+    ipv6Prefix: number;
   },
   body: number,
 ): ClientLimits {
@@ -63,6 +65,7 @@ export function toClientLimits(
     requests: limits.requests,
     connections: limits.connections ?? Number.POSITIVE_INFINITY,
     perAddress: limits.perAddress ?? Number.POSITIVE_INFINITY,
+    ipv6Prefix: limits.ipv6Prefix,
     headTimeout: timeouts.head,
     bodyTimeout: timeouts.body,
     idleTimeout: timeouts.idle,

@@ -1,4 +1,6 @@
+import { clientNetwork, isIPv6 } from "../core/address.ts";
 import { backendName } from "../core/backend.ts";
+import { hashText } from "../core/hash.ts";
 import type { Outcome } from "../core/scheduler.ts";
 import { writeIntroduction } from "../protocols/proxy-protocol/write.ts";
 import { Reading } from "./client.ts";
@@ -84,6 +86,12 @@ export abstract class Seeker extends Tunneller implements Waiter {
     if (this.waiting) this.front.wheel.set(this, gate.rules.queueTimeout);
     else this.fail(503, "SLUICE_QUEUE_FULL", "");
     return true;
+  }
+
+  /** u32 hash of the client's network: whose turn it is in a queue, and where it belongs when it sticks by its address. */
+  get owner(): number {
+    const { seed, limits } = this.front;
+    return isIPv6(this.address) ? hashText(clientNetwork(this.address, limits.ipv6Prefix), seed) : this.key;
   }
 
   get again(): boolean {

@@ -4,7 +4,7 @@ import type { FieldBlock } from "../protocols/http/field-block.ts";
 import { ascii, isWord } from "../protocols/http/octets.ts";
 import { createBalancer } from "../schedulers/follow.ts";
 import sourceHash from "../schedulers/source-hash.ts";
-import type { Sticky } from "./sticky.ts";
+import type { Owned, Sticky } from "./sticky.ts";
 import type { Among } from "./tagged.ts";
 
 /**
@@ -25,8 +25,8 @@ export class StickyHash implements Sticky {
     this.seed = seed;
   }
 
-  home(bytes: Buffer, fields: FieldBlock, { balancer }: Among, key: number): number {
-    const hashed = this.field === null ? key : this.valueKey(bytes, fields, this.field);
+  home(bytes: Buffer, fields: FieldBlock, { balancer }: Among, client: Owned): number {
+    const hashed = this.field === null ? client.owner : this.valueKey(bytes, fields, this.field);
     return hashed < 0 ? -1 : this.tableOf(balancer).pick(hashed, NONE_TRIED);
   }
 

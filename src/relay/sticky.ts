@@ -33,7 +33,7 @@ export const sticky = z
     client: z
       .literal(true)
       .optional()
-      .describe("Instead of a cookie: requests from the same address go to the same backend."),
+      .describe("Instead of a cookie: requests from the same address (of IPv6: network) go to the same backend."),
   })
   .superRefine(({ cookie, secret, age, header, client }, context) => {
     const refuse = (message: string): void => context.addIssue({ code: "custom", message });
@@ -50,10 +50,16 @@ export const sticky = z
 export type StickyOptions = z.output<typeof sticky>;
 const DEFAULT_COOKIE = "sluice";
 
+/** A client's connection, as to whose it is. */
+export interface Owned {
+  /** u32 hash of the client's network. */
+  readonly owner: number;
+}
+
 /** Where a request belongs, by what it brings. */
 export interface Sticky {
-  /** The backend that it should go to; -1: any. `key`: of the client's address. Valid bytes only during the call. */
-  home(bytes: Buffer, fields: FieldBlock, among: Among, key: number): number;
+  /** The backend that it should go to; -1: any. Valid bytes only during the call. */
+  home(bytes: Buffer, fields: FieldBlock, among: Among, client: Owned): number;
   /** The line for a client that this backend has answered, which is not its home; null: none. */
   line(backend: number): Buffer | null;
   follow(snapshot: Snapshot): void;

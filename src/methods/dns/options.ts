@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseAddress, parseEndpoint } from "../../core/address.ts";
-import { duration } from "../../core/schema-words.ts";
+import { duration, ipv6Prefix } from "../../core/schema-words.ts";
 import { formatDuration, parseDuration } from "../../core/words.ts";
 import { parsePrefix } from "../../geo/prefix.ts";
 import { recordOf } from "../../protocols/dns/master-file.ts";
@@ -102,7 +102,8 @@ const soa = z.strictObject({
 const tcp = z.strictObject({
   idle: duration({ min: 1000, max: 3_600_000 }).prefault("10s").describe("A silent connection is closed after it."),
   connections: z.int().min(1).max(1_000_000).default(1000).describe("Most connections, over all workers."),
-  perClient: z.int().min(1).max(1_000_000).default(100).describe("Most of them from one address."),
+  perClient: z.int().min(1).max(1_000_000).default(100).describe("Most of them from one address (of IPv6: network)."),
+  ipv6Prefix,
 });
 
 const secret = z.string().regex(/^[0-9a-fA-F]{32}$/, "must be 32 hexadecimal digits");

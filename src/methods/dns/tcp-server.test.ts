@@ -13,7 +13,7 @@ test("a transfer to a socket that takes everything lets others have their turn a
     transfers: { from: ["192.0.2.0/24"] },
   });
   const way = { tcp: true, udpSize: 1232, keepalive: 0, nsid: null };
-  const limits = { idle: 10_000, connections: 10, perClient: 10, own: 10 };
+  const limits = { idle: 10_000, connections: 10, perClient: 10, ipv6Prefix: 64, own: 10 };
   const tcp = new TcpServer(server.answerer, way, limits, { now: () => 0, crowd: lonelyCrowd() });
   const taken: Buffer[] = [];
   const closings: string[] = [];
@@ -51,5 +51,25 @@ test("a transfer to a socket that takes everything lets others have their turn a
   expect(ids.at(-1)).toBe(2);
   expect(ids.filter((id) => id === 1).length).toBe(ids.length - 1);
   handlers.close!(socket);
+  await tcp.drain(0);
+});
+
+test("connections of all addresses of an IPv6 network are one client's; one that has no address any more is nobody's", async () => {
+  const server = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])]);
+  const way = { tcp: true, udpSize: 1232, keepalive: 0, nsid: null };
+  const limits = { idle: 10_000, connections: 10, perClient: 2, ipv6Prefix: 64, own: 10 };
+  const tcp = new TcpServer(server.answerer, way, limits, { now: () => 0, crowd: lonelyCrowd() });
+  const handlers = tcp.handlers();
+  const sockets: TcpSocket<never>[] = [];
+  const cut = (remoteAddress: string | undefined): boolean => {
+    let closed = false;
+    const socket = { data: { input: null, output: null }, remoteAddress, terminate: () => (closed = true) };
+    sockets.push(socket as unknown as TcpSocket<never>);
+    handlers.open!(sockets.at(-1)!);
+    return closed;
+  };
+  const from = ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:f::3", "2001:db8:0:1::1", undefined];
+  expect(from.map(cut)).toEqual([false, false, true, false, true]);
+  for (const socket of sockets) handlers.close!(socket);
   await tcp.drain(0);
 });

@@ -1,3 +1,4 @@
+import { clientNetwork } from "../../core/address.ts";
 import type { Crowd, WorkerDoors } from "../../core/method.ts";
 import { ClientAddress } from "../../geo/prefix.ts";
 import type { Transport } from "../../protocols/dns/respond.ts";
@@ -12,6 +13,8 @@ export interface TcpLimits {
   connections: number;
   /** Over all workers. */
   perClient: number;
+  /** Bits of an IPv6 address by which clients are told apart. */
+  ipv6Prefix: number;
   /** Most connections of this server alone: what the worker's descriptors allow. */
   own: number;
 }
@@ -124,7 +127,9 @@ export class TcpServer {
 
   private accept(socket: TcpSocket<Connection>): void {
     const { crowd, limits, open } = this;
-    const client = crowd.keyOf(`dns ${socket.remoteAddress}`);
+    // Whoever reset the connection before it was accepted has no address any more.
+    if ((socket.remoteAddress as string | undefined) === undefined) return void socket.terminate();
+    const client = crowd.keyOf(`dns ${clientNetwork(socket.remoteAddress, limits.ipv6Prefix)}`);
     socket.data.client = socket.remoteAddress;
     socket.data.counted = client;
     socket.data.touched = this.now();

@@ -98,7 +98,7 @@ describe("a limit per backend", () => {
     let elsewhere = 2;
     const cells = { add() {}, activeEverywhere: () => 1, queuedEverywhere: () => elsewhere };
     const gate = new Gate(rules, cells, { set() {} } as unknown as Wheel);
-    const waiter = { key: 1, again: false, seek: () => FULL, proceed() {} };
+    const waiter = { owner: 1, again: false, seek: () => FULL, proceed() {} };
     expect(gate.enqueue(waiter)).toBe(false);
     elsewhere = 1;
     expect(gate.enqueue(waiter)).toBe(true);

@@ -55,7 +55,8 @@ export const workerSide: WorkerSide = {
           : new Forwarder(front),
       datagrams(state, shared, socket) {
         const { udp, limits } = optionsOf(state.service);
-        const rules = { ...udp, perAddress: limits.perAddress ?? Number.POSITIVE_INFINITY };
+        const { perAddress = Number.POSITIVE_INFINITY, ipv6Prefix } = limits;
+        const rules = { ...udp, perAddress, ipv6Prefix };
         return new Datagrams(shared, state, rules, socket);
       },
       backendFirst: (service) => optionsOf(service).mode === "tcp",
