@@ -7,6 +7,8 @@ export interface Asker {
   readonly isHead: boolean;
   /** Pass the chunk framing on, or only the data (HTTP/1.0 clients). */
   readonly wantsFrames: boolean;
+  /** Names of fields that the response's head does not bring on, so its trailers must not either. Lower case. */
+  readonly withheld: readonly Uint8Array[];
   /** The client has not sent its request whole. */
   readonly unsent: boolean;
   /** A PROXY header to begin the connection with; null: none. */

@@ -41,9 +41,11 @@ export class Forwarder extends Responder {
     }
     this.idempotent = isIdempotent(head.method);
     this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head, this.place);
+    // What a route takes out of heads, or writes there itself, must not come behind the body.
+    if (head.chunked && this.route !== null) this.chunks!.reset(true, head.fields.nominated, this.route.request.drop);
     const among = service.amongFor(this.route, this.place);
     const { sticky } = service;
-    this.enterGate(among, sticky === null ? -1 : sticky.home(this.requestBytes!, head.fields, among, this.key));
+    this.enterGate(among, sticky === null ? -1 : sticky.home(this.requestBytes!, head.fields, among, this));
     this.bodyBegun = false;
     this.offer = this.offered();
     if (head.maxForwards === 0 && head.method === Method.OPTIONS) {

@@ -13,6 +13,7 @@ import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
 import type { Upstream } from "./upstream.ts";
 
+const NOTHING: readonly Uint8Array[] = [];
 const edit: ResponseEdit = { close: false, chunked: false, date: Buffer.alloc(0), extra: null };
 
 /** A client connection that gets what backends answer: their responses as they come, or another try, or an error. */
@@ -31,6 +32,10 @@ export abstract class Responder extends Seeker implements Asker {
     return this.minor === 1;
   }
 
+  get withheld(): readonly Uint8Array[] {
+    return this.route === null ? NOTHING : this.route.response.drop;
+  }
+
   abstract connected(upstream: Upstream): void;
   abstract writable(): void;
 
@@ -43,8 +48,9 @@ export abstract class Responder extends Seeker implements Asker {
   }
 
   switched(bytes: Buffer): boolean {
-    const { fields, upgrade } = responseHead;
-    if (this.offer === null || upgrade < 0) return false;
+    const { fields, upgrade, minor } = responseHead;
+    // HTTP/1.0 knows no Upgrade and no 1xx (RFC 9110 7.8, 15.2).
+    if (this.offer === null || upgrade < 0 || minor === 0) return false;
     if (!isWord(bytes, fields.value[upgrade]!, fields.valueEnd[upgrade]!, this.offer)) return false;
     this.responding = true;
     this.status = 101;
@@ -56,6 +62,7 @@ export abstract class Responder extends Seeker implements Asker {
     this.input = null;
     this.resume();
     if (input !== null) this.tunnel(input.subarray(at));
+    if (this.ended) this.cut();
     return true;
   }
 

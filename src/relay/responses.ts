@@ -82,8 +82,10 @@ export abstract class Responses extends Wire {
         this.keepAlive = responseHead.keepAlive;
         this.framing = responseHead.framing;
         this.left = responseHead.length;
-        if (this.framing === Framing.CHUNKED)
-          this.chunks = (this.chunks ?? new ChunkedReader()).reset(asker.wantsFrames, responseHead.fields.nominated);
+        if (this.framing === Framing.CHUNKED) {
+          const { nominated } = responseHead.fields;
+          this.chunks = (this.chunks ?? new ChunkedReader()).reset(asker.wantsFrames, nominated, asker.withheld);
+        }
         this.state = State.BODY;
         this.within(limits.readTimeout);
         asker.head(bytes);

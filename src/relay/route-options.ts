@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parsePattern } from "./pattern/syntax.ts";
 
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
 /** Fields that frame a message, end at this hop, or are written here. */
 const ours = new Set(
   "connection content-length expect host keep-alive max-forwards proxy-connection te trailer transfer-encoding upgrade via".split(
@@ -10,7 +10,7 @@ const ours = new Set(
 );
 const name = z
   .string()
-  .regex(token, "Write a field's name, such as X-Team.")
+  .regex(token, "Write a field's name, such as X-Team, of at most 128 characters.")
   .refine((text) => !ours.has(text.toLowerCase()), "This field is the proxy's own work.");
 const value = z
   .string()
@@ -33,10 +33,14 @@ const edits = (of: string) => ({
     .describe(`Fields of the ${of} to write, instead of those of the same name.`),
   remove: z
     .array(name)
+    .max(64)
     .default([])
     .describe(`Fields of the ${of} to take away, also where _ or . stands for - in their name.`),
 });
-const path = z.string().regex(/^\/[!-"$->@-~]*$/, "Write a path that begins with / and has no query.");
+const path = z
+  .string()
+  .max(8192)
+  .regex(/^\/[!-"$->@-~]*$/, "Write a path that begins with / and has no query.");
 const regex = z.string().superRefine((text, context) => {
   const read = parsePattern(text);
   if (typeof read === "string") context.addIssue({ code: "custom", message: read });
@@ -74,7 +78,7 @@ export const route = z.strictObject({
   method: z.array(z.string().regex(token)).min(1).optional().describe("Any of these methods."),
   header: z
     .record(z.string(), z.union([z.literal(true), value]))
-    .superRefine(namesAre(z.string().regex(token, "Write a field's name, such as X-Team.")))
+    .superRefine(namesAre(z.string().regex(token, "Write a field's name, such as X-Team, of at most 128 characters.")))
     .default({})
     .describe("Fields that must be there (true), or have this value."),
   query: wanted
@@ -82,7 +86,7 @@ export const route = z.strictObject({
     .describe("Parameters of the query that must be there (true), or have this value; compared decoded."),
   cookie: z
     .record(z.string(), z.union([z.literal(true), text]))
-    .superRefine(namesAre(z.string().regex(token, "Write a cookie's name.")))
+    .superRefine(namesAre(z.string().regex(token, "Write a cookie's name of at most 128 characters.")))
     .default({})
     .describe("Cookies that must be there (true), or have this value."),
   place: z

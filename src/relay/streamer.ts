@@ -16,6 +16,7 @@ const AHEAD = 64 * 1024;
  */
 export class Streamer extends Seeker implements Asker {
   readonly wantsFrames = false;
+  readonly withheld: readonly Uint8Array[] = [];
 
   protected override welcome(): void {
     const service = this.front.site.fallback;

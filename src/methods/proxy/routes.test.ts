@@ -102,6 +102,47 @@ test("path and query are edited on the way; what a route does not name goes on a
   expect([...asked.matchAll(/^GET (.*) HTTP/gm)].map(([, target]) => target)).toEqual(targets.map(([, to]) => to));
 });
 
+test("what a route takes out of heads, or writes there, comes behind no body either", async () => {
+  const chunks = (trailers: string): string => `2\r\nok\r\n0\r\n${trailers}\r\n`;
+  const answer = `HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunks("X-Inner: 1\r\nX-Free: 2\r\nx.old: 3\r\n")}`;
+  const backend = new RawBackend((end) => end.got.endsWith("\r\n\r\n") && end.send(answer));
+  cleanup.push(() => backend.stop());
+  const request = { set: { "X-User": "nobody" }, remove: ["X-Admin"] };
+  const response = { set: { "X-Old": "ours" }, remove: ["X-Inner"] };
+  const served = await serve([aBackend(0, backend.port)], { routes: [{ request, response }] });
+  const trailers = "X-User: root\r\nx_user: root\r\nX-ADMIN: yes\r\nX-Sum: 5\r\n";
+  const end = dial(served.port).send(
+    `POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${chunks(trailers)}`,
+  );
+  cleanup.push(() => end.stop());
+  expect((await end.gone()).split("\r\n\r\n")[1]).toBe("2\r\nok\r\n0\r\nX-Free: 2");
+  const [head, body] = backend.connections[0]!.got.split("\r\n\r\n");
+  expect(head).toContain("\r\nX-User: nobody");
+  expect(body).toBe("2\r\nok\r\n0\r\nX-Sum: 5");
+});
+
+test("the longest names and values that may be written pass whole behind the largest head that may come", async () => {
+  const fields = Array.from({ length: 32 }, (_, i) => [`X-${i}-`.padEnd(128, "n"), "v".repeat(4096)] as const);
+  const own = `X-Own: ${"o".repeat(250 * 1024)}`;
+  const backend = new RawBackend(
+    (end) => end.got.endsWith("\r\n\r\n") && end.send(`HTTP/1.1 200 OK\r\n${own}\r\nContent-Length: 0\r\n\r\n`),
+  );
+  cleanup.push(() => backend.stop());
+  const set = Object.fromEntries(fields);
+  const limits = { response: "256KiB", head: "256KiB" };
+  const served = await serve([aBackend(0, backend.port)], {
+    limits,
+    routes: [{ request: { set }, response: { set } }],
+  });
+  const head = (await ask(served, `${get("/")}\r\n${own}`)).split("\r\n");
+  const asked = backend.connections[0]!.got.split("\r\n");
+  for (const [name, value] of fields) {
+    expect(head).toContain(`${name}: ${value}`);
+    expect(asked).toContain(`${name}: ${value}`);
+  }
+  expect([head.includes(own), asked.includes(own)]).toEqual([true, true]);
+});
+
 test("clients of a place go to its route, and to its backends while one is eligible", async () => {
   const [a, b, c] = [named("A"), named("B"), named("C")];
   const geography = {

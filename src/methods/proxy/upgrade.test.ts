@@ -97,6 +97,23 @@ test("each side can close its half, and what the other still sends arrives", asy
   await client.gone();
 });
 
+test("a client that closed its half before the backend's 101: the backend hears of it, behind what came early", async () => {
+  const [served, backend, client] = await setUp(() => {});
+  client.send(`${ASK}early`);
+  const end = await backend.connection(0);
+  await end.has("\r\n\r\n");
+  client.socket!.shutdown();
+  await Bun.sleep(50);
+  end.send(GO);
+  await end.until(({ ended }) => ended, "FIN at the backend");
+  expect(end.got).toEndWith("early");
+  end.send("last words");
+  await client.has("last words");
+  end.socket!.shutdown();
+  await client.gone();
+  while (served.count("0/active") > 0) await Bun.sleep(5);
+});
+
 test("a real WebSocket client and server", async () => {
   const server = Bun.serve({
     port: 0,

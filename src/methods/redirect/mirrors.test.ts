@@ -220,6 +220,12 @@ test("Link fields, Metalink and lists name those that have the file, the nearest
   expect(body).toContain("<updated>2025-01-01T00:00:00.000Z</updated>");
   const byAccept = await ask(served, "/d/a&b'.iso", "Accept: text/html, application/metalink4+xml;q=0.9\r\n");
   expect(byAccept.split("\r\n\r\n")[1]).toBe(body);
+  const twice = "Accept: text/html\r\nAccept: image/png, Application/Metalink4+XML ; v=1\r\n";
+  expect((await ask(served, "/d/a&b'.iso", twice)).split("\r\n\r\n")[1]).toBe(body);
+  // A weight of 0 says that it is not wanted (RFC 9110 12.4.2), and a longer name is another type.
+  for (const no of ["q=0", " Q=0.000 ;v=1", "v=1;q=0."])
+    for (const more of ["", ", application/metalink4+xml-other"])
+      expect(location(await ask(served, "/d/a&b'.iso", `Accept: application/metalink4+xml;${no}${more}\r\n`))).toBe(fr);
   expect((await ask(served, "/d/a&b'.iso?mirrorlist")).split("\r\n\r\n")[1]).toBe(`${fr}\n${us}\n`);
   const page = await ask(served, "/d/a&b'.iso?mirrorlist", "Accept: text/html\r\n");
   expect(page).toContain("<h1>Mirrors of a&amp;b&apos;.iso</h1>");

@@ -1,5 +1,5 @@
 import { type BlockAnswers, type BlockLimits, FieldBlock, mayDecide, scanFields } from "./field-block.ts";
-import { Field, mayBeNominated } from "./fields.ts";
+import { Field, isLike, mayBeNominated } from "./fields.ts";
 import { CR, HEX, HTAB, LF, SEMICOLON, SP, VALUE } from "./octets.ts";
 import { NEED_MORE } from "./refusal.ts";
 
@@ -23,6 +23,7 @@ const SIZE_DIGITS = 16;
 /** Bytes of chunk extensions in one body, their semicolons too; they end here and are worth nothing (RFC 9112 7.1.1). */
 const EXTENSION_BYTES = 4096;
 const TRAILER_LIMITS: BlockLimits = { size: 8192, fields: 64 };
+const NONE: readonly Uint8Array[] = [];
 const MALFORMED = -1;
 const answers: BlockAnswers = { malformed: MALFORMED, tooLarge: MALFORMED };
 
@@ -45,21 +46,23 @@ export class ChunkedReader {
   private trailer: Buffer | null = null;
   private frames = true;
   private nominated: readonly string[] | null = null;
+  private withheld = NONE;
 
   get done(): boolean {
     return this.state === State.DONE;
   }
 
   /**
-   * Ready for a new body. `frames`: pass the chunk framing on too; else only data. `nominated`: trailers that end here, of
-   * the head's fields (RFC 9110 7.6.1).
+   * Ready for a new body. `frames`: pass the chunk framing on too; else only data. Trailers that end here, in lower case:
+   * `nominated` in the head's Connection (RFC 9110 7.6.1); `withheld`, also with `_` or `.` for `-` in their names.
    */
-  reset(frames: boolean, nominated: readonly string[] | null): this {
+  reset(frames: boolean, nominated: readonly string[] | null, withheld: readonly Uint8Array[] = NONE): this {
     this.state = State.SIZE_FIRST;
     this.left = this.digits = this.extensions = this.total = this.count = 0;
     this.tail = this.trailer = null;
     this.frames = frames;
     this.nominated = nominated;
+    this.withheld = withheld;
     return this;
   }
 
@@ -167,7 +170,7 @@ export class ChunkedReader {
     }
     this.trailer = null;
     this.state = State.DONE;
-    if (this.frames) this.tail = cleanTrailers(all, trailerBlock, this.nominated);
+    if (this.frames) this.tail = cleanTrailers(all, trailerBlock, this.nominated, this.withheld);
     return start + after - had;
   }
 }
@@ -176,16 +179,23 @@ const trailerBlock = new FieldBlock(TRAILER_LIMITS.fields);
 const CRLF = Buffer.from("\r\n");
 
 /**
- * Trailer lines that may be passed on (RFC 9110 6.5.1): none that frames, routes or authenticates, or that Connection names;
+ * Trailer lines that may be passed on (RFC 9110 6.5.1): none that frames, routes or authenticates, that Connection names,
+ * or that is withheld;
  * then the empty line.
  */
-function cleanTrailers(bytes: Buffer, block: FieldBlock, nominated: readonly string[] | null): Buffer {
+function cleanTrailers(
+  bytes: Buffer,
+  block: FieldBlock,
+  nominated: readonly string[] | null,
+  withheld: readonly Uint8Array[],
+): Buffer {
   const lines: Buffer[] = [];
   for (let k = 0; k < block.count; k++) {
     const [start, end] = [block.name[k]!, block.nameEnd[k]!];
     const plain = block.id[k] === Field.OTHER && mayBeNominated(bytes, start, end);
     const stays = nominated === null || !nominated.includes(bytes.toString("latin1", start, end).toLowerCase());
-    if (plain && stays) lines.push(bytes.subarray(block.name[k]!, block.name[k + 1]!));
+    const free = !withheld.some((name) => isLike(bytes, start, end, name));
+    if (plain && stays && free) lines.push(bytes.subarray(block.name[k]!, block.name[k + 1]!));
   }
   lines.push(CRLF);
   return Buffer.concat(lines);

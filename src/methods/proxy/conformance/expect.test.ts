@@ -65,10 +65,12 @@ describe("Expect, 1xx, Upgrade, CONNECT", () => {
       "GET /next HTTP/1.1\r\nHost: a\r\nX-Forwarded-",
     );
   });
-  test("E.47 101 with another protocol, or unasked: 502", async () => {
+  test("E.47 101 with another protocol, unasked, or in HTTP/1.0: 502", async () => {
     for (const [request, response] of [
       [get(UPGRADE), GO.replace("websocket", "x")],
       [get(), GO],
+      // HTTP/1.0 knows neither 1xx nor Upgrade (RFC 9110 15.2, 7.8).
+      [get(UPGRADE), GO.replace("1.1", "1.0")],
     ]) {
       const { client } = await stage(answerHead(response!));
       expect(await client().send(request!).gone()).toStartWith("HTTP/1.1 502 ");
