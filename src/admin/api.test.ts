@@ -48,6 +48,20 @@ test.each(["/v1/services/web/backends/b", "/v1/tags/blue"])("%s: a word that say
   expect((await post(path, '{"weight": 0, "for": 5000}')).status).toBe(200);
 });
 
+test("a word about what there is not names what is missing, and what comes close", async () => {
+  const config = { services: [{ name: "web" }] };
+  const daemon: Partial<Daemon> = { command: () => [], wanted: () => null, config: () => config };
+  const api = createApi({ ...daemon, explain: () => Promise.resolve(null) } as unknown as Daemon);
+  const told = async (path: string, init?: RequestInit) => (await (await api.request(path, init)).json()) as object;
+  const set = (service: string) =>
+    told(`/v1/services/${service}/backends/b`, { method: "POST", body: '{"weight": 1}' });
+  expect(await set("web")).toEqual({ message: "service web has no backend b: see sluice backends web" });
+  expect(await set("webb")).toEqual({ message: "there is no service webb; did you mean web?" });
+  expect(await told("/v1/services/x/files")).toEqual({ message: "there is no service x" });
+  expect(await told("/v1/services/web/files")).toEqual({ message: expect.stringContaining("mirrors") });
+  expect(await told("/v1/explain/dns")).toEqual({ message: "no service that runs explains itself by method dns" });
+});
+
 test("what fails and what there is not is said as everything else is, in JSON", async () => {
   const { post } = asked();
   expect(await post("/v1/role", '{"role": "active"}')).toEqual({

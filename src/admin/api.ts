@@ -1,6 +1,8 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Counted } from "../core/most-wanted.ts";
 import { type Problem, type Result, toProblem } from "../core/problem.ts";
+import type { Config } from "../core/service.ts";
+import { closestWord } from "../core/words.ts";
 import type { EventLog } from "../observe/events.ts";
 import { metricsParts } from "../observe/metrics.ts";
 import type { StatusView } from "../observe/status.ts";
@@ -108,14 +110,25 @@ function addViews(api: OpenAPIHono, daemon: Daemon): void {
   api.get("/v1/services/:service/files", (c) => {
     const service = c.req.param("service");
     const wanted = daemon.wanted(service, Math.min(Math.max(1, Number(c.req.query("top")) || 20), 10_000));
-    return wanted ? c.json(wanted) : c.json({ message: `nothing is counted of a service ${service}` }, 404);
+    if (wanted) return c.json(wanted);
+    const message = `nothing is counted of service ${service}: that takes method redirect and mirrors`;
+    return c.json({ message: unknownService(daemon, service) ?? message }, 404);
   });
   api.get("/v1/config", (c) => c.json(daemon.config() as object));
   api.get("/v1/explain/:method", async (c) => {
-    const explained = await daemon.explain(c.req.param("method"), c.req.query());
-    if (explained === null) return c.json({ message: "there is nothing to explain of this method" }, 404);
+    const method = c.req.param("method");
+    const explained = await daemon.explain(method, c.req.query());
+    if (explained === null) return c.json({ message: `no service that runs explains itself by method ${method}` }, 404);
     return explained.ok ? c.json({ lines: explained.value }) : c.json({ message: explained.problems[0]!.message }, 400);
   });
+}
+
+/** Says that no service of this name runs; null where one does. */
+function unknownService(daemon: Daemon, name: string): string | null {
+  const names = (daemon.config() as Config | null)?.services.map((service) => service.name) ?? [];
+  if (names.includes(name)) return null;
+  const closest = closestWord(name, names);
+  return `there is no service ${name}${closest ? `; did you mean ${closest}?` : ""}`;
 }
 
 /** What an operator says of backends and of the director. */
@@ -126,7 +139,8 @@ function addBackends(api: OpenAPIHono, daemon: Daemon): void {
     const { service, backend } = c.req.param();
     const backends = daemon.command(service, backend, wish.data);
     if (backends.length > 0) return c.json({ backends });
-    return c.json({ message: `service ${service} has no backend ${backend}` }, 404);
+    const message = `service ${service} has no backend ${backend}: see sluice backends ${service}`;
+    return c.json({ message: unknownService(daemon, service) ?? message }, 404);
   });
   api.post("/v1/tags/:tag", async (c) => {
     const asked = tagWish.safeParse(await bodyOf(c.req));

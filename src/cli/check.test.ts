@@ -40,10 +40,12 @@ describe("sluice check", () => {
     expect(plain.stdout).toStartWith("bad.yaml:3:19  services.shop.method  error SLUICE_CONFIG_VALUE\n");
     const json = await sluice("check", "-c", "bad.yaml", "--json");
     expect(json.code).toBe(1);
-    expect(JSON.parse(json.stdout)).toMatchObject([{ file: "bad.yaml", line: 3, column: 19, closest: "proxy" }]);
+    const problem = { file: "bad.yaml", line: 3, column: 19, closest: "proxy" };
+    expect(JSON.parse(json.stdout)).toMatchObject({ schema: "sluice.check/v1", valid: false, problems: [problem] });
     const changes = await sluice("check", "-c", "bad.yaml", "--json", "--changes");
     expect([changes.code, JSON.parse(changes.stdout)]).toEqual([1, JSON.parse(json.stdout)]);
-    expect(await sluice("check", "-c", "none.yaml")).toMatchObject({ code: 1 });
+    const none = await sluice("check", "-c", "none.yaml");
+    expect([none.code, none.stdout]).toEqual([1, expect.stringContaining("-c FILE")]);
   });
 
   test("ends with 2 on wrong usage", async () => {

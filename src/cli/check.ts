@@ -26,7 +26,7 @@ export function registerCheck(program: Command): void {
     .alias("validate")
     .description("check a configuration without running it: every problem, with its place")
     .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
-    .option("--json", "print problems as JSON")
+    .option("--json", "the problems as JSON (sluice.check/v1; with --changes of a valid file sluice.changes/v1)")
     .option("--changes", "also list all that `run` would touch on this host")
     .option(...instanceOption)
     .action(async (options: CheckOptions) => {

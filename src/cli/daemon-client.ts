@@ -1,4 +1,5 @@
 import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { StatusModel } from "../observe/status.ts";
 import { fetchUnix, type Question } from "../runtime/http.ts";
@@ -72,14 +73,31 @@ function refuse({ sentence, hint }: Unheard): never {
   process.exit(EXIT.unreachable);
 }
 
+/** Ends the process with 3 and a sentence where root has an instance of this name, and whoever asks is not root. */
+export function leaveToRoot(name: string): void {
+  const ofRoot = dirname(adminSocketOfRoot(name));
+  if (instancePaths(name).runDir === ofRoot || !existsSync(ofRoot)) return;
+  refuse({ sentence: `SLUICE_PRIVILEGE: instance "${name}" belongs to root (${ofRoot})`, hint: askAs("root") });
+}
+
+/** Says that an instance keeps nothing in the kernel, or that it is not for us to see, and ends the process. */
+export function nothingInKernel(name: string): never {
+  leaveToRoot(name);
+  console.error(`error: instance "${name}" has nothing in the kernel: none of its services is of the xdp data plane`);
+  process.exit(EXIT.usage);
+}
+
 /** A daemon runs, of a user who lets us not speak to it. */
 function closed(name: string, socket: string): Unheard {
   const owner = ownerOf(socket);
   return {
     sentence: `SLUICE_PRIVILEGE: the daemon of instance "${name}" belongs to ${owner}, and you may not ask it (${socket}: permission denied)`,
-    hint: `ask as ${owner}${owner === "root" ? " (sudo)" : ""}, or name an instance of your own: --instance NAME`,
+    hint: askAs(owner),
   };
 }
+
+const askAs = (owner: string): string =>
+  `ask as ${owner}${owner === "root" ? " (sudo)" : ""}, or name an instance of your own: --instance NAME`;
 
 function ownerOf(file: string): string {
   try {

@@ -24,7 +24,7 @@ export function registerDemo(program: Command): void {
     .description("show all six methods on test networks of this machine: paths, shares, a death under load")
     .option("--only <methods>", "some of them, comma between", toMethods)
     .option("--loopback", "redirect, dns and proxy on this host's loopback, without labs")
-    .option("--json", "print the table as JSON")
+    .option("--json", "the table as JSON (sluice.demo/v1)")
     .action(demo);
 }
 

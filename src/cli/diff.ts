@@ -3,8 +3,8 @@ import { catalog } from "../catalog.ts";
 import { type ChangeKind, planChange } from "../config/plan.ts";
 import { withoutSecrets } from "../config/secrets.ts";
 import type { Config } from "../core/service.ts";
-import { configFile, loadForCommand } from "./config-file.ts";
-import { askDaemon, instanceOption } from "./daemon-client.ts";
+import { loadForCommand } from "./config-file.ts";
+import { askDaemon, askStatus, instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./output.ts";
 
@@ -20,11 +20,12 @@ export function registerDiff(program: Command): void {
   program
     .command("diff")
     .description("say what a reload of the configuration would change, and at what cost; changes nothing")
-    .option("-c, --config <file>", "configuration file (default: sluice.yaml, sluice.config.ts)")
+    .option("-c, --config <file>", "configuration file (default: the one that the daemon runs)")
     .option(...instanceOption)
     .option("--json", "the plan as JSON (sluice.plan/v1)")
     .action(async (options: { config?: string; instance: string; json?: boolean }) => {
-      const loaded = await loadForCommand(configFile(options.config), catalog, "a reload would be refused");
+      const file = options.config ?? (await askStatus(options.instance)).file;
+      const loaded = await loadForCommand(file, catalog, "a reload would be refused");
       if (!loaded) process.exit(EXIT.config);
       const running = (await (await askDaemon(options.instance, "/v1/config")).json()) as Config;
       const plan = planChange(running, withoutSecrets(loaded.value), catalog);

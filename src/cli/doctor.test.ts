@@ -4,7 +4,7 @@ import { Kernel } from "../dataplane/kernel.ts";
 import { testDoors } from "../dataplane/testing/doors.ts";
 import { xdpMissing } from "../dataplane/testing/network.ts";
 import { netnsMissing } from "../system/netns-testing.ts";
-import { fastFindings, memoryFindings } from "./doctor.ts";
+import { fastFindings, memoryFindings, methodFindings } from "./doctor.ts";
 
 const able = { able: true };
 const all = {
@@ -32,6 +32,20 @@ test("dns from XDP: where it can be answered, or what it lacks", () => {
   const [lacking] = fastFindings({ ...all, xdp: { able: false } }, links);
   expect(lacking).toMatchObject({ state: "warn", seen: "lacks xdp: the workers answer" });
   expect(lacking!.fix).toContain("kernel");
+});
+
+test("a method cannot run without the programs that it calls", () => {
+  const said = (absent: string[]) => methodFindings(all, absent).map(({ item, seen }) => `${item}: ${seen}`);
+  expect(new Set(methodFindings(all, ["tcpdump"]).map(({ seen }) => seen))).toEqual(new Set(["can run"]));
+  expect(said(["ip"])).toEqual([
+    "method redirect: can run",
+    "method dns: can run",
+    "method proxy: can run",
+    "method nat: lacks ip",
+    "method direct: lacks ip",
+    "method tunnel: lacks ip",
+  ]);
+  expect(methodFindings(all, ["setpriv"])[0]!.fix).toBe("apt-get install util-linux");
 });
 
 test.skipIf((netnsMissing() ?? xdpMissing()) !== null)(

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { catalog } from "../catalog.ts";
-import type { Capability } from "../core/method.ts";
+import type { Capability, Method } from "../core/method.ts";
 import { memoryUse } from "../dataplane/memory-use.ts";
 import { type Device, devices } from "../dataplane/routes.ts";
 import { bytesText } from "../observe/units.ts";
@@ -23,8 +23,8 @@ export interface Finding {
   fix: string | null;
 }
 
-/** System programs that the kernel methods and the labs call, and the Debian package of each. */
-const programs = {
+/** System programs that the methods and the labs call, and the Debian package of each. */
+const programs: Readonly<Record<string, string>> = {
   ip: "iproute2",
   nft: "nftables",
   ethtool: "ethtool",
@@ -41,6 +41,9 @@ const fixes: Record<Capability, string> = {
   xdp: "use a kernel from 6.1 with BTF, or `nat: { engine: nftables }`",
   nftables: "install nftables and a kernel that has it, or `nat: { engine: xdp }`",
 };
+
+/** Those without which no service can start, by where the work of its method is done: checks are children of ours too. */
+const called: Record<Method["runs"], readonly string[]> = { kernel: ["ip", "setpriv"], worker: ["setpriv"] };
 
 function programFindings(): Finding[] {
   return Object.entries(programs).map(([name, debian]) => {
@@ -65,10 +68,21 @@ function limitFindings(): Finding[] {
   ];
 }
 
-/** Which methods can run here, by what each declares to need. */
-function methodFindings(abilities: Record<Capability, Ability>): Finding[] {
-  return catalog.methods.map(({ name, traits }) => {
+/** Which methods can run here, by what each declares to need and the programs that are `absent`. */
+export function methodFindings(
+  abilities: Record<Capability, Pick<Ability, "able">>,
+  absent: readonly string[],
+): Finding[] {
+  return catalog.methods.map(({ name, traits, runs }) => {
     const missing = traits.needs.filter((need) => !abilities[need].able);
+    const uncalled = called[runs].filter((program) => absent.includes(program));
+    if (uncalled.length > 0)
+      return {
+        item: `method ${name}`,
+        state: "bad",
+        seen: `lacks ${[...missing, ...uncalled].join(", ")}`,
+        fix: `apt-get install ${uncalled.map((program) => programs[program]).join(" ")}`,
+      };
     if (missing.length === 0) return { item: `method ${name}`, state: "good", seen: "can run", fix: null };
     // A port from 1024 needs no right: a lack of it is a warning for those who need nothing else.
     const onlyPorts = missing.every((need) => need === "CAP_NET_BIND_SERVICE");
@@ -134,7 +148,9 @@ export async function examine(): Promise<Finding[]> {
   const fast = fastFindings(abilities, await devices().catch(() => new Map<string, Device>()));
   // Only who may open pinned maps can read what they hold.
   const memory = abilities.CAP_BPF.able ? memoryFindings(dirname(instancePaths("main").bpfDir)) : [];
-  return [...held, bpffs, ...programFindings(), ...limitFindings(), ...methodFindings(abilities), ...fast, ...memory];
+  const found = programFindings();
+  const absent = found.filter(({ state }) => state === "bad").map(({ item }) => item);
+  return [...held, bpffs, ...found, ...limitFindings(), ...methodFindings(abilities, absent), ...fast, ...memory];
 }
 
 const marks = { good: "✓", warn: "!", bad: "✗" } as const;

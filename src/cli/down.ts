@@ -5,7 +5,7 @@ import { removePinned } from "../dataplane/pins.ts";
 import { endOrphans } from "../supervisor/orphans.ts";
 import { undoAll } from "../system/host-changes.ts";
 import { type Instance, instanceHeld, instancePaths, removeInstance } from "../system/instance.ts";
-import { instanceOption } from "./daemon-client.ts";
+import { instanceOption, leaveToRoot } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./output.ts";
 
@@ -31,6 +31,7 @@ export function registerDown(program: Command): void {
 
 /** Returns the exit code. Calling it again, or for an instance that never was, does nothing and succeeds. */
 async function down({ instance: name, force, json }: DownOptions): Promise<number> {
+  leaveToRoot(name);
   const instance = instancePaths(name);
   if (!force && instanceHeld(instance)) {
     console.error(`error SLUICE_INSTANCE_BUSY: a daemon of instance "${name}" is running`);

@@ -51,12 +51,14 @@ export function registerEvents(program: Command): void {
     .description("show what has happened: state changes, revisions, workers")
     .option(...instanceOption)
     .option("-f, --follow", "go on as things happen, also when the daemon is replaced")
-    .option("--json", "one event a line")
+    .option("--json", "one event a line (sluice.event/v1)")
     .action(async ({ instance, follow, json }: { instance: string; follow?: boolean; json?: boolean }) => {
       if (follow) endWithReader();
       for await (const recorded of follow ? followed(instance) : kept(instance))
         await print(
-          json ? JSON.stringify(recorded) : `${new Date(recorded.event.at).toISOString()} ${eventText(recorded.event)}`,
+          json
+            ? JSON.stringify({ schema: "sluice.event/v1", ...recorded })
+            : `${new Date(recorded.event.at).toISOString()} ${eventText(recorded.event)}`,
         );
     });
 }

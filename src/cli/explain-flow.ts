@@ -2,6 +2,7 @@ import { parseEndpoint } from "../core/address.ts";
 import { listenerName, type Protocol } from "../core/service.ts";
 import { Explainer, type FlowAnswer } from "../dataplane/explain.ts";
 import { instancePaths } from "../system/instance.ts";
+import { nothingInKernel } from "./daemon-client.ts";
 
 /** A flow as the command line names it. */
 export interface FlowWords {
@@ -38,19 +39,21 @@ function linesOf(answer: FlowAnswer, begins: boolean): string[] {
 
 /**
  * Asks the kernel's own rules, on the tables in force, what becomes of a flow; needs no daemon and changes nothing.
- * Returns the words to print, or the sentence that says why there is no answer.
+ * Returns the words to print, or the sentence that says why there is no answer; ends the process where nothing can be asked.
  */
 export function explainFlow({ from, to, instance, quicId }: FlowWords): { lines: string[]; answers: unknown } | string {
   const target = endpointOf(to);
   const client = endpointOf(from);
   if (!client) return `"${from}" is not a client's ADDRESS:PORT`;
   if (!target) return `"${to}" is not ADDRESS:PORT or ADDRESS:PORT/udp`;
+  if (client.address.includes(":") !== target.address.includes(":"))
+    return `${from} and ${to} are of two families: no packet goes from one to the other`;
   if (quicId !== undefined && !/^([0-9a-f]{2}){1,20}$/i.test(quicId))
     return `"${quicId}" is no connection ID: 1 to 20 octets as hexadecimal digits`;
   if (quicId !== undefined && target.protocol !== "udp") return "QUIC runs over UDP: say --to VIP:PORT/udp";
   const id = quicId === undefined ? {} : { connectionId: Uint8Array.from(Buffer.from(quicId, "hex")) };
   const explainer = Explainer.open(instancePaths(instance).bpfDir);
-  if (!explainer) return `instance "${instance}" has nothing in the kernel`;
+  if (!explainer) nothingInKernel(instance);
   try {
     const ask = (begins: boolean) =>
       explainer.ask({ from: client, to: target, protocol: target.protocol, begins, ...id });

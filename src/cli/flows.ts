@@ -5,7 +5,7 @@ import { type ListedFlow, listFlows } from "../dataplane/flow-list.ts";
 import { PlaneView } from "../dataplane/plane-view.ts";
 import { aligned } from "../observe/table.ts";
 import { instancePaths } from "../system/instance.ts";
-import { instanceOption } from "./daemon-client.ts";
+import { instanceOption, nothingInKernel } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -49,7 +49,7 @@ function endpoint(text: string): string {
 
 async function flows({ instance, service, backend, after, limit, json }: Options): Promise<void> {
   const view = PlaneView.open(instancePaths(instance).bpfDir);
-  if (!view) leave(`instance "${instance}" has nothing in the kernel`);
+  if (!view) nothingInKernel(instance);
   const names = view.services().map(({ name }) => name);
   if (service !== undefined && !names.includes(service)) {
     const closest = closestWord(service, names);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { createApi, type Daemon } from "../admin/api.ts";
+import { ok, type Problem } from "../core/problem.ts";
 import { run } from "../runtime/child.ts";
 import { type ApiServer, serveUnix } from "../runtime/http.ts";
 import { instancePaths } from "../system/instance.ts";
@@ -13,6 +14,7 @@ const { adminSocket, runDir, name: instance } = instancePaths(`json-${process.pi
 const folder = mkdtempSync(join(tmpdir(), "sluice-json-"));
 const asked: unknown[] = [];
 let server: ApiServer;
+const outcome = (problems: Problem[]) => ({ revision: 7, problems, text: "said\n" });
 
 beforeAll(() => {
   mkdirSync(runDir, { recursive: true });
@@ -22,6 +24,11 @@ beforeAll(() => {
       return ["web/10.0.0.1:80"];
     },
     commandTag: () => [],
+    reload: async () => outcome([]),
+    rollback: async (to) => {
+      asked.push(to);
+      return ok(outcome([{ code: "X" } as unknown as Problem]));
+    },
     setRole: async (role) => void asked.push(role),
   };
   const api = createApi(daemon as Daemon);
@@ -40,13 +47,21 @@ const sluice = async (...words: string[]) => {
 /** What prints nothing, or what is not ours to shape. */
 const otherwise = ["run", "top", "metrics", "schema", "adapt", "completion", "man", "exec", "help"];
 
-test("every command that prints can do so as JSON", async () => {
+test("every command that prints can do so as JSON, and says of which versioned shape", async () => {
   const program = new Command("sluice");
   await registerCommands(program);
   const all = (command: Command): Command[] =>
     command.commands.length === 0 ? [command] : command.commands.flatMap((inner) => all(inner));
-  const without = all(program).filter(({ options }) => !options.some(({ long }) => long === "--json"));
+  const shape = ({ options }: Command) => options.find(({ long }) => long === "--json")?.description;
+  const without = all(program).filter((command) => !/sluice\.[a-z-]+\/v1/.test(shape(command) ?? ""));
   expect(without.map((command) => command.name()).filter((name) => !otherwise.includes(name))).toEqual([]);
+});
+
+test("reload and rollback print what came of a revision", async () => {
+  const shape = { schema: "sluice.revision/v1", revision: 7, text: "said\n" };
+  expect(await sluice("reload", "--instance", instance)).toEqual([0, { ...shape, problems: [] }]);
+  expect(await sluice("rollback", "3", "--instance", instance)).toEqual([1, { ...shape, problems: [{ code: "X" }] }]);
+  expect(asked.at(-1)).toBe(3);
 });
 
 test("set says which backends it meant", async () => {

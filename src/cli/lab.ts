@@ -15,15 +15,16 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /** `sluice lab`: test networks of network namespaces on this machine. */
 export function registerLab(program: Command): void {
+  // Options after the host belong to the command that `exec` runs: no command above it may look for its own there.
   const lab = program
+    .enablePositionalOptions()
     .command("lab")
     .description("build the article's networks on this machine and try the methods in them")
-    // Options after the host belong to the command that `exec` runs.
     .enablePositionalOptions();
   lab
     .command("list")
     .description("list the topologies, and the labs that are up")
-    .option("--json", "print as JSON")
+    .option("--json", "as JSON (sluice.labs/v1)")
     .action(list);
   lab
     .command("up")
@@ -31,14 +32,14 @@ export function registerLab(program: Command): void {
     .argument("<topology>", `one of: ${topologies.map((t) => t.name).join(", ")}`, toTopology)
     .option("--name <name>", "name of this lab (default: the topology's)", labName)
     .option("--network-only", "hosts and cables alone: no servers, no Sluice")
-    .option("--json", "print as JSON")
+    .option("--json", "as JSON (sluice.lab/v1)")
     .action(up);
   lab
     .command("down")
     .description("remove labs: their processes, namespaces, pins and files")
     .argument("[names...]", "labs to remove", (name: string, before: string[] = []) => [...before, labName(name)])
     .option("--all", "every lab that stays until it is removed, and every one whose builder died")
-    .option("--json", "print as JSON")
+    .option("--json", "as JSON (sluice.labs-removed/v1)")
     .action(down);
   lab
     .command("exec")
@@ -164,6 +165,10 @@ const described = (lab: Lab) => ({
   tries: lab.topology.tries,
 });
 
+/** The instances of the lab's directors. */
+const directors = ({ topology, state }: Lab): string[] =>
+  topology.hosts.flatMap(({ name, role }) => (role === "director" ? (state.instances[name] ?? []) : []));
+
 function upText(lab: Lab): string[] {
   const { topology, name } = lab;
   return [
@@ -171,6 +176,7 @@ function upText(lab: Lab): string[] {
     ...topology.hosts.map((host, i) => `  ${host.name.padEnd(10)} ${host.role.padEnd(9)} ${addresses(topology, i)}`),
     "try:",
     ...topology.tries.map(({ host, command }) => `  sluice lab exec ${name} ${host} -- ${command}`),
+    ...directors(lab).map((instance) => `  sluice status --instance ${instance}`),
     `remove: sluice lab down ${name}`,
   ];
 }

@@ -1,5 +1,5 @@
 import { Command, type CommanderError } from "commander";
-import { SluiceError } from "../core/problem.ts";
+import { SluiceError, toProblem } from "../core/problem.ts";
 import { VERSION } from "../core/version.ts";
 import { registerCommands } from "./commands.ts";
 import { exitWhenLost } from "./daemon-client.ts";
@@ -38,7 +38,8 @@ try {
 
 /** What the host refused, as a sentence; null: a fault of our own, of which the stack tells. */
 function refusal(error: unknown): string | null {
-  if (error instanceof SluiceError)
-    return `error ${error.problem.code}: ${error.problem.message}${error.problem.hint ? `\n  ${error.problem.hint}` : ""}`;
+  const { code, message, hint } = toProblem(error);
+  if (error instanceof SluiceError || code !== "SLUICE_INTERNAL")
+    return `error ${code}: ${message}${hint ? `\n  ${hint}` : ""}`;
   return error instanceof Error && "syscall" in error ? `error: ${error.message}` : null;
 }

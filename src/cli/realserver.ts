@@ -14,7 +14,7 @@ import {
   realServerMethods,
 } from "../system/realserver.ts";
 import { type RealServerItem, realServerStatus } from "../system/realserver-status.ts";
-import { instanceNamed } from "./daemon-client.ts";
+import { instanceNamed, leaveToRoot } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./output.ts";
 
@@ -83,6 +83,7 @@ async function told(action: () => Promise<number>): Promise<number> {
 }
 
 function open(name: string): { server: RealServer; bpfDir: string } {
+  leaveToRoot(name);
   const { runDir, bpfDir } = instancePaths(name);
   const decap: Decap = {
     attach: async (device, vips, sources) =>

@@ -5,6 +5,7 @@ import { ageText } from "../observe/units.ts";
 import { askDaemon, instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./output.ts";
+import { sayOutcome } from "./reload.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 interface Options {
@@ -31,10 +32,7 @@ async function rollback(to: number | undefined, options: Options): Promise<void>
   if (options.list) return list(options);
   const response = await tellDaemon(options.instance, "/v1/rollback", { revision: to });
   if (response.status !== 422) await orExit(response, EXIT.usage);
-  const outcome = (await response.json()) as Outcome;
-  if (options.json) await print(JSON.stringify(outcome, null, 2));
-  else (response.ok ? process.stdout : process.stderr).write(outcome.text);
-  process.exitCode = response.ok ? EXIT.ok : EXIT.config;
+  process.exitCode = await sayOutcome((await response.json()) as Outcome, options.json);
 }
 
 export function registerRollback(program: Command): void {
@@ -43,7 +41,7 @@ export function registerRollback(program: Command): void {
     .description("run what an earlier revision was, whole or not at all; the configuration file stays as it is")
     .argument("[revision]", "its number; default: the last one that was different", wholeNumber(1, 999_999_999))
     .option("--list", "only list the revisions that are kept")
-    .option("--json", "as JSON")
+    .option("--json", "as JSON (sluice.revision/v1; the list sluice.revisions/v1)")
     .option(...instanceOption)
     .action(rollback);
 }

@@ -173,10 +173,10 @@ function banner({ supervisor, log }: Assembled, file: string, instance: Instance
     return;
   }
   say(`sluice: serving revision ${number} of ${file} (instance ${instance.name}, pid ${process.pid})\n`);
-  for (const { name, method, listen, backends } of config.services)
-    say(
-      `  ${name}: ${method}${listen.length > 0 ? ` on ${listen.map(listenerName).join(", ")}` : ""}, ${backends.length} backends\n`,
-    );
+  for (const { name, method, listen, backends } of config.services) {
+    const where = listen.length > 0 ? ` on ${listen.map(listenerName).join(", ")}` : "";
+    say(`  ${name}: ${method}${where}, ${backends.length} backend${backends.length === 1 ? "" : "s"}\n`);
+  }
   say(`  see it with: sluice status${instance.name === "main" ? "" : ` --instance ${instance.name}`}\n`);
 }
 

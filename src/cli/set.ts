@@ -36,7 +36,9 @@ function wishOf(words: readonly string[]): Wish {
   for (let i = 0; i < words.length; i += 2) {
     const [word, value] = [words[i], words[i + 1] ?? ""];
     if (word === "state")
-      wish.admin = states[value] ?? usage(`"${value}" is not a state; one of: ready, drain, maintenance`);
+      wish.admin = Object.hasOwn(states, value)
+        ? states[value]!
+        : usage(`${value ? `"${value}" is not a state` : "state needs a word"}; one of: ready, drain, maintenance`);
     else if (word === "weight")
       wish.weight =
         /^\d{1,5}$/.test(value) && Number(value) <= 65535

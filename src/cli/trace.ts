@@ -8,7 +8,7 @@ import { type Names, toTraced, tracedText } from "../dataplane/trace/text.ts";
 import { Tracer } from "../dataplane/trace/tracer.ts";
 import { instancePaths } from "../system/instance.ts";
 import { coarseNanoseconds, deviceName } from "../system/net.ts";
-import { instanceOption } from "./daemon-client.ts";
+import { instanceOption, nothingInKernel } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { endWithReader, put } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -99,7 +99,7 @@ async function trace(words: string[], options: Options): Promise<void> {
     else if (!capture) lines.push(`${tracedText(packet)}\n`);
   };
   const tracer = Tracer.open(bpfDir, show);
-  if (!tracer) leave(`instance "${options.instance}" has nothing in the kernel`, EXIT.usage);
+  if (!tracer) nothingInKernel(options.instance);
   capture = openCapture(options);
   const numberOf = (name: string): number => services.find((one) => one.name === name)!.number;
   const other = tracer.start({ filter, rate: options.rate, bytes: options.bytes }, numberOf);
@@ -125,7 +125,7 @@ export function registerTrace(program: Command): void {
     .description("follow live packets through the xdp data plane and see what becomes of each, and why")
     .argument(
       "[filter...]",
-      'tests joined by "and", "or", "not": tcp, udp, proto P, src A, dst A, host A (address or network), sport N, dport N, port N, service NAME, verdict passed|dropped|forwarded|answered, reason CODE, error. Nothing: every packet',
+      'tests joined by "and", "or", "not": tcp, udp, proto P, src A, dst A, host A (address or network), sport N, dport N, port N, service NAME, verdict passed|dropped|forwarded|answered|second-chance, reason CODE, error. Nothing: every packet',
     )
     .option("--pcap <file>", "write packets as they came and as they left to a pcapng file")
     .option("--count <n>", "end after so many packets", wholeNumber(1, 1_000_000_000))

@@ -26,7 +26,7 @@ export function registerUpgrade(program: Command): void {
     .description("have the program that is on disk take over from the running daemon: no connection is refused or lost")
     .option("-c, --config <file>", "configuration file (default: the one that the daemon runs)")
     .option(...instanceOption)
-    .option("--json", "the outcome as JSON")
+    .option("--json", "the outcome as JSON (sluice.upgrade/v1)")
     .action(upgrade);
 }
 
@@ -38,10 +38,12 @@ async function upgrade(options: UpgradeOptions): Promise<void> {
   const { pid } = (await started.json()) as { pid: number };
   const after = await served(options.instance, pid);
   if (after === null) fail(options.instance, pid, before.pid);
-  if (options.json) await print(JSON.stringify({ from: before.pid, to: pid, version: after.version, file }, null, 2));
+  const { version } = after;
+  if (options.json)
+    await print(JSON.stringify({ schema: "sluice.upgrade/v1", from: before.pid, to: pid, version, file }, null, 2));
   else
     await print(
-      `process ${before.pid} (${before.version}) has handed over to ${pid} (${after.version}), which serves revision ${after.revision} of ${file}`,
+      `process ${before.pid} (${before.version}) has handed over to ${pid} (${version}), which serves revision ${after.revision} of ${file}`,
     );
 }
 

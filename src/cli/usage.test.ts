@@ -29,6 +29,16 @@ test("wrong usage names the help of the command that was typed, and ends with 2"
   }
 });
 
+test("options behind a host of a lab are those of the command that runs there", async () => {
+  const { code, stderr } = await run([process.execPath, main, "lab", "exec", "none", "host", "ls", "--json", "-l"]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining("no lab is called none")]);
+});
+
+test("a flow between two families is no flow", async () => {
+  const { code, stderr } = await run([process.execPath, main, "explain", "--from", "[::1]:5", "--to", "10.0.0.1:80"]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining("two families")]);
+});
+
 test("what the host refuses is a sentence, not a stack", async () => {
   const instance = instancePaths(`usage-${process.pid}`);
   mkdirSync(instance.runDir, { recursive: true });
@@ -53,14 +63,33 @@ test("a lab's name is no path", async () => {
     expect((await run([process.execPath, main, "lab", ...words])).stderr).toContain("small letters, digits and dashes");
 });
 
-test.skipIf(process.getuid?.() !== 0)("a lab that only root may build says so", async () => {
+const notRoot = process.getuid?.() !== 0;
+
+/** What a command says to who is not root; the modules that it takes are read as root, whose folders may be closed. */
+async function asNobody(words: string[], modules: string[]): Promise<[number, string]> {
   const program = `
     const { dropPrivileges } = await import("${import.meta.dirname}/../runtime/privileges.ts");
-    await import("${import.meta.dirname}/lab.ts");
+    for (const path of ${JSON.stringify(modules)}) await import("${import.meta.dirname}/" + path);
     dropPrivileges();
     // Of what is evaluated, Commander takes the second word for the first argument.
-    process.argv = ["", "lab", "up", "nat", "--network-only"];
+    process.argv = ["", ...${JSON.stringify(words)}];
     await import("${main}");`;
   const { code, stderr } = await run([process.execPath, "--no-env-file", "-e", program]);
+  return [code, stderr];
+}
+
+test.skipIf(notRoot)("a lab that only root may build says so", async () => {
+  const [code, stderr] = await asNobody(["lab", "up", "nat", "--network-only"], ["lab.ts"]);
   expect([code, stderr.trimEnd().split("\n").at(-1)]).toEqual([4, expect.stringContaining("root is needed")]);
 });
+
+test.skipIf(notRoot).each(["down", "flows", "trace"])(
+  "%s of an instance that is root's is not taken for one that is not there",
+  async (word) => {
+    const { name, runDir } = instancePaths(`usage-${process.pid}`);
+    mkdirSync(runDir, { recursive: true });
+    const said = await asNobody([word, "--instance", name], [`${word}.ts`]);
+    rmSync(runDir, { recursive: true });
+    expect(said).toEqual([3, expect.stringContaining(`instance "${name}" belongs to root`)]);
+  },
+);

@@ -125,7 +125,14 @@ function wrongType(issue: Extract<Issue, { code: "invalid_type" }>, path: Path, 
   return configProblem("SLUICE_CONFIG_VALUE", path, message, entry ? { hint: `Write [${value}].` } : {});
 }
 
+/** YAML 1.1 merges another mapping by this key; YAML 1.2, which is read here, does not. */
+const MERGE = "<<";
+
 function unknownKey(key: string, path: Path, valid: readonly string[]): Problem {
+  if (key === MERGE) {
+    const hint = "Write the keys out, or take a whole value by an alias (*name).";
+    return configProblem("SLUICE_CONFIG_KEY", [...path, key], "Keys are not merged: YAML 1.2 has no <<.", { hint });
+  }
   const closest = closestWord(key, valid);
   const more = { ...(valid.length ? { valid } : {}), ...(closest ? { closest } : {}) };
   return configProblem("SLUICE_CONFIG_KEY", [...path, key], `${JSON.stringify(key)} is not a key here.`, more);

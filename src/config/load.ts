@@ -62,7 +62,7 @@ function readText(file: string | 0): string | Problem {
     const reason = code === "ENOENT" ? "There is no such file" : code === "EACCES" ? "Permission denied" : null;
     const message =
       error instanceof TypeError ? "The file is not UTF-8 text" : (reason ?? `It cannot be read (${code})`);
-    return unreadable(message);
+    return unreadable(message, code === "ENOENT" ? { hint: "Name the configuration with -c FILE." } : {});
   } finally {
     if (fd) closeSync(fd);
   }
@@ -70,7 +70,8 @@ function readText(file: string | 0): string | Problem {
 
 const MOST = `at most ${MAX_CONFIG_BYTES} bytes are read`;
 
-const unreadable = (why: string): Problem => configProblem("SLUICE_CONFIG_READ", [], `${why}.`);
+const unreadable = (why: string, more: Partial<Problem> = {}): Problem =>
+  configProblem("SLUICE_CONFIG_READ", [], `${why}.`, more);
 
 function readAtMost(fd: number, most: number): Buffer {
   const parts: Buffer[] = [];

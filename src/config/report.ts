@@ -12,7 +12,10 @@ export interface ReportOptions {
 /** What `sluice check` says of a loaded configuration: its problems, or one sentence. Pure. */
 export function checkReport(loaded: Loaded, options: ReportOptions): string {
   const { problems, source } = loaded;
-  if (options.json) return `${JSON.stringify(problemsJson(problems, source.file), null, 2)}\n`;
+  if (options.json) {
+    const model = { schema: "sluice.check/v1", valid: loaded.ok, problems: problemsJson(problems, source.file) };
+    return `${JSON.stringify(model, null, 2)}\n`;
+  }
   const state = loaded.ok ? "the configuration is valid" : "nothing was changed";
   const told = diagnose(problems, source, { color: options.color, state });
   return `${told || validText(loaded)}${options.github ? annotations(problems, source.file) : ""}`;

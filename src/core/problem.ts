@@ -57,9 +57,22 @@ export class SluiceError extends Error {
   }
 }
 
-/** Turns whatever was thrown into a problem. */
+/** What Bun says, beside ENOENT, of a program to be started that is not there. */
+const NO_PROGRAM = "Executable not found";
+
+/** What the system says by its own codes is no fault of ours: the code that it has here, and what to do. */
+const ofTheSystem: Readonly<Record<string, readonly [Code, string]>> = {
+  [NO_PROGRAM]: ["SLUICE_HOST_COMMAND", "Install it: sluice doctor names its package."],
+  EACCES: ["SLUICE_PRIVILEGE", "Run as root; sluice doctor says which rights are missing."],
+  EPERM: ["SLUICE_PRIVILEGE", "Run as root; sluice doctor says which rights are missing."],
+  EROFS: ["SLUICE_PRIVILEGE", "Make that file system writable."],
+};
+
+/** Turns whatever was thrown into a problem: a right or a program that this host lacks, or else a fault of our own. */
 export function toProblem(thrown: unknown, source: Source = "internal"): Problem {
   if (thrown instanceof SluiceError) return thrown.problem;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return { code: "SLUICE_INTERNAL", severity: "error", source, path: [], message };
+  const said = message.startsWith(NO_PROGRAM) ? NO_PROGRAM : (thrown as { code?: string } | null)?.code;
+  const [code, hint] = ofTheSystem[said ?? ""] ?? ["SLUICE_INTERNAL"];
+  return { code, severity: "error", source, path: [], message, ...(hint ? { hint } : {}) };
 }

@@ -33,6 +33,8 @@ export const backendHead = [
 /** Columns of numbers. */
 export const backendRight: ReadonlySet<number> = new Set([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
 export const STATE_COLUMN = 2;
+/** What a narrow terminal is spared, first to last: why a backend is as it is comes before how much it has had. */
+export const spareColumns = [9, 11, 10, 6, 12, 5, 4, 3, 7, 8];
 
 /** A backend as the cells of `backendHead`; `at` is now, in ms since 1970. A dash stands for what cannot be known. */
 export const backendCells = (backend: BackendStatus, at: number): string[] => [

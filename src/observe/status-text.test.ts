@@ -31,6 +31,18 @@ test("no line is wider than the terminal, with colour and without", () => {
   }
 });
 
+test("a narrow terminal is spared counts before it is spared why a backend is as it is", () => {
+  const lines = statusText(exampleModel(), { color: false, width: 80 }).split("\n");
+  expect(lines.slice(3, 7)).toEqual([
+    "     BACKEND      STATE  WEIGHT   SHARE   REQS  ERRORS  CHECK",
+    "  ●  10.0.0.1:80  up          2  100.0%  12.0k       0  http status 200, 0.4 ms",
+    "  ✗  10.0.0.2:80  down        1       -    345       1  http connect refused",
+    "     all                                 12.3k       1",
+  ]);
+  const least = statusText(exampleModel(), { color: false, width: 47 }).split("\n");
+  expect(least[5]).toBe("  ✗  10.0.0.2:80  down   http connect refused");
+});
+
 test("colour is only added: the text is the same without it", () => {
   const plain = statusText(exampleModel(), { color: false, width: 120 });
   const painted = statusText(exampleModel(), { color: true, width: 120 });

@@ -1,13 +1,21 @@
-import { backendCells, backendHead, backendRight, countCells, STATE_COLUMN, signs } from "./backend-cells.ts";
+import {
+  backendCells,
+  backendHead,
+  backendRight,
+  countCells,
+  STATE_COLUMN,
+  signs,
+  spareColumns,
+} from "./backend-cells.ts";
 import { cut, painter } from "./paint.ts";
 import { printable } from "./printable.ts";
 import type { ServiceStatus, StatusHead, StatusModel } from "./status.ts";
-import { joined, padded } from "./table.ts";
+import { fitting, joined, padded } from "./table.ts";
 import { ageText, countText } from "./units.ts";
 
 export interface TextOptions {
   color: boolean;
-  /** Columns of the terminal: longer lines lose the end of their last cell. */
+  /** Columns of the terminal: a wider table loses some of its own, then longer lines their end. */
   width: number;
 }
 
@@ -63,13 +71,17 @@ function serviceLines(service: ServiceStatus, at: number, options: TextOptions):
     lines.push(`  dropped ${drops.map(([code, count]) => `${countText(count)} ${code}`).join(", ")}`);
   if (service.problem) lines.push(`  ${service.problem.code}: ${printable(service.problem.message)}`);
   const rows = [backendHead, ...service.backends.map((backend) => backendCells(backend, at)), totals(service)];
-  padded(rows, backendRight).forEach((row, place) => {
+  const cells = padded(rows, backendRight);
+  const kept = fitting(cells, options.width - INDENT.length, spareColumns);
+  cells.forEach((row, place) => {
     const backend = service.backends[place - 1];
     // Painted after padding: escape sequences have no width.
     if (backend) for (const column of [0, STATE_COLUMN]) row[column] = paint(signs[backend.state][1], row[column]!);
-    lines.push(`  ${joined(row)}`);
+    lines.push(INDENT + joined(row, kept));
   });
   return lines;
 }
+
+const INDENT = "  ";
 
 const totals = (service: ServiceStatus): string[] => ["", "all", "", "", "", ...countCells(service.counts), "", ""];

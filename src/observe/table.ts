@@ -25,8 +25,25 @@ export function padded(rows: Rows, right: ReadonlySet<number> = new Set()): stri
   );
 }
 
-/** One line of a table. */
-export const joined = (cells: readonly string[]): string => cells.join("  ").trimEnd();
+/**
+ * The columns that stay where the table must fit into `width` characters: those of `spare` go, one after the other, until
+ * it does, and none where it cannot. Of cells as `padded` makes them.
+ */
+export function fitting(cells: Rows, width: number, spare: readonly number[]): ReadonlySet<number> {
+  const first = cells[0] ?? [];
+  const kept = new Set(first.keys());
+  const needed = (): number => [...kept].reduce((sum, column) => sum + first[column]!.length + 2, -2);
+  for (const column of spare) {
+    if (needed() <= width) break;
+    kept.delete(column);
+  }
+  return kept;
+}
+
+/** One line of a table, of all columns or some. */
+export const joined = (cells: readonly string[], kept?: ReadonlySet<number>): string =>
+  (kept ? cells.filter((_, column) => kept.has(column)) : cells).join("  ").trimEnd();
 
 /** The table's lines. */
-export const aligned = (rows: Rows, right?: ReadonlySet<number>): string[] => padded(rows, right).map(joined);
+export const aligned = (rows: Rows, right?: ReadonlySet<number>): string[] =>
+  padded(rows, right).map((cells) => joined(cells));

@@ -1,7 +1,7 @@
 import { cut, painter } from "./paint.ts";
 import { type Rates, ratesBetween } from "./rates.ts";
 import type { StatusModel } from "./status.ts";
-import { joined, padded } from "./table.ts";
+import { aligned } from "./table.ts";
 import { ageText, bytesText, countText, percentText } from "./units.ts";
 
 export interface TopOptions {
@@ -38,7 +38,7 @@ export function topText(then: StatusModel, now: StatusModel, { color, width, hei
   const title = `sluice ${now.instance}: revision ${now.revision}, ${now.workers} workers, running for ${ageText(now.at - now.since)}`;
   const shown = rows.slice(0, Math.max(1, height - 4));
   const stateOf = ({ service, backend }: Rates) => states.get(backend === null ? service : `${service} ${backend}`)!;
-  const [first, ...lines] = padded([head, ...shown.map((rates) => cells(rates, stateOf(rates)))], right).map(joined);
+  const [first, ...lines] = aligned([head, ...shown.map((rates) => cells(rates, stateOf(rates)))], right);
   const body = lines.map((line, k) => (shown[k]!.backend === null ? paint(1, line) : line));
   const left = rows.length - shown.length;
   const more = left > 0 ? [`and ${left} more`] : [];

@@ -25,6 +25,7 @@ import {
 
 /** Connections that the kernel keeps waiting for accept(2); Bun's own default of 512 refuses bursts. */
 const BACKLOG = 4096;
+const EACCES = 13;
 const EADDRINUSE = 98;
 /** Receive buffer of a UDP listener, bytes: the default loses 300 of 500 queries that arrive at once. */
 const UDP_BUFFER = 4 << 20;
@@ -88,9 +89,16 @@ export function obstacleAt(listener: Listener): Obstacle | null {
   return null;
 }
 
+/** What mends a refusal that has a usual cause. */
+const bindHints: Readonly<Record<number, string>> = {
+  [EACCES]: "A port below 1024 takes root or CAP_NET_BIND_SERVICE: grant it, or listen on a port from 1024.",
+  [EADDRINUSE]: "See which program holds it: ss -lntup",
+};
+
 function bindProblem(listener: Listener, { call, number }: Failure): Problem {
   const message = `${listenerName(listener)} cannot be listened on: ${call}: ${errnoText(number)}`;
-  return configProblem("SLUICE_BIND", ["listen"], message, { hint: "See which program holds it: ss -lntup" });
+  const hint = bindHints[number];
+  return configProblem("SLUICE_BIND", ["listen"], message, hint ? { hint } : {});
 }
 
 const name = new Uint8Array(28);

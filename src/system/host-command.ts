@@ -18,7 +18,8 @@ export const oneLine = (text: string): string =>
 function judge(command: readonly string[], done: Finished): Result<string> {
   if (done.code === 0) return ok(done.stdout);
   const said = oneLine(done.stderr) || oneLine(done.stdout) || `exit code ${done.code}`;
-  return refuse(hostProblem("SLUICE_HOST_COMMAND", `${command.join(" ")}: ${said}`));
+  const hint = done.code === 127 ? "Is the program there? sluice doctor names its package." : undefined;
+  return refuse(hostProblem("SLUICE_HOST_COMMAND", `${command.join(" ")}: ${said}`, hint));
 }
 
 /** What ip(8) and tc(8) say of a list that changed while the kernel told it: entries may be missing, or told twice. */

@@ -60,13 +60,17 @@ const LOCK_NB = 4;
  */
 export function foreign({ name, runDir }: Instance): Problem | null {
   const base = dirname(dirname(runDir));
+  const hint =
+    process.getuid?.() === 0
+      ? `Its files are in ${runDir}: that must be a folder that can be written to.`
+      : "Without root its files are below XDG_RUNTIME_DIR: set it to a folder of your own.";
   const denied = (why: string): Problem => ({
     code: "SLUICE_PRIVILEGE",
     severity: "error",
     source: "internal",
     path: [],
     message: `instance "${name}" cannot be had: ${why}`,
-    hint: "Without root its files are below XDG_RUNTIME_DIR: set it to a folder of your own.",
+    hint,
   });
   try {
     mkdirSync(base, { recursive: true, mode: 0o700 });
