@@ -3,7 +3,7 @@ import type { ClientAddress } from "../../geo/prefix.ts";
 import { explanations } from "../../protocols/dns/explanation.ts";
 import { wireToName } from "../../protocols/dns/name.ts";
 import { Class, Flag, Rcode, Type } from "../../protocols/dns/numbers.ts";
-import { findTsig, parseQuery, type Verdict } from "../../protocols/dns/query.ts";
+import { parseQuery, readStrange, type Verdict } from "../../protocols/dns/query.ts";
 import { bareLength, type Transport, writeTemplate } from "../../protocols/dns/respond.ts";
 import { type Template, TemplateBuilder } from "../../protocols/dns/template.ts";
 import { checkTsig, TsigError, type TsigKey } from "../../protocols/dns/tsig.ts";
@@ -82,7 +82,7 @@ export class Answerer {
       this.tally(SILENT);
       return 0;
     }
-    if (verdict === "notimp" || verdict === "formerr") query.tsigAt = findTsig(bytes, length);
+    if (verdict === "notimp" || verdict === "formerr") readStrange(query, bytes, length);
     const decision = this.guard.decide(query, client, transport);
     if (query.tsigAt > 0) return this.withTsig(question, verdict, decision);
     return decision === "answer" ? this.byVerdict(question, verdict) : this.turnAway(question, decision);

@@ -255,6 +255,17 @@ const cases: Record<string, () => void> = {
     for (const name of ["shop.example.com", "nobody.example.com", "example.org", "wide.example.com"])
       expect(tell({ name, edns: 512 })!.additionals.map((a) => a.type)).toEqual(["OPT"]);
     expect(rcode(altered({ [-11]: 1 }, { edns: 1232 }))).toBe(1);
+    // What is malformed, in the options or elsewhere, and other operations.
+    const told = (bytes: Buffer) => [rcode(bytes), tell(bytes)!.additionals.map((a) => a.type)];
+    const question = { edns: 1232, dnssecOk: true };
+    expect(told(withOption(10, Array(7).fill(7)))).toEqual([1, ["OPT"]]);
+    expect(told(withOption(200, [1, 2, 3]).subarray(0, -2))).toEqual([1, ["OPT"]]);
+    expect(told(Buffer.concat([ask({ name: "shop.example.com", ...question }), Buffer.from([0])]))).toEqual([
+      1,
+      ["OPT"],
+    ]);
+    expect(told(altered({ 5: 0 }, question))).toEqual([1, []]);
+    for (const opcode of [2, 5, 15]) expect(told(altered({ 2: opcode << 3 }, question))).toEqual([4, ["OPT"]]);
   },
   "edns.one": () => {
     const two = Buffer.concat([
@@ -268,6 +279,10 @@ const cases: Record<string, () => void> = {
     const got = tell(altered({ [-5]: 1 }, { edns: 1232 }))!;
     expect(got.additionals[0]).toMatchObject({ extendedRcode: 1, ednsVersion: 0 });
     expect(got.answers).toHaveLength(0);
+    // What its options look like nobody knows here.
+    const strange = withOption(10, Array(7).fill(7));
+    strange[strange.length - 16] = 9;
+    expect(tell(strange)!.additionals[0]).toMatchObject({ extendedRcode: 1, ednsVersion: 0 });
   },
   "edns.unknown": () => {
     const got = tell(withOption(200, [1, 2, 3], { dnssecOk: true }))!;

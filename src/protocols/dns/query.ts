@@ -177,12 +177,10 @@ function readRecords(
     // Those two are additional, or nothing (RFC 6891 6.1.1, RFC 8945 5.1).
     if (i < authority && (type === Type.OPT || type === Type.TSIG)) return false;
     if (type === Type.OPT) {
-      if (query.edns || bytes[owner] !== 0 || !readOptions(query, bytes, at + 10, dataEnd)) return false;
-      query.edns = true;
-      query.udpSize = u16(bytes, at + 2);
-      query.version = bytes[at + 5]!;
-      query.dnssecOk = (bytes[at + 6]! & 0x80) !== 0;
-      query.compactOk = (bytes[at + 6]! & 0x40) !== 0;
+      if (query.edns || bytes[owner] !== 0) return false;
+      readFixed(query, bytes, at);
+      // What options look like is this version's to say (RFC 6891 6.1.3).
+      if (!readOptions(query, bytes, at + 10, dataEnd) && query.version === 0) return false;
     }
     // The last record of all, or nobody knows what it signs (RFC 8945 5.1).
     if (type === Type.TSIG) {
@@ -194,26 +192,63 @@ function readRecords(
   return at === length;
 }
 
-/**
- * Where the TSIG record of a message begins that is no query we know: of another operation, or malformed. 0: there is
- * none, or more than one, or it is not the last record, or the counts do not lead to it.
- */
-export function findTsig(bytes: Uint8Array, length: number): number {
+/** A record of a message: where its name begins and ends, and where it ends itself. */
+interface Place {
+  at: number;
+  nameEnd: number;
+  end: number;
+  type: number;
+}
+
+/** The records of a message, whatever it is, as far as the counts lead and can be followed. */
+function placesOf(bytes: Uint8Array, length: number): Place[] {
+  const places: Place[] = [];
   let at = HEADER;
   for (let i = u16(bytes, 4); i > 0 && at !== -1; i--) {
     at = skipName(bytes, at, length);
     if (at !== -1) at += 4;
   }
-  const records = u16(bytes, 6) + u16(bytes, 8) + u16(bytes, 10);
-  for (let i = 0; i < records && at !== -1; i++) {
-    const owner = at;
-    at = skipName(bytes, at, length);
-    if (at === -1 || at + 10 > length) return 0;
-    const tsig = u16(bytes, at) === Type.TSIG;
-    at += 10 + u16(bytes, at + 8);
-    if (tsig) return i === records - 1 && at === length && u16(bytes, 10) > 0 ? owner : 0;
+  for (let i = u16(bytes, 6) + u16(bytes, 8) + u16(bytes, 10); i > 0 && at !== -1; i--) {
+    const nameEnd = skipName(bytes, at, length);
+    if (nameEnd === -1 || nameEnd + 10 > length) break;
+    const end = nameEnd + 10 + u16(bytes, nameEnd + 8);
+    places.push({ at, nameEnd, end, type: u16(bytes, nameEnd) });
+    at = end;
   }
-  return 0;
+  return places;
+}
+
+const tsigIn = (places: readonly Place[], bytes: Uint8Array, length: number): number => {
+  const first = places.findIndex(({ type }) => type === Type.TSIG);
+  const last = u16(bytes, 6) + u16(bytes, 8) + u16(bytes, 10) - 1;
+  return first >= 0 && first === last && places[first]!.end === length && u16(bytes, 10) > 0 ? places[first]!.at : 0;
+};
+
+/**
+ * Where the TSIG record of a message begins. 0: there is none, or more than one, or it is not the last record, or the
+ * counts do not lead to it.
+ */
+export const findTsig = (bytes: Uint8Array, length: number): number => tsigIn(placesOf(bytes, length), bytes, length);
+
+/**
+ * Reads what the answer hangs on of a message that is no query we know, of another operation or malformed: a TSIG is
+ * judged all the same, and an OPT gets one (RFC 6891 6.1.1), by which the client tells what is malformed from a server
+ * that knows no EDNS (RFC 6891 7).
+ */
+export function readStrange(query: Query, bytes: Uint8Array, length: number): void {
+  const places = placesOf(bytes, length);
+  query.tsigAt = tsigIn(places, bytes, length);
+  const opt = places.find(({ type, at }) => type === Type.OPT && bytes[at] === 0);
+  if (opt !== undefined && !query.edns) readFixed(query, bytes, opt.nameEnd);
+}
+
+/** The parts of OPT that have fixed places; `at`: of its type. */
+function readFixed(query: Query, bytes: Uint8Array, at: number): void {
+  query.edns = true;
+  query.udpSize = u16(bytes, at + 2);
+  query.version = bytes[at + 5]!;
+  query.dnssecOk = (bytes[at + 6]! & 0x80) !== 0;
+  query.compactOk = (bytes[at + 6]! & 0x40) !== 0;
 }
 
 /** Octet after the name at `at`, or -1. A pointer ends a name; where it leads does not matter here, so no loop can arise. */
