@@ -81,6 +81,11 @@ export const checklist: readonly Rule[] = [
   rule("tcp.half", "RFC 7766 6.2.4", "a client that has closed its side gets every answer"),
   rule("tcp.slow", "RFC 7766 6.2.2, RFC 9210 4", "a slow reader slows nobody and holds a bounded buffer"),
   rule("tcp.idle", "RFC 7766 6.2.3", "silent connections are closed"),
+  rule(
+    "tcp.drain",
+    "RFC 7766 6.2.4, RFC 7828 3.2.2",
+    "a server that ends answers what is on its way, and says that it closes",
+  ),
   rule("tcp.limit", "RFC 7766 6.2.2", "connections of one client are limited"),
   rule("edns.opt", "RFC 6891 6.1.1, 7", "OPT in the answer if and only if in the query, also in errors and with TC"),
   rule("edns.one", "RFC 6891 6.1.1", "two OPT, or one not at the root, are FORMERR"),

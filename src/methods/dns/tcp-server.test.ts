@@ -6,18 +6,19 @@ import { TcpServer } from "./tcp-server.ts";
 import { aBackend, aServer, aService, aSnapshot, ask } from "./testing.ts";
 
 const records = Array.from({ length: 3000 }, (_, i) => `n${i} A 192.0.2.1`);
+const limits = { idle: 10_000, connections: 10, perClient: 10, ipv6Prefix: 64, own: 10 };
+const framed = (message: Buffer): Buffer => Buffer.concat([Buffer.from([0, message.length]), message]);
 
-test("a transfer to a socket that takes everything lets others have their turn after each message", async () => {
+/** A server of one zone without sockets, and a client's connection that takes everything. */
+function served() {
   const server = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])], {
     zones: { "example.com": { records } },
     transfers: { from: ["192.0.2.0/24"] },
   });
-  const way = { tcp: true, udpSize: 1232, keepalive: 0, nsid: null };
-  const limits = { idle: 10_000, connections: 10, perClient: 10, ipv6Prefix: 64, own: 10 };
+  const way = { tcp: true, udpSize: 1232, keepalive: 100, nsid: null };
   const tcp = new TcpServer(server.answerer, way, limits, { now: () => 0, crowd: lonelyCrowd() });
   const taken: Buffer[] = [];
   const closings: string[] = [];
-  const handlers = tcp.handlers();
   const socket = {
     data: { input: null, output: null, transfer: null, waiting: false, ended: false, closing: false },
     remoteAddress: "192.0.2.9",
@@ -28,10 +29,14 @@ test("a transfer to a socket that takes everything lets others have their turn a
     pause() {},
     resume() {},
   } as unknown as TcpSocket<never>;
+  return { tcp, handlers: tcp.handlers(), socket, taken, closings };
+}
+
+test("a transfer to a socket that takes everything lets others have their turn after each message", async () => {
+  const { tcp, handlers, socket, taken, closings } = served();
   handlers.open!(socket);
   const axfr = ask({ name: "example.com", type: 252, id: 1 });
   const after = ask({ name: "n7.example.com", id: 2 });
-  const framed = (message: Buffer): Buffer => Buffer.concat([Buffer.from([0, message.length]), message]);
   handlers.data(socket, Buffer.concat([framed(axfr), framed(after)]));
   let [turns, most] = [0, 0];
   for (let seen = 0; ; turns++) {
@@ -57,8 +62,8 @@ test("a transfer to a socket that takes everything lets others have their turn a
 test("connections of all addresses of an IPv6 network are one client's; one that has no address any more is nobody's", async () => {
   const server = aServer([aService("shop")], [aSnapshot("shop", [aBackend(0, "192.0.2.1")])]);
   const way = { tcp: true, udpSize: 1232, keepalive: 0, nsid: null };
-  const limits = { idle: 10_000, connections: 10, perClient: 2, ipv6Prefix: 64, own: 10 };
-  const tcp = new TcpServer(server.answerer, way, limits, { now: () => 0, crowd: lonelyCrowd() });
+  const few = { ...limits, perClient: 2 };
+  const tcp = new TcpServer(server.answerer, way, few, { now: () => 0, crowd: lonelyCrowd() });
   const handlers = tcp.handlers();
   const sockets: TcpSocket<never>[] = [];
   const cut = (remoteAddress: string | undefined): boolean => {
@@ -72,4 +77,21 @@ test("connections of all addresses of an IPv6 network are one client's; one that
   expect(from.map(cut)).toEqual([false, false, true, false, true]);
   for (const socket of sockets) handlers.close!(socket);
   await tcp.drain(0);
+});
+
+test("tcp.drain: a client that is about to ask when the server is to end gets its answer, and is told to close", async () => {
+  const { tcp, handlers, socket, taken, closings } = served();
+  handlers.open!(socket);
+  const over = tcp.drain(200);
+  expect(closings).toEqual([]);
+  const query = ask({ name: "n7.example.com", edns: 1232 });
+  const option = [0, 11, 0, 0];
+  query.writeUInt16BE(option.length, query.length - 2);
+  handlers.data(socket, framed(Buffer.concat([query, Buffer.from(option)])));
+  // The keepalive time (RFC 7828 3.1).
+  expect([...taken[0]!.subarray(-6)]).toEqual([0, 11, 0, 2, 0, 0]);
+  while (closings.length === 0) await Bun.sleep(5);
+  expect(closings).toEqual(["shutdown"]);
+  handlers.close!(socket);
+  await over;
 });

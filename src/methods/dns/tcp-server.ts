@@ -43,6 +43,8 @@ const MOST_OUTPUT = 256 * 1024;
 const EMPTY = Buffer.alloc(0);
 /** Longest message with its length. */
 const FRAME = 65537;
+/** ms in which clients may still ask when this server is to end: a question that is on its way then is not lost. */
+const GRACE = 1000;
 
 /**
  * Serves one adopted TCP listener. Queries may be pipelined (RFC 7766 6.2.1.1). A client that does not read is not read
@@ -57,9 +59,11 @@ export class TcpServer {
   private readonly sweep: ReturnType<typeof setInterval>;
   private listener: { stop(): void } | null = null;
   private draining = false;
+  /** The grace of draining is over: connections without anything under way are closed. */
+  private leaving = false;
   private idle: () => void = () => {};
   private readonly answerer: Answerer;
-  private readonly transport: Transport;
+  private transport: Transport;
   private readonly limits: TcpLimits;
   private readonly now: () => number;
   private readonly crowd: Crowd;
@@ -105,20 +109,30 @@ export class TcpServer {
     };
   }
 
-  /** Accepts no more; connections that have nothing under way close now, the others when they are answered. */
+  /**
+   * Accepts no more. Connections go on for a moment, then those that have nothing under way close, the others when they are
+   * answered. Who asks how long a connection lasts is told to close it (RFC 7828 3.2.2).
+   */
   drain(deadlineMs: number): Promise<void> {
     this.draining = true;
+    this.transport = { ...this.transport, keepalive: 0 };
     this.listener?.stop();
     return new Promise((resolve) => {
+      const leave = setTimeout(() => this.leave(), Math.min(GRACE, deadlineMs / 2));
       const cut = setTimeout(() => this.cutAll(), deadlineMs);
       this.idle = () => {
+        clearTimeout(leave);
         clearTimeout(cut);
         clearInterval(this.sweep);
         resolve();
       };
-      for (const socket of this.open) this.closeIfDone(socket);
       if (this.open.size === 0) this.idle();
     });
+  }
+
+  private leave(): void {
+    this.leaving = true;
+    for (const socket of this.open) this.closeIfDone(socket);
   }
 
   private cutAll(): void {
@@ -135,8 +149,7 @@ export class TcpServer {
     socket.data.touched = this.now();
     open.add(socket);
     const [all, held] = [crowd.enter(this.everybody), crowd.enter(client)];
-    if (this.draining || held > limits.perClient || all > limits.connections || open.size > limits.own)
-      socket.terminate();
+    if (held > limits.perClient || all > limits.connections || open.size > limits.own) socket.terminate();
   }
 
   private forget(socket: TcpSocket<Connection>): void {
@@ -249,7 +262,7 @@ export class TcpServer {
     const connection = socket.data;
     if (connection.closing || connection.output !== null) return;
     if (connection.transfer !== null) return;
-    if (!connection.ended && !(this.draining && connection.input === null)) return;
+    if (!connection.ended && !(this.leaving && connection.input === null)) return;
     connection.closing = true;
     closeGently(socket);
   }
