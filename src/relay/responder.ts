@@ -147,7 +147,7 @@ export abstract class Responder extends Seeker implements Asker {
   failed(code: Code, detail: string, silent: boolean): void {
     const service = this.service!;
     const { backend, connecting } = this;
-    const fresh = this.upstream === null || this.upstream.served === 0;
+    const fresh = !this.upstream?.served;
     this.upstream = null;
     this.connecting = false;
     if (this.reading === Reading.TUNNEL) {

@@ -25,18 +25,23 @@ export abstract class Responses extends Wire {
   protected input: Buffer | null = null;
   private left = 0;
   protected framing: number = Framing.NONE;
-  private chunks: ChunkedReader | null = null;
-  protected keepAlive = false;
-  protected silent = true;
-  protected interims = 0;
-  protected paused = false;
-
-  protected readonly idle: Idle;
   protected asker: Asker | null;
+  protected keepAlive = false;
+  /** 1xx responses that have come; -1: not a byte has. */
+  protected interims = -1;
+  protected paused = false;
+  protected readonly idle: Idle;
+  private chunks: ChunkedReader | null = null;
+
   constructor(idle: Idle, asker: Asker | null) {
     super();
-    this.idle = idle;
     this.asker = asker;
+    this.idle = idle;
+  }
+
+  /** Has not a byte of a response come? */
+  protected get silent(): boolean {
+    return this.interims < 0;
   }
 
   /** Tells the asker, once, and goes. */
@@ -58,7 +63,7 @@ export abstract class Responses extends Wire {
     const bytes = this.input === null ? chunk : Buffer.concat([this.input, chunk]);
     const decides = this.input === null || mayDecide(chunk, bytes.length, limits);
     this.input = decides ? null : bytes;
-    this.silent = false;
+    if (this.interims < 0) this.interims = 0;
     if (!decides) return;
     let at = 0;
     while (this.state === State.HEAD && at < bytes.length) {

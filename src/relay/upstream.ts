@@ -9,24 +9,20 @@ import { Responses, State } from "./responses.ts";
 
 /** One connection to a backend: reads responses strictly, one for each request, and is used again only when whole. */
 export class Upstream extends Responses {
-  /** How many responses it has carried: one that has carried none cannot be stale. */
-  served = 0;
-  private restingSince = 0;
-  private ended = false;
+  /** The idle one that is given out after it; of no meaning while it works. */
+  below: Upstream | null = null;
+  /** The backend's: a message need not look at the pool. */
+  readonly id: number;
+  /** It has carried a response: one that has carried none cannot be stale. */
+  served = false;
   private faulty = false;
   private attempt: { cancel(): void } | null = null;
-
-  /** The idle one that is given out after it, and how many it makes with those behind; of no meaning while it works. */
-  below: Upstream | null = null;
-  depth = 0;
-
   private readonly pool: Pool;
-  /** The backend's, and what is the same for all of its service: a message need not look at the pool. */
-  readonly id: number;
+
   constructor(pool: Pool, asker: Asker | null) {
     super(pool.idle, asker);
-    this.pool = pool;
     this.id = pool.backend.id;
+    this.pool = pool;
   }
 
   connect(): void {
@@ -40,8 +36,7 @@ export class Upstream extends Responses {
   begin(asker: Asker): void {
     this.asker = asker;
     this.state = State.HEAD;
-    this.silent = true;
-    this.interims = 0;
+    this.interims = -1;
   }
 
   /** Passes bytes for `asker` from now on, whatever they are. */
@@ -63,7 +58,7 @@ export class Upstream extends Responses {
 
   /** Does the backend keep this connection after the response under way? */
   get lasting(): boolean {
-    return this.keepAlive && !this.ended;
+    return this.keepAlive;
   }
 
   pause(): void {
@@ -90,28 +85,27 @@ export class Upstream extends Responses {
    */
   release(whole: boolean): void {
     this.asker = null;
-    const spent = !this.keepAlive || this.ended || this.input !== null || this.queued > 0;
+    const spent = !this.keepAlive || this.input !== null || this.queued > 0;
     if (!whole || spent || this.state === State.DEAD) {
       this.destroy();
       return;
     }
     this.resume();
-    this.served++;
+    this.served = true;
     this.idle.give(this);
   }
 
   /** For how long it has had no work, ms. */
   get rested(): number {
-    return this.idle.wheel.now - this.restingSince;
+    const { wheel, limits } = this.idle;
+    return wheel.now - (this.deadline - limits.poolTimeout);
   }
 
   /** It has no work, and is given out before `below`. */
-  rest(below: Upstream | null, depth: number): void {
+  rest(below: Upstream | null): void {
     const { wheel, limits } = this.idle;
     this.below = below;
-    this.depth = depth;
     this.state = State.IDLE;
-    this.restingSince = wheel.now;
     wheel.set(this, limits.poolTimeout);
   }
 
@@ -181,7 +175,7 @@ export class Upstream extends Responses {
   }
 
   finished(): void {
-    this.ended = true;
+    this.keepAlive = false;
     if (this.state === State.TUNNEL) {
       this.asker?.halfClosed();
       return;
