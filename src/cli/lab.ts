@@ -221,7 +221,9 @@ async function exec(name: string, host: string, command: string[]): Promise<void
     process.exitCode = EXIT.usage;
     return;
   }
-  const inHost = command.length > 0 ? command : [process.env.SHELL ?? "sh"];
+  // Options pass without a `--` before them; who writes one means no part of the command.
+  const words = command[0] === "--" ? command.slice(1) : command;
+  const inHost = words.length > 0 ? words : [process.env.SHELL ?? "sh"];
   const namespace = namespacePath(lab.namespace(host));
   process.exitCode = await foreground(["nsenter", `--net=${namespace}`, "--", ...inHost], {
     PATH: `${process.env.PATH}:${peerCommands()}`,

@@ -48,6 +48,8 @@ describe("sluice lab", () => {
       );
       const got = await sluice("exec", name, "client", "--", "curl", "-s", "http://125.12.12.12/");
       expect([got.code, got.stdout]).toEqual([0, expect.stringMatching(/^backend[12]\n$/)]);
+      const bare = await sluice("exec", name, "client", "ip", "-json", "link", "show", "lo");
+      expect([bare.code, JSON.parse(bare.stdout)]).toEqual([0, [expect.objectContaining({ ifname: "lo" })]]);
       expect((await sluice("exec", name, "client", "--", "false")).code).toBe(1);
       const wrong = await sluice("exec", name, "nobody", "--", "true");
       expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("one of: client, router, director")]);
