@@ -40,25 +40,16 @@ for (const mode of ["off", "auto"] as const)
             const { stdout } = await lab.exec("router", command, { env: dig!.env });
             return stdout.trim();
           };
-          if (mode === "auto")
-            await eventually("answers from XDP", async () => {
-              await ask(VIPS[0]!, "+nocookie");
-              return (await counted()) > 0;
-            });
-          const before = await counted();
-          for (const vip of VIPS)
-            for (const [how, type] of [
-              ["+nocookie", "A"],
-              ["+cookie", "AAAA"],
-              ["+tcp", "A"],
-            ] as const)
-              expect([vip, how, await ask(vip, how, type)]).toEqual([
-                vip,
-                how,
-                type === "A" ? "192.0.2.1" : "2001:db8::1",
-              ]);
-          // Of each address the one without a cookie, over UDP.
-          expect((await counted()) - before).toBe(mode === "auto" ? VIPS.length : 0);
+          for (const vip of VIPS) {
+            const fromKernel = async (): Promise<boolean> => {
+              const before = await counted();
+              return (await ask(vip, "+nocookie", "A")) === "192.0.2.1" && (await counted()) > before;
+            };
+            if (mode === "auto") await eventually(`${vip} answers from XDP`, fromKernel, 30_000);
+            else expect([vip, await ask(vip, "+nocookie", "A")]).toEqual([vip, "192.0.2.1"]);
+            expect([vip, await ask(vip, "+cookie", "AAAA")]).toEqual([vip, "2001:db8::1"]);
+            expect([vip, await ask(vip, "+tcp", "A")]).toEqual([vip, "192.0.2.1"]);
+          }
         },
         { servers: false },
       );
