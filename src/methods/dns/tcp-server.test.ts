@@ -95,3 +95,19 @@ test("tcp.drain: a client that is about to ask when the server is to end gets it
   handlers.close!(socket);
   await over;
 });
+
+test("what was asked before a message that gets no answer is answered, and that is the end", async () => {
+  const response = ask({ name: "n8.example.com" });
+  response[2]! |= 0x80;
+  for (const strange of [Buffer.alloc(0), response]) {
+    const { tcp, handlers, socket, taken, closings } = served();
+    handlers.open!(socket);
+    const [before, after] = [1, 2].map((id) => framed(ask({ name: "n7.example.com", id })));
+    handlers.data(socket, Buffer.concat([before!, framed(strange), after!]));
+    handlers.data(socket, after!);
+    expect(taken.map((answer) => answer.readUInt16BE(2))).toEqual([1]);
+    expect(closings).toEqual(["shutdown"]);
+    handlers.close!(socket);
+    await tcp.drain(0);
+  }
+});

@@ -181,8 +181,12 @@ export class TcpServer {
         const message = input.subarray(at + 2, at + 2 + size);
         const length = this.answerer.answer(message, size, client, this.transport, out);
         at += 2 + size;
-        // A message that must not be answered is no DNS client's: nothing more is expected of it.
-        if (length === 0) return void socket.terminate();
+        // A message that must not be answered is no DNS client's: what was asked before is answered, nothing more is expected.
+        if (length === 0) {
+          connection.ended = true;
+          at = input.length;
+          break;
+        }
         if (length === TRANSFER) {
           connection.transfer = this.answerer.transfer;
           filled = this.transferInto(connection, filled);
