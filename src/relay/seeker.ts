@@ -31,8 +31,8 @@ export abstract class Seeker extends Tunneller implements Waiter {
   private usedAt = 0;
   protected connecting = false;
   protected idempotent = false;
-  /** It was sent once more to the same backend, whose kept connection was stale. */
-  private repeated = false;
+  /** The backend that it was sent to once more, for the kept connection was stale; -1: none. */
+  private repeated = -1;
   /** Is the request counted at the service's gate; as a repeat too; does it wait there? */
   private inGate = false;
   private isRepeat = false;
@@ -52,7 +52,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
     this.tried = NONE_TRIED;
     this.last = -1;
     this.attempts = 0;
-    this.repeated = false;
+    this.repeated = -1;
     this.inGate = true;
     among.gate.active++;
   }
@@ -175,8 +175,8 @@ export abstract class Seeker extends Tunneller implements Waiter {
       gate.repeats++;
     }
     const pool = service.pool(backend);
-    if (stale && !this.repeated && pool !== null) {
-      this.repeated = true;
+    if (stale && this.repeated !== backend && pool !== null) {
+      this.repeated = backend;
       this.use(backend);
       this.connect(pool);
       return true;

@@ -71,6 +71,27 @@ describe("backup backends", () => {
   });
 });
 
+test("a kept connection that turns out closed is replaced at each backend that is asked", async () => {
+  let calm = false;
+  const closing = (rest: (end: End) => void) =>
+    raw((end) => {
+      const told = end.got.split("\r\n\r\n").length - 1;
+      if (!calm) end.send(OK);
+      else if (told > 1)
+        end.stop(); // as if it had closed it just before
+      else rest(end);
+    });
+  const [ill, living] = [closing((end) => end.stop()), closing((end) => void end.send(OK))];
+  const served = await serve([aBackend(0, ill.port), aBackend(1, living.port, { tier: 1 })], { retries: 3 });
+  served.change(0, { state: "down" });
+  await client(served).send(GET).has("ok");
+  served.change(0, { state: "up" });
+  await client(served).send(GET).has("ok");
+  calm = true;
+  await client(served).send(GET).has("ok");
+  expect([ill, living].map(({ connections }) => connections.length)).toEqual([2, 2]);
+});
+
 /** What a backend does with a request whose head is whole. */
 const moods = {
   answer: (end: End) => void end.send(OK),
