@@ -30,6 +30,10 @@ export const codes = {
     "The memory of counters has no room for a service.",
     "Run a part of the services by another --instance; what services that are gone took has been given back already.",
   ],
+  SLUICE_GEO_UNREADABLE: [
+    "The database of places cannot be read any more.",
+    "Put a whole one in its place and say sluice reload; until then workers that start go by networks alone.",
+  ],
   SLUICE_WORKER_DIED: ["A worker died; its own connections are lost.", "Report it, with the log."],
   SLUICE_INTERNAL: ["Something that must not happen did.", "Report it, with the log."],
   // kernel data plane

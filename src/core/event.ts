@@ -20,7 +20,7 @@ export type Event = { at: number } & (
       of: number;
     }
   | { kind: "revision"; revision: number; outcome: "running" | "refused"; problems: Problem[]; changes: string[] }
-  | { kind: "worker"; pid: number; what: "ready" | "draining" | "exited" | "died"; detail: string }
+  | { kind: "worker"; pid: number; what: "ready" | "lacking" | "draining" | "exited" | "died"; detail: string }
   /** Probes pause until another takes its place; what was found stands meanwhile. `silent`: it lived, and said nothing. */
   | { kind: "checker"; pid: number; what: "died" | "silent"; detail: string }
   | { kind: "service"; service: string; what: "serving" | "failed"; problem: Problem | null }

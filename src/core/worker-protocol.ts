@@ -3,7 +3,7 @@ import type { Code } from "./codes.ts";
 import type { CellRange } from "./counters.ts";
 import type { Counted } from "./most-wanted.ts";
 import type { Problem } from "./problem.ts";
-import type { Config, Geography, Listener, Service } from "./service.ts";
+import type { Config, Geography, Listener, MethodName, Service } from "./service.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** A listening socket that a child has been given: descriptor number in the child. */
@@ -39,6 +39,11 @@ export interface Assignment {
   sockets: InheritedSocket[];
   cells: CellRange[];
   memory: CounterMemory;
+  /**
+   * It takes the place of one that died: what it reads has served before, and where that cannot be read any more it
+   * serves without. A first generation is refused then.
+   */
+  replaces: boolean;
   /** Most client connections this worker may hold. */
   connectionLimit: number;
   /** Others serve the same sockets still: what belongs to their UDP sessions is theirs until `open`. */
@@ -81,6 +86,8 @@ export type FromWorker =
   | { kind: "loaded" }
   | { kind: "ready"; revision: number }
   | { kind: "failed"; service: string; problem: Problem }
+  /** It serves the services of this method, without something that they should have. */
+  | { kind: "lacks"; method: MethodName; problem: Problem }
   /** Passive health: a request to this backend failed in this way. */
   | { kind: "observed"; service: string; backend: number; why: Code }
   | { kind: "wanted"; service: string; counted: readonly Counted[] }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
+import { SluiceError } from "../core/problem.ts";
 import type { Geography } from "../core/service.ts";
-import { GeoDatabase } from "./mmdb.ts";
+import { type Area, GeoDatabase } from "./mmdb.ts";
 import { parsePrefix, readAddress } from "./prefix.ts";
 import { PrefixTrie } from "./trie.ts";
 
@@ -16,8 +17,8 @@ export const placesOf = ({ places }: Geography): Place[] =>
   Object.entries(places).map(([name, { next }]) => ({ name, order: [...new Set([name, ...next])] }));
 
 /**
- * Place numbers by network, compacted so that scopes are as wide as they can be; null without places. Throws when the
- * database cannot be read any more.
+ * Place numbers by network, compacted so that scopes are as wide as they can be; null without places. Throws
+ * SLUICE_GEO_UNREADABLE when the database cannot be read any more.
  */
 export function placeTrie({ places, geo }: Geography): PrefixTrie | null {
   const all = Object.values(places);
@@ -26,10 +27,7 @@ export function placeTrie({ places, geo }: Geography): PrefixTrie | null {
   if (geo !== undefined) {
     const byCountry = new Map(all.flatMap(({ countries }, i) => countries.map((country) => [country, i] as const)));
     const byContinent = new Map(all.flatMap(({ continents }, i) => continents.map((c) => [c, i] as const)));
-    new GeoDatabase(readFileSync(geo.file)).fill(
-      trie,
-      ({ country, continent }) => byCountry.get(country ?? "") ?? byContinent.get(continent ?? "") ?? -1,
-    );
+    fill(geo, trie, ({ country, continent }) => byCountry.get(country ?? "") ?? byContinent.get(continent ?? "") ?? -1);
   }
   // Wide ones first: each takes what the database says within it, and longer ones stand in wider ones.
   const written = all.flatMap(({ networks }, i) => networks.map((text) => ({ prefix: parsePrefix(text)!, place: i })));
@@ -38,14 +36,28 @@ export function placeTrie({ places, geo }: Geography): PrefixTrie | null {
   return trie.compact();
 }
 
-/** Countries by network, as `countryText` reads them; null without a database. Throws when it cannot be read any more. */
+/** Countries by network, as `countryText` reads them; null without a database. Throws as `placeTrie` does. */
 export function countryTrie({ geo }: Geography): PrefixTrie | null {
   if (geo === undefined) return null;
   const trie = new PrefixTrie();
-  new GeoDatabase(readFileSync(geo.file)).fill(trie, ({ country }) =>
-    country === null ? -1 : (country.charCodeAt(0) << 8) | country.charCodeAt(1),
-  );
+  fill(geo, trie, ({ country }) => (country === null ? -1 : (country.charCodeAt(0) << 8) | country.charCodeAt(1)));
   return trie.compact();
+}
+
+function fill({ file }: NonNullable<Geography["geo"]>, trie: PrefixTrie, toValue: (area: Area) => number): void {
+  try {
+    new GeoDatabase(readFileSync(file)).fill(trie, toValue);
+  } catch (error) {
+    const message = `the database of places cannot be read: ${(error as Error).message}`;
+    const problem = {
+      code: "SLUICE_GEO_UNREADABLE",
+      severity: "error",
+      source: "config",
+      path: ["geo"],
+      message,
+    } as const;
+    throw new SluiceError(problem, error);
+  }
 }
 
 /** `DE`; empty for -1, the value of what no country is known of. */
@@ -71,7 +83,7 @@ export class Atlas {
     return this.geography.geo !== undefined;
   }
 
-  /** Reads the database, so that no question waits for it. Throws when it cannot be read. */
+  /** Reads the database, so that no question waits for it. Throws as `placeTrie` does. */
   ready(countries = false): void {
     if (this.trie === undefined) this.trie = placeTrie(this.geography);
     if (countries && this.countries === undefined) this.countries = countryTrie(this.geography);

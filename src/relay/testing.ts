@@ -94,6 +94,7 @@ export async function serveOne<O, C>(
       memory: { rows: 1, rowCells: 0, row: 0 },
       secrets: {},
       waits: false,
+      replaces: false,
       connectionLimit: more.connectionLimit ?? 1000,
       log: { level: "error", format: "text" },
     },

@@ -53,7 +53,8 @@ function levelOf(event: Parameters<typeof eventText>[0]): Level {
   if (event.kind === "service") return event.what === "failed" ? "error" : "info";
   if (event.kind === "group") return event.good ? "info" : "warn";
   if (event.kind === "checker") return "error";
-  return event.kind === "worker" && event.what === "died" ? "error" : "info";
+  if (event.kind !== "worker") return "info";
+  return event.what === "died" ? "error" : event.what === "lacking" ? "warn" : "info";
 }
 
 /** Runs `work` and turns what it throws into a problem. */

@@ -1,7 +1,9 @@
+import type { EventBody } from "../core/event.ts";
 import type { Counted } from "../core/most-wanted.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Listener, Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import type { Trouble } from "../core/trouble.ts";
 import {
   type Assignment,
   CHANNEL_END_FD,
@@ -17,16 +19,18 @@ import type { SocketTable } from "./sockets.ts";
 import type { BlankWorker, Spare } from "./spare.ts";
 
 /** What every worker of a generation serves; the rest of the assignment is each worker's own. */
-export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots" | "waits" | "first"> {
+export interface Work extends Omit<Assignment, "sockets" | "memory" | "snapshots" | "waits" | "first" | "replaces"> {
   listeners: Listener[];
   methods: string[];
 }
+
+type WorkerWord = Extract<EventBody, { kind: "worker" }>["what"];
 
 export interface GenerationEvents {
   observed(service: string, backend: number, why: import("../core/codes.ts").Code): void;
   wanted(service: string, counted: readonly Counted[]): void;
   failed(service: string, problem: Problem): void;
-  worker(pid: number, what: "ready" | "draining" | "exited" | "died", detail: string): void;
+  worker(pid: number, what: WorkerWord, detail: string): void;
   /** A worker's process is there: whoever comes after this daemon must know of it. */
   spawned(): void;
   /** Something a method's keeper has to say. */
@@ -46,6 +50,8 @@ interface Worker {
   leaving: boolean;
   /** The UDP sockets that it was given, by name. */
   datagrams: string[];
+  /** What it serves without, by method. */
+  lacks: Map<string, Problem>;
   state: "starting" | "ready" | "draining" | "gone";
 }
 
@@ -86,7 +92,7 @@ export class Generation {
     return problems;
   }
 
-  #employ(blank: BlankWorker, index: number): Promise<Problem | null> {
+  #employ(blank: BlankWorker, index: number, replaces = false): Promise<Problem | null> {
     const row = this.#memory.takeRow(this.work.cells);
     const began = performance.now();
     const held = this.work.listeners.flatMap((listener) =>
@@ -97,14 +103,15 @@ export class Generation {
     const { child, channel } = blank;
     const udp = held.filter(({ listener }) => listener.protocol === "udp");
     const datagrams = udp.map(({ fd }) => String(socketIdentity(fd)));
-    const worker: Worker = { index, sockets, row, state: "starting", child, channel, leaving: false, datagrams };
+    const lacks = new Map<string, Problem>();
+    const worker: Worker = { index, sockets, row, state: "starting", child, channel, leaving: false, datagrams, lacks };
     this.#workers.push(worker);
     const limit = setTimeout(
       () => settle(startProblem(`worker was not ready within ${START_LIMIT / 1000} s`)),
       START_LIMIT,
     );
     blank.employ(
-      this.#assignment(worker),
+      { ...this.#assignment(worker), replaces },
       held.map(({ fd }) => fd),
       {
         message: (message) => this.#hear(worker, message, settle),
@@ -118,7 +125,7 @@ export class Generation {
     return ready.finally(() => clearTimeout(limit));
   }
 
-  #assignment(worker: Worker): Assignment {
+  #assignment(worker: Worker): Omit<Assignment, "replaces"> {
     const { listeners: _listeners, methods: _methods, ...work } = this.work;
     return {
       ...work,
@@ -138,6 +145,10 @@ export class Generation {
     } else if (message.kind === "failed") {
       settle(message.problem);
       this.#events.failed(message.service, message.problem);
+    } else if (message.kind === "lacks") {
+      const { method, problem } = message;
+      worker.lacks.set(method, problem);
+      this.#events.worker(worker.child.pid, "lacking", `${method}: ${problem.code} ${problem.message}`);
     } else if (message.kind === "observed") {
       this.#events.observed(message.service, message.backend, message.why);
     } else if (message.kind === "wanted") {
@@ -159,8 +170,16 @@ export class Generation {
 
   async #replace(index: number): Promise<void> {
     if (this.#draining) return;
-    const problem = await this.#employ(this.#spare.take(this.work.methods), index);
+    const problem = await this.#employ(this.#spare.take(this.work.methods), index, true);
     if (problem && !this.#draining) setTimeout(() => this.#replace(index), QUICK_DEATH);
+  }
+
+  /** What some of its workers serve a method without. */
+  troubles(method: string): Trouble[] {
+    const lacking = this.#workers.flatMap(({ lacks }) => lacks.get(method) ?? []);
+    if (lacking.length === 0) return [];
+    const [{ code, message }] = lacking as [Problem];
+    return [{ code, message: `${lacking.length} of ${this.#workers.length} workers: ${message}` }];
   }
 
   serves(service: string): boolean {

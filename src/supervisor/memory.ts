@@ -50,10 +50,10 @@ export class CounterMemory {
   /** Beyond it nobody has ever written. */
   #used = 0;
 
-  /** `rows`: most workers alive at once. */
+  /** `name`: of the memory itself, for who looks at it from outside. `rows`: most workers alive at once. */
   constructor(name: string, rows: number) {
     this.#rows = rows + 1;
-    this.#memory = createSharedMemory(`sluice-${name}`, this.#rows * ROW_CELLS);
+    this.#memory = createSharedMemory(name, this.#rows * ROW_CELLS);
     this.#inUse = rowsInUse(this.#memory.cells, ROW_CELLS);
   }
 

@@ -1,8 +1,10 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Listener } from "../core/service.ts";
+import { COUNTER_FD } from "../core/worker-protocol.ts";
 import { sleep } from "../runtime/clock.ts";
 import { closeFd, servesListener, socketIdentity } from "../runtime/listen.ts";
 import { startTime, takeDescriptor } from "../runtime/pidfd.ts";
-import { type Instance, readState, writeState } from "../system/instance.ts";
+import { type Instance, memoryName, readState, writeState } from "../system/instance.ts";
 import type { Leaver } from "./sessions.ts";
 import type { SocketTable } from "./sockets.ts";
 
@@ -41,7 +43,28 @@ export function livingWorkers(instance: Instance): Written[] {
   return written.filter(({ pid, started }) => started !== null && startTime(pid) === started);
 }
 
-function signal({ pid, started }: Written, name: NodeJS.Signals): void {
+/** A process as the kernel tells it from all others. */
+type Named = Pick<Written, "pid" | "started">;
+
+/**
+ * Workers of this instance by what the kernel says of all processes: they hold its counter memory. Those that could not
+ * be written down, for the disk was full, are among them.
+ */
+function seenWorkers(instance: Instance): Named[] {
+  const memory = `/memfd:${memoryName(instance)} (deleted)`;
+  const isWorker = (pid: string): boolean => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      return readlinkSync(`/proc/${pid}/fd/${COUNTER_FD}`) === memory && command.includes("/worker/main.ts\0");
+    } catch {
+      return false; // gone, or another user's
+    }
+  };
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isWorker(name));
+  return pids.map((pid) => ({ pid: Number(pid), started: startTime(Number(pid)) }));
+}
+
+function signal({ pid, started }: Named, name: NodeJS.Signals): void {
   if (startTime(pid) !== started) return;
   try {
     process.kill(pid, name);
@@ -52,9 +75,14 @@ function signal({ pid, started }: Written, name: NodeJS.Signals): void {
 
 /** Ends the workers that a dead daemon left: they may finish what is under way within `graceMs`. Returns how many. */
 export async function endOrphans(instance: Instance, graceMs: number): Promise<number> {
-  const orphans = livingWorkers(instance);
+  const known = livingWorkers(instance);
+  const orphans: Named[] = [
+    ...known,
+    ...seenWorkers(instance).filter((one) => !known.some(({ pid }) => pid === one.pid)),
+  ];
+  const alive = ({ pid, started }: Named): boolean => started !== null && startTime(pid) === started;
   for (const orphan of orphans) signal(orphan, "SIGTERM");
-  for (let waited = 0; waited < graceMs && livingWorkers(instance).length > 0; waited += 50) await sleep(50);
+  for (let waited = 0; waited < graceMs && orphans.some(alive); waited += 50) await sleep(50);
   for (const orphan of orphans) signal(orphan, "SIGKILL");
   return orphans.length;
 }

@@ -31,6 +31,7 @@ test("what a fast path has to complain of is a trouble; a service that failed an
     fast: { collect() {}, describe: () => [], troubles: () => [failed] },
     kernel: { counts: async () => new Map(), applierOf: () => undefined },
     workers: {
+      troubles: () => [],
       workers: 1,
       spare: { ready: false },
       memory: { counts: unknownCounts },

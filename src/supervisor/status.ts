@@ -96,6 +96,7 @@ function serviceStatus(
     troubles: [
       ...(supervisor.kernel.applierOf(entry)?.troubles?.(service.name) ?? []),
       ...supervisor.fast.troubles(method.name),
+      ...supervisor.workers.troubles(method.name),
     ],
     counts: counts(-1),
     drops: kernel?.drops ?? {},

@@ -7,7 +7,7 @@ import type { Doors, Method } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Config, Revision, Service, StartConfig } from "../core/service.ts";
 import type { EventLog } from "../observe/events.ts";
-import { type Instance, STATE_FILE } from "../system/instance.ts";
+import { type Instance, memoryName, STATE_FILE } from "../system/instance.ts";
 import { Book } from "./book.ts";
 import { changesOf, sameBackends } from "./changes.ts";
 import { Checkers } from "./checkers.ts";
@@ -94,7 +94,7 @@ export class Supervisor {
     this.#leftOut = new LeftOut(this.#record, (service) => this.book.entry(service) !== undefined);
     this.#newcomers = new Newcomers(this.book, () => this.#assignChecks());
     this.kernel = new KernelSide(catalog.methods, options.doorsOf);
-    this.workers = new WorkerSide(instance.name, catalog.methods, options.workers, {
+    this.workers = new WorkerSide(memoryName(instance), catalog.methods, options.workers, {
       observed: (service, backend) => this.#watch.failed(service, backend),
       wanted: (service, counted) => this.wanted.add(service, counted),
       failed: (service, problem) => this.#record({ kind: "service", service, what: "failed", problem }),

@@ -4,6 +4,7 @@ import { type Method, tallyName } from "../core/method.ts";
 import type { Problem } from "../core/problem.ts";
 import { type Config, type Listener, listenerName, type Revision, type Service } from "../core/service.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import type { Trouble } from "../core/trouble.ts";
 import { sleep } from "../runtime/clock.ts";
 import { Generation, type GenerationEvents, START_LIMIT, type Work } from "./generation.ts";
 import { leastFiles, openFiles } from "./limits.ts";
@@ -43,13 +44,14 @@ export class WorkerSide {
   /** Not yet the current one: its workers serve already. */
   #preparing: Generation | null = null;
 
-  constructor(instance: string, methods: readonly Method[], count: number, events: GenerationEvents) {
+  /** `memory`: name of the counter memory. */
+  constructor(memory: string, methods: readonly Method[], count: number, events: GenerationEvents) {
     this.secrets = new Secrets(methods, events.say);
     this.#methods = methods.filter(({ runs }) => runs === "worker");
     this.#count = count;
     this.#most = Math.max(count, LEAST_ROOM);
     this.#events = events;
-    this.memory = new CounterMemory(instance, this.#most * (MOST_GENERATIONS + 2));
+    this.memory = new CounterMemory(memory, this.#most * (MOST_GENERATIONS + 2));
     this.spare = new Spare(this.memory.fd);
   }
 
@@ -260,6 +262,11 @@ export class WorkerSide {
   /** Number of the revision that the workers were started with. */
   get revision(): number {
     return this.#current?.work.revision ?? 0;
+  }
+
+  /** What is wrong around a method's services in the workers that serve now. */
+  troubles(method: string): Trouble[] {
+    return this.#current?.troubles(method) ?? [];
   }
 
   get workers(): number {

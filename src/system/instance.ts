@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { hashText } from "../core/hash.ts";
 import { ok, type Problem, type Result, refuse } from "../core/problem.ts";
 import { libc } from "../runtime/libc.ts";
 
@@ -47,6 +48,10 @@ export function instancePaths(name: string): Instance {
     journal: join(runDir, "journal.json"),
   };
 }
+
+/** Name of the memory that the processes of an instance share: no other instance of this host has it. */
+export const memoryName = ({ name, runDir }: Pick<Instance, "name" | "runDir">): string =>
+  `sluice-${name}-${hashText(runDir, 0).toString(16)}`;
 
 /** Where the admin socket of root's instance of this name is. */
 export const adminSocketOfRoot = (name: string): string => join(ROOTS, name, "admin.sock");

@@ -4,7 +4,7 @@
  * its assignment, maybe for long: a spare takes the place of a worker that dies.
  */
 import { catalog } from "../catalog.ts";
-import type { Balancer, HandedSessions, Method, Serving, WorkerSide } from "../core/method.ts";
+import type { Balancer, HandedSessions, Method, Serving, WorkerDoors, WorkerSide } from "../core/method.ts";
 import { toProblem } from "../core/problem.ts";
 import {
   type Assignment,
@@ -53,6 +53,19 @@ function shareOf(assignment: Assignment, method: Method): Assignment {
   return { ...assignment, services, sockets };
 }
 
+/** Serves a method's share; in the place of a worker that died, without a database that is damaged by now. */
+async function serve(method: Method, side: WorkerSide, share: Assignment, doors: WorkerDoors): Promise<Serving> {
+  try {
+    return await side.serve(share, doors);
+  } catch (thrown) {
+    const problem = toProblem(thrown);
+    if (!share.replaces || problem.code !== "SLUICE_GEO_UNREADABLE") throw thrown;
+    const served = await side.serve({ ...share, geography: { places: share.geography.places } }, doors);
+    parent.send({ kind: "lacks", method: method.name, problem });
+    return served;
+  }
+}
+
 async function assign(assignment: Assignment): Promise<void> {
   takeDescriptors(CHANNEL_FD, assignment.sockets.length, FIRST_SOCKET_FD);
   const opened = openDoors(assignment, catalog, parent.send);
@@ -61,7 +74,7 @@ async function assign(assignment: Assignment): Promise<void> {
     const share = shareOf(assignment, method);
     if (share.services.length === 0) continue;
     try {
-      const served = await side.serve(share, opened.doors);
+      const served = await serve(method, side, share, opened.doors);
       for (const { name } of share.services) serving.set(name, served);
       servingMethod.set(method.name, served);
     } catch (thrown) {

@@ -30,7 +30,7 @@ export interface TestDaemon {
   /** Starts it again after `kill("SIGKILL")`. */
   start(...args: string[]): Promise<void>;
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** Ends it, however it stands, and removes what is left. */
+  /** Ends it, however it stands, and whoever has taken its place by an upgrade; removes what is left. */
   dispose(): Promise<void>;
 }
 
@@ -76,6 +76,7 @@ export async function startDaemon(config: unknown, hint = "test", under: string[
         await Promise.race([child.exited, Bun.sleep(5000)]);
         child.kill("SIGKILL");
       }
+      await endDaemons(instance);
       sluice("down", "--force", "--instance", instance);
       Bun.spawnSync(["rm", "-f", file]);
     },
@@ -83,6 +84,25 @@ export async function startDaemon(config: unknown, hint = "test", under: string[
   await daemon.write(config);
   await daemon.start();
   return daemon;
+}
+
+/** Ends the daemons of an instance that an upgrade has started, whole or half-way: they are no children of ours. */
+async function endDaemons(instance: string): Promise<void> {
+  const alive = (): number[] => {
+    const found = Bun.spawnSync(["pgrep", "-f", `cli/main.ts run .*--instance ${instance}( |$)`]).stdout.toString();
+    return found.split("\n").filter(Boolean).map(Number);
+  };
+  for (const pid of alive()) end(pid, "SIGTERM");
+  for (let i = 0; i < 100 && alive().length > 0; i++) await Bun.sleep(50);
+  for (const pid of alive()) end(pid, "SIGKILL");
+}
+
+function end(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has just ended by itself.
+  }
 }
 
 /** A port on loopback that was free a moment ago. */

@@ -168,8 +168,6 @@ test(
     const daemon = await startDaemon(story.config(), "chaos");
     Object.assign(story, { daemon, pid: daemon.pid });
     stops.push(async () => {
-      if (story.pid !== daemon.pid) process.kill(story.pid, "SIGTERM");
-      await Bun.sleep(1000);
       await daemon.dispose();
       for (const backend of story.backends) await backend.refuse();
     });

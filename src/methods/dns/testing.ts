@@ -87,6 +87,7 @@ export function assignmentOn(
     revision: 1,
     epoch: 0,
     first: true,
+    replaces: false,
     seed: 7,
     bundle: null,
     services,
