@@ -72,13 +72,13 @@ const job = (port: number, interval = 1000, kind = "fake"): ProbeJob => ({
   target: { address: "10.0.0.1", port },
 });
 
-test("the first probe comes at once, the second within an interval, then one each interval", async () => {
+test("the first probe comes at once, the second within five quarters of an interval, then one each interval", async () => {
   const { schedule, run, started } = staged();
   schedule.set([job(1)]);
   await run(10_000);
   const times = started.get("1")!;
   expect(times[0]).toBe(0);
-  expect(times[1]! >= 100 && times[1]! <= 1000).toBe(true);
+  expect(times[1]! >= 250 && times[1]! <= 1250).toBe(true);
   for (let i = 2; i < times.length; i++) expect(times[i]! - times[i - 1]!).toBeCloseTo(1000, 6);
   expect(times.length).toBeGreaterThanOrEqual(10);
 });
@@ -94,8 +94,8 @@ test("10,000 jobs begin within 2 s and then spread over the interval", async () 
     expect(times.length).toBeGreaterThanOrEqual(3);
     slots[Math.floor((times.at(-1)! % 4000) / 200)]!++;
   }
-  // Even would be 500 each.
-  expect(Math.max(...slots)).toBeLessThan(700);
+  // Even would be 500 each, by chance up to 60 more or less.
+  expect(Math.max(...slots)).toBeLessThan(600);
 });
 
 test("at most one probe of a job is under way, and its rhythm stays", async () => {

@@ -15,8 +15,8 @@ export interface ScheduleDoors {
 const START_STEP = 0.2;
 /** ms */
 const START_SPAN = 1000;
-/** Of an interval: the second probe comes not sooner after the first. */
-const LEAST_SPREAD = 0.1;
+/** Of an interval: the second probe comes not sooner after the first, and within a whole interval more. */
+const LEAST_SPREAD = 0.25;
 /** Probes under way at a time; more wait their turn. Each holds a descriptor. */
 const MOST_UNDER_WAY = 4096;
 
@@ -31,9 +31,9 @@ interface Running {
 }
 
 /**
- * Runs the probes of many jobs: the first of each soon (its backend is down until then), the second within an interval,
- * each at a place of its own, so that jobs which began together spread evenly, then one each interval, counted from
- * start to start. At most one probe of a job is under way; a probe still under way when the next is due makes that one
+ * Runs the probes of many jobs: the first of each soon (its backend is down until then), the second after a quarter of an
+ * interval up to five quarters, each at a place of its own, so that jobs which began together spread evenly and a start of
+ * very many is over before they come again, then one each interval, counted from start to start. At most one probe of a job is under way; a probe still under way when the next is due makes that one
  * fall out.
  */
 export class Schedule {
@@ -77,7 +77,7 @@ export class Schedule {
       cancel: () => {},
     };
     this.#jobs.set(job.key, running);
-    const spread = Math.max(LEAST_SPREAD, hashText(job.key, 0) / 2 ** 32);
+    const spread = LEAST_SPREAD + hashText(job.key, 0) / 2 ** 32;
     this.#plan(running, running.due, () => {
       this.#plan(running, running.due + job.check.interval * spread, () => this.#beat(running));
       this.#probe(running);
