@@ -142,14 +142,18 @@ export function fromBackend(config: BackendConfig): z.input<typeof backendMappin
 }
 
 const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i;
+const MOST_NAME = 253;
+/** What nearly all names are, in one look: in lower case, no dot at the end, and no address, for its last label begins with a letter. */
+const PLAIN_NAME = /^(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 /** A DNS name: lower case and without its last dot after parsing. A first label `*` stands for any labels. */
 export const hostName = z
   .codec(z.string(), z.string(), {
     decode: (written, context) => {
+      if (written.length <= MOST_NAME && PLAIN_NAME.test(written)) return written;
       const name = written.toLowerCase().replace(/\.$/, "");
       const labels = name.replace(/^\*\./, "").split(".");
-      if (name.length <= 253 && labels.every((l) => label.test(l)) && parseAddress(name) === null) return name;
+      if (name.length <= MOST_NAME && labels.every((l) => label.test(l)) && parseAddress(name) === null) return name;
       context.issues.push({ code: "custom", message: `${quote(written)} is not a host name.`, input: written });
       return z.NEVER;
     },

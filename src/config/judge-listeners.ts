@@ -35,12 +35,11 @@ export function judgeListeners(config: Config, catalog: Catalog): Finding[] {
   };
   for (const method of catalog.methods) {
     claimOwnSockets(config, method, claim);
-    if (method.traits.arrival === "settings")
-      found.push(...sharedNames(config.services.filter((s) => s.method === method.name)));
+    if (method.traits.arrival === "settings") found.push(...names(config.services, method));
   }
   for (const service of config.services) {
-    found.push(...repeatedNames(service));
     const method = catalog.methods.find((m) => m.name === service.method)!;
+    if (method.traits.arrival !== "settings" && !eachOnce(service.names)) found.push(...repeatedNames(service));
     if (method.traits.arrival !== "listen") continue;
     for (const [i, l] of service.listen.entries())
       claim(l, { path: ["services", service.name, "listen", i], service, method });
@@ -138,20 +137,31 @@ function judgePair(listener: Listener, first: Claim, second: Claim): Finding | n
   };
 }
 
+/** The usual case: of a hundred thousand names it is seen in no time. */
+const eachOnce = (names: readonly string[]): boolean => new Set(names).size === names.length;
+
+/** Names of the services that share a method's own sockets. */
+function names(all: readonly Service[], method: Method): Finding[] {
+  const services = all.filter((s) => s.method === method.name);
+  if (eachOnce(services.flatMap((service) => service.names))) return [];
+  return [...sharedNames(services), ...services.flatMap(repeatedNames)];
+}
+
 /** Services that share their sockets cannot share a name. */
 function sharedNames(services: readonly Service[]): Finding[] {
-  const owners = new Map<string, Path>();
-  return services.flatMap((service) =>
-    service.names.flatMap((name, i) => {
-      const path: Path = ["services", service.name, "names", i];
+  const owners = new Map<string, Service>();
+  const found: Finding[] = [];
+  for (const service of services)
+    for (const [i, name] of service.names.entries()) {
       const first = owners.get(name);
-      if (first === undefined) owners.set(name, path);
-      if (first === undefined || first[1] === service.name) return [];
-      const message = `The name ${name} already belongs to service ${first[1]}.`;
-      const alsoAt = [{ path: first, message: "it is taken here" }];
-      return [{ ...configProblem("SLUICE_CONFIG_DUPLICATE", path, message), alsoAt }];
-    }),
-  );
+      if (first === undefined) owners.set(name, service);
+      if (first === undefined || first === service) continue;
+      const message = `The name ${name} already belongs to service ${first.name}.`;
+      const there: Path = ["services", first.name, "names", first.names.indexOf(name)];
+      const problem = configProblem("SLUICE_CONFIG_DUPLICATE", ["services", service.name, "names", i], message);
+      found.push({ ...problem, alsoAt: [{ path: there, message: "it is taken here" }] });
+    }
+  return found;
 }
 
 function repeatedNames(service: Service): Finding[] {

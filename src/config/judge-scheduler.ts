@@ -32,17 +32,18 @@ export function judgeScheduler(service: Service, method: Method, catalog: Catalo
   const scheduler = catalog.schedulers.find((s) => s.name === service.scheduler.name);
   if (!scheduler) return [];
   const reports = service.agent !== undefined;
+  const [seen, asked] = [seesLoad(scheduler, method.traits, reports), hasFace(scheduler, method.traits)];
+  if (seen && asked) return [];
   const valid = fittingSchedulers(method, catalog, reports);
-  if (!seesLoad(scheduler, method.traits, reports)) {
+  if (!seen) {
     const message = `${scheduler.name} goes by the load of backends, which ${method.name} does not see and no backend reports.`;
     return [
       configProblem("SLUICE_CONFIG_IMPOSSIBLE", ["scheduler"], message, {
         valid,
-        ...(hasFace(scheduler, method.traits) ? { hint: "Or let backends report their load: see `agent`." } : {}),
+        ...(asked ? { hint: "Or let backends report their load: see `agent`." } : {}),
       }),
     ];
   }
-  if (hasFace(scheduler, method.traits)) return [];
   const closest = closestWord(scheduler.name, valid);
   const more = { valid, ...(closest ? { closest } : {}) };
   const message = `${scheduler.name} cannot ${faceWords[method.traits.face]}, which ${method.name} needs.`;

@@ -21,6 +21,19 @@ function parseOptions(schema: z.ZodType, value: unknown, path: Path, problems: P
   return undefined;
 }
 
+/** Options of whom nothing is written, by schema: those of very many services are the same. */
+const unwritten = new WeakMap<z.ZodType, unknown>();
+
+function defaultOptions(schema: z.ZodType, path: Path, problems: Problem[]): unknown {
+  if (!unwritten.has(schema)) {
+    const before = problems.length;
+    const options = parseOptions(schema, {}, path, problems);
+    if (problems.length > before) return undefined;
+    unwritten.set(schema, options);
+  }
+  return unwritten.get(schema);
+}
+
 function schedulerOf(service: WrittenService, fallback: string, catalog: Catalog, path: Path, problems: Problem[]) {
   const written = service.scheduler as string | Record<string, unknown> | undefined;
   if (typeof written === "object") {
@@ -35,7 +48,7 @@ function schedulerOf(service: WrittenService, fallback: string, catalog: Catalog
     );
     return { name, options: {} };
   }
-  return { name, options: parseOptions(definition.options, {}, [...path, "scheduler"], problems) };
+  return { name, options: defaultOptions(definition.options, [...path, "scheduler"], problems) };
 }
 
 /**
@@ -83,7 +96,7 @@ export function toService(
   const method = catalog.methods.find((m) => m.name === written.method)!;
   const scheduler = schedulerOf(written, method.traits.defaultScheduler, catalog, path, problems);
   const own = written[method.name];
-  const options = own === undefined ? parseOptions(method.options, {}, [...path, method.name], problems) : own;
+  const options = own === undefined ? defaultOptions(method.options, [...path, method.name], problems) : own;
   if (problems.length > before) return null;
   return {
     name,

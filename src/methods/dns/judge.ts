@@ -3,7 +3,7 @@ import type { Geography, Service } from "../../core/service.ts";
 import { formatDuration } from "../../core/words.ts";
 import { recordOf } from "../../protocols/dns/master-file.ts";
 import { nameToWire, wireToName } from "../../protocols/dns/name.ts";
-import { Type } from "../../protocols/dns/numbers.ts";
+import { MAX_NAME, Type } from "../../protocols/dns/numbers.ts";
 import { typeName } from "../../protocols/dns/record-types.ts";
 import { keyTimes } from "./dnssec/keeper.ts";
 import { RENEWAL } from "./dnssec/terms.ts";
@@ -11,10 +11,14 @@ import type { DnsOptions, DnsSettings } from "./options.ts";
 import { judgeSteer, judgeSteerPlaces } from "./steering/judge.ts";
 import { signedZones } from "./zones.ts";
 
+/** What nearly all names are: nothing escaped, and more than one label. */
+const PLAIN = /^(?:\*\.)?(?:[a-z0-9_-]{1,63}\.)+[a-z0-9_-]{1,63}$/;
+
 /** Names that DNS cannot carry; a star is only whole and only in front (RFC 4592 2.1.1). */
 export function judge(service: Service<DnsOptions>): Problem[] {
   const problems: Problem[] = [];
   service.names.forEach((name, i) => {
+    if (name.length <= MAX_NAME - 2 && PLAIN.test(name)) return;
     const path = ["names", i];
     if (name === "." || name === "" || nameToWire(name) === null) {
       problems.push(
@@ -33,32 +37,16 @@ export function judge(service: Service<DnsOptions>): Problem[] {
   return [...problems, ...judgeSteer(service)];
 }
 
-/** A name can be answered by one dns service only. Paths begin with the service's name. */
+/** What services and the zones' own records are to one another. Paths begin with the service's name. */
 export function judgeTogether(
   services: readonly Service<DnsOptions>[],
   settings?: unknown,
   geography?: Geography,
 ): Problem[] {
-  const owners = new Map<string, string>();
   const problems: Problem[] = [];
   if (geography !== undefined)
     for (const service of services)
       problems.push(...judgeSteerPlaces(service, geography).map((p) => ({ ...p, path: [service.name, ...p.path] })));
-  for (const service of services) {
-    service.names.forEach((name, i) => {
-      const owner = owners.get(name);
-      if (owner === undefined) {
-        owners.set(name, service.name);
-        return;
-      }
-      const where = owner === service.name ? "twice in this service" : `already answered by service "${owner}"`;
-      problems.push(
-        configProblem("SLUICE_CONFIG_DUPLICATE", [service.name, "names", i], `"${name}" is ${where}.`, {
-          hint: "Name it once: a query is answered by one service.",
-        }),
-      );
-    });
-  }
   if (settings !== undefined) {
     problems.push(...judgeRecords(services, settings as DnsSettings));
     problems.push(...judgeSigned(services, settings as DnsSettings));
