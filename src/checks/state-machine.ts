@@ -44,10 +44,11 @@ export interface Step {
   change: Change | null;
 }
 
-/** A backend at its beginning. `check`: its service's, null for none. */
-export function initialHealth(check: CheckConfig | null, admin: AdminState): Health {
-  const health = { checked: check !== null, admin, agent: noAgent, alive: null, against: 0, flaps: 0, rose: null };
-  return { ...health, state: stateOf(health) };
+/** A backend at its beginning. `check`: its service's, null for none. `alive`: what is known of it; null: nothing. */
+export function initialHealth(check: CheckConfig | null, admin: AdminState, alive: boolean | null = null): Health {
+  const [checked, agent] = [check !== null, noAgent];
+  const state = stateOf({ checked, admin, agent, alive });
+  return { checked, admin, agent, alive, against: 0, flaps: 0, rose: null, state };
 }
 
 /** A backend whose agent has said nothing that takes it out. */
@@ -90,17 +91,19 @@ export function observe(health: Health, verdict: Verdict, check: Rules & Pick<Ch
   if (!health.checked || verdict.code === "SLUICE_CHECK_LOCAL") return { health, change: null };
   const needed = health.alive === null ? 1 : neededFor(health, check);
   const agrees = verdict.passed === health.alive;
+  // As nearly always.
+  if (agrees && health.against === 0) return { health, change: null };
   // At least: a reload may have lowered the threshold below the present row.
   const turns = !agrees && health.against + 1 >= needed;
-  const next = turns
-    ? { alive: verdict.passed, against: 0 }
-    : { alive: health.alive, against: agrees ? 0 : health.against + 1 };
   const soon = health.rose !== null && now - health.rose < (check.damp ?? 0);
-  const fallen = turns && health.alive === true ? { flaps: soon ? health.flaps + 1 : 0 } : {};
-  const risen = turns && health.alive === false ? { rose: now } : {};
   return settle(
     health,
-    { ...next, ...fallen, ...risen },
+    {
+      alive: turns ? verdict.passed : health.alive,
+      against: turns || agrees ? 0 : health.against + 1,
+      flaps: turns && health.alive ? (soon ? health.flaps + 1 : 0) : health.flaps,
+      rose: turns && health.alive === false ? now : health.rose,
+    },
     {
       code: verdict.code,
       detail: `${check.kind} ${verdict.detail}`,
@@ -137,8 +140,8 @@ export function setAlive(health: Health, alive: boolean, detail: string): Step {
 }
 
 function settle(before: Health, altered: Partial<Health>, why: Omit<Change, "from" | "to">): Step {
-  const merged = { ...before, ...altered };
-  const state = stateOf(merged);
-  const health = { ...merged, state };
+  const health: { -readonly [K in keyof Health]: Health[K] } = { ...before, ...altered };
+  health.state = stateOf(health);
+  const { state } = health;
   return { health, change: state === before.state ? null : { from: before.state, to: state, ...why } };
 }

@@ -67,7 +67,8 @@ export const LAST_PACKET = "last";
 
 export type ToWorker =
   | { kind: "assign"; assignment: Assignment }
-  | { kind: "snapshot"; snapshot: Snapshot }
+  /** Of these services, all new: of one whose backends changed, or of all when a revision is in force. */
+  | { kind: "snapshots"; snapshots: readonly Snapshot[] }
   /**
    * Stop accepting, finish what is under way, answer `drained`, exit. `handOver`: give the UDP sessions at these sockets (named
    * by `socketIdentity`) away over the channel.

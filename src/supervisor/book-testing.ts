@@ -2,6 +2,7 @@ import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import { Book } from "./book.ts";
+import { foundBy, LastKnown } from "./last-known.ts";
 import { Operator } from "./operator.ts";
 
 /** What tests of the book share: services of a few backends, verdicts, and an operator who speaks. */
@@ -42,6 +43,12 @@ export function running(...backends: BackendConfig[]): Book {
   const book = new Book({});
   book.commit(book.stage(config(service(backends)), 1));
   return book;
+}
+/** That an earlier daemon had found these alive. */
+export function foundAlive(...backends: BackendConfig[]): LastKnown {
+  const book = running(...backends);
+  for (const id of backends.keys()) book.verdict(`web/${id}`, good);
+  return new LastKnown(foundBy(book.entries.values()), false);
 }
 /** An operator of this book; what it tells the rest of the daemon. */
 export function operatorOf(book: Book) {

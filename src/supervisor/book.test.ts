@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { AgentWord, Verdict } from "../core/check.ts";
 import type { BackendConfig, Service } from "../core/service.ts";
 import { Book } from "./book.ts";
-import { backend, bad, config, eligible, good, operatorOf, running, service } from "./book-testing.ts";
+import { backend, bad, config, eligible, foundAlive, good, operatorOf, running, service } from "./book-testing.ts";
 
 test("a checked backend gets work from its first good verdict, and loses it after `fall` bad ones", () => {
   const book = running(backend(1), backend(2));
@@ -64,7 +64,7 @@ test("backends that are all others serve once their successors have been probed,
 });
 
 test("what an earlier daemon found is void once this one has probed itself, though the backend goes and comes", () => {
-  const book = new Book({}, () => true);
+  const book = new Book({}, foundAlive(backend(1), backend(2)));
   book.commit(book.stage(config(service([backend(1), backend(2)])), 1));
   expect(eligible(book)).toEqual([0, 1]);
   for (let i = 0; i < 3; i++) book.verdict("web/0", bad);

@@ -19,7 +19,6 @@ import {
   setAdmin,
   setAgent,
   setAlive,
-  stateOf,
 } from "../checks/state-machine.ts";
 import { sameService } from "../config/plan.ts";
 import { backendName } from "../core/backend.ts";
@@ -27,7 +26,7 @@ import type { Verdict } from "../core/check.ts";
 import type { EventBody } from "../core/event.ts";
 import type { BackendConfig, Config, Service } from "../core/service.ts";
 import { type IdBook, identity, numbersFor } from "./ids.ts";
-import type { LastKnown } from "./last-known.ts";
+import { LastKnown } from "./last-known.ts";
 import { type Entry, type Followed, type Member, outlookOf, toSnapshot, weightOf } from "./member.ts";
 import { paced, unknownPace } from "./pace.ts";
 import { freshPassive, serves, shownState, warmth } from "./passive.ts";
@@ -49,8 +48,6 @@ export class Book {
   readonly #followers = new Map<string, [Entry, Member][]>();
 
   readonly #lastKnown: LastKnown;
-  /** Backends that this daemon has probed itself: what an earlier one had found of them is void. */
-  readonly #probed = new Set<string>();
   readonly #wordsBefore: WordBook;
   readonly #readsLatency: (service: Service) => boolean;
 
@@ -60,7 +57,7 @@ export class Book {
    */
   constructor(
     remembered: IdBook,
-    lastKnown: LastKnown = () => null,
+    lastKnown = new LastKnown({}, false),
     wordsBefore: WordBook = {},
     readsLatency: (service: Service) => boolean = () => false,
   ) {
@@ -104,7 +101,8 @@ export class Book {
       const members = service.backends.map((b): Member => {
         const key = identity(b);
         const stayed = before && stay(known.get(key), before.service, b, service);
-        return { ...(stayed ?? this.#newMember(own.ids[key]!, b, service)), followed: followedBy(b) };
+        const followed = followedBy(b);
+        return stayed ? { ...stayed, followed } : this.#newMember(own.ids[key]!, b, service, followed);
       });
       if (before) members.push(...predecessors(before, service, members));
       const generation = (before?.snapshot.generation ?? 0) + 1;
@@ -176,16 +174,17 @@ export class Book {
     const [entry, member] = this.#find(key);
     if (!entry || !member || entry.service.check === null || member.config.follows) return null;
     const first = member.last === null;
-    if (first) this.#probed.add(`${entry.service.name} ${identity(member.config)}`);
+    if (first) this.#lastKnown.forget(entry.service, member.config);
     member.last = { verdict, at: Date.now() };
     const { health, change } = observe(member.health, verdict, entry.service.check, member.last.at);
+    const same = health === member.health;
     member.health = health;
     const before = member.pace;
     if (verdict.passed && verdict.latency !== null && this.#readsLatency(entry.service))
       member.pace = paced(before, verdict.latency);
     if (change) return this.#changed(entry, member, change, !first);
     const { service, members, snapshot } = entry;
-    const wavers = outlookOf(service, members, member.last.at)?.steady !== snapshot.outlook?.steady;
+    const wavers = !same && outlookOf(service, members, member.last.at)?.steady !== snapshot.outlook?.steady;
     if (wavers || member.pace.shown !== before.shown) this.#renew(entry);
     return null;
   }
@@ -322,17 +321,14 @@ export class Book {
     });
   }
 
-  #newMember(id: number, config: BackendConfig, service: Service): Member {
+  #newMember(id: number, config: BackendConfig, service: Service, followed: Followed | null): Member {
     const words = stillSaid(this.#wordsBefore[service.name]?.[identity(config)], config, Date.now());
-    const fresh = initialHealth(service.check, words.admin?.is ?? config.admin);
-    const probed = this.#probed.has(`${service.name} ${identity(config)}`);
-    const alive = probed ? null : this.#lastKnown(service, config);
-    const health = { ...fresh, alive, state: stateOf({ ...fresh, alive }) };
+    const health = initialHealth(service.check, words.admin?.is ?? config.admin, this.#lastKnown.of(service, config));
     return {
       id,
       name: config.url ?? backendName(config),
       config,
-      followed: null,
+      followed,
       pace: unknownPace,
       words,
       health,

@@ -14,9 +14,6 @@ export interface Found {
 /** What checks had found, by service. */
 export type FoundBook = Record<string, Found>;
 
-/** What an earlier daemon found of a backend; null: nothing that still says anything. */
-export type LastKnown = (service: Service, backend: BackendConfig) => boolean | null;
-
 /** A check's hash stays with it: every backend asks for it, and every writing down. */
 const hashes = new WeakMap<CheckConfig, number>();
 
@@ -43,18 +40,41 @@ export function foundBy(entries: Iterable<Entry>): FoundBook {
 }
 
 /**
- * What holds of a book for a configuration: what the same check found of the same backends. `trusted`: also whom it found
- * dead; else those are as good as never seen, and their first verdict decides.
+ * What holds of a book for a configuration: what the same check found of the same backends, until it is forgotten.
+ * `trusted`: also whom it found dead; else those are as good as never seen, and their first verdict decides.
  */
-export function lastKnown(book: FoundBook, trusted: boolean): LastKnown {
-  const sets = new Map<string, { alive: ReadonlySet<string>; dead: ReadonlySet<string> }>();
-  return (service, backend) => {
-    const found = book[service.name];
+export class LastKnown {
+  readonly #book: FoundBook;
+  readonly #trusted: boolean;
+  readonly #sets = new Map<string, { alive: Set<string>; dead: Set<string> }>();
+
+  constructor(book: FoundBook, trusted: boolean) {
+    this.#book = book;
+    this.#trusted = trusted;
+  }
+
+  /** What an earlier daemon found of a backend; null: nothing that still says anything. */
+  of(service: Service, backend: BackendConfig): boolean | null {
+    const found = this.#book[service.name];
     if (found === undefined || service.check === null || backend.follows !== undefined) return null;
     if (found.check !== hashOf(service.check)) return null;
-    const known = sets.get(service.name) ?? { alive: new Set(found.alive), dead: new Set(found.dead) };
-    sets.set(service.name, known);
-    if (known.alive.has(identity(backend))) return true;
-    return trusted && known.dead.has(identity(backend)) ? false : null;
-  };
+    const { alive, dead } = this.#of(service.name, found);
+    if (alive.has(identity(backend))) return true;
+    return this.#trusted && dead.has(identity(backend)) ? false : null;
+  }
+
+  /** This daemon has probed it itself: what was found before is void, also for when it goes and comes again. */
+  forget({ name }: Service, backend: BackendConfig): void {
+    const found = this.#book[name];
+    if (found === undefined) return;
+    const { alive, dead } = this.#of(name, found);
+    alive.delete(identity(backend));
+    dead.delete(identity(backend));
+  }
+
+  #of(service: string, found: Found): { alive: Set<string>; dead: Set<string> } {
+    const known = this.#sets.get(service) ?? { alive: new Set(found.alive), dead: new Set(found.dead) };
+    this.#sets.set(service, known);
+    return known;
+  }
 }

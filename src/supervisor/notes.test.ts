@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { BackendConfig, Service } from "../core/service.ts";
 import { instancePaths, readState, STATE_FILE, writeState } from "../system/instance.ts";
 import { Book } from "./book.ts";
-import { type FoundBook, foundBy, lastKnown } from "./last-known.ts";
+import { type FoundBook, foundBy, LastKnown } from "./last-known.ts";
 import { Notes } from "./notes.ts";
 
 const folder = mkdtempSync("/tmp/sluice-notes-");
@@ -49,7 +49,7 @@ function left(): FoundBook {
 }
 
 const found = (trusted: boolean, now: Service, book = left()): (boolean | null)[] =>
-  now.backends.map((one) => lastKnown(book, trusted)(now, one));
+  now.backends.map((one) => new LastKnown(book, trusted).of(now, one));
 
 test("what was found holds for the same backends and the same check; the dead only where it is trusted", () => {
   const now = service([backend(1), backend(2), backend(3), backend(4)]);
@@ -63,7 +63,7 @@ test("what was found holds for the same backends and the same check; the dead on
 
 test("a backend that was dead rises by its check's rule, one never seen by its first verdict", () => {
   const now = service([backend(2), backend(3)]);
-  const book = new Book({}, lastKnown(left(), true));
+  const book = new Book({}, new LastKnown(left(), true));
   book.commit(book.stage(config(now), 1));
   const verdict = { code: "SLUICE_OK" as never, detail: "", latency: 1, at: 0, passed: true };
   for (const id of [0, 1]) book.verdict(`web/${id}`, verdict);

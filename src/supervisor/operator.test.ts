@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Book } from "./book.ts";
-import { backend, config, eligible, good, operatorOf, running, service } from "./book-testing.ts";
+import { backend, config, eligible, foundAlive, good, operatorOf, running, service } from "./book-testing.ts";
 
 test("an operator's word holds until a revision changes the same thing", () => {
   const book = running(backend(1), backend(2));
@@ -56,7 +56,7 @@ test("the next daemon knows what was said, but for what has ended and what the f
   operator.command("web", "10.0.0.3:80", { admin: "drain" });
   const said = JSON.parse(JSON.stringify(operator.said));
   said.web["10.0.0.4|80"] = { admin: { is: "drain", until: Date.now() - 1 }, written: { admin: "ready", weight: 1 } };
-  const book = new Book({}, (_, { address }) => (address === "10.0.0.1" ? null : true), said);
+  const book = new Book({}, foundAlive(backend(2), backend(3), backend(4)), said);
   book.commit(book.stage(config(service([backend(1), backend(2), backend(3, { weight: 2 }), backend(4)])), 1));
   expect(book.entry("web")!.snapshot.backends.map(({ state, weight }) => [state, weight])).toEqual([
     ["maintenance", 1],
@@ -70,7 +70,7 @@ test("what an earlier daemon was told is void once this one is told otherwise, t
   const words = { admin: { is: "maintenance", until: null } } as const;
   const written = { admin: "ready", weight: 1 } as const;
   const before = { web: { "10.0.0.1|80": { ...words, written } } };
-  const book = new Book({}, () => null, before);
+  const book = new Book({}, undefined, before);
   book.commit(book.stage(config(service([backend(1), backend(2)], false)), 1));
   expect(eligible(book)).toEqual([1]);
   operatorOf(book).operator.command("web", "10.0.0.1:80", { admin: "ready" });

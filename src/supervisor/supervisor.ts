@@ -15,7 +15,7 @@ import { askedAgent, assignChecks } from "./checking.ts";
 import { FastSide } from "./fast-side.ts";
 import { Groups } from "./groups.ts";
 import { KernelSide } from "./kernel-side.ts";
-import { foundBy, lastKnown } from "./last-known.ts";
+import { foundBy, LastKnown } from "./last-known.ts";
 import { type FailedService, LeftOut } from "./left-out.ts";
 import { connectionLimit } from "./limits.ts";
 import { prepareLogFiles } from "./log-files.ts";
@@ -87,7 +87,7 @@ export class Supervisor {
     const methodOf = ({ method }: Service) => catalog.methods.find(({ name }) => name === method);
     this.book = new Book(
       ids,
-      lastKnown(found, this.#trusted),
+      new LastKnown(found, this.#trusted),
       words,
       (service) => methodOf(service)?.readsLatency?.(service) ?? false,
     );
@@ -278,9 +278,9 @@ export class Supervisor {
     this.#notes.follow(config.start);
     this.#record({ kind: "revision", revision: number, outcome: "running", problems: [], changes });
     this.#writeWorkers();
+    this.#tell([...staged.entries.values()].map(({ snapshot }) => snapshot));
     for (const entry of staged.entries.values()) {
       this.groups.look(entry);
-      this.#tell(entry.snapshot);
       if (!sameBackends(entry, prepared.get(entry.service.name)!)) this.#refresh(entry);
     }
     this.fast.follow([...staged.entries.values()], (name) => this.book.entry(name)!, revision, this.workers.revision);
@@ -331,7 +331,7 @@ export class Supervisor {
     const entry = this.book.entry(service);
     if (event) this.#changed(event);
     // Nobody's state changed, but one may soon: what workers say of the future (a TTL) hangs on it, tables do not.
-    else if (entry && entry.snapshot !== before) this.#tell(entry.snapshot);
+    else if (entry && entry.snapshot !== before) this.#tell([entry.snapshot]);
   }
 
   /** A backend's state changed: say it, and give everyone the new snapshot. */
@@ -349,16 +349,19 @@ export class Supervisor {
     this.#notes.write();
   }
 
-  #tell(snapshot: Entry["snapshot"]): void {
-    this.workers.tell(snapshot);
-    this.fast.tell(snapshot);
+  #tell(snapshots: readonly Entry["snapshot"][]): void {
+    this.workers.tell(snapshots);
+    for (const snapshot of snapshots) this.fast.tell(snapshot);
   }
 
   #spread(entry: Entry): void {
     if (this.#newcomers.has(entry.service.name)) return;
-    this.groups.look(entry);
-    this.#tell(entry.snapshot);
-    this.#refresh(entry);
+    // Before the first revision runs there is nobody to tell; what is in force then is told all of them.
+    if (this.revision !== null) {
+      this.groups.look(entry);
+      this.#tell([entry.snapshot]);
+      this.#refresh(entry);
+    }
     for (const event of this.book.follow(entry.service.name)) this.#changed(event);
   }
 

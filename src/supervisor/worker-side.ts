@@ -234,10 +234,12 @@ export class WorkerSide {
   /** How long a retired generation may live, ms. */
   drainLimit = 30_000;
 
-  /** A health or weight change: living workers of every generation hear it. */
-  tell(snapshot: Snapshot): void {
-    for (const generation of [...this.#draining, this.#current])
-      if (generation?.serves(snapshot.service)) generation.tell({ kind: "snapshot", snapshot });
+  /** Changes of health or weight: living workers of every generation hear them. */
+  tell(all: readonly Snapshot[]): void {
+    for (const generation of [...this.#draining, this.#current]) {
+      const snapshots = all.filter(({ service }) => generation?.serves(service));
+      if (snapshots.length > 0) generation!.tell({ kind: "snapshots", snapshots });
+    }
   }
 
   /** Drains all generations; resolves when every worker is gone. */

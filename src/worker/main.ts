@@ -120,10 +120,11 @@ function open(): void {
 
 async function handle(message: ToWorker): Promise<void> {
   if (message.kind === "assign") await assign(message.assignment);
-  else if (message.kind === "snapshot") {
-    const { service } = message.snapshot;
-    balancers.get(service)?.update(message.snapshot);
-    serving.get(service)?.changed?.(service);
+  else if (message.kind === "snapshots") {
+    for (const snapshot of message.snapshots) {
+      balancers.get(snapshot.service)?.update(snapshot);
+      serving.get(snapshot.service)?.changed?.(snapshot.service);
+    }
   } else if (message.kind === "reopen") for (const served of new Set(serving.values())) served.reopen?.();
   else if (message.kind === "secrets") servingMethod.get(message.method)?.secrets?.(message.value);
   else if (message.kind === "drain") void drain(message.deadlineMs, message.handOver);
