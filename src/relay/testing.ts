@@ -178,6 +178,8 @@ export class End {
   private waiting: (() => void)[] = [];
   onData: ((end: End, chunk: Buffer) => void) | null = null;
   private unsent: Buffer[] = [];
+  /** It was stopped, maybe before it was connected. */
+  stopped = false;
 
   send(text: string | Buffer): this {
     this.unsent.push(typeof text === "string" ? Buffer.from(text, "latin1") : text);
@@ -228,6 +230,7 @@ export class End {
   }
 
   stop(): void {
+    this.stopped = true;
     this.socket?.terminate();
   }
 }
@@ -235,6 +238,10 @@ export class End {
 const endHandlers = {
   open(socket: TcpSocket<End>) {
     socket.data.socket = socket;
+    if (socket.data.stopped) {
+      socket.terminate();
+      return;
+    }
     socket.data.push();
     socket.data.changed();
   },
