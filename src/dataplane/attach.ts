@@ -62,6 +62,12 @@ export class Entry {
     this.#object.load();
   }
 
+  /** Pins anew what has been removed, its folders too: links come back when their interfaces are attached to. Throws SluiceError. */
+  restorePins(): void {
+    makePins(this.#pins);
+    this.#object.restorePins();
+  }
+
   /** Puts a program into a place: all interfaces turn to it in one step, that of the table. */
   plug(place: keyof typeof Place, program: number): void {
     const balances = place === "PLACE_BALANCE";

@@ -14,6 +14,8 @@ interface Hop {
   face: string;
   /** At the last look nobody answered at its address. */
   silent: boolean;
+  /** At the last look the kernel did not know of it: whoever takes a link down takes its neighbours along. */
+  unknown: boolean;
 }
 
 /** As in the neighbour table. */
@@ -50,7 +52,15 @@ export class Hops {
     const known = this.#hops.get(key);
     if (known) return known.number;
     const { device, hop: address, mtu: pathMtu } = route;
-    this.#hops.set(key, { device, address, pathMtu: pathMtu ?? null, number: 0, face: "", silent: true });
+    this.#hops.set(key, {
+      device,
+      address,
+      pathMtu: pathMtu ?? null,
+      number: 0,
+      face: "",
+      silent: true,
+      unknown: true,
+    });
     return 0;
   }
 
@@ -73,6 +83,7 @@ export class Hops {
       const link = links.get(hop.device);
       const mac = known.get(neighbourOf(hop.device, hop.address));
       hop.silent = !mac;
+      hop.unknown = mac === undefined;
       // A neighbour that has fallen silent keeps its last address: the check decides about backends, not ARP.
       if (!link || !mac) continue;
       const carrier = links.get(link.parent ?? hop.device) ?? link;
@@ -95,9 +106,15 @@ export class Hops {
     return [...this.#hops.values()].every((hop) => hop.number > 0);
   }
 
-  /** Hops that nobody has answered for yet. */
+  /** Hops that the kernel has to be asked for: nobody has answered for them yet, or it has forgotten them. */
   unresolved(): { address: string; device: string }[] {
-    return [...this.#hops.values()].filter((hop) => hop.number === 0);
+    return [...this.#hops.values()].filter((hop) => hop.number === 0 || hop.unknown);
+  }
+
+  /** Is there a hop of ours at this address? */
+  has(device: string, address: string): boolean {
+    for (const hop of this.#hops.values()) if (hop.device === device && hop.address === address) return true;
+    return false;
   }
 
   /** Forgets hops that no route of `used` leads to, and an earlier daemon's numbers that no backend has any more. */

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { sleepSync } from "../runtime/clock.ts";
 import { BpfObject, testRun } from "../system/libbpf.ts";
 import { ifindexOf } from "../system/net.ts";
@@ -111,6 +111,19 @@ export class Kernel {
     }
     removeOldMaps(this.pins);
     this.#succeeds = false;
+  }
+
+  /**
+   * Pins anew what somebody has removed, or a BPF file system that was unmounted has taken along; interfaces have lost their
+   * program by then. False: all is there. Throws SluiceError.
+   */
+  restorePins(): boolean {
+    if (existsSync(this.pins.places) && existsSync(`${this.pins.maps}/control_words`)) return false;
+    this.entry.restorePins();
+    this.#object.restorePins();
+    this.memory.tables.restorePins();
+    this.memory.orders.restorePins();
+    return true;
   }
 
   programFd(name: "balance" | "beat" | "check_entry" | "sweep"): number {

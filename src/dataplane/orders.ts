@@ -12,6 +12,7 @@ const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value)
  */
 export class Orders {
   readonly #known = new Map<number, BigUint64Array>();
+  readonly #descriptors = new Map<number, number>();
   readonly #outer: number;
   readonly #pin: (service: number) => string;
 
@@ -32,7 +33,13 @@ export class Orders {
     if (there === null) pin(fd, path);
     const words = new BigUint64Array(mapDescriptor(fd, slotOrders.size), 0, slotOrders.size / 8);
     this.#known.set(service, words);
+    this.#descriptors.set(service, fd);
     return words;
+  }
+
+  /** As `BpfObject.restorePins`. */
+  restorePins(): void {
+    for (const [service, fd] of this.#descriptors) if (!existsSync(this.#pin(service))) pin(fd, this.#pin(service));
   }
 }
 

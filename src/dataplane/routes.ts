@@ -90,14 +90,14 @@ export function toDevices(text: string): Map<string, Device> {
 
 const dead = new Set(["FAILED", "INCOMPLETE", "NONE"]);
 
-/** Link addresses that the neighbour table knows, by `device|address`. */
-export async function neighbours(): Promise<Map<string, Uint8Array>> {
+/** The neighbour table by `device|address`: link addresses; null where nobody answers. */
+export async function neighbours(): Promise<Map<string, Uint8Array | null>> {
   const told = textOf(await hostCommand(["ip", "-json", "neigh", "show"]));
   const rows = rowsOf<{ dst: string; dev: string; lladdr?: string; state?: string[] }>(told);
-  const found = new Map<string, Uint8Array>();
+  const found = new Map<string, Uint8Array | null>();
   for (const row of rows) {
-    const mac = parseMac(row.lladdr ?? "");
-    if (mac && !row.state?.some((state) => dead.has(state))) found.set(`${row.dev}|${row.dst}`, mac);
+    const lives = !row.state?.some((state) => dead.has(state));
+    found.set(`${row.dev}|${row.dst}`, lives ? parseMac(row.lladdr ?? "") : null);
   }
   return found;
 }

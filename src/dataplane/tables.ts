@@ -12,6 +12,7 @@ const PER_CHUNK = 2 * Limit.CHUNK_SERVICES;
  */
 export class Tables {
   readonly #chunks: ArrayBuffer[] = [];
+  readonly #descriptors: number[] = [];
   readonly #outer: number;
   readonly #pin: (chunk: number) => string;
 
@@ -24,6 +25,12 @@ export class Tables {
 
   #open(fd: number): void {
     this.#chunks.push(mapDescriptor(fd, SIZE * PER_CHUNK));
+    this.#descriptors.push(fd);
+  }
+
+  /** As `BpfObject.restorePins`. */
+  restorePins(): void {
+    for (const [chunk, fd] of this.#descriptors.entries()) if (!existsSync(this.#pin(chunk))) pin(fd, this.#pin(chunk));
   }
 
   /** Makes room for the tables of all services up to this one. Waits some 10 ms when it has to. Throws SluiceError. */

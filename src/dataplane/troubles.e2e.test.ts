@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Applier } from "../core/method.ts";
 import { SluiceError } from "../core/problem.ts";
@@ -103,6 +103,18 @@ describe.skipIf(missing !== null)("what goes wrong around one service", () => {
     });
   }, 60_000);
 
+  test("where everything that was pinned is removed, all of it is pinned again, and both services serve on", async () => {
+    await director.within(async () => {
+      const pinned = (): string[] => readdirSync(doors.bpfDir, { recursive: true }).map(String).sort();
+      const before = pinned();
+      rmSync(doors.bpfDir, { recursive: true });
+      await eventually("all is there", () => existsSync(doors.bpfDir) && Bun.deepEquals(pinned(), before));
+      for (const side of sides) await eventually(`${side.name} serves again`, () => serves(side));
+      expect([troubles("one"), troubles("two")]).toEqual([[], []]);
+      expect(said).toContain("data plane: what was pinned had been removed, and is pinned again");
+    });
+  }, 60_000);
+
   test("a neighbour that nobody answers for is named until somebody does; the other service serves on", async () => {
     const [one, two] = sides;
     await director.within(async () => {
@@ -120,6 +132,21 @@ describe.skipIf(missing !== null)("what goes wrong around one service", () => {
         return troubles("two").length === 0;
       });
       expect(await serves(two)).toBe(true);
+    });
+  }, 60_000);
+
+  test("a link that goes down takes its neighbours along: they are asked for again, and kept fresh", async () => {
+    const [one] = sides;
+    const kept = (): string => director.sh("ip neigh show 125.12.12.20 dev eth0");
+    await director.within(async () => {
+      await eventually("nothing is wrong", () => troubles("one").length === 0);
+      expect(kept()).toContain("managed");
+      director.sh("ip link set eth0 down; ip link set eth0 up");
+      expect(kept()).toBe("");
+      const silent = "service one: no longer: nobody answers for 125.12.12.20 on eth0";
+      await eventually("it is missed, and answers again", () => said.includes(silent));
+      expect(kept()).toMatch(/lladdr .* managed/);
+      await eventually("it serves", () => serves(one));
     });
   }, 60_000);
 

@@ -1,4 +1,5 @@
 import { fromBytes16 } from "../core/address.ts";
+import { toProblem } from "../core/problem.ts";
 import { run } from "../runtime/child.ts";
 import { now, sleep } from "../runtime/clock.ts";
 import { deleteElement, keysOf } from "../system/libbpf.ts";
@@ -42,6 +43,8 @@ export class Upkeep {
   readonly #timer: ReturnType<typeof setInterval>;
   #beats = 0;
   #busy = false;
+  /** Why what was pinned, and has been removed, cannot be pinned again. */
+  #pinless: string | null = null;
   /** The last round, until it is through. */
   #underWay: Promise<void> = Promise.resolve();
 
@@ -80,10 +83,25 @@ export class Upkeep {
   }
 
   async #look(): Promise<void> {
+    this.#restorePins();
     const { links, returned } = await this.#plane.ways.rereadDevices();
     await this.#plane.ways.refreshHops(links);
     this.#plane.pointBackends();
     for (const listener of this.#listeners) await listener.looked(returned);
+  }
+
+  /** A folder that somebody has removed, a BPF file system that was unmounted: packets pass us by until all is there again. */
+  #restorePins(): void {
+    let said: string | null = null;
+    try {
+      if (!this.#plane.kernel.restorePins()) return;
+      this.#plane.guard.restorePins();
+      this.#log("warn", "data plane: what was pinned had been removed, and is pinned again");
+    } catch (thrown) {
+      said = toProblem(thrown, "kernel").message;
+      if (said !== this.#pinless) this.#log("error", `data plane: what was pinned had been removed: ${said}`);
+    }
+    this.#pinless = said;
   }
 
   /** A backend gets a next hop of its own where less fits its way than the link, and the link's again after a while. */
@@ -108,18 +126,20 @@ export class Upkeep {
 
   /**
    * Next hops that the program met, or that a route has moved to, and the kernel has no link address for: using the entry
-   * makes the kernel ask.
+   * makes the kernel ask. Those of backends it keeps fresh from then on, for packets do not use the entry.
    */
   async #askForWanted(): Promise<void> {
     const map = this.#plane.kernel.mapFd("wanted");
     const lines = this.#plane.ways.hops
       .unresolved()
-      .map(({ address, device }) => `neigh replace ${address} dev ${device} use nud none\n`);
+      .map(({ address, device }) => `neigh replace ${address} dev ${device} managed\n`);
     for (const key of keysOf(map, wantedKey.size, Limit.WANTED)) {
       deleteElement(map, key);
       const index = new DataView(key.buffer).getUint32(wantedKey.ifindex, true);
-      const device = this.#plane.ways.deviceName(index);
-      if (device) lines.push(`neigh replace ${fromBytes16(key)} dev ${device} use nud none\n`);
+      const [device, address] = [this.#plane.ways.deviceName(index), fromBytes16(key)];
+      if (device && !this.#plane.ways.hops.has(device, address))
+        lines.push(`neigh replace ${address} dev ${device} use nud none\n`);
+      else if (device) lines.push(`neigh replace ${address} dev ${device} managed\n`);
     }
     if (lines.length > 0) await run(["ip", "-force", "-batch", "-"], { input: lines.join("") });
   }

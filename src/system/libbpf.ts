@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { SluiceError } from "../core/problem.ts";
 import { CString, dlopen, JSCallback, type Pointer, ptr, FFIType as T, toArrayBuffer } from "../runtime/ffi.ts";
 import { cstring, errno, errnoText } from "../runtime/libc.ts";
@@ -105,6 +106,8 @@ function check(result: number, what: string): number {
 /** An opened object: maps may still be changed until `load`. */
 export class BpfObject {
   readonly #handle: Pointer;
+  /** Where maps are pinned, by name. */
+  readonly #pins = new Map<string, string>();
 
   /** Opens an object file. Throws SluiceError (SLUICE_BPF_LOAD). */
   constructor(path: string) {
@@ -129,6 +132,12 @@ export class BpfObject {
   /** Before `load`: the map pinned there is taken over when it has the same shape; else ours is pinned there. */
   setPinPath(name: string, path: string): void {
     check(bpf().bpf_map__set_pin_path(this.#map(name), ptr(cstring(path))), `map ${name}`);
+    this.#pins.set(name, path);
+  }
+
+  /** After `load`: pins maps anew whose pins somebody has removed; their folders are there. Throws SluiceError. */
+  restorePins(): void {
+    for (const [name, path] of this.#pins) if (!existsSync(path)) pin(this.mapFd(name), path);
   }
 
   /** Before `load`: leaves a program out, which spares its verification. */

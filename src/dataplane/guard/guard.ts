@@ -140,6 +140,11 @@ export class Guard {
     return allowed + blocked === 0 ? [] : [`guard: ${blocked} networks blocked, ${allowed} allowed`];
   }
 
+  /** As `BpfObject.restorePins`. */
+  restorePins(): void {
+    this.#object?.restorePins();
+  }
+
   close(): void {
     this.#object?.close();
   }
