@@ -128,7 +128,7 @@ ${proxy(port)}
   return toServer({ name: "haproxy", version, port, program });
 }
 
-export const SMALL = 64;
+const SMALL = 64;
 const KIB = 1024;
 
 /**

@@ -9,7 +9,7 @@ export const SLOTS = 4;
 export const WORK = { least: 5, more: 5 };
 const MEAN_WORK = WORK.least + WORK.more;
 /** After this time other backends are the slow ones, ms. */
-export const PERIOD = 3000;
+const PERIOD = 3000;
 const STALL = { every: 1000, for: 200 };
 const SLOW = 4;
 

@@ -136,7 +136,7 @@ export function memoryFindings(root: string): Finding[] {
 }
 
 /** All that this host and this process offer. Changes nothing. */
-export async function examine(): Promise<Finding[]> {
+async function examine(): Promise<Finding[]> {
   const abilities = await hostCapabilities();
   const held = (Object.keys(abilities) as Capability[]).map((name): Finding => {
     const { able, why } = abilities[name];

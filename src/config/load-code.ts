@@ -9,7 +9,7 @@ import { type Child, spawnChild } from "../runtime/child.ts";
 import type { FromLoader } from "./loader-child.ts";
 
 /** How long a configuration's code may run, ms. */
-export const CODE_LIMIT = 5000;
+const CODE_LIMIT = 5000;
 
 /** Longest reason that is passed on: the code's own errors may hold whole files. */
 const MAX_REASON = 2000;

@@ -20,7 +20,7 @@ function inside(schema: z.core.$ZodType): z.core.$ZodType[] {
 }
 
 /** Every schema that a value at `path` could be judged by. */
-export function schemasAt(schema: z.core.$ZodType, path: Path): z.core.$ZodType[] {
+function schemasAt(schema: z.core.$ZodType, path: Path): z.core.$ZodType[] {
   const below = inside(schema).flatMap((s) => schemasAt(s, path));
   const [part, ...rest] = path;
   if (part === undefined) return [schema, ...below];

@@ -49,7 +49,7 @@ export const ipv6Prefix = z
   .describe("Bits of an IPv6 address that count: an owner of a network has all addresses of it. IPv4 counts whole.");
 
 /** Bytes to the shortest size word that parses back to the same. */
-export function formatSize(bytes: number): string {
+function formatSize(bytes: number): string {
   for (const [unit, scale] of [
     ["GiB", 2 ** 30],
     ["MiB", 2 ** 20],

@@ -48,7 +48,7 @@ const kinds = {
 const protocols = { tcp: 6, udp: 17 };
 
 /** The same as `arrival_hash` in bpf/arrivals.h; a test compares the two through the program itself. */
-export function arrivalHash(seed: readonly [number, number], address: number, rest: number): number {
+function arrivalHash(seed: readonly [number, number], address: number, rest: number): number {
   let h = (seed[0] ^ address) | 0;
   h = Math.imul(h, 0x85ebca6b);
   h ^= h >>> 15;

@@ -2,8 +2,8 @@ import { control } from "./generated/layout.ts";
 import { type PlaneMemory, setWord } from "./memory.ts";
 
 /** Above the kernel's usual range of its own choosing (32768-60999), so no connection of the host's is taken for a check. */
-export const CHECK_LOW = 61_000;
-export const CHECK_HIGH = 65_000;
+const CHECK_LOW = 61_000;
+const CHECK_HIGH = 65_000;
 /** Ports of one backend: the next probe never waits for the last one's connection to die. Fewer, as they become few. */
 const MOST = 8;
 const FEWEST = 2;

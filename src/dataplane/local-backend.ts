@@ -29,7 +29,7 @@ export interface LocalBackend {
 export const backendKey = ({ address, port }: Pick<LocalBackend, "address" | "port">): string => `${address}:${port}`;
 
 /** How long unknown flows still go to a backend that has just been found down, ms: it may only have been slow. After that they go on to another, which answers with a reset instead of silence. */
-export const DOWN_GRACE = 5000;
+const DOWN_GRACE = 5000;
 
 /** The program's state for a snapshot's. */
 export function kernelState(state: BackendState, downSince: number | null, now: number): number {

@@ -10,7 +10,7 @@ const LEAST = { ipv4: 576, ipv6: 1280 };
 /** Commonest MTUs (RFC 1191, 7.1), for routers that do not say theirs. */
 const PLATEAUS = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006];
 
-export const leastMtu = (address: string): number => LEAST[isIPv6(address) ? "ipv6" : "ipv4"];
+const leastMtu = (address: string): number => LEAST[isIPv6(address) ? "ipv6" : "ipv4"];
 
 /** What a router says would fit; null: what it quotes would have fitted, so that it cannot be true. */
 export function toldMtu({ mtu, length, target }: TooBig): number | null {

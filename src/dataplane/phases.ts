@@ -25,7 +25,7 @@ const UNSTAMPED = 0xffff_ffff;
 export const currentOf = (word: number): number => word & Slot.SLOT_MASK;
 export const baseOf = (word: number): number => (word >>> Slot.SLOT_BITS) & Slot.SLOT_MASK;
 export const phaseOf = (word: number): number => word >>> Slot.PHASE_SHIFT;
-export const toWord = (current: number, base: number, phase: number): number =>
+const toWord = (current: number, base: number, phase: number): number =>
   (current | (base << Slot.SLOT_BITS) | (phase << Slot.PHASE_SHIFT)) >>> 0;
 
 /** Later than it was by less than 1 ms, modulo 2^32; never `UNSTAMPED`. */

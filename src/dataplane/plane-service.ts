@@ -78,7 +78,7 @@ export const partName = (service: string, place: string): string => `${service}@
 export const ownerOf = (name: string): string => name.split("@")[0]!;
 
 export const defaultIdle = { tcp: 15 * 60_000, udp: 60_000 };
-export const defaultSlots = 16_381;
+const defaultSlots = 16_381;
 
 /**
  * Who may get the work of each place; a place that neither has backends nor turns to one that has is left to the service

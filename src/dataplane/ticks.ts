@@ -2,7 +2,7 @@ import { coarseNanoseconds } from "../system/net.ts";
 import { Limit } from "./generated/layout.ts";
 
 /** ms to ticks of the program's clock, one more than needed. */
-export const toTicks = (ms: number): number => Math.ceil((ms * 1e6) / 2 ** Limit.TICK_SHIFT) + 1;
+const toTicks = (ms: number): number => Math.ceil((ms * 1e6) / 2 ** Limit.TICK_SHIFT) + 1;
 export const ticksNow = (): number => Number((coarseNanoseconds() >> BigInt(Limit.TICK_SHIFT)) & 0xffff_ffffn);
 
 /** A time-out in ms as a cell holds it (`sluice_life` in bpf/limits.h): never shorter, at most an eighth longer. */

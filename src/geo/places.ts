@@ -37,7 +37,7 @@ export function placeTrie({ places, geo }: Geography): PrefixTrie | null {
 }
 
 /** Countries by network, as `countryText` reads them; null without a database. Throws as `placeTrie` does. */
-export function countryTrie({ geo }: Geography): PrefixTrie | null {
+function countryTrie({ geo }: Geography): PrefixTrie | null {
   if (geo === undefined) return null;
   const trie = new PrefixTrie();
   fill(geo, trie, ({ country }) => (country === null ? -1 : (country.charCodeAt(0) << 8) | country.charCodeAt(1)));
@@ -61,7 +61,7 @@ function fill({ file }: NonNullable<Geography["geo"]>, trie: PrefixTrie, toValue
 }
 
 /** `DE`; empty for -1, the value of what no country is known of. */
-export const countryText = (value: number): string => (value < 0 ? "" : String.fromCharCode(value >> 8, value & 0xff));
+const countryText = (value: number): string => (value < 0 ? "" : String.fromCharCode(value >> 8, value & 0xff));
 
 /** Where clients are, for a worker that asks by the text of their addresses. A look-up of an IPv4 address allocates nothing. */
 export class Atlas {

@@ -37,7 +37,7 @@ const table = {
 } as const satisfies Record<string, readonly [debianPackage: string, program: string]>;
 
 export type PeerName = keyof typeof table;
-export const peerNames = Object.keys(table) as PeerName[];
+const peerNames = Object.keys(table) as PeerName[];
 
 export interface Peer {
   name: PeerName;

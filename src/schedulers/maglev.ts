@@ -3,7 +3,7 @@ import { defineScheduler, type EligibleSet, type Scheduler, type Tried } from ".
 import { fillMaglev, isPrime } from "./maglev-table.ts";
 
 /** 2^14 - 3: a prime, as the paper asks, and 64 KiB of u32 slots in the kernel. */
-export const DEFAULT_SLOTS = 16_381;
+const DEFAULT_SLOTS = 16_381;
 
 export const maglevOptions = z.strictObject({
   /** Slots of the table: a prime. More slots: finer shares, less moved by a change, more memory and time to build. */

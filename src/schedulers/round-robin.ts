@@ -4,7 +4,7 @@ import { noOptions } from "./options.ts";
 import { fillRound } from "./round.ts";
 
 /** Turns in order, whatever the weights. */
-export class RoundRobin implements Scheduler {
+class RoundRobin implements Scheduler {
   readonly set: EligibleSet;
   /** The index whose turn is next. */
   cursor: number;

@@ -4,7 +4,7 @@ import { ptr } from "../runtime/ffi.ts";
 import { cstring, errno, errnoText, libc } from "../runtime/libc.ts";
 import { hostProblem } from "./host-command.ts";
 
-export const BPF_FS = "/sys/fs/bpf";
+const BPF_FS = "/sys/fs/bpf";
 
 /** Is a BPF file system mounted there, in this mount namespace? */
 export function isBpfFs(path = BPF_FS): boolean {

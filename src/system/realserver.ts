@@ -65,7 +65,7 @@ const sysctl = (key: string, value: string, rule: "set" | "max" = "set"): HostCh
 });
 
 /** The VIPs on lo: held, but on no link. */
-export const vipAddresses = (vips: readonly string[]): HostChange[] =>
+const vipAddresses = (vips: readonly string[]): HostChange[] =>
   vips.map((address) => ({ kind: "address", address, prefix: isIPv6(address) ? 128 : 32, device: "lo" }));
 
 /**
@@ -73,7 +73,7 @@ export const vipAddresses = (vips: readonly string[]): HostChange[] =>
  * stand on `all`: the kernel takes the larger of `all` and the interface the packet came by, and lo's is never asked.
  * IPv6 needs nothing: an address on lo is not answered for on other interfaces.
  */
-export const arpChanges = (vips: readonly string[]): HostChange[] =>
+const arpChanges = (vips: readonly string[]): HostChange[] =>
   vips.every(isIPv6) ? [] : [sysctl("all.arp_ignore", "1", "max"), sysctl("all.arp_announce", "2", "max")];
 
 /** What the MSS advice asks for: changes of routes, and commands for those that are not ours to make anew. */

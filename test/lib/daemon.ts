@@ -5,6 +5,8 @@ import type { StatusModel } from "../../src/observe/status.ts";
 const root = join(import.meta.dirname, "../..");
 const command = join(root, "bin/sluice");
 let counter = 0;
+/** ms that a daemon's start may take: where all tests want the same cores, many times what it needs. */
+const START_LIMIT = 60_000;
 
 /** A name that no other test has. */
 export const uniqueName = (hint: string): string => `${hint}-${process.pid}-${++counter}`;
@@ -61,8 +63,9 @@ export async function startDaemon(config: unknown, hint = "test", under: string[
       void (async () => {
         for await (const chunk of child.stderr) said += Buffer.from(chunk).toString();
       })();
-      for (let i = 0; i < 200 && !/sluice: serving|"message":"serving"/.test(said.slice(from)); i++) {
+      for (let waited = 0; !/sluice: serving|"message":"serving"/.test(said.slice(from)); waited += 50) {
         if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}:\n${said}`);
+        if (waited >= START_LIMIT) throw new Error(`the daemon does not serve after ${START_LIMIT} ms:\n${said}`);
         await Bun.sleep(50);
       }
     },

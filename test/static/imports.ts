@@ -1,6 +1,7 @@
 /** Checks the tree's own rules on every tracked TypeScript and C file; prints one line per breach. */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { idleExports } from "./exports.ts";
 import { bunAllowed, longest, longestFunction, rooms } from "./rooms.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -50,5 +51,7 @@ function judgeImport(path: string, specifier: string): string[] {
 
 /** All tracked and new files that the rules cover. */
 export function judgeTree(files: readonly string[]): string[] {
-  return files.flatMap((path) => breaches(path, readFileSync(join(root, path), "utf8")));
+  const texts = new Map(files.map((path) => [path, readFileSync(join(root, path), "utf8")]));
+  const typescript = new Map([...texts].filter(([path]) => /\.tsx?$/.test(path)));
+  return [...[...texts].flatMap(([path, text]) => breaches(path, text)), ...idleExports(typescript)];
 }

@@ -20,7 +20,7 @@ const UNITS_PER_SECOND = 1e9 / 2 ** Limit.RATE_SHIFT;
 const MOST = 2 ** 32 - 1;
 
 /** What stands in the kernel for a rate: units from one to the next, and how far ahead of its time one may be. */
-export function toRate(rate: Rate | undefined): { interval: number; burst: number } {
+function toRate(rate: Rate | undefined): { interval: number; burst: number } {
   if (rate === undefined) return { interval: 0, burst: 0 };
   const { rate: perSecond, burst = perSecond } = typeof rate === "number" ? { rate } : rate;
   const interval = Math.max(1, Math.round(UNITS_PER_SECOND / perSecond));

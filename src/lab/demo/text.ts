@@ -73,7 +73,7 @@ const dash = <T>(value: T | null | undefined, text: (value: T) => string): strin
   value === null || value === undefined ? "-" : text(value);
 
 /** One line for each reason. */
-export function leftOutText(leftOut: DemoReport["leftOut"]): string[] {
+function leftOutText(leftOut: DemoReport["leftOut"]): string[] {
   const reasons = [...new Set(leftOut.map(({ why }) => why))];
   return reasons.map((why) => {
     const methods = leftOut.filter((left) => left.why === why).map(({ method }) => method);

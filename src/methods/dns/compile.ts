@@ -29,7 +29,7 @@ export interface CompiledDns {
  * Who is answered when nobody is eligible: those whom only a failed check keeps out, by the same rules (tier, weight) as
  * if they were up. What an operator has put in drain or maintenance stays out.
  */
-export function asIfUp(backends: readonly Backend[]): number[] {
+function asIfUp(backends: readonly Backend[]): number[] {
   return eligibleIds(
     backends.map((b) => (b.state === "down" ? { ...b, state: "up", weight: Math.max(1, b.weight) } : b)),
   );

@@ -4,7 +4,7 @@ import type { Snapshot } from "../../core/snapshot.ts";
 import { createBalancer } from "../../schedulers/follow.ts";
 
 /** The part of a snapshot that one kind of address makes up; who is eligible stays as it is. */
-export function familySnapshot(snapshot: Snapshot, v6: boolean): Snapshot {
+function familySnapshot(snapshot: Snapshot, v6: boolean): Snapshot {
   const backends = snapshot.backends.filter((b) => b.address.includes(":") === v6);
   const ids = new Set(backends.map((b) => b.id));
   return { ...snapshot, backends, eligible: snapshot.eligible.filter((id) => ids.has(id)) };

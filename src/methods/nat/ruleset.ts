@@ -46,13 +46,13 @@ const askedKey = (family: Family): string =>
 const tierMap = (what: "vips" | "flows" | "masks", family: Family, tier: Tier): string =>
   tier === "one" ? `${what}${family}` : `${what}${family}.${tier}`;
 
-export const chainName = (service: string, backend?: number): string =>
+const chainName = (service: string, backend?: number): string =>
   backend === undefined ? `s.${service}` : `s.${service}.${backend}`;
-export const counterName = (service: string, backend: number, what: "new" | "in" | "out"): string =>
+const counterName = (service: string, backend: number, what: "new" | "in" | "out"): string =>
   `n.${service}.${backend}.${what}`;
 const flowChain = (service: string, backend: number): string => `f.${service}.${backend}`;
 const maskChain = (service: string): string => `m.${service}`;
-export const refusedName = (service: string): string => `n.${service}.none`;
+const refusedName = (service: string): string => `n.${service}.none`;
 
 const familyOf = (service: NatService): Family => (isIPv6(service.vips[0]!.address) ? 6 : 4);
 

@@ -1,7 +1,7 @@
 import { sipHash24 } from "./siphash.ts";
 
 /** Octets: client cookie, server cookie (RFC 9018 4), both. */
-export const CLIENT_COOKIE = 8;
+const CLIENT_COOKIE = 8;
 const SERVER_COOKIE = 16;
 export const WHOLE_COOKIE = CLIENT_COOKIE + SERVER_COOKIE;
 

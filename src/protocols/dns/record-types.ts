@@ -25,7 +25,7 @@ interface RecordType {
 }
 
 /** Types that have a form of their own in a master file; all others are written `TYPEnnn \# length hex`. */
-export const recordTypes: Readonly<Record<string, RecordType>> = {
+const recordTypes: Readonly<Record<string, RecordType>> = {
   A: { number: 1, fields: ["ipv4"] },
   NS: { number: 2, fields: ["name"] },
   CNAME: { number: 5, fields: ["name"] },

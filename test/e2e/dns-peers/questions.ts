@@ -63,7 +63,7 @@ const asked: [name: string, ...types: string[]][] = [
 ];
 
 /** Numbers of the types that are asked for. */
-export const typeNumbers: Readonly<Record<string, number>> = {
+const typeNumbers: Readonly<Record<string, number>> = {
   A: 1,
   NS: 2,
   CNAME: 5,

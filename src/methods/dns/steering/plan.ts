@@ -155,7 +155,3 @@ export function loadOf({ snapshot: { backends, eligible } }: Judged): number | n
 /** Is a policy anywhere in these groups? */
 export const goesBy = ({ by, groups = [] }: { by?: Policy; groups?: Group[] }, policy: Policy): boolean =>
   by === policy || groups.some((group) => goesBy(group, policy));
-
-/** Does anything in a service's groups hang on who asks? */
-export const goesByClient = ({ options: { steer } }: Service<DnsOptions>): boolean =>
-  steer !== undefined && (goesBy(steer, "nearest") || goesBy(steer, "hash"));

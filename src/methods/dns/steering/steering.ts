@@ -30,7 +30,7 @@ export function byHash({ weights }: Pick<Choice, "weights">, seeds: ArrayLike<nu
 }
 
 /** The part that `unit` (0..1) falls into. */
-export function byWeight({ weights }: Pick<Choice, "weights">, unit: number): number {
+function byWeight({ weights }: Pick<Choice, "weights">, unit: number): number {
   let point = unit * weights.reduce((sum, weight) => sum + weight, 0);
   for (let i = 0; i < weights.length; i++) {
     point -= weights[i]!;

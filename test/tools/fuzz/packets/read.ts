@@ -1,6 +1,4 @@
 /** What a frame is, by the RFCs: read without looking at how the program does it. */
-import { addressKey } from "./world.ts";
-
 /** A TCP or UDP packet, a later fragment of whatever, or an ICMP error about one; `null` fields were not there. */
 export interface Packet {
   /** 4 bytes of an 802.1Q tag, or none. */
@@ -141,5 +139,3 @@ export function read(frame: Buffer): Packet | null {
   const about = readQuote(ip, shape);
   return about && { ...packet, ...about };
 }
-
-export const isTo = (key: string, address: string): boolean => key === addressKey(address);
