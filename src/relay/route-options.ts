@@ -8,10 +8,8 @@ const ours = new Set(
     " ",
   ),
 );
-const name = z
-  .string()
-  .regex(token, "Write a field's name, such as X-Team, of at most 128 characters.")
-  .refine((text) => !ours.has(text.toLowerCase()), "This field is the proxy's own work.");
+const anyField = z.string().regex(token, "Write a field's name, such as X-Team, of at most 128 characters.");
+const name = anyField.refine((text) => !ours.has(text.toLowerCase()), "This field is the proxy's own work.");
 const value = z
   .string()
   .max(4096)
@@ -78,7 +76,7 @@ export const route = z.strictObject({
   method: z.array(z.string().regex(token)).min(1).optional().describe("Any of these methods."),
   header: z
     .record(z.string(), z.union([z.literal(true), value]))
-    .superRefine(namesAre(z.string().regex(token, "Write a field's name, such as X-Team, of at most 128 characters.")))
+    .superRefine(namesAre(anyField))
     .default({})
     .describe("Fields that must be there (true), or have this value."),
   query: wanted

@@ -87,7 +87,10 @@ export interface MssAdvice {
  * MSS advice on every route that leaves by a tight link, of the families that VIPs are of: only what the advice limits
  * will come back wrapped.
  */
-export async function mssAdvice({ vips, directors = [] }: Pick<RealServerRequest, "vips" | "directors">) {
+export async function mssAdvice({
+  vips,
+  directors = [],
+}: Pick<RealServerRequest, "vips" | "directors">): Promise<MssAdvice> {
   const all = await links();
   if (!all.ok) throw new SluiceError(all.problems[0]!);
   const byName = new Map(all.value.map((link): [string, IpLink] => [link.name, link]));

@@ -31,10 +31,10 @@ interface Running {
 }
 
 /**
- * Runs the probes of many jobs: the first of each soon (its backend is down until then), the second after a quarter of an
- * interval up to five quarters, each at a place of its own, so that jobs which began together spread evenly and a start of
- * very many is over before they come again, then one each interval, counted from start to start. At most one probe of a job is under way; a probe still under way when the next is due makes that one
- * fall out.
+ * Runs the probes of many jobs: the first of each soon (its backend is down until then), the second after a quarter of
+ * an interval up to five quarters, then one each interval, counted from start to start. The second has a place of its own,
+ * so that jobs which began together spread evenly, and a start of very many is over before they come again. At most one
+ * probe of a job is under way; a probe still under way when the next is due makes that one fall out.
  */
 export class Schedule {
   readonly #doors: ScheduleDoors;
