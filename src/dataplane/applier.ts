@@ -7,55 +7,18 @@ import { bytesText } from "../observe/units.ts";
 import { sleep } from "../runtime/clock.ts";
 import { lackOfHops } from "./capacity.ts";
 import { devicesOf, groundChanges, vipChanges } from "./changes.ts";
-import { type CheckPath, createCheckPath } from "./check-path.ts";
+import { createCheckPath } from "./check-path.ts";
 import { kernelCounts } from "./counts.ts";
 import { factsNow, hostAddresses, missingAddresses } from "./facts-now.ts";
 import { limited, type StagedLists } from "./guard/guard.ts";
 import { Held } from "./held.ts";
-import { Plane, stateKey } from "./plane.ts";
+import { type Plane, stateKey } from "./plane.ts";
 import { type ForwardName, type PlaneService, partName } from "./plane-service.ts";
+import { destroy, leave, type Shared, share, sharedAt } from "./shared-plane.ts";
 import { Troubles } from "./troubles.ts";
-import { Upkeep } from "./upkeep.ts";
 
 /** How long a prepare waits for link addresses, ms. A backend that does not answer must not hold the others back. */
 const NEIGHBOUR_WAIT = 800;
-
-interface Shared {
-  plane: Plane;
-  upkeep: Upkeep;
-  /** Devices that each method needs attached. */
-  needs: Map<ForwardName, Set<string>>;
-  appliers: Set<XdpApplier>;
-  /** Methods that are prepared and have not committed: while there are some, programs of another version go on. */
-  prepared: Set<ForwardName>;
-  check?: CheckPath;
-}
-
-/** One plane per instance and process: the methods that forward share it. */
-const shared = new Map<string, Shared>();
-
-function share(doors: Doors): Shared {
-  let found = shared.get(doors.bpfDir);
-  if (found) return found;
-  const plane = new Plane(doors.bpfDir);
-  plane.schedulers = doors.schedulers;
-  const { refused } = plane.kernel;
-  if (refused !== null)
-    doors.log("warn", `the former version forwards until all is in force, and its flow cells are lost: ${refused}`, {
-      code: "SLUICE_LAYOUT",
-    });
-  const needs = new Map<ForwardName, Set<string>>();
-  const appliers = new Set<XdpApplier>();
-  const upkeep = new Upkeep(
-    plane,
-    () => new Set(needs.keys()),
-    appliers,
-    (level, message) => doors.log(level, message),
-  );
-  found = { plane, upkeep, needs, appliers, prepared: new Set() };
-  shared.set(doors.bpfDir, found);
-  return found;
-}
 
 class XdpApplier implements Applier<PlaneService> {
   readonly #doors: Doors;
@@ -213,11 +176,11 @@ class XdpApplier implements Applier<PlaneService> {
   }
 
   #need(devices: readonly string[]): void {
-    shared.get(this.#doors.bpfDir)?.needs.set(this.#forward, new Set(devices));
+    sharedAt(this.#doors.bpfDir)?.needs.set(this.#forward, new Set(devices));
   }
 
   async #abort(fresh: readonly string[], staged: StagedLists | null): Promise<void> {
-    const { plane, prepared } = shared.get(this.#doors.bpfDir) ?? {};
+    const { plane, prepared } = sharedAt(this.#doors.bpfDir) ?? {};
     prepared?.delete(this.#forward);
     plane?.guard.abandon(staged);
     this.#need(this.#attached);
@@ -340,13 +303,12 @@ class XdpApplier implements Applier<PlaneService> {
     this.#shared.check = await createCheckPath(this.#plane, { pid });
   }
 
-  async release(): Promise<void> {
-    await shared.get(this.#doors.bpfDir)?.upkeep.stop();
-    shared.delete(this.#doors.bpfDir);
+  release(): Promise<void> {
+    return leave(this.#doors.bpfDir);
   }
 
   async remove(): Promise<void> {
-    const { plane, needs, upkeep } = this.#shared;
+    const { plane, needs } = this.#shared;
     this.#services = [];
     await this.#moving;
     await this.#vips.hold([]);
@@ -355,12 +317,7 @@ class XdpApplier implements Applier<PlaneService> {
     this.#attached = [];
     needs.delete(this.#forward);
     this.#shared.appliers.delete(this);
-    if (plane.services.size > 0) return;
-    await upkeep.stop();
-    await this.#shared.check?.close();
-    plane.guard.close();
-    plane.kernel.destroy();
-    shared.delete(this.#doors.bpfDir);
+    if (plane.services.size === 0) await destroy(this.#doors.bpfDir);
   }
 }
 
@@ -395,6 +352,11 @@ async function ownAddresses(): Promise<Set<string>> {
  */
 export async function createXdpApplier(doors: Doors, forward: ForwardName): Promise<Applier<PlaneService>> {
   const left = standing(share(doors).plane, forward).flatMap(({ config }) => config?.vips ?? []);
-  const facts = await factsNow(doors.facts.instance, unique(left.map(({ address }) => address)));
-  return new XdpApplier(doors, forward, facts);
+  try {
+    const facts = await factsNow(doors.facts.instance, unique(left.map(({ address }) => address)));
+    return new XdpApplier(doors, forward, facts);
+  } catch (error) {
+    if (share(doors).appliers.size === 0) await leave(doors.bpfDir);
+    throw error;
+  }
 }

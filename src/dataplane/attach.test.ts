@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { configProblem, refuse, type SluiceError } from "../core/problem.ts";
 import { runSync } from "../runtime/child.ts";
+import * as ip from "../system/ip.ts";
 import * as libbpf from "../system/libbpf.ts";
 import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { createXdpApplier } from "./applier.ts";
@@ -162,6 +164,25 @@ describe.skipIf(missing !== null)("attaching", () => {
       expect(host.sh("ip address show dev eth0")).not.toContain("125.12.12.77");
       runSync(["ip", "link", "set", "dev", "eth0", "xdpdrv", "off"]);
       await applier.remove();
+    });
+  });
+
+  test("a start that is refused leaves nothing pinned, whether ip(8) is missing or the interface is another's", async () => {
+    await host.within(async () => {
+      const lacking = configProblem("SLUICE_HOST_COMMAND", [], "ip is not there");
+      const spy = spyOn(ip, "addresses").mockResolvedValue(refuse(lacking));
+      const without = await createXdpApplier(doors, "direct").catch((thrown) => (thrown as SluiceError).problem.code);
+      spy.mockRestore();
+      expect(without).toBe("SLUICE_HOST_COMMAND");
+      expect(existsSync(doors.bpfDir)).toBe(false);
+      hold("eth0", "xdpdrv");
+      const applier = await createXdpApplier(doors, "direct");
+      const vips = [{ address: "125.12.12.77", port: 80, protocol: "tcp" as const }];
+      await applier.prepare([testService("web", vips, [testBackend(1, "125.12.12.20", null)])]);
+      expect(existsSync(doors.bpfDir)).toBe(true);
+      await applier.release();
+      expect(existsSync(doors.bpfDir)).toBe(false);
+      runSync(["ip", "link", "set", "dev", "eth0", "xdpdrv", "off"]);
     });
   });
 

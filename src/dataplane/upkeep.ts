@@ -22,7 +22,7 @@ const FORSAKE_AT = 30;
 const ANSWERS_IN = 50;
 
 /** Who is told what was seen. */
-interface Listener {
+export interface Listener {
   /** After each look at devices and link addresses, with devices that came back. */
   looked(returned: readonly string[]): Promise<void>;
   /** Ways to backends are other ones, or there again. */
