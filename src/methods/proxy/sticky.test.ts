@@ -91,11 +91,14 @@ test("by a field: its value has one backend, values spread, and without it the s
   for (const line of ["", "", "X-Session: \r\n", "X-Session: \r\n"]) others.add(await askAs(served, line));
   expect(others.size).toBe(4);
   served.change(2, { state: "down" });
+  // A table of Maglev's keeps nearly all others where they are; which ones hangs on the ports that the backends got.
+  let moved = 0;
   for (const [value, home] of homes) {
     const now = await askAs(served, `X-Session: ${value}\r\n`);
-    if (home === "2") expect(now).not.toBe("2");
-    else expect(now).toBe(home);
+    expect(now).not.toBe("2");
+    if (home !== "2" && now !== home) moved++;
   }
+  expect(moved).toBeLessThanOrEqual(4);
   served.change(2, { state: "up" });
   for (const [value, home] of homes) expect(await askAs(served, `X-Session: ${value}\r\n`)).toBe(home);
 });
