@@ -32,6 +32,10 @@ export class Lab {
   readonly topology: Topology;
   readonly state: LabState;
   #count = 0;
+  /** It is being taken down: nothing is started any more. */
+  #ending = false;
+  /** Programs that are being started, and are not on record yet. */
+  readonly #starting = new Set<Promise<unknown>>();
 
   private constructor(topology: Topology, state: LabState) {
     this.topology = topology;
@@ -77,8 +81,9 @@ export class Lab {
     return namespaceOf(this.state.id, host);
   }
 
-  /** Runs a command in a host to its end. */
-  exec(host: string, command: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  /** Runs a command in a host to its end. Throws once the lab is being taken down. */
+  async exec(host: string, command: readonly string[], options: RunOptions = {}): Promise<Finished> {
+    this.mustStand();
     return run(["nsenter", `--net=${namespacePath(this.namespace(host))}`, "--", ...command], options);
   }
 
@@ -89,7 +94,7 @@ export class Lab {
     return stdout.trimEnd();
   }
 
-  /** Starts a program in a host; its output goes to files in `folder`. */
+  /** Starts a program in a host; its output goes to files in `folder`. Throws once the lab is being taken down. */
   async spawn(
     host: string,
     command: readonly string[],
@@ -98,9 +103,16 @@ export class Lab {
     const program = command.find((word) => word.endsWith(".ts")) ?? command[0]!;
     const stem = `${this.folder}/${host}-${basename(program, ".ts")}-${process.pid}-${this.#count++}`;
     const files = { stdout: `${stem}.out`, stderr: `${stem}.err` };
-    const id = await startDetached(this.namespace(host), command, { ...files, ...options });
-    this.state.processes.push({ ...id, host, command: [...command] });
-    saveState(this.state);
+    this.mustStand();
+    const record = async (): Promise<ProcessId> => {
+      const id = await startDetached(this.namespace(host), command, { ...files, ...options });
+      this.state.processes.push({ ...id, host, command: [...command] });
+      saveState(this.state);
+      return id;
+    };
+    const start = record();
+    this.#starting.add(start);
+    const id = await start.finally(() => this.#starting.delete(start));
     return hostProcess(host, id, files);
   }
 
@@ -133,13 +145,21 @@ export class Lab {
 
   /** It is whole, and stays when this process ends, until somebody takes it down. */
   keep(): void {
+    this.mustStand();
     this.state.owner = null;
     saveState(this.state);
   }
 
-  /** Takes everything down. */
-  down(): Promise<void> {
-    return removeLab(this.state);
+  /** Takes everything down, also what is being started meanwhile. */
+  async down(): Promise<void> {
+    this.#ending = true;
+    await Promise.allSettled(this.#starting);
+    await removeLab(this.state);
+  }
+
+  /** Throws once it is being taken down: nothing is to be started or recorded any more. */
+  mustStand(): void {
+    if (this.#ending) throw new Error(`lab ${this.name} is being taken down`);
   }
 }
 

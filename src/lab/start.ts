@@ -46,6 +46,7 @@ async function prepareRealServer(lab: Lab, host: Host): Promise<void> {
 
 /** The name of a host's instance of the product; recorded, so that its pins and folders go with the lab. */
 export function recordInstance(lab: Lab, key: string, host: string): string {
+  lab.mustStand();
   const instance = `slu${lab.state.id}-${key === host ? host : key}`;
   lab.state.instances[key] = instance;
   saveState(lab.state);

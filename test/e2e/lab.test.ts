@@ -5,7 +5,7 @@ import { Lab } from "../../src/lab/lab.ts";
 import { namespacePath } from "../../src/lab/paths.ts";
 import { isAlive, processesIn } from "../../src/lab/processes.ts";
 import { removeByName, removeLeftovers } from "../../src/lab/remove.ts";
-import { accessLog, startProgram, startServers } from "../../src/lab/start.ts";
+import { accessLog, recordInstance, startProgram, startServers } from "../../src/lab/start.ts";
 import { type LabState, loadState } from "../../src/lab/state.ts";
 import { findTopology, topologies } from "../../src/lab/topologies/index.ts";
 import { run } from "../../src/runtime/child.ts";
@@ -147,6 +147,21 @@ describe("a lab", () => {
     await removeLeftovers();
     expect(readdirSync("/run/sluice/labs").filter((n) => n.startsWith("broken"))).toEqual([]);
     expect(before.filter((n) => n.startsWith("broken"))).toEqual([]);
+  });
+});
+
+describe("a lab that is taken down while programs start in it", () => {
+  skip("takes them along, and starts no other", async () => {
+    const lab = await Lab.build(nat);
+    const starts = Array.from({ length: 8 }, () => lab.spawn("client", ["sleep", "30"]));
+    await lab.down();
+    const started = await Promise.all(starts);
+    expect(started.filter((one) => one.alive())).toEqual([]);
+    expectGone(lab.state);
+    expect(lab.spawn("client", ["true"])).rejects.toThrow("being taken down");
+    expect(lab.exec("client", ["true"])).rejects.toThrow("being taken down");
+    expect(() => recordInstance(lab, "director", "director")).toThrow("being taken down");
+    expect(existsSync(`/run/sluice/labs/${lab.name}`)).toBe(false);
   });
 });
 
