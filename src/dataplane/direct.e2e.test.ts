@@ -172,5 +172,5 @@ describe.skipIf(missing !== null)("direct", () => {
       expect(told).toStartWith("dead:");
       await applier.remove();
     });
-  }, 20_000);
+  }, 60_000);
 });

@@ -149,7 +149,7 @@ describe.skipIf(missing !== null)("IPv6", () => {
 
   test("direct hands over untouched", async () => {
     await using("direct", (applier) => serves(applier, service(VIP6, reals(near6)), "near", "2001:db8:12::100"));
-  }, 30_000);
+  }, 60_000);
 
   test("tunnel carries IPv6 in IPv6", async () => {
     await using("tunnel", async (applier) => {
@@ -159,15 +159,15 @@ describe.skipIf(missing !== null)("IPv6", () => {
       const target = applier.probe!("web", 2)!;
       expect(await checker({ do: "probe", ...target })).toEqual([`far1 2001:db8:12::12:${target.source.port} 1`]);
     });
-  }, 30_000);
+  }, 60_000);
 
   test("tunnel carries IPv6 in IPv4", async () => {
     await using("tunnel", (applier) => serves(applier, service(VIP6, reals(far4)), "far", "2001:db8:12::100"));
-  }, 30_000);
+  }, 60_000);
 
   test("tunnel carries IPv4 in IPv6", async () => {
     await using("tunnel", (applier) => serves(applier, service(VIP4, reals(far6)), "far", "125.12.12.100"));
-  }, 30_000);
+  }, 60_000);
 
   test("GUE carries both in both", async () => {
     const guePort = Limit.GUE_PORT;
@@ -176,7 +176,7 @@ describe.skipIf(missing !== null)("IPv6", () => {
     await using("tunnel", (one) => serves(one, service(VIP4, reals(far4), { guePort }), "far", "125.12.12.100"));
     await using("tunnel", (one) => serves(one, service(VIP6, reals(far4), { guePort }), "far", "2001:db8:12::100"));
     expect(decapCounts(decaps[1]!.bpfDir)!.packets).toBeGreaterThan(before + 100);
-  }, 30_000);
+  }, 60_000);
 
   test("nat rewrites both ways", async () => {
     await using("nat", async (applier) => {
@@ -184,5 +184,5 @@ describe.skipIf(missing !== null)("IPv6", () => {
       const counts = (await applier.counts()).get("web")!;
       expect(counts.service.packetsOut).toBeGreaterThan(100);
     });
-  }, 30_000);
+  }, 60_000);
 });

@@ -86,7 +86,7 @@ describe.skipIf(missing !== null)("nat on XDP", () => {
       expect(counts.service.packetsOut).toBeGreaterThan(100);
       await applier.remove();
     });
-  }, 30_000);
+  }, 60_000);
 
   test("least-connections: new connections go to those who have fewest, and the count falls as they end", async () => {
     await director.within(async () => {
@@ -123,5 +123,5 @@ describe.skipIf(missing !== null)("nat on XDP", () => {
       expect((await applier.counts()).get("web")!.service.connections).toBe(12);
       await applier.remove();
     });
-  }, 30_000);
+  }, 60_000);
 });

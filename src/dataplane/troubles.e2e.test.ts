@@ -162,7 +162,7 @@ describe.skipIf(missing !== null)("what goes wrong around one service", () => {
       expect(await serves(sides[0])).toBe(true);
       expect(director.sh("ip address show dev eth2")).not.toContain("125.12.14.77");
     });
-  }, 30_000);
+  }, 60_000);
 
   test("where the guard's program is refused, only the services that ask for limits are told", async () => {
     await director.within(async () => {
@@ -177,7 +177,7 @@ describe.skipIf(missing !== null)("what goes wrong around one service", () => {
       ]);
       expect([await serves(sides[0]), await serves(sides[1])]).toEqual([true, true]);
     });
-  }, 30_000);
+  }, 60_000);
 
   test("a program that the verifier refuses, and a map that there is no memory for, have names of their own", () => {
     const source = join(doors.runDir, "wrong.bpf.c");

@@ -129,5 +129,5 @@ describe.skipIf(missing !== null)("tunnel", () => {
       await net.host("rs1").within(() => detachDecap({ bpfDir: decaps[0]!.bpfDir }));
       expect(net.host("rs1").sh("ip link show dev eth0")).not.toContain("xdp");
     });
-  }, 30_000);
+  }, 60_000);
 });

@@ -112,7 +112,7 @@ describe.skipIf(missing !== null)("ways to backends on several interfaces", () =
       expect(service.packetsOut ?? null).toBeNull();
       expect(troubles()).toEqual([]);
     });
-  }, 30_000);
+  }, 60_000);
 
   test("a backend that gets another MAC keeps its connections, and the others theirs", async () => {
     await director.within(async () => {
@@ -122,7 +122,7 @@ describe.skipIf(missing !== null)("ways to backends on several interfaces", () =
       await allGoOn();
       expect(troubles()).toEqual([]);
     });
-  }, 30_000);
+  }, 60_000);
 
   test("a route that moves to another gateway takes the flows along", async () => {
     await director.within(async () => {
