@@ -18,6 +18,7 @@ import {
   LOAD_CORE,
   memoryOf,
   type Pinned,
+  runPinned,
   SERVER_CORE,
   startPinned,
 } from "./support/pinned.ts";
@@ -45,9 +46,14 @@ const watchedService = (ports: readonly number[]) => ({
 });
 
 /** The configuration as code: written out it would have some megabytes. `watched` has two backends of its own. */
-const configuration = (port: number, checked: number, watched: readonly number[]): string => `export default {
+const configuration = (
+  stand: Stand,
+  port: number,
+  checked: number,
+  watched: readonly number[],
+): string => `export default {
   version: 1, workers: 1, log: { level: "error" },
-  dns: { listen: ["127.0.0.1:${port}"], zones: ["example.com", "example.org"] },
+  dns: { listen: ["${stand.address}:${port}"], zones: ["example.com", "example.org"], xdp: "${stand.xdp}" },
   services: Object.fromEntries([
     ["watched", ${JSON.stringify(watchedService(watched))}],
     ...Array.from({ length: ${SERVICES} }, (_, i) => ["s" + i, { method: "dns",
@@ -199,7 +205,7 @@ async function atScale(progress: (line: string) => void, folder: string, seconds
   const [port, ...watched] = [freePort(), freePort(), freePort()];
   const instance = `bench-${process.pid}`;
   const file = join(folder, "scale.config.ts");
-  await Bun.write(file, configuration(port!, server.port, watched));
+  await Bun.write(file, configuration(loopback(), port!, server.port, watched));
   const begun = performance.now();
   const program = startPinned(SERVER_CORE, [sluiceCommand, "run", "-c", file, "--instance", instance]);
   try {
@@ -241,22 +247,60 @@ async function changesInXdp(folder: string): Promise<Row[]> {
   }
 }
 
-const cases = ["scale/user", "health-change/xdp"];
+/** Answers from XDP so far, by the count of the instance's status. */
+async function answersFromXdp(instance: string): Promise<number> {
+  const said = await runPinned(LOAD_CORE, [sluiceCommand, "status", "--json", "--instance", instance]);
+  return Number(/"SLUICE_DNS_XDP_ANSWERED":(\d+)/.exec(said)?.[1] ?? 0);
+}
+
+/** All names, answered by the program of an interface: until it serves, and until the program answers. */
+async function startInXdp(folder: string): Promise<Row[]> {
+  const stand = cable();
+  const port = stand.port();
+  const instance = `bench-xdp-start-${process.pid}`;
+  const file = join(folder, "start.config.ts");
+  const server = stand.fromServer(() => openAt("0.0.0.0", 7000));
+  await Bun.write(file, configuration(stand, port, server.port, [7001, 7002]));
+  const begun = performance.now();
+  const command = stand.atServer(sluiceCommand, "run", "-c", file, "--instance", instance);
+  const program = startPinned(SERVER_CORE, command);
+  const passed = (): number => (performance.now() - begun) / 1000;
+  try {
+    await until("the daemon serves", () => program.said().includes("sluice: serving"), 120_000);
+    const rows = [row("start/xdp/s", "s", "lower", passed())];
+    const stop = await watchAnswers(stand, port, () => {});
+    while ((await answersFromXdp(instance)) === 0 && passed() < 120);
+    rows.push(row("start/xdp/answers-s", "s", "lower", passed()));
+    stop();
+    for (const [part, pids] of Map.groupBy(family(program.pid), (pid) => partOf(pid, instance)))
+      rows.push(row(`memory-xdp/${part}/mib`, "MiB", "lower", memoryOf(pids) / 2 ** 20));
+    return rows;
+  } finally {
+    await program.stop();
+    server.stop(true);
+    stand.close();
+  }
+}
+
+const cases = ["scale/user", "health-change/xdp", "start/xdp"];
 
 export default defineBench({
   summary: "100,000 names, 20,000 checked backends on one core: start, memory, checks, time until a verdict shows",
   cases,
   async run(progress, { seconds, only }) {
     const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
-    const [scale, xdp] = cases.map((name) => only.length === 0 || only.includes(name));
-    const missing = xdp ? (netnsMissing() ?? xdpMissing()) : null;
+    const wanted = cases.filter((name) => only.length === 0 || only.includes(name));
+    const missing = netnsMissing() ?? xdpMissing();
     const rows: Row[] = [];
     try {
-      if (scale) rows.push(...(await atScale(progress, folder, seconds)));
-      if (missing !== null) progress(`no rows from XDP: ${missing}`);
-      else if (xdp) {
-        progress("health changes in XDP");
-        rows.push(...(await changesInXdp(folder)));
+      for (const name of wanted) {
+        if (name.endsWith("/xdp") && missing !== null) {
+          progress(`no rows of ${name}: ${missing}`);
+          continue;
+        }
+        progress(name);
+        if (name === "scale/user") rows.push(...(await atScale(progress, folder, seconds)));
+        else rows.push(...(await (name === "start/xdp" ? startInXdp : changesInXdp)(folder)));
       }
       return { rows };
     } finally {
