@@ -4,6 +4,7 @@ import { VERSION } from "../core/version.ts";
 import { registerCommands } from "./commands.ts";
 import { exitWhenLost } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { registerHelp } from "./help.ts";
 import { endWithOutput } from "./output.ts";
 
 endWithOutput();
@@ -12,6 +13,7 @@ const program = new Command("sluice")
   .version(VERSION)
   .configureHelp({ sortSubcommands: true, showGlobalOptions: true });
 await registerCommands(program, process.argv[2]);
+registerHelp(program);
 answerWrongUsage(program, "sluice");
 
 /**

@@ -22,6 +22,10 @@ test("wrong usage names the help of the command that was typed, and ends with 2"
     [["set", "backend"], "(sluice set --help says how it is used)"],
     [["lab", "up"], "(sluice lab up --help says how it is used)"],
     [["statsu"], "(Did you mean status?)\n(sluice --help says how it is used)"],
+    [["help", "statsu"], "unknown command 'statsu'\n(Did you mean status?)\n(sluice --help says how it is used)"],
+    [["help", "lab", "don"], "unknown command 'don'\n(Did you mean down?)\n(sluice lab --help says how it is used)"],
+    [["lab", "help", "don"], "unknown command 'don'\n(Did you mean down?)\n(sluice lab --help says how it is used)"],
+    [["help", "status", "x"], "unknown command 'x'\n(sluice status --help says how it is used)"],
   ];
   for (const [words, hint] of cases) {
     const { code, stderr } = await run([process.execPath, main, ...words]);
