@@ -47,14 +47,8 @@ export const workerSide: WorkerSide = {
     const guard = new Guard(settings, assignment.seed, doors.now);
     const tally = tallyOf(doors.cells(TALLY_NAME));
     const answerer = new Answerer(site, client, tally, guard, settings);
-    if (settings.debug !== undefined) {
-      const { geography, seed } = assignment;
-      const snapshot = (service: string) => doors.balancer(service).snapshot;
-      answerer.why = new Why(settings.debug.from, { services, settings, geography, seed, snapshot });
-    }
-    const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
-    const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
-    const tcp: Transport = { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) };
+    answerer.why = whyOf(assignment, doors);
+    const [udp, tcp] = transportsOf(settings);
     const limits = { ...settings.tcp, own: assignment.connectionLimit };
 
     const later = (call: () => void): void => void setTimeout(call, COUNTED);
@@ -88,3 +82,24 @@ export const workerSide: WorkerSide = {
     };
   },
 };
+
+/** Explains answers to those who may ask why; null: nobody may. */
+function whyOf({ services, settings, geography, seed }: Assignment, doors: WorkerDoors): Why | null {
+  const dns = settings.dns as DnsSettings;
+  if (dns.debug === undefined) return null;
+  const snapshot = (service: string) => doors.balancer(service).snapshot;
+  return new Why(dns.debug.from, {
+    services: services as Service<DnsOptions>[],
+    settings: dns,
+    geography,
+    seed,
+    snapshot,
+  });
+}
+
+/** What an answer may hold over UDP, and over TCP. RFC 7828: the time that a connection may idle is told in 100 ms. */
+function transportsOf(settings: DnsSettings): [udp: Transport, tcp: Transport] {
+  const nsid = settings.nsid === undefined ? null : new TextEncoder().encode(settings.nsid);
+  const udp: Transport = { tcp: false, udpSize: settings.udpSize, keepalive: 0, nsid };
+  return [udp, { ...udp, tcp: true, keepalive: Math.min(65535, Math.floor(settings.tcp.idle / 100)) }];
+}
