@@ -31,7 +31,7 @@ function problemText(problem: Problem, source: SourceText, color: boolean): stri
   const head = [place ? placeText(place) : plain(source.file), path === "" ? "" : `  ${plain(path)}`, "  "].join("");
   const lines = [`${paint(head.trimEnd(), "bold", color)}  ${paint(severity, tone, color)} ${problem.code}`];
   const words = message(problem);
-  const pointed = place && hasPosition(place) ? excerpt(source, place) : null;
+  const pointed = place && hasPosition(place) && place.file === source.file ? excerpt(source, place) : null;
   if (pointed) {
     lines.push(pointed.line, `${pointed.margin}${paint(pointed.carets, tone, color)} ${words}`);
     for (const text of details(problem)) lines.push(`${pointed.margin}${" ".repeat(pointed.carets.length)} ${text}`);

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { z } from "zod";
 import { configProblem, ok, type Path, type Problem, type Result, refuse } from "../core/problem.ts";
 import { formatDuration } from "../core/words.ts";
+import type { BundleProblem } from "../runtime/bundle.ts";
 import { type Child, spawnChild } from "../runtime/child.ts";
 import type { FromLoader } from "./loader-child.ts";
 
@@ -30,11 +31,12 @@ export async function loadCode(
     chmodSync(directory, 0o755);
     const made = join(directory, "config.js");
     const answer = await ask(file, made, limit);
-    if (answer.kind === "refused") return refuse(...answer.reasons.map(codeProblem));
+    if (answer.kind === "refused") return refuse(...answer.reasons.map((reason) => codeProblem(reason, file)));
     const { value, functions } = answer;
     return ok({ value, functions, bundle: bundleDir === null ? null : keep(made, bundleDir) });
   } catch (error) {
-    return refuse(codeProblem(`The bundle cannot be kept: ${error instanceof Error ? error.message : String(error)}`));
+    const why = error instanceof Error ? error.message : String(error);
+    return refuse(codeProblem({ message: `The bundle cannot be kept: ${why}`, at: null }, file));
   } finally {
     if (directory !== null) rmSync(directory, { recursive: true, force: true });
   }
@@ -49,8 +51,23 @@ function keep(made: string, bundleDir: string): string {
   return kept;
 }
 
-const codeProblem = (reason: string): Problem =>
-  configProblem("SLUICE_CONFIG_CODE", [], `${reason.slice(0, MAX_REASON).replace(/[.\s]*$/, "")}.`);
+function codeProblem({ message, at }: BundleProblem, file: string): Problem {
+  const place = at ? { place: { ...at, file: fileAs(file, at.file), endColumn: at.column + 1 } } : {};
+  return configProblem("SLUICE_CONFIG_CODE", [], `${message.slice(0, MAX_REASON).replace(/[.\s]*$/, "")}.`, place);
+}
+
+/** The path of a source in the form in which the configuration's own, `file`, was typed. */
+function fileAs(file: string, source: string): string {
+  const typed = resolve(file);
+  if (source === typed || source === realpathSync(file)) return file;
+  return join(dirname(file), relative(dirname(typed), source));
+}
+
+const whole = z.int().min(1);
+const reason: z.ZodType<BundleProblem> = z.object({
+  message: z.string(),
+  at: z.object({ file: z.string(), line: whole, column: whole }).nullable(),
+});
 
 /** The code of a configuration shares its process with the loader, and can say what it likes. */
 const fromLoader: z.ZodType<FromLoader> = z.union([
@@ -59,9 +76,9 @@ const fromLoader: z.ZodType<FromLoader> = z.union([
     value: z.unknown(),
     functions: z.array(z.array(z.union([z.string(), z.number()]))),
   }),
-  z.object({ kind: z.literal("refused"), reasons: z.array(z.string()).min(1) }),
+  z.object({ kind: z.literal("refused"), reasons: z.array(reason).min(1) }),
 ]);
-const NONSENSE: FromLoader = { kind: "refused", reasons: ["Its process answered nonsense"] };
+const refused = (message: string): FromLoader => ({ kind: "refused", reasons: [{ message, at: null }] });
 
 function ask(file: string, bundle: string, limit: number): Promise<FromLoader> {
   const { promise, resolve: answer } = Promise.withResolvers<FromLoader>();
@@ -70,14 +87,11 @@ function ask(file: string, bundle: string, limit: number): Promise<FromLoader> {
     args: [resolve(file), bundle],
     unprivileged: true,
     talksAside: true,
-    onMessage: (message) => answer(fromLoader.safeParse(message).data ?? NONSENSE),
+    onMessage: (message) => answer(fromLoader.safeParse(message).data ?? refused("Its process answered nonsense")),
     onExit: (code, signal) =>
-      answer({ kind: "refused", reasons: [`Its process ended before it answered (${signal ?? `exit code ${code}`})`] }),
+      answer(refused(`Its process ended before it answered (${signal ?? `exit code ${code}`})`)),
   });
-  const timer = setTimeout(
-    () => answer({ kind: "refused", reasons: [`It did not finish within ${formatDuration(limit)}`] }),
-    limit,
-  );
+  const timer = setTimeout(() => answer(refused(`It did not finish within ${formatDuration(limit)}`)), limit);
   return promise.finally(async () => {
     clearTimeout(timer);
     child.kill("SIGKILL");

@@ -117,6 +117,26 @@ describe("a TypeScript configuration", () => {
     expect((await told(write("g.config.ts", "process.exit(7)")))[0]).toContain("exit code 7");
   });
 
+  test("that throws or does not parse is told at its line and column, also where an imported file does", async () => {
+    write("broken.ts", "\n  const part: never = undefined;\nexport const port: number = part.length;");
+    const thrower = `type Maybe = number | null;\n\nconst port = (n: Maybe): number => {\n  if (n === null) throw new Error("none");`;
+    const cases: [string, string, string, number, number][] = [
+      ["p.config.ts", `${thrower}\n  return n;\n};\nexport default port(null);`, "p.config.ts", 4, 29],
+      ["q.config.ts", "export default (async () => missing)();", "q.config.ts", 1, 29],
+      ["r.config.ts", `import { port } from "./broken.ts";\nexport default { port };`, "broken.ts", 3, 29],
+      ["s.config.ts", `\nexport default {{`, "s.config.ts", 2, 17],
+      ["t.config.ts", `import { a } from "./nowhere.ts";\nexport default a;`, "t.config.ts", 1, 19],
+    ];
+    for (const [name, text, at, line, column] of cases) {
+      const loaded = await loadConfig(write(name, text), testCatalog);
+      expect(loaded.problems[0]).toMatchObject({ place: { file: join(dir, at), line, column, endColumn: column + 1 } });
+      const shown = checkReport(loaded, { json: false, color: false, github: false });
+      expect(shown).toContain(`${at}:${line}:${column}  error SLUICE_CONFIG_CODE`);
+      // The line itself is shown where it is the configuration's own.
+      expect(shown.includes(`   ${line} | `)).toBe(at === name);
+    }
+  });
+
   test("that speaks in place of the loader is refused, whatever it says", async () => {
     const said = [`"nonsense"`, "null", `{ kind: "value", value: 1, functions: "x" }`, `{ kind: "refused" }`];
     for (const [i, message] of said.entries())

@@ -9,11 +9,11 @@ import { createSourceText, wholeFile } from "./source-text.ts";
 export type { Loaded } from "./parse.ts";
 export { MAX_CONFIG_BYTES, parseConfig } from "./parse.ts";
 
-const refused = (file: string, problems: Problem[]): Loaded => ({
+const refused = (file: string, problems: Problem[], text = ""): Loaded => ({
   ok: false,
   problems: problems.map((p) => ({ ...p, place: p.place ?? wholeFile(file) })),
   warnings: [],
-  source: createSourceText(file, ""),
+  source: createSourceText(file, text),
 });
 
 /**
@@ -37,7 +37,7 @@ export async function loadConfig(
     return refused(file, [configProblem("SLUICE_CONFIG_READ", [], message)]);
   }
   const code = await loadCode(file, options.bundleDir ?? null, options.codeLimit);
-  if (!code.ok) return refused(file, code.problems);
+  if (!code.ok) return refused(file, code.problems, text);
   const functions = code.value.functions.map((path) =>
     configProblem("SLUICE_CONFIG_VALUE", path, "A function cannot stand here: write the value itself."),
   );
