@@ -16,13 +16,17 @@ export type HostChange =
   /** A device that takes every IPIP packet for this host and unwraps it. */
   | { kind: "ipip"; name: string };
 
+/** A sysctl's key as sysctl(8) writes it, which has a slash where a device's name has a dot: `net.ipv4.conf.eth0/1.forwarding`. */
+export const sysctlName = (key: string): string =>
+  key.includes("/") ? key.replace(/[./]/g, (c) => (c === "/" ? "." : "/")) : key;
+
 /** One line for a person. */
 export function hostChangeText(change: HostChange): string {
   switch (change.kind) {
     case "address":
       return `address ${change.address}/${change.prefix} on ${change.device}${change.announce ? ", announced" : ""}`;
     case "sysctl":
-      return `sysctl ${change.key} = ${change.value}${change.rule === "max" ? " (or more)" : ""}`;
+      return `sysctl ${sysctlName(change.key)} = ${change.value}${change.rule === "max" ? " (or more)" : ""}`;
     case "nft-table":
       return `nftables table ${change.family} ${change.name}`;
     case "bpf-pins":

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { isIPv6 } from "../core/address.ts";
+import { sysctlName } from "../core/host-change.ts";
 import { kindOf, routeWords } from "./change-kinds.ts";
 import { addressesSync, linksSync } from "./ip.ts";
 import { defaultDevice, IPIP_DEVICE, mssAdvice, type RealServerRequest } from "./realserver.ts";
@@ -85,7 +86,7 @@ function filterItem(inbound: string | null): RealServerItem {
   const strict = inbound !== null && effectiveConf(inbound, "rp_filter") === 1 && inbound !== defaultDevice();
   if (!strict) return good("rp_filter", "does not stand in the way");
   const where = readSysctl("net/ipv4/conf/all/rp_filter") === "1" ? ["all", inbound] : [inbound];
-  const fix = `sysctl -w ${where.map((name) => `net/ipv4/conf/${name}/rp_filter=0`).join(" ")}`;
+  const fix = `sysctl -w ${where.map((name) => `${sysctlName(`net/ipv4/conf/${name}/rp_filter`)}=0`).join(" ")}`;
   return bad("rp_filter", `strict on ${inbound}: unwrapped packets are dropped there`, fix);
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { sysctlName } from "../core/host-change.ts";
 import { ok, type Result, refuse } from "../core/problem.ts";
 import { hostProblem } from "./host-command.ts";
 
@@ -29,7 +30,7 @@ export function writeSysctl(key: string, value: string): Result<null> {
     return refuse(
       hostProblem(
         rights ? "SLUICE_PRIVILEGE" : "SLUICE_HOST_COMMAND",
-        `sysctl ${key} = ${value}: ${code}`,
+        `sysctl ${sysctlName(key)} = ${value}: ${code}`,
         rights ? "Run as root, with /proc/sys writable." : undefined,
       ),
     );

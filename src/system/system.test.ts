@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { hostChangeText, sysctlName } from "../core/host-change.ts";
 import { hostCapabilities, kernelVersion } from "./capabilities.ts";
 import { createHostFacts, deviceFinder } from "./host-facts.ts";
 import type { IpAddress } from "./ip.ts";
@@ -10,6 +11,13 @@ import { sysctlPath, sysctlSatisfied } from "./sysctl.ts";
 test("sysctl keys with dots in a device's name are written with slashes", () => {
   expect(sysctlPath("net.ipv4.ip_forward")).toBe("/proc/sys/net/ipv4/ip_forward");
   expect(sysctlPath("net/ipv4/conf/eth0.1/rp_filter")).toBe("/proc/sys/net/ipv4/conf/eth0.1/rp_filter");
+});
+
+test("they are shown in the one form of sysctl(8)", () => {
+  expect(sysctlName("net.ipv4.ip_forward")).toBe("net.ipv4.ip_forward");
+  expect(sysctlName("net/ipv4/conf/eth0.1/rp_filter")).toBe("net.ipv4.conf.eth0/1.rp_filter");
+  const change = { kind: "sysctl", key: "net/ipv4/conf/all/send_redirects", value: "0" } as const;
+  expect(hostChangeText(change)).toBe("sysctl net.ipv4.conf.all.send_redirects = 0");
 });
 
 test("the rule max only raises", () => {
