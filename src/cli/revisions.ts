@@ -9,6 +9,7 @@ import { configProblem, ok, type Problem, type Result, refuse } from "../core/pr
 import { type Assembled, attempt } from "../supervisor/daemon.ts";
 import { History, type Kept } from "../supervisor/history.ts";
 import type { Instance } from "../system/instance.ts";
+import { refusedText } from "./refused.ts";
 
 type Sound = Loaded & { ok: true };
 
@@ -109,8 +110,8 @@ export class Revisions {
       log.level = loaded.value.log.level;
       return { revision, problems, text: `revision ${revision} is running\n` };
     }
-    const lines = problems.map(({ code, message, hint }) => `error ${code}: ${message}\n${hint ? `  ${hint}\n` : ""}`);
-    return { revision, problems, text: `${lines.join("")}${stays}\n` };
+    const text = refusedText(loaded, problems, { color: false, state: stays });
+    return { revision, problems: problems.map(loaded.located), text };
   }
 
   /** What cannot be written down runs all the same. */

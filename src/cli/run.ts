@@ -28,6 +28,7 @@ import { configFile } from "./config-file.ts";
 import { instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
 import { explainRunning } from "./explain.ts";
+import { problemText, refusedText } from "./refused.ts";
 import { Revisions } from "./revisions.ts";
 import { Successor } from "./successor.ts";
 
@@ -96,7 +97,7 @@ async function runDaemon(options: RunOptions): Promise<void> {
   const problems = await revisions.start(assembled, loaded);
   if (problems.length > 0) {
     await assembled.supervisor.stop(true).catch(() => {});
-    sayRefused(problems);
+    say(refusedText(loaded, problems, { color: wantsColor(process.stderr), state: "nothing was started" }));
     lock.value.release();
     return leave(problems.some(({ source }) => source === "kernel") ? EXIT.kernel : EXIT.config);
   }
@@ -124,11 +125,7 @@ async function takeOver(instance: Instance): Promise<ReturnType<typeof takeInsta
 }
 
 function sayRefused(problems: readonly Problem[]): void {
-  for (const { code: name, message, hint, path } of problems)
-    say(
-      `error ${name}: ${path[0] === "services" ? `service ${path[1]}: ` : ""}${message}\n${hint ? `  ${hint}\n` : ""}`,
-    );
-  say("nothing was started\n");
+  say(`${problems.map(problemText).join("")}nothing was started\n`);
 }
 
 function serveApi(instance: Instance, assembled: Assembled, revisions: Revisions, keep: boolean): ApiServer {

@@ -1,7 +1,7 @@
 import type { Catalog } from "../catalog.ts";
 import type { Place, Problem } from "../core/problem.ts";
 import type { Config, Service } from "../core/service.ts";
-import { parseConfigDocument } from "./document.ts";
+import { type ParsedDocument, parseConfigDocument } from "./document.ts";
 import { expandFollowed } from "./followed.ts";
 import { issuesToProblems, pathText } from "./issues.ts";
 import { type Finding, fittingSchedulers, judge } from "./judge.ts";
@@ -30,11 +30,18 @@ export type Loaded = Judged &
         warnings: Problem[];
         /** Path of the bundle of a TypeScript configuration, when it was kept. */
         bundle: string | null;
+        /** Gives what is found out later, when it is put into force, its place in the file. */
+        located(problem: Problem): Problem;
       }
     | { ok: false; warnings: Problem[] }
   );
 
 type Locate = (problem: Problem) => Place;
+
+const placeIn =
+  ({ locate }: ParsedDocument): Locate =>
+  ({ path, code }) =>
+    locate(path, code === "SLUICE_CONFIG_KEY" ? "key" : "value");
 
 /** Parses and judges a YAML or JSON text. Never throws; reports every problem it can see at once. */
 export function parseConfig(file: string, text: string, catalog: Catalog): Loaded {
@@ -42,9 +49,11 @@ export function parseConfig(file: string, text: string, catalog: Catalog): Loade
   const quick = readPlainYaml(text);
   const flawless = quick && parseValue(quick.value, catalog);
   if (flawless?.config && flawless.problems.length === 0)
-    return finish([], flawless.config, quick!.value, createSourceText(file, text), () => wholeFile(file));
+    return finish([], flawless.config, quick!.value, createSourceText(file, text), (problem) =>
+      placeIn(parseConfigDocument(file, text))(problem),
+    );
   const document = parseConfigDocument(file, text);
-  const locate: Locate = (p) => document.locate(p.path, p.code === "SLUICE_CONFIG_KEY" ? "key" : "value");
+  const locate = placeIn(document);
   if (document.value === undefined) return finish(document.problems, null, undefined, document.source, locate);
   const { problems, config } = parseValue(document.value, catalog);
   const repeated = new Set(document.problems.map((p) => pathText(p.path)));
@@ -72,7 +81,9 @@ function finish(found: Finding[], config: Config | null, raw: unknown, source: S
   const problems = found.map((finding) => placed(finding, locate)).sort(byPlace);
   const warnings = problems.filter((p) => p.severity === "warning");
   if (config === null || warnings.length < problems.length) return { ok: false, problems, warnings, source };
-  return { ok: true, value: config, raw, problems, warnings, source, bundle: null };
+  // A problem of no part of the file is none of its first line.
+  const located = (problem: Problem): Problem => (problem.path.length > 0 ? placed(problem, locate) : problem);
+  return { ok: true, value: config, raw, problems, warnings, source, bundle: null, located };
 }
 
 function placed({ alsoAt, ...problem }: Finding, locate: Locate): Problem & { place: Place } {

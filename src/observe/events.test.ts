@@ -36,6 +36,16 @@ test("each kind of event has its sentence", () => {
       { kind: "revision", revision: 5, outcome: "refused", problems: [problem, problem], changes: [] },
       "revision 5 REFUSED — 2 problems: SLUICE_BIND No.; the running configuration stays",
     ],
+    [
+      {
+        kind: "revision",
+        revision: 5,
+        outcome: "refused",
+        problems: [{ ...problem, path: ["services", "web", "listen", 0] }],
+        changes: [],
+      },
+      "revision 5 REFUSED — 1 problem: service web: SLUICE_BIND No.; the running configuration stays",
+    ],
     [{ kind: "worker", pid: 12, what: "died", detail: "signal 9" }, "worker 12 DIED — signal 9"],
     [
       { kind: "checker", pid: 12, what: "silent", detail: "no sign of life for 15 s" },

@@ -69,7 +69,8 @@ function sentence(event: EventBody): string {
         return `revision ${event.revision} RUNNING${event.changes.length > 0 ? ` — ${event.changes.join(", ")}` : ""}`;
       const [first] = event.problems;
       const count = `${event.problems.length} ${event.problems.length === 1 ? "problem" : "problems"}`;
-      const why = first ? `: ${first.code} ${first.message}` : "";
+      const whose = first?.path[0] === "services" ? `service ${first.path[1]}: ` : "";
+      const why = first ? `: ${whose}${first.code} ${first.message}` : "";
       return `revision ${event.revision} REFUSED — ${count}${why}; the running configuration stays`;
     }
     case "worker":

@@ -211,7 +211,10 @@ export class WorkerSide {
           (l) => listenerName(l) === listenerName(listener),
         ),
       );
-      return needing.map(({ name }) => ({ ...problem, path: ["services", name, ...problem.path] }));
+      return needing.map(({ name, listen }) => {
+        const at = listen.findIndex((own) => listenerName(own) === listenerName(listener));
+        return { ...problem, path: ["services", name, ...(at < 0 ? [] : ["listen", at])] };
+      });
     });
   }
 

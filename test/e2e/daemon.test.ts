@@ -135,7 +135,11 @@ test("a listener that is taken refuses the whole revision", async () => {
   expect(diff.stdout).toBe("web  changed (new workers; the old ones drain): listen\n");
   const refused = daemon.reload();
   expect(refused.code).toBe(1);
-  expect(refused.stderr).toContain("SLUICE_BIND");
+  expect(refused.stderr).toMatch(/^\/.*sluice.*:\d+:\d+ {2}services\.web\.listen\.0 {2}error SLUICE_BIND\n/);
+  expect(refused.stderr).toContain("^ 127.0.0.1:");
+  expect(sluice("events", "--instance", daemon.instance).stdout).toContain(
+    "REFUSED — 1 problem: service web: SLUICE_BIND",
+  );
   expect(["one", "two"]).toContain(await get(port));
   taken.stop(true);
 });

@@ -86,6 +86,7 @@ test("one that can run no more changes nothing", async () => {
   holder.stop(true);
   expect(code).toBe(1);
   expect(stderr).toContain("SLUICE_BIND");
-  expect(stderr).toContain("nothing was changed; the running configuration stays (revision 11)\n");
+  expect(stderr).toContain("nothing was changed; the running configuration stays (revision 11).\n");
+  expect(stderr).toContain("services.web.listen.0  error SLUICE_BIND");
   expect(await served()).toBe("three");
 });
