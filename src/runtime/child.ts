@@ -111,6 +111,7 @@ export interface Child<In> {
   readonly pid: number;
   send(message: In): void;
   kill(signal?: NodeJS.Signals): void;
+  /** Its exit code, as a shell tells it, once `onExit` has been called: Bun's own promise comes before that. */
   readonly exited: Promise<number>;
 }
 
@@ -132,12 +133,16 @@ export function spawnChild<In, Out>(options: ChildOptions<Out>): Child<In> {
     keepsMemory === undefined ? {} : { MIMALLOC_PURGE_DELAY: String(keepsMemory), MIMALLOC_PURGE_HOLES: "0" };
   const env: Record<string, string | undefined> = { ...keeps, ...process.env };
   if (hot) delete env[HELD_BACK];
+  const { promise: exited, resolve: ended } = Promise.withResolvers<number>();
   const child = Bun.spawn(command, {
     env,
     stdio: ["ignore", options.talksAside ? 2 : "inherit", "inherit", ...(options.fds ?? [])],
     serialization: "json",
     ipc: (message) => options.onMessage(message as Out),
-    onExit: (_child, code, signal) => options.onExit(code, signal === null ? null : String(signal)),
+    onExit(_child, code, signal) {
+      ended(exitCode(code, signal));
+      options.onExit(code, signal === null ? null : String(signal));
+    },
   });
   return {
     pid: child.pid,
@@ -149,6 +154,6 @@ export function spawnChild<In, Out>(options: ChildOptions<Out>): Child<In> {
       }
     },
     kill: (signal = "SIGTERM") => child.kill(signal),
-    exited: child.exited,
+    exited,
   };
 }

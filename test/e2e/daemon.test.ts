@@ -5,6 +5,7 @@ import { sluiceCommand } from "../../src/lab/paths.ts";
 import { runSync } from "../../src/runtime/child.ts";
 import { instancePaths } from "../../src/system/instance.ts";
 import { freePort, sluice, startBackend, startDaemon, type TestDaemon, uniqueName } from "../lib/daemon.ts";
+import { eventually } from "../lib/lab.ts";
 
 const backends = [startBackend("one"), startBackend("two")];
 const daemons: TestDaemon[] = [];
@@ -124,6 +125,14 @@ test("a death while a revision is being prepared is not forgotten by it", async 
     .split("\n")
     .filter((line) => line.includes(`${mortal.port} DOWN`));
   expect(deaths.length).toBe(1);
+});
+
+test("a daemon that ends has told the end of every worker", async () => {
+  const daemon = await serve(proxyOn(freePort()));
+  const workers = [...daemon.said().matchAll(/worker (\d+) READY/g)].map(([, pid]) => pid!);
+  expect(workers.length).toBeGreaterThan(0);
+  await daemon.kill("SIGTERM");
+  await eventually("every worker EXITED", () => workers.every((pid) => daemon.said().includes(`worker ${pid} EXITED`)));
 });
 
 test("a listener that is taken refuses the whole revision", async () => {
