@@ -146,6 +146,9 @@ export function jsonSchema(catalog: Catalog): Record<string, unknown> {
   const made = z.toJSONSchema(schema, {
     ...options,
     override: ({ zodSchema, jsonSchema: target }) => {
+      // zod leaves the default out where something inside has a parsed form of its own; what is no number is the same in both.
+      if (zodSchema instanceof z.ZodDefault && typeof zodSchema.def.defaultValue !== "number")
+        target.default ??= zodSchema.def.defaultValue as typeof target.default;
       const visible = shown.get(zodSchema);
       if (!visible) return;
       const { $schema: _, ...rest } = z.toJSONSchema(visible, options);

@@ -40,7 +40,14 @@ test("docs/refusals.md names each limit and time-out of proxy with its default",
 });
 
 test("links of the documents lead to files that are there", () => {
-  for (const file of ["README.md", "CONTRIBUTING.md", "docs/status.md", "docs/codes.md", "docs/refusals.md"]) {
+  for (const file of [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/status.md",
+    "docs/codes.md",
+    "docs/defaults.md",
+    "docs/refusals.md",
+  ]) {
     const text = readFileSync(join(root, file), "utf8");
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
       expect(`${file}: ${target} ${existsSync(join(root, file, "..", target!))}`).toBe(`${file}: ${target} true`);
