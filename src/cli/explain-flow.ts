@@ -1,6 +1,7 @@
 import { parseEndpoint } from "../core/address.ts";
 import { listenerName, type Protocol } from "../core/service.ts";
 import { Explainer, type FlowAnswer } from "../dataplane/explain.ts";
+import { headersText } from "../dataplane/leaving.ts";
 import { instancePaths } from "../system/instance.ts";
 import { nothingInKernel } from "./daemon-client.ts";
 
@@ -23,6 +24,9 @@ function endpointOf(words: string): { address: string; port: number; protocol: P
 const name = ({ address, port }: { address: string; port: number }, protocol: Protocol): string =>
   listenerName({ address, port, protocol });
 
+/** Lines before that of the backend. */
+const FACTS = 3;
+
 /** What becomes of the flow's packets, a fact a line. */
 function linesOf(answer: FlowAnswer, begins: boolean): string[] {
   const { service, method, slot, phase, cell, backend, named } = answer;
@@ -34,7 +38,14 @@ function linesOf(answer: FlowAnswer, begins: boolean): string[] {
   const end = backend
     ? `${begins ? "a first packet" : "a packet of a connection under way"} goes to ${backend.address}:${backend.port} (${backend.state})`
     : "nobody may have it: it is dropped";
-  return [`service ${service}, method ${method}`, `slot ${slot}, ${phase}`, remembered, end];
+  return [`service ${service}, method ${method}`, `slot ${slot}, ${phase}`, remembered, end, ...leavingLines(answer)];
+}
+
+/** How the packet looks when it leaves. */
+function leavingLines({ backend, leaving }: FlowAnswer): string[] {
+  if (backend === null) return [];
+  if (leaving === null) return ["the way there is not known: it is asked for when a packet comes"];
+  return [`it leaves by ${leaving.device ?? "a device that is gone"}: ${headersText(leaving.headers)}`];
 }
 
 /**
@@ -60,8 +71,10 @@ export function explainFlow({ from, to, instance, quicId }: FlowWords): { lines:
     const [first, later] = [ask(true), ask(false)];
     if (!first || !later) return `${name(target, target.protocol)} is no VIP of instance "${instance}"`;
     const lines = linesOf(first, true);
-    const same = JSON.stringify(first.backend) === JSON.stringify(later.backend);
-    return { lines: same ? lines : [...lines, linesOf(later, false).at(-1)!], answers: { first, later } };
+    // What a packet of a connection under way has otherwise: the end of the list, from its backend on.
+    const more = linesOf(later, false).slice(FACTS);
+    const same = JSON.stringify(first.backend) === JSON.stringify(later.backend) && more.at(-1) === lines.at(-1);
+    return { lines: same ? lines : [...lines, ...more], answers: { first, later } };
   } finally {
     explainer.close();
   }

@@ -2,9 +2,11 @@ import { existsSync } from "node:fs";
 import { isIPv6, toBytes16 } from "../core/address.ts";
 import type { Protocol } from "../core/service.ts";
 import { BpfObject, lookupElement, testRun } from "../system/libbpf.ts";
+import { deviceName } from "../system/net.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
 import * as layout from "./generated/layout.ts";
 import { pinned } from "./kernel.ts";
+import { headersOf, type LeavingHeader } from "./leaving.ts";
 import { readBackendBytes } from "./local-backend.ts";
 import * as phases from "./phases.ts";
 import { pinsOf } from "./pins.ts";
@@ -34,6 +36,8 @@ export interface FlowAnswer {
   cell: { backend: number; tentative: boolean; closed: boolean } | null;
   /** Null: nobody may have it, and it is dropped. */
   backend: { address: string; port: number; state: "up" | "draining" | "down" } | null;
+  /** The packet as it leaves for the backend; null: nobody gets it, or the way there is not known (yet). */
+  leaving: { device: string | null; headers: LeavingHeader[] } | null;
 }
 
 const phaseNames = { [Slot.PHASE_SETTLED]: "settled", [Slot.PHASE_WINDOW]: "window", [Slot.PHASE_SPARSE]: "sparse" };
@@ -103,11 +107,23 @@ export class Explainer {
 
   /** Null when the packet is for no VIP. */
   ask(question: FlowQuestion): FlowAnswer | null {
-    testRun(this.#object.programFd("explain"), frameOf(question));
+    const frame = frameOf(question);
+    testRun(this.#object.programFd("explain"), frame);
     const answer = answerOf(this.#object);
+    if (answer?.backend) answer.leaving = this.#leaving(frame, answer.method);
     // Where each packet keeps its port, the backend is asked on that one.
     if (answer?.backend?.port === 0) answer.backend.port = question.to.port;
     return answer;
+  }
+
+  /** Has the program make of the frame what its method does. */
+  #leaving(frame: Uint8Array, method: ForwardName): FlowAnswer["leaving"] {
+    const { output } = testRun(this.#object.programFd("rewrite"), frame);
+    const at = layout.decision;
+    const found = element(this.#object, "decisions", 0, at.size);
+    const index = found.getUint32(at.ifindex, true);
+    if (index === 0 || found.getInt32(at.verdict, true) < 0) return null;
+    return { device: deviceName(index), headers: headersOf(output, method === "tunnel") };
   }
 
   close(): void {
@@ -142,5 +158,6 @@ function answerOf(object: BpfObject): FlowAnswer | null {
             closed: (cell & Cell.CELL_CLOSED) !== 0,
           },
     backend: state === undefined ? null : { ...readBackendBytes(backend), state },
+    leaving: null,
   };
 }

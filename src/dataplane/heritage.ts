@@ -88,7 +88,7 @@ export class Heritage {
     const services = this.#former.get("services");
     if (!services) return "it has no services";
     const object = new BpfObject(objectPath("balance"));
-    for (const program of ["balance", "beat", "check_entry", "sweep", "explain"]) object.skip(program);
+    for (const program of ["balance", "beat", "check_entry", "sweep", "explain", "rewrite"]) object.skip(program);
     object.load();
     try {
       const [former, own] = [services.info.btf, mapInfo(object.mapFd("services")).btf].map(btfOf) as [Btf, Btf];

@@ -65,7 +65,7 @@ export class Kernel {
     for (const name of pinned) this.#object.setPinPath(name, `${this.pins.maps}/${name}`);
     this.#object.setPinPath("places", this.pins.places);
     // Asked without a daemon, and dear to verify.
-    this.#object.skip("explain");
+    for (const program of ["explain", "rewrite"]) this.#object.skip(program);
     this.#object.load();
     const heir = heritage?.refused === null ? heritage : null;
     heir?.fill((name) => this.#object.mapFd(name));

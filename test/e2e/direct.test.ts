@@ -110,6 +110,9 @@ skip("explain says where a flow goes, and that is where it goes", async () => {
       const body = await lab.shell("client", `curl -s --max-time 3 --local-port ${port} http://${VIP}/`);
       expect(body).toBe(names[said.first.backend.address]!);
       expect(said.lines).toContain(`a first packet goes to ${said.first.backend.address}:80 (up)`);
+      const ip = `IPv4 202.20.20.20 > ${VIP}, TTL 64 | TCP ${port} > 80`;
+      expect(said.lines.at(-1)).toMatch(/^it leaves by \w+: [0-9a-f:]{17} > [0-9a-f:]{17} \| /);
+      expect(said.lines.at(-1)).toEndWith(ip);
     }
   });
 });

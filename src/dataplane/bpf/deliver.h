@@ -6,6 +6,16 @@
 #include "nat/forward.bpf.h"
 #include "tunnel/forward.bpf.h"
 
+static __always_inline int forward(struct xdp_md *ctx, struct packet *p, const struct backend *backend,
+				   const struct next_hop *hop)
+{
+	if (backend->forward == FORWARD_DIRECT)
+		return forward_direct(ctx, p, hop);
+	if (backend->forward == FORWARD_TUNNEL)
+		return forward_tunnel(ctx, p, backend, hop);
+	return forward_nat(ctx, p, backend, hop);
+}
+
 static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, __u32 number)
 {
 	struct backend_count *count = counts_of(&number);
@@ -16,13 +26,7 @@ static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, __u32 n
 	const struct next_hop *hop = find_hop(ctx, backend);
 	if (!hop)
 		return DROPPED(DROP_NO_NEIGHBOUR);
-	int verdict;
-	if (backend->forward == FORWARD_DIRECT)
-		verdict = forward_direct(ctx, p, hop);
-	else if (backend->forward == FORWARD_TUNNEL)
-		verdict = forward_tunnel(ctx, p, backend, hop);
-	else
-		verdict = forward_nat(ctx, p, backend, hop);
+	int verdict = forward(ctx, p, backend, hop);
 	if (verdict >= 0)
 		count_in(count, p->frame);
 	return verdict;

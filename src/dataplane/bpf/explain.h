@@ -2,6 +2,7 @@
 /* What would become of a packet, decided by the same rules on a copy of its bucket: nothing is written but the answer. */
 #pragma once
 #include "arrivals.h"
+#include "deliver.h"
 #include "near.h"
 #include "pick.h"
 #include "quic.h"
@@ -96,6 +97,7 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 	decision->service = p.service;
 	decision->slot = slot;
 	decision->word = word;
+	decision->hash = hash;
 	int named = service->flags & SERVICE_QUIC ? named_backend(ctx, &p, service) : -1;
 	if (named >= 0)
 		return explain_named(named, table, decision);
@@ -105,4 +107,25 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 	asm volatile("" : "+r"(local));
 	decision->backend = local < MAX_LOCAL ? table->backends[local] : 0;
 	return 1;
+}
+
+/* Makes of a packet what its method would, for the backend that `explain` has just found for it. By the way that control
+ * knows: nobody is asked, since asking would leave a trace. */
+static __always_inline void rewrite_packet(struct xdp_md *ctx, struct decision *found)
+{
+	struct packet p = {};
+	__u32 number = found->backend & STATE_NUMBER_MASK;
+	struct backend *backend = bpf_map_lookup_elem(&backends, &number);
+	const struct next_hop *hop = backend ? bpf_map_lookup_elem(&next_hops, &backend->next_hop) : 0;
+
+	if (!hop || !hop->ifindex || !parse(ctx, &p))
+		return;
+	p.hash = found->hash;
+	p.slot = found->slot;
+	p.service = found->service;
+	p.of_service = 1;
+	p.backend = number + 1;
+	found->ifindex = hop->ifindex;
+	found->vlan = hop->vlan;
+	found->verdict = forward(ctx, &p, backend, hop);
 }

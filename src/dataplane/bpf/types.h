@@ -221,6 +221,11 @@ struct decision {
 	__u32 local; /* chosen, by the service's numbering; SLOT_NONE: nobody */
 	__u32 backend; /* number:24 | sluice_state:8 << 24 */
 	__u32 named; /* 1: the server ID in its QUIC connection ID has decided */
+	__u32 hash; /* of the flow: outer headers differ by it */
+	/* What the program `rewrite` says of the same packet. */
+	__s32 verdict; /* an XDP action, or a named drop */
+	__u32 ifindex; /* out of which interface; 0: the way is not known */
+	__u32 vlan; /* 802.1Q identifier there; 0: untagged */
 };
 
 /* Of one service. */

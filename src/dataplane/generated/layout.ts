@@ -243,7 +243,7 @@ export const listKey = {
 } as const;
 
 export const decision = {
-  size: 32,
+  size: 48,
   known: 0,
   service: 4,
   slot: 8,
@@ -252,6 +252,10 @@ export const decision = {
   local: 20,
   backend: 24,
   named: 28,
+  hash: 32,
+  verdict: 36,
+  ifindex: 40,
+  vlan: 44,
 } as const;
 
 export const turns = {
