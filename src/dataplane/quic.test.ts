@@ -70,6 +70,12 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
       }
   });
 
+  test("name it also without a nonce behind the server's ID", () => {
+    start();
+    for (let port = 1100; port < 1120; port++)
+      for (const backend of [1, 2, 3]) expect(send(port, long(HANDSHAKE, idOf(backend, [])))).toBe(backend);
+  });
+
   test("that name nobody leave it to the flow, and never to more than one backend", () => {
     start();
     const plain = Array.from({ length: 30 }, (_, i) => send(2000 + i, [0]));

@@ -44,6 +44,14 @@ test("a deadline is met within a tick, and only once", () => {
   expect(it.at).toBe(-1);
 });
 
+test("one that is due at once is met by the next tick, not a round later", () => {
+  const { wheel, item, pass } = aWheel();
+  const it = item();
+  wheel.set(it, 0);
+  pass(10);
+  expect(it.at).toBe(1010);
+});
+
 test("a deadline can move later, earlier, and away", () => {
   const { wheel, item, pass } = aWheel();
   const [later, earlier, gone, removed] = [item(), item(), item(), item()];

@@ -1,6 +1,8 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, setSystemTime, test } from "bun:test";
 import { Book } from "./book.ts";
 import { backend, config, eligible, foundAlive, good, operatorOf, running, service } from "./book-testing.ts";
+
+afterEach(() => void setSystemTime());
 
 test("an operator's word holds until a revision changes the same thing", () => {
   const book = running(backend(1), backend(2));
@@ -46,6 +48,18 @@ test("a word for a time ends by itself; another word of the backend stays; a tag
   operator.turn(Date.now() + 4000);
   expect(third().weight).toBe(1);
   expect(book.entry("web")!.snapshot.backends.map(({ weight }) => weight)).toEqual([7, 1, 1]);
+});
+
+test("a word is over in the very millisecond that it was to last until", () => {
+  setSystemTime(1_000_000);
+  const book = running(backend(1), backend(2));
+  for (const id of [0, 1]) book.verdict(`web/${id}`, good);
+  const { operator } = operatorOf(book);
+  operator.command("web", "10.0.0.1", { admin: "drain", for: 5000 });
+  operator.turn(1_004_999);
+  expect(eligible(book)).toEqual([1]);
+  operator.turn(1_005_000);
+  expect(eligible(book)).toEqual([0, 1]);
 });
 
 test("the next daemon knows what was said, but for what has ended and what the file says otherwise now", () => {

@@ -199,6 +199,18 @@ test("slow start: who comes back grows to its weight; at the daemon's start all 
   expect(book.warm(web(book), Date.now())).toBe(false);
 });
 
+test("slow start leaves nobody without a share, however large the weights beside its own", () => {
+  setSystemTime(1_000_000);
+  const book = running(2, { slowStart: "10s" }, true);
+  book.say(web(book), web(book).members[0]!, { weight: { is: 1, until: null } }, "set by an operator");
+  book.say(web(book), web(book).members[1]!, { weight: { is: 65_535, until: null } }, "set by an operator");
+  for (const key of ["web/0", "web/1"]) book.verdict(key, good);
+  book.verdict("web/0", bad);
+  book.verdict("web/0", good);
+  expect(web(book).snapshot.backends.map(({ weight }) => weight)).toEqual([1, 65_535]);
+  expect(web(book).snapshot.eligible).toEqual([0, 1]);
+});
+
 test("panic: with too few healthy, all that an operator has not taken out get work", () => {
   const book = running(4, { panic: 50 }, true);
   for (const id of [0, 1, 2, 3]) book.verdict(`web/${id}`, good);

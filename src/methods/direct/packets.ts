@@ -113,13 +113,14 @@ export const taggedPackets: Record<number, Fixture[]> = {
 };
 
 const full = tcp({ ...way, dontFragment: true }, web, ACK, 1, new Array(1460).fill(3));
+const fitting = tcp({ ...way, dontFragment: true }, web, ACK, 1, new Array(1360).fill(3));
 const loose = tcp(way, web, ACK, 1, new Array(1460).fill(3));
 const full6 = tcp(way6, web, ACK, 1, new Array(1440).fill(3));
 /** 1,400. */
 const mtu = [0, 0, 0x05, 0x78];
 const answered = (packet: number[]): Uint8Array => frame(mac.director, mac.gateway, packet);
 
-/** The real server is in VLAN 7, whose link carries 1,400 bytes; these packets have 1,500. */
+/** The real server is in VLAN 7, whose link carries 1,400 bytes; these packets have 1,500, but for the last two. */
 export const narrow = { vlan: 7, mtu: 1400 };
 export const narrowPackets: Fixture[] = [
   {
@@ -157,6 +158,12 @@ export const narrowPackets: Fixture[] = [
     input: syn,
     verdict: "tx",
     output: tagged(synOut, 7),
+  },
+  {
+    name: "so does what fits to the last byte",
+    input: frame(mac.gateway, mac.director, fitting),
+    verdict: "tx",
+    output: tagged(frame(mac.director, mac.backend, fitting), 7),
   },
 ];
 

@@ -53,6 +53,17 @@ test("a draining backend keeps its clients; of one that is down they go to anoth
   expect(other.cookie).not.toBe(cookie);
 });
 
+test("the cookie lives as long as its age says, and else as long as the browser", async () => {
+  for (const [more, end] of [
+    [{ age: "1h" }, "; Max-Age=3600"],
+    [{}, ""],
+  ] as const) {
+    const served = await serve(backends(1), { sticky: { secret: SECRET, ...more } });
+    const got = await dial(served.port).send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gone();
+    expect(/Set-Cookie: sluice=[\w-]+(.*)\r\n/.exec(got)?.[1]).toBe(`; Path=/; HttpOnly; SameSite=Lax${end}`);
+  }
+});
+
 test("a cookie that was not made here is worth nothing", async () => {
   const given = backends(2);
   const [ours, theirs] = [

@@ -4,12 +4,15 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import packet from "dns-packet";
+import { ClientAddress } from "../../../geo/prefix.ts";
 import { bitmapTypes } from "../../../protocols/dns/dnssec/nsec.ts";
 import { keyTag, verifySet } from "../../../protocols/dns/dnssec/rrsig.ts";
 import { nameToWire } from "../../../protocols/dns/name.ts";
 import { Rcode, Type } from "../../../protocols/dns/numbers.ts";
+import { plainUdp } from "../../../protocols/dns/respond.ts";
 import { type Parsed, parseMessage } from "../../../protocols/dns/testing.ts";
 import { type Ask, aBackend, aServer, aService, aSnapshot, ask, someSettings } from "../testing.ts";
+import { TRANSFER } from "../transfers.ts";
 import { signedRecords } from "../zone-testing.ts";
 import { makeKey, withKeys } from "./key-file.ts";
 import { begin, dsSeen, firstKeys, signingKey, wantedKey } from "./key-states.ts";
@@ -134,6 +137,18 @@ const questions: [name: string, type: string, rcode: number, good: number[], bar
   ["shop.example.com", "NSEC", 0, [NSEC], []],
   ["nobody.example.com", "NXNAME", Rcode.FORMERR, [], []],
 ];
+
+test("a signed zone is given whole to nobody: what signs it stays here", () => {
+  const question = ask({ name: "example.com", type: "AXFR" });
+  const out = Buffer.alloc(65537);
+  const answerOf = (more: object): number | "whole" => {
+    const { answerer } = aServer(services, snapshots, { zones, transfers: { from: ["192.0.2.0/24"] }, ...more });
+    const client = new ClientAddress().read("192.0.2.9");
+    const length = answerer.answer(question, question.length, client, { ...plainUdp, tcp: true }, out);
+    return length === TRANSFER ? "whole" : out[3]! & 15;
+  };
+  expect([answerOf({}), answerOf(settings())]).toEqual(["whole", Rcode.REFUSED]);
+});
 
 describe("a signed zone", () => {
   for (const [name, type, rcode, good, bare, proof] of questions) {
