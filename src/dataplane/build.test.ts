@@ -17,7 +17,8 @@ describe("the TypeScript view of the kernel's structs", () => {
   test("keeps a flow bucket and a backend in one cache line each, and nothing behind the slots of a table", () => {
     expect(layout.flowBucket.size).toBe(64);
     expect(layout.backend.size).toBe(64);
-    expect(layout.table.slots + 4 * layout.Limit.MAX_SLOTS).toBe(layout.table.size);
+    const { table, Limit, Slot } = layout;
+    expect(table.wide + Slot.SLOT_WIDE_BYTES * Limit.MAX_SLOTS).toBe(table.size);
   });
 
   test("names every drop by a code of the product", () => {

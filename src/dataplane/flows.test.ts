@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { BackendState } from "../core/backend.ts";
 import { now } from "../runtime/clock.ts";
 import { netnsMissing } from "../system/netns-testing.ts";
+import * as phases from "./phases.ts";
 import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
 import { ACK, FIN, frame, RST, SYN, tcp, udp } from "./testing/frames.ts";
@@ -199,7 +200,7 @@ describe.skipIf(missing !== null)("flows over changes", () => {
     const shares = (): number[] => {
       const counts = [1, 2, 3].map((id) => {
         const local = [...state.locals.values()].find((one) => one.id === id)!.local;
-        return state.slots.words.filter((word) => (word & 0x3fff) === local).length;
+        return state.slots.words.filter((word) => phases.currentOf(word) === local).length;
       });
       return counts.map((count) => count / state.slots.words.length);
     };
@@ -221,7 +222,8 @@ describe.skipIf(missing !== null)("flows over changes", () => {
     for (; (fresh.waiting || fresh.slots.open > 0) && rounds < 20; rounds++) bench.plane.settleRound(now() + 3_600_000);
     expect(rounds).toBeGreaterThan(1);
     const local = [...fresh.locals.values()].find((one) => one.id === 3)!.local;
-    const share = fresh.slots.words.filter((word) => (word & 0x3fff) === local).length / fresh.slots.words.length;
+    const share =
+      fresh.slots.words.filter((word) => phases.currentOf(word) === local).length / fresh.slots.words.length;
     expect(share).toBeGreaterThan(0.95);
   });
 

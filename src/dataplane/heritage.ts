@@ -6,7 +6,7 @@ import { btfOf, type MapInfo, mapInfo, mapsOfProgram, readArray, writeArray } fr
 import { closeFd, kernelBarrier, mapDescriptor, unmapDescriptor } from "../system/net.ts";
 import { objectPath } from "./build.ts";
 import { ControlFlag, slotOrders, table } from "./generated/layout.ts";
-import { conversionOf, convert, type Move, otherMeaning } from "./layouts.ts";
+import { type Conversion, conversionOf, convert, otherMeaning } from "./layouts.ts";
 import { oldMaps, type Pins } from "./pins.ts";
 
 /** Maps whose elements are looked up by number, and the struct of one. What is not here may begin anew, or be shared. */
@@ -63,7 +63,7 @@ export function formerMaps(pins: Pins, balancer: number | null): string | null {
 export class Heritage {
   readonly #pins: Pins;
   readonly #former = new Map<string, Known>();
-  readonly #moves = new Map<string, readonly Move[]>();
+  readonly #conversions = new Map<string, Conversion>();
   readonly #shared = new Set<string>();
   /** Bytes before the flags in the former control words. */
   #flagsAt = 0;
@@ -127,7 +127,7 @@ export class Heritage {
     if (theirs.entries > ours.entries) return `map ${name} held ${theirs.entries}, more than it does now`;
     const conversion = conversionOf(former, own, struct);
     if ("refused" in conversion) return conversion.refused;
-    this.#moves.set(name, conversion.moves);
+    this.#conversions.set(name, conversion);
     return null;
   }
 
@@ -139,7 +139,7 @@ export class Heritage {
 
   /** Fills our maps, which are loaded by now, with what is not shared; but for flow cells. */
   fill(fdOf: (name: string) => number): void {
-    for (const name of this.#moves.keys()) {
+    for (const name of this.#conversions.keys()) {
       if (moving.has(name)) continue;
       if (name in chunksOf) this.#copyChunks(name, fdOf(name));
       else this.#copy(name, fdOf(name));
@@ -153,7 +153,7 @@ export class Heritage {
       const size = chunkSize[name]!;
       const fresh = createArray(name, size, info.entries);
       const values = readArray(fd, info.entries, info.valueSize);
-      writeArray(fresh, info.entries, convert(values, info.valueSize, size, this.#moves.get(name)!));
+      writeArray(fresh, info.entries, convert(values, info.valueSize, size, this.#conversions.get(name)!));
       updateElement(outer, bytesOf(number), bytesOf(fresh));
       pin(fresh, join(this.#pins.maps, chunk));
       closeFd(fresh);
@@ -168,7 +168,7 @@ export class Heritage {
       copies > 1 ? Math.ceil(valueSize / 8) * 8 : valueSize,
     ) as [number, number];
     const values = readArray(from, info.entries, before * copies);
-    writeArray(fd, info.entries, convert(values, before, after, this.#moves.get(name)!));
+    writeArray(fd, info.entries, convert(values, before, after, this.#conversions.get(name)!));
   }
 
   /**
@@ -177,14 +177,14 @@ export class Heritage {
    * cells were held.
    */
   succeed(fdOf: (name: string) => number, wait: () => void, replace: (held: boolean) => void): void {
-    const still = [...moving].some((name) => this.#moves.has(name));
+    const still = [...moving].some((name) => this.#conversions.has(name));
     const { fd } = this.#former.get("control_words")!;
     const words = still ? mapDescriptor(fd, 4096) : null;
     if (words) {
       new Uint32Array(words)[this.#flagsAt / 4]! |= ControlFlag.CONTROL_FROZEN;
       kernelBarrier();
       wait();
-      for (const name of moving) if (this.#moves.has(name)) this.#copy(name, fdOf(name));
+      for (const name of moving) if (this.#conversions.has(name)) this.#copy(name, fdOf(name));
     }
     replace(still);
     if (words) unmapDescriptor(words);

@@ -12,14 +12,15 @@ function layout(name: string, fields: readonly Field[]) {
     offset += size * count;
     return leaf;
   });
-  return { size: offset, struct: (asked: string) => (asked === name ? { size: offset, leaves } : null) };
+  const struct = (asked: string) => (asked === name ? { size: offset, leaves } : null);
+  return { size: offset, struct, numbers: () => new Map<string, number>() };
 }
 
 function converted(before: readonly Field[], after: readonly Field[], values: readonly number[], name = "backend") {
   const [former, own] = [layout(name, before), layout(name, after)];
   const conversion = conversionOf(former, own, name);
   if ("refused" in conversion) return conversion.refused;
-  return [...convert(Uint8Array.from(values), former.size, own.size, conversion.moves)];
+  return [...convert(Uint8Array.from(values), former.size, own.size, conversion)];
 }
 
 describe("elements of another layout", () => {

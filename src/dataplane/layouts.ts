@@ -1,4 +1,5 @@
 import type { Btf, Leaf } from "../system/btf.ts";
+import { repackSlots, type WholeWords } from "./slot-words.ts";
 
 /** One run of bytes that stands elsewhere in another layout; `grows`: bytes of one number before and after, in `count` of them. */
 export interface Move {
@@ -8,8 +9,13 @@ export interface Move {
   grows?: { before: number; after: number; count: number };
 }
 
-/** How elements of one layout become those of another, field by field by name; or why they cannot. */
-export type Conversion = { moves: readonly Move[] } | { refused: string };
+/** How elements of one layout become those of another: field by field by name, and slots that were whole words in their parts. */
+export interface Conversion {
+  moves: readonly Move[];
+  slots: WholeWords | null;
+}
+
+type Types = Pick<Btf, "struct" | "numbers">;
 
 /** Counts and marks by which nothing is decided: they may begin at 0, and may be left behind. */
 const passing = new Set([
@@ -22,12 +28,16 @@ const passing = new Set([
   "control.heartbeat_ns",
 ]);
 
-export function conversionOf(former: Pick<Btf, "struct">, own: Pick<Btf, "struct">, name: string): Conversion {
+/** Or why there is none. */
+export function conversionOf(former: Types, own: Types, name: string): Conversion | { refused: string } {
   const [before, after] = [former.struct(name), own.struct(name)];
   if (!before || !after) return { refused: `struct ${name} is not in both` };
+  const slots = name === "table" ? wholeWords(former) : null;
   const known = new Map(before.leaves.map((leaf) => [leaf.path, leaf]));
   const moves: Move[] = [];
+  if (slots) known.delete("slots");
   for (const leaf of after.leaves) {
+    if (slots && (leaf.path === "brief" || leaf.path === "wide")) continue;
     const old = known.get(leaf.path);
     known.delete(leaf.path);
     const label = `${name}.${leaf.path}`;
@@ -41,7 +51,19 @@ export function conversionOf(former: Pick<Btf, "struct">, own: Pick<Btf, "struct
   }
   const left = [...known.keys()].find((path) => !passing.has(`${name}.${path}`));
   if (left !== undefined) return { refused: `nothing holds the former ${name}'s ${left}` };
-  return { moves: merged(moves) };
+  return { moves: merged(moves), slots };
+}
+
+/** Null: slots have two parts there, too. */
+function wholeWords(former: Types): WholeWords | null {
+  const slots = former.struct("table")!.leaves.find(({ path, size }) => path === "slots" && size === 4);
+  const numbers = former.numbers("sluice_slot");
+  const [bits, none, shift] = ["SLOT_BITS", "SLOT_NONE", "PHASE_SHIFT"].map((number) => numbers.get(number)!) as [
+    number,
+    number,
+    number,
+  ];
+  return slots ? { at: slots.offset, count: slots.count, bits, none, shift } : null;
 }
 
 function moveOf(old: Leaf, now: Leaf): Move | null {
@@ -68,10 +90,19 @@ function merged(moves: readonly Move[]): Move[] {
 }
 
 /** Elements of `before` bytes each as elements of `after` bytes; what nothing is moved to is 0. */
-export function convert(values: Uint8Array, before: number, after: number, moves: readonly Move[]): Uint8Array {
+export function convert(
+  values: Uint8Array,
+  before: number,
+  after: number,
+  { moves, slots }: Conversion,
+): Uint8Array<ArrayBuffer> {
   const count = values.length / before;
   const out = new Uint8Array(count * after);
-  for (let i = 0; i < count; i++)
+  for (let i = 0; i < count; i++) {
+    if (slots) {
+      const element = new DataView(values.buffer, values.byteOffset + i * before, before);
+      repackSlots(element, slots, out.subarray(i * after, (i + 1) * after));
+    }
     for (const { from, to, bytes, grows } of moves) {
       const [source, target] = [i * before + from, i * after + to];
       if (grows)
@@ -80,6 +111,7 @@ export function convert(values: Uint8Array, before: number, after: number, moves
             out[target + k * grows.after + b] = values[source + k * grows.before + b]!;
       else for (let b = 0; b < bytes; b++) out[target + b] = values[source + b]!;
     }
+  }
   return out;
 }
 
@@ -111,6 +143,9 @@ const sizes = new Set([
   "REGION_COPY_BITS",
 ]);
 
+/** How whole words of slots were parted, before slots had two parts: they are repacked. */
+const ofWholeWords = new Set(["SLOT_BITS", "SLOT_MASK", "SLOT_NONE", "PHASE_SHIFT"]);
+
 /** A number that means something else in the other version; null: there is none. */
 export function otherMeaning(former: Pick<Btf, "numbers">, own: Pick<Btf, "numbers">): string | null {
   const numbersOf = (btf: Pick<Btf, "numbers">): Map<string, number> =>
@@ -121,6 +156,7 @@ export function otherMeaning(former: Pick<Btf, "numbers">, own: Pick<Btf, "numbe
   const before = numbersOf(former);
   for (const [name, value] of numbersOf(own)) {
     const old = before.get(name);
+    if (!before.has("SLOT_WIDE") && ofWholeWords.has(name)) continue;
     if (old !== undefined && old !== value) return `${name} was ${old}`;
   }
   return null;

@@ -5,7 +5,7 @@ import { Slot } from "./generated/layout.ts";
  * of docs: a slot's base is where a packet without an entry belongs, and a base stays while its window is open.
  */
 export interface Slots {
-  /** `current:14 | base:14 << 14 | phase:2 << 28`, as in the kernel's table. */
+  /** `current:12 | base:12 << 12 | phase << 24`, which the kernel's table keeps in two parts. */
   readonly words: Uint32Array;
   /** When a window was opened or a sparse slot closed, monotonic ms, taken after the barrier; `UNSTAMPED` until `stamp`. */
   readonly since: Uint32Array;

@@ -7,6 +7,7 @@ import { backend, Limit, State, service, table } from "./generated/layout.ts";
 import { readBackendBytes } from "./local-backend.ts";
 import { pinsOf } from "./pins.ts";
 import { type ForwardName, forwardName } from "./plane-service.ts";
+import { unpackSlots } from "./slot-words.ts";
 
 export interface ViewedService {
   number: number;
@@ -95,7 +96,7 @@ export class PlaneView {
   slotsOf(viewed: ViewedService): Uint32Array {
     const at = this.#table(viewed);
     const slots = this.element("services", viewed.number, service.size).getUint32(service.slots, true);
-    return at ? new Uint32Array(at.buffer, table.slots, slots) : new Uint32Array();
+    return at ? unpackSlots(at, slots) : new Uint32Array();
   }
 
   close(): void {

@@ -10,6 +10,7 @@ import * as phases from "./phases.ts";
 import { defaultIdle, type ForwardName, forwardNumber, type PlaneService } from "./plane-service.ts";
 import { Roster, type Take } from "./roster.ts";
 import { allWeights, restingText, SlotOrder } from "./slot-order.ts";
+import { packSlots, unpackSlots } from "./slot-words.ts";
 import type { Swept } from "./sweep.ts";
 import { ticksNow, toLife } from "./ticks.ts";
 import { flowsOf, forgetRounds, type Round, roundOf, writeRound } from "./turns.ts";
@@ -109,8 +110,7 @@ export class ServiceState {
   /** Takes up a service that an earlier daemon left: numbering and phases from the maps, every window opened now. */
   adopt(now: number): void {
     const words = this.#memory.tables.words(2 * this.number + this.#copy);
-    const from = table.slots / 4;
-    phases.adopt(this.slots, words.subarray(from, from + this.slots.words.length), now);
+    phases.adopt(this.slots, unpackSlots(words, this.slots.words.length), now);
     this.#fresh = false;
     for (let local = 0; local < Limit.MAX_LOCAL; local++) {
       const word = words[table.backends / 4 + local]!;
@@ -304,10 +304,10 @@ export class ServiceState {
   fill(): void {
     const copy = 1 - this.#copy;
     const words = this.#memory.tables.words(2 * this.number + copy);
-    words.fill(0, table.backends / 4, table.slots / 4);
+    words.fill(0, table.backends / 4, table.brief / 4);
     for (const one of this.locals.values())
       words[table.backends / 4 + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
-    words.set(this.#round ? phases.consulted(this.slots) : this.slots.words, table.slots / 4);
+    packSlots(this.#round ? phases.consulted(this.slots) : this.slots.words, words);
     if (this.#round) writeRound(this.#memory, this.number, copy, this.#round, this.locals.values());
     this.#order?.write(this.#memory.orders.words(this.number));
     words[table.generation / 4]! += 1;

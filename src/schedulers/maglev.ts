@@ -2,7 +2,7 @@ import { z } from "zod";
 import { defineScheduler, type EligibleSet, type Scheduler, type Tried } from "../core/scheduler.ts";
 import { fillMaglev, isPrime } from "./maglev-table.ts";
 
-/** 2^14 - 3: a prime, as the paper asks, and 64 KiB of u32 slots in the kernel. */
+/** 2^14 - 3: a prime, as the paper asks, and 64 KiB of slots in the kernel, of which packets read 16. */
 const DEFAULT_SLOTS = 16_381;
 
 export const maglevOptions = z.strictObject({

@@ -3,7 +3,7 @@ import type { BackendConfig } from "../core/service.ts";
 /** What is remembered over restarts: which number each backend of a service has, and the last number given. */
 export type IdBook = Record<string, { ids: Record<string, number>; last: number }>;
 
-/** Backend numbers fit the 14 bits of a kernel slot; 0 is a number like any other. */
+/** Numbers of backends are below it; 0 is a number like any other. */
 const NUMBERS = 1 << 14;
 
 /** What makes a backend the same one over revisions. */

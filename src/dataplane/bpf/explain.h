@@ -92,7 +92,7 @@ static __always_inline int explain_packet(struct xdp_md *ctx, struct decision *d
 	asm volatile("" : "+r"(slot));
 	if (!table || slot >= MAX_SLOTS)
 		return 0;
-	__u32 word = table->slots[slot], local = word & SLOT_MASK;
+	__u32 word = slot_word(table, slot), local = word & SLOT_MASK;
 	p.slot = slot;
 	decision->service = p.service;
 	decision->slot = slot;

@@ -163,13 +163,19 @@ enum sluice_forward {
 	FORWARD_NAT = 3,
 };
 
-/* A slot is one u32: current:14 | base:14 << 14 | phase:2 << 28. Backends by the service's own numbering. */
+/* A slot's word: current:12 | base:12 << 12 | phase << 24. Backends by the service's own numbering. In a table it has two
+ * parts, the brief byte and the wide 24 bits below the phase. Of a settled slot the byte is its backend's number, as far as
+ * that is below SLOT_WIDE, so that almost every packet reads a table of 16 KiB, which a first-level cache holds; else the
+ * byte is SLOT_WIDE + the phase, and the wide part says who. */
 enum sluice_slot {
-	SLOT_BITS = 14,
-	SLOT_MASK = 0x3fff,
+	SLOT_BITS = 12,
+	SLOT_MASK = 0xfff,
 	/* "no backend" in a slot. */
-	SLOT_NONE = 0x3fff,
-	PHASE_SHIFT = 28,
+	SLOT_NONE = 0xfff,
+	SLOT_WIDE = 0xfd,
+	/* bytes of a wide part, low one first */
+	SLOT_WIDE_BYTES = 3,
+	PHASE_SHIFT = 24,
 	PHASE_SETTLED = 0,
 	PHASE_WINDOW = 1,
 	PHASE_SPARSE = 2,

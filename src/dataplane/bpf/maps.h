@@ -112,3 +112,14 @@ static __always_inline struct table *find_table(const struct service *service)
 		touch(table->backends);
 	return table;
 }
+
+/* Whose slot it is, and what a change has left open in it; `slot` has a bound that the verifier knows. */
+static __always_inline __u32 slot_word(const struct table *table, __u32 slot)
+{
+	__u32 brief = table->brief[slot];
+
+	if (brief < SLOT_WIDE)
+		return brief | brief << SLOT_BITS;
+	const __u8 *wide = &table->wide[SLOT_WIDE_BYTES * slot];
+	return wide[0] | wide[1] << 8 | wide[2] << 16 | (brief - SLOT_WIDE) << PHASE_SHIFT;
+}

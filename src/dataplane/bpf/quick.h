@@ -117,9 +117,8 @@ static __always_inline int go_quick(struct xdp_md *ctx, int ipv6)
 	if (!service || service->used != USED_PLAIN || service->flags & ~SERVICE_ONE_SHOT || has_check_port(&p))
 		return LONG_WAY;
 	struct table *table = find_table(service);
-	const __u32 *slot = table ? find_slot(service, table, &p, tuple_hash(arrival->seed, &p)) : 0;
-	__u32 word = slot ? *slot : 0;
-	if (!slot || word >> PHASE_SHIFT != PHASE_SETTLED)
+	int word = table ? find_slot(service, table, &p, tuple_hash(arrival->seed, &p)) : -1;
+	if (word >> PHASE_SHIFT != PHASE_SETTLED)
 		return LONG_WAY;
 	int chosen = backend_of(table, word & SLOT_MASK);
 	if (chosen < 0)

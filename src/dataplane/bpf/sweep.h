@@ -52,7 +52,7 @@ static __always_inline void sweep_cell(struct flow_bucket *b, int i, __u32 now)
 	asm volatile("" : "+r"(slot));
 	if (!table || slot >= MAX_SLOTS)
 		return free_cell(b, i, cell, seen);
-	__u32 word = table->slots[slot], state = state_of(table, local);
+	__u32 word = slot_word(table, slot), state = state_of(table, local);
 	if ((__u16)(now - seen) > life_ticks(b->life[i]) || state == STATE_GONE || state == STATE_EMPTY ||
 	    word >> PHASE_SHIFT == PHASE_SETTLED)
 		return free_cell(b, i, cell, seen);

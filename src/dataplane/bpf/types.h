@@ -72,12 +72,14 @@ struct service {
 	__u32 spare1[8];
 };
 
-/* Two per service, number 2 * service + copy. */
+/* Two per service, number 2 * service + copy. Only the copy that nobody reads is written, before one word puts it in force:
+ * no packet sees a slot's two parts disagree, nor one slot of before beside another of after. */
 struct table {
 	__u32 generation;
 	__u32 spare[15];
 	__u32 backends[MAX_LOCAL]; /* number:24 | sluice_state:8 << 24 */
-	__u32 slots[MAX_SLOTS];
+	__u8 brief[MAX_SLOTS]; /* sluice_slot */
+	__u8 wide[SLOT_WIDE_BYTES * MAX_SLOTS];
 };
 
 /* Immutable once a table names it, but for next_hop: one word, so no MAC is ever torn. */

@@ -58,7 +58,8 @@ export const table = {
   size: 73792,
   generation: 0,
   backends: 64,
-  slots: 8256,
+  brief: 8256,
+  wide: 24640,
 } as const;
 
 export const backend = {
@@ -357,10 +358,12 @@ export const Forward = {
 } as const;
 
 export const Slot = {
-  SLOT_BITS: 14,
-  SLOT_MASK: 16383,
-  SLOT_NONE: 16383,
-  PHASE_SHIFT: 28,
+  SLOT_BITS: 12,
+  SLOT_MASK: 4095,
+  SLOT_NONE: 4095,
+  SLOT_WIDE: 253,
+  SLOT_WIDE_BYTES: 3,
+  PHASE_SHIFT: 24,
   PHASE_SETTLED: 0,
   PHASE_WINDOW: 1,
   PHASE_SPARSE: 2,
