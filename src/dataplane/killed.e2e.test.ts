@@ -146,7 +146,7 @@ describe.skipIf(missing !== null)("a director that is killed", () => {
       ["control", "flags", "heartbeat"],
       ["service", "used", "last_full"],
       ["service", "choice", "no_room"],
-      ["table", "slots", "backends"],
+      ["table", "brief", "backends"],
       ["backend", "next_hop", "service"],
       ["next_hop", "mtu", "vlan"],
       ["flow_bucket", "tag", "isn"],

@@ -304,9 +304,10 @@ export class ServiceState {
   fill(): void {
     const copy = 1 - this.#copy;
     const words = this.#memory.tables.words(2 * this.number + copy);
-    words.fill(0, table.backends / 4, table.brief / 4);
+    const backends = table.backends / 4;
+    words.fill(0, backends, backends + Limit.MAX_LOCAL);
     for (const one of this.locals.values())
-      words[table.backends / 4 + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
+      words[backends + one.local] = (one.number | (one.state << State.STATE_SHIFT)) >>> 0;
     packSlots(this.#round ? phases.consulted(this.slots) : this.slots.words, words);
     if (this.#round) writeRound(this.#memory, this.number, copy, this.#round, this.locals.values());
     this.#order?.write(this.#memory.orders.words(this.number));
