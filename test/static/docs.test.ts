@@ -54,6 +54,15 @@ test("links of the documents lead to files that are there", () => {
   }
 });
 
+test("the README names every bench, and none that is not there", () => {
+  const [list] = /`npm run bench -- NAME`, NAME being ([^:]+):/.exec(readFileSync(join(root, "README.md"), "utf8"))!;
+  const named = [...list!.matchAll(/`([a-z-]+)`/g)].map(([, name]) => name!);
+  const { stdout } = Bun.spawnSync([process.execPath, join(root, "bench/run.ts")]);
+  const there = [...stdout.toString().matchAll(/^([a-z-]+) /gm)].map(([, name]) => name!);
+  expect(there.length).toBeGreaterThan(10);
+  expect(named.sort()).toEqual(there.sort());
+});
+
 const documents = globSync(["*.md", "{docs,examples,src,contrib}/**/*.md"], { cwd: root }).sort();
 
 test("every configuration in a document is valid", () => {
