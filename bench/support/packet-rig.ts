@@ -16,11 +16,11 @@ import {
   lookupElement,
   programById,
   programStats,
-  testRunLive,
   updateElement,
 } from "../../src/system/libbpf.ts";
 import { closeFd, ifindexOf, parseMac } from "../../src/system/net.ts";
 import { type TestNetns, wire } from "../../src/system/netns-testing.ts";
+import { testRunLive } from "../../src/system/test-run.ts";
 
 /** What the generator sends: TCP segments of established connections without data. */
 export interface Load {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { toBytes16 } from "../core/address.ts";
-import { BpfObject, lookupElement, openPinned, possibleCpus, testRun, updateElement } from "../system/libbpf.ts";
+import { BpfObject, lookupElement, openPinned, possibleCpus, updateElement } from "../system/libbpf.ts";
 import { closeFd } from "../system/net.ts";
 import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { addIngress } from "../system/tc.ts";
+import { testRun } from "../system/test-run.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
 import { attachDecap, detachDecap } from "./decap.ts";
 import { decapConfig, decapCount } from "./generated/layout.ts";

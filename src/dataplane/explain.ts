@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { isIPv6, toBytes16 } from "../core/address.ts";
 import type { Protocol } from "../core/service.ts";
-import { BpfObject, lookupElement, testRun } from "../system/libbpf.ts";
+import { BpfObject, lookupElement } from "../system/libbpf.ts";
 import { deviceName } from "../system/net.ts";
+import { testRun } from "../system/test-run.ts";
 import { ensureBuilt, objectPath } from "./build.ts";
 import * as layout from "./generated/layout.ts";
 import { pinned } from "./kernel.ts";

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { programById, testRun } from "../system/libbpf.ts";
+import { programById } from "../system/libbpf.ts";
 import { closeFd, ifindexOf } from "../system/net.ts";
 import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
+import { testRun } from "../system/test-run.ts";
 import { Entry } from "./attach.ts";
 import { Kernel } from "./kernel.ts";
 import { pinsOf } from "./pins.ts";

@@ -1,7 +1,8 @@
 import { existsSync, rmSync } from "node:fs";
 import { sleepSync } from "../runtime/clock.ts";
-import { BpfObject, testRun } from "../system/libbpf.ts";
+import { BpfObject } from "../system/libbpf.ts";
 import { ifindexOf } from "../system/net.ts";
+import { testRun } from "../system/test-run.ts";
 import { claimed, Entry } from "./attach.ts";
 import { objectPath } from "./build.ts";
 import { ControlFlag, control, Limit, service } from "./generated/layout.ts";

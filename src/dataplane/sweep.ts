@@ -1,4 +1,4 @@
-import { testRun } from "../system/libbpf.ts";
+import { testRun } from "../system/test-run.ts";
 import { busy as busyAt, Limit, sweepOrder } from "./generated/layout.ts";
 import type { PlaneMemory } from "./memory.ts";
 

@@ -47,7 +47,7 @@ let loaded: ReturnType<typeof library> | undefined;
 const lines: string[] = [];
 
 /** libbpf's functions; the library is opened when first needed, so hosts without it run the other methods. */
-function bpf(): ReturnType<typeof library> {
+export function bpf(): ReturnType<typeof library> {
   if (loaded) return loaded;
   try {
     loaded = library();
@@ -94,8 +94,8 @@ const said = (): string => {
 /** ENOMEM and E2BIG: no room for a map. */
 const noMemory = new Set([12, 7]);
 
-/** Throws unless `result` >= 0; libbpf 1.x returns negative errno. */
-function check(result: number, what: string): number {
+/** Throws SluiceError unless `result` >= 0; libbpf 1.x returns negative errno. */
+export function check(result: number, what: string): number {
   if (result >= 0) return result;
   throw bpfError(
     noMemory.has(-result) ? "SLUICE_BPF_MEMORY" : "SLUICE_BPF_LOAD",
@@ -324,60 +324,6 @@ export function linkIfindex(link: number): number {
   const length = new Uint32Array([info.length]);
   if (bpf().bpf_obj_get_info_by_fd(link, ptr(info), ptr(length)) !== 0) return 0;
   return new DataView(info.buffer).getUint32(16, true);
-}
-
-export interface TestRun {
-  /** XDP action. */
-  verdict: number;
-  output: Uint8Array;
-}
-
-/** Runs a program once over one frame (BPF_PROG_TEST_RUN). */
-export function testRun(program: number, frame: Uint8Array, ifindex?: number): TestRun {
-  const input = Uint8Array.from(frame);
-  const output = new Uint8Array(frame.length + 1536);
-  // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-  const context = new Uint32Array([0, frame.length, 0, ifindex ?? 0, 0, 0]);
-  const options = new Uint8Array(80);
-  const view = new DataView(options.buffer);
-  view.setBigUint64(0, 80n, true);
-  view.setBigUint64(8, BigInt(ptr(input)), true);
-  view.setBigUint64(16, BigInt(ptr(output)), true);
-  view.setUint32(24, input.length, true);
-  view.setUint32(28, output.length, true);
-  if (ifindex !== undefined) {
-    view.setBigUint64(32, BigInt(ptr(context)), true);
-    view.setUint32(48, context.byteLength, true);
-  }
-  view.setInt32(60, 1, true);
-  check(bpf().bpf_prog_test_run_opts(program, ptr(options)), "test run");
-  // Read after the call: what was written through the pointers is in the same buffers.
-  const verdict = view.getUint32(56, true);
-  void [input.length, context.length];
-  return { verdict, output: output.subarray(0, view.getUint32(28, true)) };
-}
-
-/** BPF_F_TEST_XDP_LIVE_FRAMES */
-const LIVE_FRAMES = 2;
-
-/**
- * Runs a program over `repeat` live frames of `length` bytes, as if they came in by `ifindex`: what it transmits
- * leaves. The frames come round again as they were left, so the program writes all of them. Throws SluiceError.
- */
-export function testRunLive(program: number, length: number, ifindex: number, repeat: number): void {
-  const input = new Uint8Array(length);
-  const context = new Uint32Array([0, length, 0, ifindex, 0, 0]);
-  const options = new Uint8Array(80);
-  const view = new DataView(options.buffer);
-  view.setBigUint64(0, 80n, true);
-  view.setBigUint64(8, BigInt(ptr(input)), true);
-  view.setUint32(24, length, true);
-  view.setBigUint64(32, BigInt(ptr(context)), true);
-  view.setUint32(48, context.byteLength, true);
-  view.setInt32(60, repeat, true);
-  view.setUint32(68, LIVE_FRAMES, true);
-  check(bpf().bpf_prog_test_run_opts(program, ptr(options)), "live frames");
-  void [input.length, context.length];
 }
 
 /** Makes the kernel time every run of every program until the descriptor that is returned is closed. */

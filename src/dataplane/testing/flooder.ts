@@ -1,6 +1,7 @@
 /** Program of the tests: sends live frames out of a device, as fast as it can, until it is killed. Asked, it tells how many. */
-import { BpfObject, linkXdp, testRunLive, updateElement } from "../../system/libbpf.ts";
+import { BpfObject, linkXdp, updateElement } from "../../system/libbpf.ts";
 import { ifindexOf } from "../../system/net.ts";
+import { testRunLive } from "../../system/test-run.ts";
 
 const [object, device, order] = process.argv.slice(2) as [string, string, string];
 /** Frames between two looks at messages. */

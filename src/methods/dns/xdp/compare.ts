@@ -3,7 +3,7 @@ import type { Snapshot } from "../../../core/snapshot.ts";
 import { checksumsHold, frame, tagged, udp } from "../../../dataplane/testing/frames.ts";
 import { placesOf } from "../../../geo/places.ts";
 import type { Query } from "../../../protocols/dns/query.ts";
-import { testRun } from "../../../system/libbpf.ts";
+import { testRun } from "../../../system/test-run.ts";
 import type { Client } from "../client.ts";
 import { compile } from "../compile.ts";
 import type { LiveService } from "../live-service.ts";
