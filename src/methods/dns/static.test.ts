@@ -141,6 +141,25 @@ describe("records beside services", () => {
     expect(server.tell({ name: "x.sub.example.com", type: "DS" })!.authorities[0]!.type).toBe("NS");
   });
 
+  test("negative.soa: either of the SOA's TTL and MINIMUM may be the smaller one, also at the end of an alias", () => {
+    const soaOf = (ttl: number, minimum: number, name: string) => {
+      const written = [
+        `@ ${ttl} SOA ns1 admin 42 1h 10m 2w ${minimum}`,
+        "@ NS ns1",
+        "ns1 A 192.0.2.53",
+        "gone CNAME nothing",
+      ];
+      const { tell } = aServer([shop], [aSnapshot("shop", backends)], {
+        zones: { "example.com": { records: written } },
+      });
+      return tell({ name: `${name}.example.com`, type: "TXT" })!.authorities;
+    };
+    for (const name of ["nothing", "ns1", "gone"]) {
+      expect(soaOf(9, 120, name)).toMatchObject([{ type: "SOA", ttl: 9 }]);
+      expect(soaOf(120, 9, name)).toMatchObject([{ type: "SOA", ttl: 9 }]);
+    }
+  });
+
   test("a referral whose glue does not fit is truncated, one whose other addresses do not is not", () => {
     const many = Array.from({ length: 30 }, (_, i) => `sub NS ns${i}.sub\nns${i}.sub A 192.0.2.${i + 1}`).join("\n");
     const other = Array.from({ length: 16 }, (_, i) => `far NS n${i}\nn${i} A 192.0.2.${i + 1}`).join("\n");

@@ -76,6 +76,8 @@ describe("a query", () => {
       "formerr",
     ],
     ["an answer record", message([1, 1, 0, 0], [...question, ...example, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]), "formerr"],
+    ["an answer record that is counted only", message([1, 1, 0, 0], question), "formerr"],
+    ["an OPT that is counted as an answer too", message([1, 1, 0, 1], [...question, ...opt()]), "formerr"],
     ["octets after the end", message([1, 0, 0, 0], [...question, 0]), "formerr"],
     ["octets after the OPT", message([1, 0, 0, 1], [...question, ...opt(), 0]), "formerr"],
     ["an OPT in the authority section", message([1, 0, 1, 0], [...example, 0, 251, 0, 1, ...opt()]), "formerr"],
