@@ -99,6 +99,14 @@ describe("a query", () => {
       message([1, 0, 0, 1], [...question, 0xc0, 12, 0, 250, 0, 255, 0, 0, 0, 0, 0, 0]),
       "query",
     ],
+    [
+      "another record whose name has 256 octets",
+      message(
+        [1, 0, 0, 1],
+        [...question, ...Array(126).fill([1, 97]).flat(), 2, 97, 97, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0],
+      ),
+      "formerr",
+    ],
     ["a pointer forward", message([1, 0, 0, 1], [...question, 0xc0, 90, 0, 250, 0, 255, 0, 0, 0, 0, 0, 0]), "formerr"],
     ["the root", message([1, 0, 0, 0], [0, 0, 2, 0, 1]), "query"],
     ["a name of 255 octets", message([1, 0, 0, 0], [...Array(127).fill([1, 97]).flat(), 0, 0, 1, 0, 1]), "query"],

@@ -16,7 +16,7 @@ const NOW = 1_700_000_000;
 /** A signed SOA query, put together octet by octet beside the product's own code; returns where the record begins. */
 function signed(
   by: TsigKey,
-  { time = NOW, cut = 0, id = 7, sent = 7 } = {},
+  { time = NOW, cut = 0, more = 0, id = 7, sent = 7 } = {},
 ): { bytes: Uint8Array; at: number; mac: Buffer } {
   const question = [...wire("example.com"), 0, 6, 0, 1];
   const plain = Uint8Array.from([...word(id), 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...question]);
@@ -24,7 +24,7 @@ function signed(
   const algorithm = wire(by.algorithm);
   const variables = [...by.name, 0, 255, 0, 0, 0, 0, ...algorithm, ...times, ...word(300), 0, 0, 0, 0];
   const mac = createHmac(by.algorithm.slice(5), by.secret).update(plain).update(Uint8Array.from(variables)).digest();
-  const shown = mac.subarray(0, mac.length - cut);
+  const shown = Buffer.concat([mac.subarray(0, mac.length - cut), Buffer.alloc(more)]);
   const data = [...algorithm, ...times, ...word(300), ...word(shown.length), ...shown, ...word(id), 0, 0, 0, 0];
   const bytes = Uint8Array.from([...plain, ...by.name, 0, 250, 0, 255, 0, 0, 0, 0, ...word(data.length), ...data]);
   bytes[11] = 1;
@@ -51,8 +51,9 @@ describe("the TSIG of a query", () => {
     expect(errorOf(signed(own, { time: NOW - 301 }), [own])).toBe(TsigError.BADTIME);
     expect(errorOf(signed(own, { time: NOW + 299 }), [own])).toBe(TsigError.NONE);
     expect(errorOf(signed(own, { cut: 16 }), [own])).toBe(TsigError.BADTRUNC);
-    // Too short to be one: malformed.
+    // Too short to be one, or longer than the hash: malformed.
     expect(errorOf(signed(own, { cut: 17 }), [own])).toBeNull();
+    expect(errorOf(signed(own, { more: 1 }), [own])).toBeNull();
   });
 
   test("whatever octet is changed: it does not hold", () => {
