@@ -62,10 +62,16 @@ export class Entry {
     this.#object.load();
   }
 
-  /** Pins anew what has been removed, its folders too: links come back when their interfaces are attached to. Throws SluiceError. */
-  restorePins(): void {
+  /**
+   * Pins anew what has been removed, its folders too: links come back when their interfaces are attached to. False: all is
+   * there. Throws SluiceError.
+   */
+  restorePins(): boolean {
+    const { places, maps, links } = this.#pins;
+    if ([places, maps, links].every(existsSync)) return false;
     makePins(this.#pins);
     this.#object.restorePins();
+    return true;
   }
 
   /** Puts a program into a place: all interfaces turn to it in one step, that of the table. */

@@ -119,8 +119,7 @@ export class Kernel {
    * program by then. False: all is there. Throws SluiceError.
    */
   restorePins(): boolean {
-    if (existsSync(this.pins.places) && existsSync(`${this.pins.maps}/control_words`)) return false;
-    this.entry.restorePins();
+    if (!this.entry.restorePins() && existsSync(`${this.pins.maps}/control_words`)) return false;
     this.#object.restorePins();
     this.memory.tables.restorePins();
     this.memory.orders.restorePins();

@@ -13,6 +13,8 @@ export interface Pins {
   /** Maps, in a folder named after their layout: another layout never adopts them. */
   maps: string;
   places: string;
+  /** The folder of links. */
+  links: string;
   link(device: string): string;
 }
 
@@ -24,6 +26,7 @@ export function pinsOf(bpfDir: string): Pins {
     root: bpfDir,
     maps: join(bpfDir, `maps-${layoutName()}`),
     places: join(bpfDir, "places"),
+    links: join(bpfDir, "links"),
     link: (device) => join(bpfDir, "links", device.replaceAll(".", ":")),
   };
 }
@@ -35,14 +38,13 @@ export function makePins(pins: Pins): void {
     if (!there.ok) throw new SluiceError(there.problems[0]!);
   }
   mkdirSync(pins.maps, { recursive: true });
-  mkdirSync(join(pins.root, "links"), { recursive: true });
+  mkdirSync(pins.links, { recursive: true });
 }
 
 /** Devices that have a pinned link. */
 export function pinnedDevices(pins: Pins): string[] {
-  const folder = join(pins.root, "links");
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
+  if (!existsSync(pins.links)) return [];
+  return readdirSync(pins.links)
     .map((name) => name.replaceAll(":", "."))
     .sort();
 }

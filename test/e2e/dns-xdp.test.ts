@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
+import { existsSync, rmSync } from "node:fs";
 import { xdpMissing } from "../../src/dataplane/testing/network.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { peer } from "../../src/lab/peers.ts";
 import { ADDRESSES } from "../../src/lab/topologies/dns.ts";
 import { sleep } from "../../src/runtime/clock.ts";
+import { instancePaths } from "../../src/system/instance.ts";
 import { eventually, type Sluice, startSluice, withLab } from "../lib/lab.ts";
 import { killServer } from "../lib/servers.ts";
 import { noLab } from "../lib/skip.ts";
@@ -120,6 +122,33 @@ skip("a daemon that gives no sign of life is not spoken for: the workers answer 
       await ask(lab, NAME, "+nocookie");
       return (await fresh()) > before;
     });
+  });
+});
+
+skip("what somebody removes of the pins is pinned again, and answers come from XDP anew", async () => {
+  await withLab("dns", async (lab) => {
+    const daemon = await startSluice(lab, "director", config("auto"));
+    await untilEligible(lab, daemon, "www", all);
+    const attached = async (): Promise<boolean> => (await lab.exec("director", ["ip", "link"])).stdout.includes("xdp");
+    const fromKernel = async (): Promise<boolean> => {
+      const before = await counted(lab, daemon, "SLUICE_DNS_XDP_ANSWERED");
+      await ask(lab, NAME, "+nocookie");
+      return (await counted(lab, daemon, "SLUICE_DNS_XDP_ANSWERED")) > before;
+    };
+    await eventually("answers from XDP", fromKernel);
+    const { bpfDir } = instancePaths(daemon.instance);
+    // ms; interfaces are looked at each 5 s.
+    const patience = 30_000;
+    for (const removed of [bpfDir, `${bpfDir}/links`]) {
+      rmSync(removed, { recursive: true });
+      await eventually(
+        "it is there again",
+        () => existsSync(`${bpfDir}/places`) && existsSync(`${bpfDir}/links`),
+        patience,
+      );
+      await eventually("the program is attached", attached, patience);
+      await eventually("answers from XDP again", fromKernel, patience);
+    }
   });
 });
 

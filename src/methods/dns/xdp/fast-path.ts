@@ -117,7 +117,9 @@ class DnsFastPath implements FastPath {
     const snapshot = (name: string): Snapshot => running.snapshot(name);
     const signed = new Set(signedZones(services, settings));
     const view = await layOut(site, services, snapshot, places, FIRST_COUNTER, signed, pause);
-    this.#entry ??= new Entry(pinsOf(this.#doors.bpfDir));
+    // The program is to share the entry's table of places, which it finds by its pin.
+    if (this.#entry === null) this.#entry = new Entry(pinsOf(this.#doors.bpfDir));
+    else this.#restorePins(this.#entry);
     const given = { ...programSettings(settings, running.geography, running.seed, services), endpoints };
     const program = new Program(view, given, pinsOf(this.#doors.bpfDir));
     const numbers = new Map(services.map(({ name }, i) => [name, i]));
@@ -137,6 +139,12 @@ class DnsFastPath implements FastPath {
     const size = (active.program.bytes / 2 ** 20).toFixed(1);
     this.#said = `on ${arrivals.map(({ carrier }) => carrier).join(", ")}: ${active.view.names.length} names, ${size} MiB`;
     if (before !== null) this.#retire(before);
+  }
+
+  /** What somebody has removed, or a BPF file system that was unmounted has taken along: interfaces have lost their program. */
+  #restorePins(entry: Entry): void {
+    if (entry.restorePins())
+      this.#doors.log("warn", "answers from XDP: what was pinned had been removed, and is pinned again");
   }
 
   #attach(arrivals: readonly Arrival[], { xdp }: DnsSettings): void {
@@ -178,6 +186,7 @@ class DnsFastPath implements FastPath {
         if (arrivals.length > 0 && this.#timer !== null) await this.follow(this.#running);
         return;
       }
+      this.#restorePins(this.#entry!);
       // An address that has left the host may be another one's by now.
       this.#active.program.listen(endpoints);
       for (const { index, mac, vlan } of arrivals) this.#active.program.watch(index, mac, vlan);
