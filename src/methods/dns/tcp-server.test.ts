@@ -111,3 +111,35 @@ test("what was asked before a message that gets no answer is answered, and that 
     await tcp.drain(0);
   }
 });
+
+test("tcp.pipeline: thousands of queries in one piece leave others their turns, are read no further meanwhile, and are all answered in order", async () => {
+  const { tcp, handlers, socket, taken, closings } = served();
+  const states: string[] = [];
+  Object.assign(socket, { pause: () => states.push("pause"), resume: () => states.push("resume") });
+  handlers.open!(socket);
+  const asked = Array.from({ length: 2000 }, (_, id) => framed(ask({ name: "n7.example.com", id })));
+  handlers.data(socket, Buffer.concat(asked));
+  // What comes behind, and the end of the client's side, wait as well.
+  handlers.data(socket, framed(ask({ name: "n7.example.com", id: 2000 })));
+  handlers.end!(socket);
+  const ids = (): number[] => {
+    const stream = Buffer.concat(taken);
+    const found: number[] = [];
+    for (let at = 0; at < stream.length; at += 2 + stream.readUInt16BE(at)) found.push(stream.readUInt16BE(at + 2));
+    return found;
+  };
+  let most = 0;
+  for (let seen = 0, turns = 0; ; turns++) {
+    const count = ids().length;
+    most = Math.max(most, count - seen);
+    seen = count;
+    if (closings.length > 0 || turns > 1000) break;
+    expect(states.at(-1)).toBe("pause");
+    await turn();
+  }
+  expect(most).toBeLessThanOrEqual(128);
+  expect(ids()).toEqual(Array.from({ length: 2001 }, (_, id) => id));
+  expect([states.at(-1), closings]).toEqual(["resume", ["shutdown"]]);
+  handlers.close!(socket);
+  await tcp.drain(0);
+});

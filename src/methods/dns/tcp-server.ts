@@ -33,13 +33,15 @@ class Connection {
   ended = false;
   /** Messages of a transfer that are still to be sent, before anything else is answered. */
   transfer: Messages | null = null;
-  /** The transfer goes on when the others have had their turn. */
+  /** It goes on, with a transfer or with what is pipelined, when the others have had their turn. */
   waiting = false;
   closing = false;
 }
 
 /** Most octets of answers made before the client has taken some: a reader that is slow holds no more than this. */
 const MOST_OUTPUT = 256 * 1024;
+/** Most messages answered in a row: clients who pipeline thousands on many connections leave the others, over UDP too, their turns. */
+const MOST_TURN = 64;
 const EMPTY = Buffer.alloc(0);
 /** Longest message with its length. */
 const FRAME = 65537;
@@ -163,10 +165,10 @@ export class TcpServer {
     const connection = socket.data;
     if (connection.closing) return;
     connection.input = connection.input === null ? chunk : Buffer.concat([connection.input, chunk]);
-    if (connection.output === null) this.answerInput(socket);
+    if (connection.output === null && !connection.waiting) this.answerInput(socket);
   }
 
-  /** Answers the whole messages of the input, up to the output limit, in one write. */
+  /** Answers the whole messages of the input, up to the limits of output and turn, in one write. */
   private answerInput(socket: TcpSocket<Connection>): void {
     const connection = socket.data;
     const { gather, out } = this;
@@ -174,13 +176,15 @@ export class TcpServer {
     while ((connection.input ?? connection.transfer) !== null && connection.output === null && !connection.closing) {
       const input: Buffer = connection.input ?? EMPTY;
       let at = 0;
+      let left = MOST_TURN;
       let filled = this.transferInto(connection, 0);
-      while (at + 2 <= input.length && filled < MOST_OUTPUT && connection.transfer === null) {
+      while (at + 2 <= input.length && filled < MOST_OUTPUT && connection.transfer === null && left > 0) {
         const size = input.readUInt16BE(at);
         if (at + 2 + size > input.length) break;
         const message = input.subarray(at + 2, at + 2 + size);
         const length = this.answerer.answer(message, size, client, this.transport, out);
         at += 2 + size;
+        left--;
         // A message that must not be answered is no DNS client's: what was asked before is answered, nothing more is expected.
         if (length === 0) {
           connection.ended = true;
@@ -201,9 +205,12 @@ export class TcpServer {
       connection.touched = this.now();
       connection.output = gather.subarray(0, filled);
       this.push(socket);
-      if (connection.transfer !== null) break;
+      const more = connection.transfer !== null || (left === 0 && connection.input !== null);
+      // Where the client has not taken all there is, that goes on when it has.
+      connection.waiting = more && connection.output === null;
+      if (more) break;
     }
-    this.transferLater(socket);
+    this.goOnLater(socket);
     this.closeIfDone(socket);
   }
 
@@ -224,14 +231,16 @@ export class TcpServer {
     return filled + 2 + value.length;
   }
 
-  /** A transfer whose last message has been taken goes on in the next turn. */
-  private transferLater(socket: TcpSocket<Connection>): void {
+  /** What waits for its turn goes on in the next one; until then it is not read from. */
+  private goOnLater(socket: TcpSocket<Connection>): void {
     const connection = socket.data;
-    if (connection.transfer === null || connection.output !== null || connection.waiting) return;
-    connection.waiting = true;
+    if (!connection.waiting) return;
+    socket.pause();
     setImmediate(() => {
       connection.waiting = false;
-      if (this.open.has(socket) && connection.output === null && !connection.closing) this.answerInput(socket);
+      if (!this.open.has(socket) || connection.closing) return;
+      socket.resume();
+      this.answerInput(socket);
     });
   }
 
@@ -265,7 +274,7 @@ export class TcpServer {
   private closeIfDone(socket: TcpSocket<Connection>): void {
     const connection = socket.data;
     if (connection.closing || connection.output !== null) return;
-    if (connection.transfer !== null) return;
+    if (connection.transfer !== null || connection.waiting) return;
     if (!connection.ended && !(this.leaving && connection.input === null)) return;
     connection.closing = true;
     closeGently(socket);
