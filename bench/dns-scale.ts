@@ -269,9 +269,12 @@ async function startInXdp(folder: string): Promise<Row[]> {
     await until("the daemon serves", () => program.said().includes("sluice: serving"), 120_000);
     const rows = [row("start/xdp/s", "s", "lower", passed())];
     const stop = await watchAnswers(stand, port, () => {});
-    while ((await answersFromXdp(instance)) === 0 && passed() < 120);
+    try {
+      while ((await answersFromXdp(instance)) === 0) if (passed() > 120) throw new Error("no answer has come from XDP");
+    } finally {
+      stop();
+    }
     rows.push(row("start/xdp/answers-s", "s", "lower", passed()));
-    stop();
     for (const [part, pids] of Map.groupBy(family(program.pid), (pid) => partOf(pid, instance)))
       rows.push(row(`memory-xdp/${part}/mib`, "MiB", "lower", memoryOf(pids) / 2 ** 20));
     return rows;

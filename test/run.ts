@@ -34,6 +34,12 @@ function trackedFiles(): string[] {
   return listed.filter((path) => !/(^|\/)generated\//.test(path));
 }
 
+/** Files with tests among these files and folders. */
+const testFiles = (paths: string[]): string[] =>
+  trackedFiles().filter(
+    (file) => file.endsWith(".test.ts") && paths.some((path) => file === path || file.startsWith(`${path}/`)),
+  );
+
 /** Runs bun test over `paths`, `side` files at a time and the slowest first, with failures to the console. */
 function bunTest(name: string, paths: string[], side: number, timeout: number): Carried[] {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
@@ -45,8 +51,11 @@ function bunTest(name: string, paths: string[], side: number, timeout: number): 
   const { status } = spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" });
   try {
     const all = readJunit(readFileSync(report, "utf8"));
-    // A file that could not be loaded, or a hook that failed, is no test of the report.
-    if (status !== 0 && all.every(({ result }) => result !== "failed")) total.failed++;
+    const silent = testFiles(paths).filter((file) => all.every((one) => one.file !== file));
+    for (const file of silent)
+      step(`${file}: it could not be loaded, or has ended the program`, "no test of it has told its result");
+    if (status !== 0 && silent.length === 0 && all.every(({ result }) => result !== "failed"))
+      step(name, `bun test ended with ${status}, though no test has failed`);
     return all;
   } catch (error) {
     step(`${name}: no report`, `bun test ended with ${status}: ${error}`);
@@ -66,7 +75,7 @@ function tests(name: string, paths: string[], side: number, timeout: number): vo
   const failed = all.filter(({ result }) => result === "failed");
   const files = [...new Set(failed.map(({ file }) => file))];
   if (files.length > 0 && files.length <= RUN_AGAIN && side > 1) {
-    const again = bunTest(`${name} once more`, files, 1, timeout);
+    const again = bunTest(`repeated ${name}`, files, 1, timeout);
     const unsteady = failed.filter((one) =>
       again.some((other) => other.file === one.file && other.name === one.name && other.result === "passed"),
     );

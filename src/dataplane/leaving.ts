@@ -1,4 +1,5 @@
 import { fromBytes16 } from "../core/address.ts";
+import { macText } from "../system/net.ts";
 
 /** A header of a packet that leaves, outermost first. */
 export type LeavingHeader =
@@ -13,9 +14,6 @@ const VLAN = 0x8100;
 const IPV6 = 0x86dd;
 const protocols: Record<number, "tcp" | "udp" | "ipv4" | "ipv6"> = { 4: "ipv4", 6: "tcp", 17: "udp", 41: "ipv6" };
 
-const macOf = (bytes: Uint8Array): string =>
-  Array.from(bytes, (octet) => octet.toString(16).padStart(2, "0")).join(":");
-
 function addressOf(bytes: Uint8Array): string {
   if (bytes.length === 16) return fromBytes16(bytes);
   return bytes.join(".");
@@ -26,7 +24,7 @@ export function headersOf(frame: Uint8Array, tunnel: boolean): LeavingHeader[] {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const tagged = view.getUint16(12) === VLAN;
   const vlan = tagged ? view.getUint16(14) & 0xfff : null;
-  const [target, source] = [macOf(frame.subarray(0, 6)), macOf(frame.subarray(6, 12))];
+  const [target, source] = [macText(frame.subarray(0, 6)), macText(frame.subarray(6, 12))];
   const found: LeavingHeader[] = [{ header: "ethernet", source, target, vlan }];
   const start = tagged ? 18 : 14;
   readIp(frame, view, start, view.getUint16(start - 2) === IPV6, tunnel, found);

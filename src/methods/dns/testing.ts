@@ -258,3 +258,12 @@ export function aServer(
     doors.counts.get(`${TALLY_NAME}/${tallies.indexOf(code)}/requests`) ?? 0;
   return { doors, live, site, geography, settings: given, raw, tell, change, answerer, datagrams, counted, keep, room };
 }
+
+/** A query whose OPT holds these options. */
+export function withOptions(options: readonly (readonly [code: number, data: number[]])[], more: object = {}): Buffer {
+  const data = options.flatMap(([code, octets]) => [0, code, 0, octets.length, ...octets]);
+  const bytes = Buffer.concat([ask({ name: "shop.example.com", edns: 1232, ...more }), Buffer.from(data)]);
+  bytes.writeUInt16BE(data.length, bytes.length - 2 - data.length);
+  return bytes;
+}
+export const withOption = (code: number, data: number[], more?: object): Buffer => withOptions([[code, data]], more);

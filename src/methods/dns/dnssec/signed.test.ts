@@ -138,16 +138,17 @@ const questions: [name: string, type: string, rcode: number, good: number[], bar
   ["nobody.example.com", "NXNAME", Rcode.FORMERR, [], []],
 ];
 
-test("a signed zone is given whole to nobody: what signs it stays here", () => {
-  const question = ask({ name: "example.com", type: "AXFR" });
+test("transfer.acl: a signed zone is given whole to nobody: what signs it stays here", () => {
   const out = Buffer.alloc(65537);
-  const answerOf = (more: object): number | "whole" => {
+  const answerOf = (type: string, more: object): number | "whole" => {
+    const question = ask({ name: "example.com", type });
     const { answerer } = aServer(services, snapshots, { zones, transfers: { from: ["192.0.2.0/24"] }, ...more });
     const client = new ClientAddress().read("192.0.2.9");
     const length = answerer.answer(question, question.length, client, { ...plainUdp, tcp: true }, out);
     return length === TRANSFER ? "whole" : out[3]! & 15;
   };
-  expect([answerOf({}), answerOf(settings())]).toEqual(["whole", Rcode.REFUSED]);
+  expect([answerOf("AXFR", {}), answerOf("AXFR", settings())]).toEqual(["whole", Rcode.REFUSED]);
+  expect(answerOf("IXFR", settings())).toBe(Rcode.REFUSED);
 });
 
 describe("a signed zone", () => {
