@@ -29,6 +29,8 @@ export interface ForwardingRules {
   /** Upgrade words let through, lower case. */
   readonly upgrades: readonly string[];
   readonly routes: readonly RouteOptions[];
+  /** plain: a path that a backend may read so that another route fits is refused. */
+  readonly paths: "plain" | "as-sent";
   /** Absent: clients are not brought back to their backend. */
   readonly sticky?: StickyOptions | undefined;
   /** Whose X-Forwarded-* are taken as true. */
@@ -94,6 +96,7 @@ export class Backends extends ServiceState {
         : new Routes(
             rules.routes,
             places.map(({ name }) => name),
+            rules.paths === "as-sent",
           );
     const make = (tags: readonly string[]): Tagged =>
       new Tagged(tags, service, this.balancer.snapshot, this.cells, shared, gate);

@@ -11,7 +11,7 @@ import type { Backends } from "./backends.ts";
 import { Reading } from "./client.ts";
 import type { Pool } from "./pool.ts";
 import { Responder } from "./responder.ts";
-import { dropEdited } from "./routes.ts";
+import { AMBIGUOUS, dropEdited } from "./routes.ts";
 import { Cell } from "./service-state.ts";
 import { editTarget } from "./target-edit.ts";
 import type { Upstream } from "./upstream.ts";
@@ -40,7 +40,13 @@ export class Forwarder extends Responder {
       this.tailOf = service;
     }
     this.idempotent = isIdempotent(head.method);
-    this.route = service.routes === null ? null : service.routes.find(this.requestBytes!, head, this.place);
+    const route = service.routes === null ? null : service.routes.find(this.requestBytes!, head, this.place);
+    if (route === AMBIGUOUS) {
+      this.route = null;
+      this.refuse(refusalOf(Refused.PATH));
+      return;
+    }
+    this.route = route;
     // What a route takes out of heads, or writes there itself, must not come behind the body.
     if (head.chunked && this.route !== null) this.chunks!.reset(true, head.fields.nominated, this.route.request.drop);
     const among = service.amongFor(this.route, this.place);

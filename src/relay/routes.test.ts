@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseRequest, RequestHead } from "../protocols/http/request.ts";
 import { type RouteOptions, route } from "./route-options.ts";
-import { Routes } from "./routes.ts";
+import { AMBIGUOUS, Routes } from "./routes.ts";
 
 const limits = { size: 8192, fields: 50, target: 4096 };
 
@@ -13,13 +13,14 @@ interface Asked {
   fields: Record<string, string>;
 }
 
-/** Place of the route that is found; -1: none. */
+/** Place of the route that is found; -1: none, -2: refused. */
 function find(routes: Routes, { method, host, path, fields }: Asked, place = -1): number {
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   const bytes = Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: ${host}\r\n${lines.join("")}\r\n`, "latin1");
   const head = new RequestHead(limits);
   expect(parseRequest(bytes, 0, bytes.length, limits, head)).toBe(bytes.length);
-  return routes.find(bytes, head, place)?.order ?? -1;
+  const route = routes.find(bytes, head, place);
+  return route === AMBIGUOUS ? -2 : (route?.order ?? -1);
 }
 const made = (...all: Parameters<typeof route.parse>[0][]) => new Routes(all.map((one) => route.parse(one)));
 const get = (path: string, host = "a.example", fields: Record<string, string> = {}): Asked => ({

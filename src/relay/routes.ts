@@ -6,6 +6,7 @@ import { hostEnd } from "../protocols/http/target.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
 import { PatternSet } from "./pattern/pattern-set.ts";
 import { type Pattern, parsePattern } from "./pattern/syntax.ts";
+import { freestReading, isPlain } from "./plain-path.ts";
 import { placesOfRoute, type RouteOptions, tagsOf } from "./route-options.ts";
 import { type TargetEdit, targetEditOf } from "./target-edit.ts";
 
@@ -91,6 +92,9 @@ class Paths {
 
 const NONE: readonly (readonly Route[])[] = [];
 
+/** Found instead of a route: the path may be read so that another one fits. */
+export const AMBIGUOUS = Symbol("ambiguous path");
+
 function put<K>(map: Map<K, Route[]>, key: K, route: Route): void {
   const there = map.get(key);
   if (there === undefined) map.set(key, [route]);
@@ -115,8 +119,12 @@ export class Routes {
   private best: Route | null = null;
   private place = -1;
 
+  /** Are paths compared in no other reading? */
+  private readonly asSent: boolean;
+
   /** `places`: the names of the configuration's places, in order. */
-  constructor(all: readonly RouteOptions[], places: readonly string[] = []) {
+  constructor(all: readonly RouteOptions[], places: readonly string[] = [], asSent = false) {
+    this.asSent = asSent;
     const numbers = new Map(places.map((name, i) => [name, i]));
     for (const [order, options] of all.entries())
       this.pathsFor(options.host).add(options, toRoute(options, order, numbers));
@@ -135,11 +143,24 @@ export class Routes {
     return paths;
   }
 
-  /** The route of the request whose head lies in `bytes`, of a client in the place of this number; null: none fits. */
-  find(bytes: Buffer, head: RequestHead, place = -1): Route | null {
-    this.best = null;
+  /**
+   * The route of the request whose head lies in `bytes`, of a client in the place of this number; null: none fits.
+   * AMBIGUOUS: a backend may read the path so that another would, or it holds dot segments (unless `asSent`).
+   */
+  find(bytes: Buffer, head: RequestHead, place = -1): Route | null | typeof AMBIGUOUS {
     this.place = place;
-    const path = this.byPath ? pathOf(bytes, head) : "";
+    if (!this.byPath) return this.forPath("", bytes, head);
+    const path = pathOf(bytes, head);
+    const route = this.forPath(path, bytes, head);
+    const { pathStart } = head.target;
+    if (this.asSent || isPlain(bytes, pathStart, pathStart + path.length)) return route;
+    const freest = freestReading(path);
+    if (freest === path) return route;
+    return freest !== null && this.forPath(freest, bytes, head) === route ? route : AMBIGUOUS;
+  }
+
+  private forPath(path: string, bytes: Buffer, head: RequestHead): Route | null {
+    this.best = null;
     if (this.byHost && head.hostStart >= 0) {
       const host = hostOf(bytes, head);
       this.among(this.hosts.get(host), path, bytes, head);

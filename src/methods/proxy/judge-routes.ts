@@ -1,6 +1,7 @@
 import { configProblem, type Problem } from "../../core/problem.ts";
 import type { Geography, Service } from "../../core/service.ts";
 import { closestWord } from "../../core/words.ts";
+import { freestReading } from "../../relay/plain-path.ts";
 import { placesOfRoute, type RouteOptions, tagsOf } from "../../relay/route-options.ts";
 import type { ProxyOptions } from "./options.ts";
 
@@ -16,7 +17,7 @@ function unknown(path: Place, message: string, word: string, valid: readonly str
 }
 
 /** Routes lead to tags that some backend bears, and may be reached. */
-export function judgeRoutes({ backends, options: { routes, mode } }: Service<ProxyOptions>): Problem[] {
+export function judgeRoutes({ backends, options: { routes, mode, paths } }: Service<ProxyOptions>): Problem[] {
   const problems: Problem[] = [];
   const tags = [...new Set(backends.flatMap((backend) => backend.tags))].sort();
   if (mode === "tcp" && routes.length > 0)
@@ -24,6 +25,7 @@ export function judgeRoutes({ backends, options: { routes, mode } }: Service<Pro
   for (const [i, route] of routes.entries()) {
     const place = ["proxy", "routes", i];
     problems.push(...judgePaths(route, place));
+    if (paths === "plain") problems.push(...judgePlain(route, place));
     const split = tagsOf(route);
     for (const [k, { tag }] of split.entries())
       if (!tags.includes(tag)) {
@@ -49,6 +51,17 @@ function judgePaths(route: RouteOptions, place: Place): Problem[] {
   else if (prefix !== undefined && route.prefix === undefined)
     problems.push(impossible(where, "The route has no prefix that could be replaced.", "Give the route a prefix."));
   return problems;
+}
+
+/** A path that is not plain would be refused whenever it is asked for. */
+function judgePlain(route: RouteOptions, place: Place): Problem[] {
+  return (["path", "prefix"] as const).flatMap((key) => {
+    const text = route[key];
+    const freest = text === undefined ? undefined : freestReading(text);
+    if (text === freest) return [];
+    const hint = freest === null ? "Write where it leads." : `Write ${freest}, or paths: as-sent beside routes.`;
+    return [impossible([...place, key], `Backends differ in how they read ${text}: such requests are refused.`, hint)];
+  });
 }
 
 /** Routes by place name places that there are. Paths begin with the service's name. */

@@ -95,6 +95,12 @@ export const options = z.strictObject({
     .max(10_000)
     .default([])
     .describe("Which backends get which requests, and changes of heads on the way. The first that fits is taken."),
+  paths: z
+    .enum(["plain", "as-sent"])
+    .default("plain")
+    .describe(
+      "Where routes look at paths. plain: one that a backend may read so that another route fits (//, .., %61) is refused with 400; as-sent: it counts as it was sent.",
+    ),
   sticky: sticky
     .optional()
     .describe(

@@ -32,6 +32,22 @@ test("requests go to the backends of their route's tag; what fits no route goes 
   expect(await ask(served, get("/api"))).toEndWith("\r\n\r\nB");
 });
 
+test("a path that a backend may read as another route's reaches no backend, unless paths count as sent", async () => {
+  const [a, b] = [named("A"), named("B")];
+  const backends = [aBackend(0, a.port, { tags: ["web"] }), aBackend(1, b.port, { tags: ["inner"] })];
+  const routes = [{ prefix: "/admin", to: "inner" }, { to: "web" }];
+  const served = await serve(backends, { routes });
+  for (const path of ["//admin", "/%61dmin", "/x/../admin", "/x/..%2Fadmin"])
+    expect(await ask(served, get(path))).toMatch(/^HTTP\/1\.1 400 .*ambiguous path/s);
+  expect(["0/requests", "1/requests", "0/active", "1/active"].map(served.count)).toEqual([0, 0, 0, 0]);
+  expect(await ask(served, get("/x//y"))).toEndWith("A");
+  expect(await ask(served, get("/admin//y"))).toEndWith("B");
+  expect(b.connections.at(-1)!.got).toStartWith("GET /admin//y HTTP/1.1\r\n");
+  const loose = await serve(backends, { routes, paths: "as-sent" });
+  expect(await ask(loose, get("/x/../admin"))).toEndWith("A");
+  expect(a.connections.at(-1)!.got).toStartWith("GET /x/../admin HTTP/1.1\r\n");
+});
+
 test("a split follows its weights, and goes around a tag that has no backend left", async () => {
   const [a, b] = [named("A"), named("B")];
   const backends = [aBackend(0, a.port, { tags: ["old"] }), aBackend(1, b.port, { tags: ["new"] })];

@@ -31,8 +31,11 @@ export const VALUE = table((octet) => octet === HTAB || (octet >= SP && octet !=
  * unescaped in a query; a fragment never belongs in a request.
  */
 export const TARGET = table((octet) => octet > SP && octet < 127 && !among('"#<>')(octet));
-/** Octets of a registered name or an IPv4 literal (RFC 3986 3.2.2), `%` included. */
-export const HOST_NAME = table(among(`-._~!$&'()*+,;=%${digits}${letters}`));
+/**
+ * Octets of a registered name or an IPv4 literal (RFC 3986 3.2.2). Not `%`: one reader decodes it, another does not; not
+ * `,`: a hop that joins two Host fields writes it.
+ */
+export const HOST_NAME = table(among(`-._~!$&'()*+;=${digits}${letters}`));
 
 /** ASCII lower case of each octet. */
 export const LOWER = Uint8Array.from({ length: 256 }, (_, octet) => (octet >= 65 && octet <= 90 ? octet + 32 : octet));

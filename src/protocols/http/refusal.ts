@@ -32,6 +32,7 @@ export const Refused = {
   CONNECT: refusal(501, "SLUICE_HTTP_BAD_REQUEST", "CONNECT is not offered"),
   TRACE: refusal(501, "SLUICE_HTTP_BAD_REQUEST", "TRACE is not offered"),
   TARGET: bad("malformed request target"),
+  PATH: bad("ambiguous path"),
   TARGET_LONG: refusal(414, "SLUICE_HTTP_TARGET_TOO_LONG", "request target too long"),
   HEAD_LARGE: refusal(431, "SLUICE_HTTP_HEAD_TOO_LARGE", "request head too large"),
   FIELD: bad("malformed header field"),

@@ -36,6 +36,17 @@ describe("a request that is refused", () => {
     ["A.6 Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400 invalid Host"],
     ["A.6 empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "400 invalid Host"],
     ["A.6 Host list", "GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n", "400 invalid Host"],
+    ["A.6 Hosts joined", "GET / HTTP/1.1\r\nHost: a,b\r\n\r\n", "400 invalid Host"],
+    ["A.6 Host with an escape", "GET / HTTP/1.1\r\nHost: %61\r\n\r\n", "400 invalid Host"],
+    ["A.6 Host with half an escape", "GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n", "400 invalid Host"],
+    ["A.6 port beyond all", "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "400 invalid Host"],
+    ["A.6 brackets around colons", "GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n", "400 invalid Host"],
+    ["A.6 brackets around a number", "GET / HTTP/1.1\r\nHost: [12]\r\n\r\n", "400 invalid Host"],
+    ["A.6 brackets around IPv4", "GET / HTTP/1.1\r\nHost: [10.0.0.1]\r\n\r\n", "400 invalid Host"],
+    ["A.6 a zone", "GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n", "400 invalid Host"],
+    ["A.6 a bracket left open", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", "400 invalid Host"],
+    ["A.6 text behind a bracket", "GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", "400 invalid Host"],
+    ["A.6 a future literal", "GET / HTTP/1.1\r\nHost: [v1.a]\r\n\r\n", "400 invalid Host"],
     [
       "A.7 absolute with user information",
       "GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -108,7 +119,16 @@ describe("a request that is read", () => {
     const head = read("GET http://Real:81/p?q HTTP/1.1\r\nHost: forged\r\n\r\n");
     expect([head.host, head.path, head.kept]).toEqual(["Real:81", "/p?q", "1"]);
   });
-  test("A.6 an IPv6 Host", () => expect(read("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n").host).toBe("[::1]:80"));
+  const hosts = [
+    "[::1]:80",
+    "[0000:0000:0000:0000:0000:ffff:255.255.255.255]:65535",
+    "a_b.example.:0080",
+    "10.0.0.1:",
+    "xn--a!$&'()*+;=~",
+  ];
+  test.each(hosts)("A.6 the Host %s", (host) =>
+    expect(read(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`).host).toBe(host),
+  );
   test("A.13 empty elements of Connection", () =>
     expect(JSON.parse(get("Connection: , close,,\r\n")).close).toBe(true));
   test("B.23 the largest length", () =>

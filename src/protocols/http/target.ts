@@ -1,23 +1,25 @@
-import { ASTERISK, ascii, COLON, HEX, HOST_NAME, isDigit, isWord, QUESTION, SLASH } from "./octets.ts";
+import { isIPv6 } from "node:net";
+import { ASTERISK, ascii, COLON, HOST_NAME, isDigit, isWord, QUESTION, SLASH } from "./octets.ts";
 
 /** The four forms of a request target (RFC 9112 3.2). */
 export const Form = { ORIGIN: 1, ABSOLUTE: 2, AUTHORITY: 3, ASTERISK: 4 } as const;
 
 const LEFT_BRACKET = 91;
 const RIGHT_BRACKET = 93;
-const DOT = 46;
+/** `::ffff:255.255.255.255`, written out. */
+const LONGEST_IPV6 = 45;
 
 /**
  * Is `bytes[start, end)` a valid `uri-host [":" port]` for http (RFC 9110 4.2.1, 7.2)? No user information, no empty
- * host. @returns offset where the host ends (at the colon, or `end`), -1 when invalid.
+ * host, no port that is none. @returns offset where the host ends (at the colon, or `end`), -1 when invalid.
  */
 export function hostEnd(bytes: Uint8Array, start: number, end: number): number {
   if (start >= end) return -1;
   let i = start;
   if (bytes[i] === LEFT_BRACKET) {
     i++;
-    while (i < end && (HEX[bytes[i]!] !== 255 || bytes[i] === COLON || bytes[i] === DOT)) i++;
-    if (i >= end || bytes[i] !== RIGHT_BRACKET || i - start < 3) return -1;
+    while (i < end && i - start <= LONGEST_IPV6 && bytes[i] !== RIGHT_BRACKET) i++;
+    if (i >= end || bytes[i] !== RIGHT_BRACKET || !isIPv6Literal(bytes, start + 1, i)) return -1;
     i++;
   } else {
     while (i < end && HOST_NAME[bytes[i]!] === 1) i++;
@@ -25,18 +27,29 @@ export function hostEnd(bytes: Uint8Array, start: number, end: number): number {
   }
   const host = i;
   if (i === end) return host;
-  if (bytes[i] !== COLON || end - i > 6) return -1;
-  for (i++; i < end; i++) if (!isDigit(bytes[i]!)) return -1;
-  return host;
+  return bytes[i] === COLON && end - i <= 6 && portAt(bytes, i + 1, end) >= 0 ? host : -1;
+}
+
+/** The port in `bytes[start, end)`, 0 when nothing stands there; -1 when it is none. */
+function portAt(bytes: Uint8Array, start: number, end: number): number {
+  let port = 0;
+  for (let i = start; i < end; i++) {
+    if (!isDigit(bytes[i]!)) return -1;
+    port = port * 10 + (bytes[i]! - 48);
+  }
+  return port > 65535 ? -1 : port;
+}
+
+/** Without a zone, which means nothing to another host (RFC 6874), and of no future version. */
+function isIPv6Literal(bytes: Uint8Array, start: number, end: number): boolean {
+  const text = String.fromCharCode(...bytes.subarray(start, end));
+  return isIPv6(text) && !text.includes("%");
 }
 
 /** Has `bytes[start, end)` the shape `host:port`, port not empty (RFC 9110 9.3.6)? */
 export function isAuthorityWithPort(bytes: Uint8Array, start: number, end: number): boolean {
   const host = hostEnd(bytes, start, end);
-  if (host < 0 || end - host < 2) return false;
-  let port = 0;
-  for (let i = host + 1; i < end; i++) port = port * 10 + (bytes[i]! - 48);
-  return port >= 1 && port <= 65535;
+  return host >= 0 && portAt(bytes, host + 1, end) >= 1;
 }
 
 const http = ascii("http://");
