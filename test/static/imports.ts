@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { idleExports } from "./exports.ts";
 import { bunAllowed, longest, longestFunction, rooms } from "./rooms.ts";
+import { unexplained } from "./unexplained.ts";
 
 const root = join(import.meta.dirname, "../..");
 const importPattern =
@@ -18,6 +19,8 @@ export function breaches(path: string, text: string): string[] {
   const most = path.includes(".test.") || path.startsWith("test/") ? longest.test : longest.file;
   if (lines > most) found.push(`${path}: ${lines} lines, at most ${most}: one idea a file`);
   if (/\.[ch]$/.test(path)) found.push(...longFunctions(path, text));
+  if (/^src\/.*\.[ch]$/.test(path))
+    found.push(...unexplained(text).map((at) => `${path}:${at}: say what this map or constant is for, and its unit`));
   if (!path.startsWith("src/") || !path.endsWith(".ts")) return found;
   if (roomOf(path) < 0) found.push(`${path}: is in no room (test/static/rooms.ts)`);
   const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "");

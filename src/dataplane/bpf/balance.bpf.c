@@ -19,6 +19,7 @@ static __always_inline int not_ours(struct xdp_md *ctx, const struct packet *p)
 	return ask_places(ctx, PLACE_BALANCE + 1);
 }
 
+/* of a second */
 #define NANOSECONDS 1000000000ull
 
 /* From here on a drop is this service's. */

@@ -9,10 +9,10 @@
 
 /* Filled by the program `explain`; only its own object has it. */
 ARRAY(decisions, struct decision, 1, 0);
-/* The copy of a bucket: in a map, since the stacks of all functions together have 512 bytes. */
 struct bucket_copy {
 	__u64 bytes[8];
 };
+/* The copy of a bucket: in a map, since the stacks of all functions together have 512 bytes. */
 ARRAY(bucket_copies, struct bucket_copy, 1, 0);
 
 /* The flow's own cell as the rules see it: CELL_ flags and backend + 1, or 0. */

@@ -4,7 +4,9 @@
 #pragma once
 #include "maps.h"
 
+/* Is there a list, and the secrets of hashes and challenges. */
 ARRAY(guard_words, struct guard, 1, BPF_F_MMAPABLE);
+/* By the plane's number of a service; 64 B each: 64 KiB. */
 ARRAY(limits, struct limits, MAX_SERVICES, BPF_F_MMAPABLE);
 /* Buckets of sources, by hash; a source that comes new to one takes it over. */
 ARRAY(sources, __u64, SOURCES, 0);

@@ -8,6 +8,7 @@ enum sluice_limit {
 	MAX_SERVICES = 1024,
 	/* services whose tables are made together: 2.3 MiB. */
 	CHUNK_SERVICES = 16,
+	/* so many times that make MAX_SERVICES: sets of tables. */
 	CHUNKS = 64,
 	/* backends of one service, by its own numbering; 8 KiB of each table. */
 	MAX_LOCAL = 2048,
@@ -49,8 +50,9 @@ enum sluice_limit {
 	GUE_OTHERS = 0x5c01,
 	/* others that a packet names, besides where it goes. */
 	OTHERS = 2,
-	/* backends of a slot's order that are kept, and bits of each in its word: a number + 1, 0 for none. */
+	/* backends of a slot's order that are kept: where its packet goes, and two others. */
 	ORDER = 3,
+	/* bits of each in the order's word, three of which fill it: a backend's number + 1, 0 for none. */
 	ORDER_BITS = 21,
 	/* bytes of the original packet quoted in "fragmentation needed": header with options, and 8 bytes (RFC 792). */
 	ICMP_QUOTE = 68,
@@ -70,8 +72,9 @@ enum sluice_limit {
 	TURNS = 4096,
 	/* backends that are compared for one new flow; where there are more, those from a rotating start on. */
 	COMPARED = 256,
-	/* lives (enum sluice_life) of remembered TCP: not yet answered (60 s: six retries, RFC 6298), and ended (60 s: TIME-WAIT). */
+	/* life (enum sluice_life) of remembered TCP that is not yet answered: 60 ticks, time for six retries (RFC 6298). */
 	LIFE_TENTATIVE = 31,
+	/* the same of TCP that has ended: 60 ticks, TIME-WAIT. */
 	LIFE_CLOSED = 31,
 	/* bytes of records that wait for who watches packets: some 1,500 of them. */
 	TRACE_RING = 1048576,
@@ -79,8 +82,9 @@ enum sluice_limit {
 	TRACE_BYTES = 256,
 	/* terms of one filter. */
 	TRACE_TERMS = 16,
-	/* "no service", "no backend", "no reason" in a record. */
+	/* "no service" and "no backend" in a record: beyond all numbers. */
 	TRACE_NOBODY = 0xffff,
+	/* "no reason" likewise. */
 	TRACE_NO_REASON = 0xff,
 	/* networks on the lists of the guard, of all kinds together; made only as they are used. */
 	LIST_ENTRIES = 131072,
@@ -96,13 +100,15 @@ enum sluice_limit {
 	RATE_SHIFT = 6,
 	/* units of rates in a second. */
 	RATE_SECOND = 15625000,
-	/* "its hops were used up" in a second and CPU, and at once: more than a traceroute needs, and what Linux long allowed
-	 * itself (icmp_msgs_per_sec, icmp_msgs_burst). Whoever forges a source has no more than this sent there (RFC 4443, 2.4(f);
-	 * RFC 1812, 4.3.2.8). */
+	/* "its hops were used up" in a second and CPU: more than a traceroute needs, and what Linux long allowed itself
+	 * (icmp_msgs_per_sec). Whoever forges a source has no more than this sent there (RFC 4443, 2.4(f); RFC 1812, 4.3.2.8). */
 	EXPIRED_RATE = 1000,
+	/* the same at once (icmp_msgs_burst). */
 	EXPIRED_BURST = 50,
-	/* "too big" likewise. Each new client whose packets do not fit waits for one, and it is shorter than what it answers. */
+	/* "too big" in a second and CPU. Each new client whose packets do not fit waits for one, and it is shorter than what it
+	 * answers. */
 	TOO_BIG_RATE = 10000,
+	/* the same at once: as many clients as begin together. */
 	TOO_BIG_BURST = 500,
 };
 

@@ -17,6 +17,7 @@ struct table_chunk {
 	__uint(value_size, sizeof(struct table));
 };
 
+/* A chunk by a service's number / CHUNK_SERVICES: only what is in use takes memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, CHUNKS);
@@ -33,6 +34,7 @@ struct slot_orders_of {
 	__uint(value_size, sizeof(struct slot_orders));
 };
 
+/* The order of a service by its number, likewise: 128 KiB each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, MAX_SERVICES);
@@ -42,24 +44,34 @@ struct {
 
 /* A variable, so that its words stand at known addresses: a map of one element by the name of its section, mappable too. */
 struct control control SEC(".data.control_words") = {};
+/* VIPs, ways back, known addresses: two copies, since all of a change must come into force at once. 8 MiB. */
 ARRAY(arrivals, struct arrival, 2 * ARRIVALS, BPF_F_MMAPABLE);
+/* By the plane's number of a service; 256 B each: 256 KiB. */
 ARRAY(services, struct service, MAX_SERVICES, BPF_F_MMAPABLE);
+/* Rounds of services that remember: number 2 * service + copy, as tables have it. 8 KiB each: 16 MiB. */
 ARRAY(turns, struct turns, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
+/* By the plane's number of a backend, shared by all CPUs, since fewest must be fewest of all; 16 B each: 2 MiB. */
 ARRAY(loads, struct load, MAX_BACKENDS, BPF_F_MMAPABLE);
+/* By service, then in the second copy of the regions by MAX_SERVICES + service; 256 B each: 512 KiB. */
 ARRAY(near_services, struct place_services, 2 * MAX_SERVICES, BPF_F_MMAPABLE);
+/* By the plane's number of a backend; a line of the cache each: 8 MiB. */
 ARRAY(backends, struct backend, MAX_BACKENDS, BPF_F_MMAPABLE);
+/* By the number that backends name; 32 B each: 512 KiB. */
 ARRAY(next_hops, struct next_hop, MAX_HOPS, BPF_F_MMAPABLE);
+/* By ifindex; 16 B each: 256 KiB. */
 ARRAY(devices, struct device, MAX_DEVICES, BPF_F_MMAPABLE);
-/* Not mappable: its lock is the kernel's, so the sweep is a program too. */
+/* Flows of open slots, by hash. Not mappable: its lock is the kernel's, so the sweep is a program too. */
 ARRAY(flows, struct flow_bucket, FLOW_BUCKETS, 0);
-/* Source port of a check -> backend + 1. */
+/* Source port of a check, host order -> backend + 1; 8 B each: 512 KiB. */
 ARRAY(check_ports, __u64, 65536, BPF_F_MMAPABLE);
-/* Answers of the sweep. */
+/* Answer of the sweep, by service: a bit for each slot that has flows of a backend that is not its current one. 2 MiB. */
 ARRAY(busy_slots, struct busy, MAX_SERVICES, BPF_F_MMAPABLE);
+/* Answer of the sweep, by the plane's number of a backend: cells that live. 8 B each: 1 MiB. */
 ARRAY(live_flows, __u64, MAX_BACKENDS, BPF_F_MMAPABLE);
 
-/* Per CPU, no atomics; the supervisor sums. */
+/* Frames by backend. Per CPU, no atomics; the supervisor sums. 32 B each: 4 MiB for each CPU. */
 PERCPU(backend_counts, struct backend_count, MAX_BACKENDS);
+/* Frames by service and reason, likewise; 128 B each: 128 KiB for each CPU. */
 PERCPU(drop_counts, struct drop_count, MAX_SERVICES);
 /* What the kernel says of a way while the supervisor is silent: no room on the stack, of which all functions have 512 bytes. */
 PERCPU(hop_rooms, struct next_hop, 1);
@@ -68,6 +80,7 @@ PERCPU(tagged_passes, __u64, 1);
 /* By sluice_icmp_error: what is left of each CPU's ICMP errors. */
 PERCPU(error_buckets, __u64, ERRORS);
 
+/* What first fragments have begun. The oldest gives way: most datagrams are complete long before. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, FRAGMENTS);
@@ -83,7 +96,7 @@ struct {
 	__type(value, __u32);
 } wanted SEC(".maps");
 
-/* Networks of clients -> number of their place. */
+/* Networks of clients -> number of their place; the longest decides. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, REGIONS);

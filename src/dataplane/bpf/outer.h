@@ -5,7 +5,9 @@
 #include "array.h"
 #include "checksum.h"
 
+/* Written by `realserver up`, read for every tunnel. */
 ARRAY(decap_settings, struct decap_config, 1, 0);
+/* Packets; per CPU, no atomics. */
 PERCPU(decap_counts, struct decap_count, 1);
 
 /* Networks of senders whose tunnels are taken: a director may take a source of its own for each flow. */

@@ -5,6 +5,7 @@
 #include <bpf/bpf_helpers.h>
 #include "limits.h"
 
+/* Programs by sluice_place: one store puts another in force for all interfaces. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, PLACES);

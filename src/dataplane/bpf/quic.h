@@ -5,7 +5,9 @@
 #include "arrivals.h"
 #include "pick.h"
 
+/* Bit of the first octet: a long header, which has a version (RFC 8999, 5.1). */
 #define QUIC_LONG 0x80
+/* Versions whose Initial packets are known (RFC 9000, RFC 9369), host order. */
 #define QUIC_V1 1
 #define QUIC_V2 0x6b3343cf
 /* First octet, version and length of the destination connection ID (RFC 8999, 5.1). */

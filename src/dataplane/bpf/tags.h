@@ -5,6 +5,7 @@
 #pragma once
 #include "parse.h"
 
+/* Bits of the control word, host order: priority (802.1Q), which a packet keeps. */
 #define VLAN_PRIORITY 0xe000
 
 /* Moves the MACs four bytes back and writes a tag behind them. False: no room. */

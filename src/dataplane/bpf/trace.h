@@ -8,10 +8,12 @@
 #include "span.h"
 #include "types.h"
 
+/* Who watches, and which packets: one at a time. */
 ARRAY(trace_orders, struct trace_order, 1, 0);
 /* Where a record is put together; per CPU, and XDP is never preempted by XDP. */
 PERCPU(trace_records, struct trace_record, 1);
 
+/* Records on their way to who watches: in order over all CPUs. Bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, TRACE_RING);

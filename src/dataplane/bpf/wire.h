@@ -9,24 +9,30 @@
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 
+/* Of the IPv4 header's seventh and eighth bytes (RFC 791, 3.1), host order: may not be parted, more parts follow, place of
+ * this one in units of 8 bytes. */
 #define IP_DF 0x4000
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
-/* Of the IPv6 fragment header's third and fourth bytes (RFC 8200, 4.5). */
+/* Of the IPv6 fragment header's third and fourth bytes (RFC 8200, 4.5), host order. */
 #define IP6_OFFSET 0xfff8
 #define IP6_MORE 0x0001
 /* Bytes of that header. */
 #define IP6_FRAGMENT 8
+/* Bytes that every link of IPv6 carries (RFC 8200, 5). */
 #define IP6_LEAST_MTU 1280
 /* Congestion bits of a class of service (RFC 3168): none, the flow does not know them; both, a router has marked. */
 #define ECN_BITS 0x03
 /* The same in the second byte of an IPv6 header. */
 #define ECN6_BITS 0x30
+/* Of byte 13 of a TCP header (RFC 9293, 3.1). */
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+/* Bytes of an 802.1Q tag. */
 #define VLAN_BYTES 4
+/* Bits of its control word that name the network, host order. */
 #define VLAN_ID 0x0fff
 /* Word 2 of an IPv4-mapped address; words 0 and 1 are zero. */
 #define MAPPED bpf_htonl(0xffff)

@@ -4,6 +4,7 @@
 #include "question.h"
 #include "checksum.h"
 
+/* What of an interface's word in `dns_devices` is its MAC. */
 #define MAC_BITS 0xffffffffffffULL
 
 enum frame_kind { FRAME_OTHER = 0, FRAME_ODD = 1, FRAME_QUESTION = 2 };

@@ -20,14 +20,21 @@ struct dns_page {
 	__u8 bytes[DNS_PAGE];
 };
 
+/* What every query is held against; one. */
 ARRAY(dns_controls, struct dns_control, 1, BPF_F_MMAPABLE);
+/* Names by hash, open addressing: a power of two. */
 ARRAY(dns_slots, struct dns_slot, 2, BPF_F_MMAPABLE);
+/* The store that references point into: 80 KiB each. */
 ARRAY(dns_pages, struct dns_page, 1, BPF_F_MMAPABLE);
+/* Answers, of each CPU: sluice_dns_count, then those of sets. */
 ARRAY(dns_counters, __u64, DNS_COUNTS, BPF_F_MMAPABLE);
 /* MAC in the low 48 bits, above it the VLAN of its frames (0: untagged), by ifindex; 0: an interface of no concern. */
 ARRAY(dns_devices, __u64, DNS_DEVICES, BPF_F_MMAPABLE);
+/* Tables of networks, as a tree of four bits a step. */
 ARRAY(dns_regions, struct dns_stride, 1, BPF_F_MMAPABLE);
+/* What is left to each network, by hash (rate.h): DNS_BUCKETS of them, or 1 that is not asked. */
 ARRAY(dns_buckets, __u64, 1, 0);
+/* The message under way: no room on the stack, of which there are 512 bytes. */
 PERCPU(dns_scratches, struct dns_scratch, 1);
 
 static __always_inline struct dns_control *dns_control(void)

@@ -3,6 +3,7 @@
 #pragma once
 #include "maps.h"
 
+/* The lowest and the highest bit of each octet of a word. */
 #define ONES 0x0101010101010101ULL
 #define HIGHS 0x8080808080808080ULL
 

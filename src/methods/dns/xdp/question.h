@@ -5,14 +5,19 @@
 #include "span.h"
 #include "wire.h"
 
+/* Octets of a message's header (RFC 1035, 4.1.1). */
 #define DNS_HEADER 12
+/* Octets of OPT without options (RFC 6891, 6.1.2). */
 #define OPT_BYTES 11
+/* Types of records (RFC 1035, RFC 3596, RFC 6891). */
 #define TYPE_A 1
 #define TYPE_AAAA 28
 #define TYPE_OPT 41
+/* Options of OPT (RFC 5001, RFC 7871, RFC 7873). */
 #define OPTION_NSID 3
 #define OPTION_SUBNET 8
 #define OPTION_COOKIE 10
+/* Octets of UDP payload that every client takes (RFC 1035, 4.2.1). */
 #define CLASSIC_SIZE 512
 
 struct dns_header {

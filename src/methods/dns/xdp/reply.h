@@ -3,6 +3,7 @@
 #pragma once
 #include "frame.h"
 
+/* Hops of an answer (RFC 1700's default). */
 #define REPLY_TTL 64
 
 /* What goes behind the question. */

@@ -4,6 +4,7 @@
 #include "client.h"
 #include "reply.h"
 
+/* 2^32 over the golden ratio: spreads the bits of a random number. */
 #define GOLDEN 0x9e3779b1
 /* Octets of a record with its name as a pointer. */
 #define RECORD_IPV4 16
