@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
 import { type BackendState, backendStates } from "../core/backend.ts";
-import { closestWord } from "../core/words.ts";
 import { backendsOf, backendsText } from "../observe/lists.ts";
 import { askStatus, instanceOption } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { meant } from "./meant.ts";
 import { print } from "./output.ts";
 
 interface Options {
@@ -16,8 +16,7 @@ async function backends(service: string | undefined, { instance, state, json }: 
   const model = await askStatus(instance);
   const names = model.services.map(({ name }) => name);
   if (service !== undefined && !names.includes(service)) {
-    const closest = closestWord(service, names);
-    console.error(`error: there is no service "${service}"${closest ? `; did you mean "${closest}"?` : ""}`);
+    console.error(`error: there is no service "${service}"${meant(service, names)}`);
     process.exit(EXIT.usage);
   }
   const found = backendsOf(model, { service, state });

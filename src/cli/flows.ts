@@ -1,12 +1,12 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { parseEndpoint } from "../core/address.ts";
-import { closestWord } from "../core/words.ts";
 import { type ListedFlow, listFlows } from "../dataplane/flow-list.ts";
 import { PlaneView } from "../dataplane/plane-view.ts";
 import { aligned } from "../observe/table.ts";
 import { instancePaths } from "../system/instance.ts";
 import { instanceOption, nothingInKernel } from "./daemon-client.ts";
 import { EXIT } from "./exit.ts";
+import { meant } from "./meant.ts";
 import { print } from "./output.ts";
 import { wholeNumber } from "./whole-number.ts";
 
@@ -52,8 +52,7 @@ async function flows({ instance, service, backend, after, limit, json }: Options
   if (!view) nothingInKernel(instance);
   const names = view.services().map(({ name }) => name);
   if (service !== undefined && !names.includes(service)) {
-    const closest = closestWord(service, names);
-    leave(`no service "${service}" is in the kernel${closest ? `; did you mean "${closest}"?` : ""}`);
+    leave(`no service "${service}" is in the kernel${meant(service, names)}`);
   }
   const found = listFlows(view, { service, backend, after, limit });
   view.close();

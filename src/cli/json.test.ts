@@ -45,7 +45,7 @@ const sluice = async (...words: string[]) => {
 };
 
 /** What prints nothing, or what is not ours to shape. */
-const otherwise = ["run", "top", "metrics", "schema", "adapt", "completion", "man", "exec", "help"];
+const otherwise = ["run", "metrics", "schema", "adapt", "completion", "man", "exec", "help"];
 
 test("every command that prints can do so as JSON, and says of which versioned shape", async () => {
   const program = new Command("sluice");

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { parseDuration } from "../core/words.ts";
 import { instanceOption, orExit, tellDaemon } from "./daemon-client.ts";
+import { meant } from "./meant.ts";
 import { print } from "./output.ts";
 
 const states: Record<string, string> = {
@@ -9,6 +10,9 @@ const states: Record<string, string> = {
   maint: "maintenance",
   maintenance: "maintenance",
 };
+
+const stateWords = "ready, drain, maintenance";
+const wishWords = ["state", "weight", "for"];
 
 /** What the daemon is asked; `for` in ms. */
 interface Wish {
@@ -23,8 +27,9 @@ interface Options {
   json?: boolean;
 }
 
-function usage(message: string): never {
-  console.error(`error: ${message}`);
+/** Ends the command; `word`: what was written instead of one that is known. */
+function usage(message: string, word = "", known: readonly string[] = Object.keys(states)): never {
+  console.error(`error: ${message}${meant(word, known)}`);
   process.exit(2);
 }
 
@@ -38,14 +43,14 @@ function wishOf(words: readonly string[]): Wish {
     if (word === "state")
       wish.admin = Object.hasOwn(states, value)
         ? states[value]!
-        : usage(`${value ? `"${value}" is not a state` : "state needs a word"}; one of: ready, drain, maintenance`);
+        : usage(`${value ? `"${value}" is not a state` : "state needs a word"}; one of: ${stateWords}`, value);
     else if (word === "weight")
       wish.weight =
         /^\d{1,5}$/.test(value) && Number(value) <= 65535
           ? Number(value)
           : usage(`"${value}" is not a weight: 0 to 65535`);
     else if (word === "for") wish.for = timeOf(value);
-    else usage(`"${word}" is not known; one of: state, weight, for`);
+    else usage(`"${word}" is not known; one of: ${wishWords.join(", ")}`, word, wishWords);
   }
   return wish.admin === undefined && wish.weight === undefined ? usage("say a state or a weight") : wish;
 }
@@ -89,7 +94,7 @@ export function registerSet(program: Command): void {
 }
 
 function pathOf(what: string, name: string): string {
-  if (what !== "backend") usage(`"${what}" cannot be set; one of: backend, tag`);
+  if (what !== "backend") usage(`"${what}" cannot be set; one of: backend, tag`, what, ["backend", "tag"]);
   const slash = name.indexOf("/");
   if (slash < 0) usage(`"${name}" lacks the service: write SERVICE/BACKEND`);
   const [service, backend] = [name.slice(0, slash), name.slice(slash + 1)].map(encodeURIComponent);

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import { wantsColor } from "../config/terminal.ts";
+import { ratesBetween } from "../observe/rates.ts";
+import type { StatusModel } from "../observe/status.ts";
 import { topText } from "../observe/top-text.ts";
 import { sleep } from "../runtime/clock.ts";
 import { askStatus, instanceOption } from "./daemon-client.ts";
@@ -10,6 +12,7 @@ interface Options {
   instance: string;
   interval: number;
   count?: number;
+  json?: boolean;
 }
 
 // The other screen without a cursor, and back; the top left corner; the rest of a line, and of the screen, is blank.
@@ -36,30 +39,41 @@ function takeTerminal(): void {
   });
 }
 
-async function top({ instance, interval, count }: Options): Promise<void> {
+/** As large as the terminal, when it is drawn on one that shows nothing else. */
+function picture(then: StatusModel, now: StatusModel, live: boolean): string {
   const { stdout } = process;
-  const live = stdout.isTTY === true && count === undefined;
+  // A terminal that knows no size says 0.
+  const width = stdout.columns || Number.POSITIVE_INFINITY;
+  const height = live && stdout.rows ? stdout.rows : Number.POSITIVE_INFINITY;
+  return topText(then, now, { color: wantsColor(stdout), width, height });
+}
+
+async function top({ instance, interval, count, json = false }: Options): Promise<void> {
+  const { stdout } = process;
+  const live = stdout.isTTY === true && count === undefined && !json;
   let then = await askStatus(instance);
   if (live) takeTerminal();
   for (let k = 0; live || k < (count ?? 1); k++) {
     await sleep(interval * 1000);
     const now = await askStatus(instance);
-    // A terminal that knows no size says 0.
-    const width = stdout.columns || Number.POSITIVE_INFINITY;
-    const height = live && stdout.rows ? stdout.rows : Number.POSITIVE_INFINITY;
-    const text = topText(then, now, { color: wantsColor(stdout), width, height });
-    await put(live ? drawn(text) : `${k > 0 ? "\n" : ""}${text}\n`);
+    if (json)
+      await put(`${JSON.stringify({ schema: "sluice.top/v1", at: now.at, rates: ratesBetween(then, now).flat() })}\n`);
+    else await put(live ? drawn(picture(then, now, live)) : `${k > 0 ? "\n" : ""}${picture(then, now, live)}\n`);
     then = now;
   }
   process.exit(0);
 }
-
 export function registerTop(program: Command): void {
   program
     .command("top")
     .description("watch what each service and backend does a second, the busiest first; q ends it")
     .option("--interval <seconds>", "between two looks", wholeNumber(1, 3600), 1)
-    .option("--count <n>", "print so many looks and end; 1 where the output is no terminal", wholeNumber(1, 1_000_000))
+    .option("--json", "a line for each look: what each does a second (sluice.top/v1)")
+    .option(
+      "--count <n>",
+      "print so many looks and end; 1 with --json, and where the output is no terminal",
+      wholeNumber(1, 1_000_000),
+    )
     .option(...instanceOption)
     .action(top);
 }

@@ -58,24 +58,35 @@ test("a service that there is not is said, with the closest", () => {
   expect([code, stderr]).toEqual([2, 'error: there is no service "wed"; did you mean "web"?\n']);
 });
 
-test("top shows what has been done between two looks", async () => {
-  const look = Bun.spawn(
-    [join(import.meta.dirname, "../../bin/sluice"), "top", "--count", "2", "--instance", daemon.instance],
-    {
-      stdout: "pipe",
-      stderr: "inherit",
-    },
-  );
+/** What `sluice top` prints while requests come. */
+async function topWhileAsked(...more: string[]): Promise<string> {
+  const sluice = join(import.meta.dirname, "../../bin/sluice");
+  const words = ["top", ...more, "--instance", daemon.instance];
+  const look = Bun.spawn([sluice, ...words], { stdout: "pipe", stderr: "inherit" });
   let on = true;
   void look.exited.then(() => {
     on = false;
   });
   while (on) await (await fetch(`http://127.0.0.1:${port}/`)).text();
-  const second = (await look.stdout.text()).split("\n\n").at(-1)!;
+  expect(await look.exited).toBe(0);
+  return look.stdout.text();
+}
+
+test("top shows what has been done between two looks", async () => {
+  const second = (await topWhileAsked("--count", "2")).split("\n\n").at(-1)!;
   const rows = second.split("\n").map((line) => line.trim().split(/\s+/));
   expect(rows[0]!.slice(0, 2)).toEqual(["SERVICE", "BACKEND"]);
   expect(rows[1]![0]).toBe("web");
   expect(rows[2]!.slice(0, 2)).toEqual([alive, "up"]);
   expect(rows[2]![4]).toBe("100.0%");
-  expect(await look.exited).toBe(0);
+});
+
+test("top says it as JSON, a line for each look", async () => {
+  const lines = (await topWhileAsked("--count", "2", "--json")).trimEnd().split("\n");
+  const looks = lines.map((line) => JSON.parse(line));
+  expect(looks.map(({ schema }) => schema)).toEqual(["sluice.top/v1", "sluice.top/v1"]);
+  expect(looks[1].at).toBeGreaterThan(looks[0].at);
+  const [web, first] = looks[1].rates;
+  expect([web.service, web.backend, first.backend, first.part]).toEqual(["web", null, alive, 1]);
+  expect(web.work).toBeGreaterThan(0);
 });
