@@ -11,7 +11,12 @@ const host6: Ip = { source: client6, target: "2001:db8:12::12" };
 const vip6 = "2001:db8:12::77";
 const solicited: Ip = { source: client6, target: "ff02::1:ff00:77", ttl: 255 };
 
-/** IPv6 that is nobody's but the kernel's, also where `vip6` is served. */
+/** What an error about a reply of the VIP would quote, were it whole and right. */
+const quoted = (vip: string, target: string): number[] =>
+  tcp({ source: vip, target }, { sourcePort: 80, targetPort: 5656 }, ACK).slice(0, vip.includes(":") ? 48 : 28);
+const mapped = (packet: number[]): number[] => [...packet.slice(0, 24), ...toBytes16(client), ...packet.slice(40)];
+
+/** IPv6 that is nobody's but the kernel's, also where `vip6` is served on port 80, TCP. */
 const passThrough6 = [
   { name: "a segment over IPv6 to this host passes", packet: tcp(host6, ssh, ACK) },
   { name: "a datagram over IPv6 to another port of the VIP passes", packet: udp({ ...host6, target: vip6 }, ssh, [1]) },
@@ -27,6 +32,14 @@ const passThrough6 = [
   {
     name: "an ICMPv6 error about somebody else's flow passes",
     packet: icmp6(host6, 2, 0, [0, 0, 5, 0], tcp({ source: host6.target, target: client6 }, ssh, ACK)),
+  },
+  {
+    name: "an ICMPv6 error that quotes a packet to an IPv4 address in its mapped form passes: no wire has such",
+    packet: icmp6({ ...host6, target: vip6 }, 1, 0, [0, 0, 0, 0], mapped(quoted(vip6, client6))),
+  },
+  {
+    name: "an ICMPv6 error that quotes a packet of another version passes",
+    packet: icmp6({ ...host6, target: vip6 }, 1, 0, [0, 0, 0, 0], [0x40, ...quoted(vip6, client6).slice(1)]),
   },
   { name: "an unknown extension header passes", packet: ipv6({ ...host6, target: vip6 }, 135, new Array(24).fill(0)) },
   {
@@ -69,6 +82,15 @@ export const passThrough = (vip: string): Fixture[] => {
     pass(
       "an ICMP error about somebody else's flow passes",
       inbound(icmp(host, 3, 4, [0, 0, 5, 0], tcp(host, ssh, ACK))),
+    ),
+    pass(
+      // Its target would be read as ports, 80 among them.
+      "an ICMP error that quotes a header of four words passes",
+      inbound(icmp(toVip, 3, 1, [0, 0, 0, 0], [0x44, ...quoted(vip, "0.80.22.24").slice(1)])),
+    ),
+    pass(
+      "an ICMP error whose quote ends before the ports passes, whatever stands behind it",
+      inbound([...icmp(toVip, 3, 1, [0, 0, 0, 0], quoted(vip, client).slice(0, 20)), ...quoted(vip, client).slice(20)]),
     ),
     pass(
       "a packet with IP options for another address passes",
