@@ -67,6 +67,8 @@ class XdpApplier implements Applier<PlaneService> {
       plane.ownAddresses = await ownAddresses();
       const lacks = plane.lacks(this.#forward, next);
       if (lacks.length > 0) return lacks;
+      const starved = this.#reserve(next);
+      if (starved.length > 0) return starved;
       for (const { near } of next) if (near) plane.regions.read(near.geography);
       await plane.ways.find(backendsOf(next));
       const facts = await this.#factsOf(next);
@@ -100,6 +102,17 @@ class XdpApplier implements Applier<PlaneService> {
       const problem = toProblem(thrown, "kernel");
       // Named by its services: whoever starts leaves those out, and others are none the worse.
       return next.length === 0 || problem.path.length > 0 ? [problem] : blame(next, () => [problem]);
+    }
+  }
+
+  /** What the kernel has no memory for is told of the services that need it. */
+  #reserve(next: readonly PlaneService[]): Problem[] {
+    const wanting = this.#plane.wanting(this.#forward, next);
+    try {
+      this.#plane.reserve(this.#forward, wanting);
+      return [];
+    } catch (thrown) {
+      return blame(wanting, () => [toProblem(thrown, "kernel")]);
     }
   }
 

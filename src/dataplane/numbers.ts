@@ -23,6 +23,13 @@ export class Numbers {
     return -1;
   }
 
+  /** The highest that so many calls of `take` would give; -1: of none, or where there are fewer. */
+  highest(count: number): number {
+    let left = count;
+    for (let n = this.#hint; n < this.#limit && left > 0; n++) if (!this.#taken.has(n) && --left === 0) return n;
+    return -1;
+  }
+
   /** Marks a number that was found in use. */
   claim(n: number): void {
     this.#taken.add(n);

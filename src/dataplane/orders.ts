@@ -13,6 +13,8 @@ const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value)
 export class Orders {
   readonly #known = new Map<number, BigUint64Array>();
   readonly #descriptors = new Map<number, number>();
+  /** Made, and nobody's yet. */
+  readonly #spares: number[] = [];
   readonly #outer: number;
   readonly #pin: (service: number) => string;
 
@@ -22,13 +24,23 @@ export class Orders {
     this.#pin = (service) => `${maps}/orders_${service}`;
   }
 
+  /** Has the kernel lent memory for this service's already? */
+  has(service: number): boolean {
+    return this.#known.has(service) || existsSync(this.#pin(service));
+  }
+
+  /** So many services may ask for theirs for the first time, and are not refused. Throws SluiceError (SLUICE_BPF_MEMORY). */
+  reserve(count: number): void {
+    while (this.#spares.length < count) this.#spares.push(createArray("orders", slotOrders.size, 1));
+  }
+
   /** The words of a service, one for each slot. The first time waits some 10 ms. Throws SluiceError (SLUICE_BPF_LOAD). */
   words(service: number): BigUint64Array {
     const known = this.#known.get(service);
     if (known) return known;
     const path = this.#pin(service);
     const there = existsSync(path) ? openPinned(path) : null;
-    const fd = there ?? createArray("orders", slotOrders.size, 1);
+    const fd = there ?? this.#spares.pop() ?? createArray("orders", slotOrders.size, 1);
     updateElement(this.#outer, word(service), word(fd));
     if (there === null) pin(fd, path);
     const words = new BigUint64Array(mapDescriptor(fd, slotOrders.size), 0, slotOrders.size / 8);

@@ -171,9 +171,36 @@ export class Plane {
     return lacksOf(standing, forward, services);
   }
 
+  /** Those of these services for which the kernel must find memory: they are new, or name others for the first time. */
+  wanting(forward: ForwardName, services: readonly PlaneService[]): PlaneService[] {
+    const wants = (one: PlaneService): boolean => this.#isFresh(forward, one) || this.#wantsOrders(forward, one);
+    return services.filter((service) => withParts(service).some(wants));
+  }
+
+  #isFresh(forward: ForwardName, { name }: PlaneService): boolean {
+    return !this.services.has(stateKey(forward, name));
+  }
+
+  #wantsOrders(forward: ForwardName, { name, secondChance }: PlaneService): boolean {
+    const state = this.services.get(stateKey(forward, name));
+    return secondChance === true && (state === undefined || !this.memory.orders.has(state.number));
+  }
+
+  /** New services of each method that is prepared and has not committed. */
+  readonly #expected = new Map<ForwardName, number>();
+
+  /** Has the kernel find memory for what `wanting` tells. Throws SluiceError (SLUICE_BPF_MEMORY); nothing has changed then. */
+  reserve(forward: ForwardName, wanting: readonly PlaneService[]): void {
+    const all = wanting.flatMap(withParts);
+    this.#expected.set(forward, all.filter((one) => this.#isFresh(forward, one)).length);
+    const count = [...this.#expected.values()].reduce((sum, one) => sum + one, 0);
+    this.memory.tables.make(this.#serviceNumbers.highest(count));
+    this.memory.orders.reserve(all.filter((one) => this.#wantsOrders(forward, one)).length);
+  }
+
   /**
-   * Puts the whole set of services of one method in force. No step of it can fail once `lacks` was empty: memory is
-   * written, two words per service and one for the VIPs are flipped, one barrier is waited for.
+   * Puts the whole set of services of one method in force. No step of it can fail once `lacks` was empty and `reserve` is
+   * done: memory is written, two words per service and one for the VIPs are flipped, one barrier is waited for.
    */
   commit(forward: ForwardName, services: readonly PlaneService[]): void {
     const next = services.flatMap(withParts);
@@ -183,8 +210,9 @@ export class Plane {
     for (const state of removed) this.services.delete(stateKey(forward, state.name));
     this.#begin(
       forward,
-      next.filter(({ name }) => !this.services.has(stateKey(forward, name))),
+      next.filter((one) => this.#isFresh(forward, one)),
     );
+    this.#expected.delete(forward);
     const touched = next.map((config) => this.#take(forward, config));
     this.#publish(touched, forward);
     this.#forget(removed);
@@ -212,7 +240,7 @@ export class Plane {
     this.#publish(touched, forward);
   }
 
-  /** Numbers new services, and makes room for their tables: all at once, since the kernel waits each time. */
+  /** Numbers new services, and sees to it that there is room for their tables: as a rule `reserve` has made it. */
   #begin(forward: ForwardName, fresh: readonly PlaneService[]): void {
     const numbers = fresh.map(() => this.#serviceNumbers.take());
     this.memory.tables.make(Math.max(-1, ...numbers));

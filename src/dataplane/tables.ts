@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { bpfError, createArray, openPinned, pin, updateBatch } from "../system/libbpf.ts";
-import { mapDescriptor } from "../system/net.ts";
+import { closeFd, mapDescriptor } from "../system/net.ts";
 import { Limit, table } from "./generated/layout.ts";
 
 const SIZE = Math.ceil(table.size / 8) * 8;
@@ -37,15 +37,20 @@ export class Tables {
   make(service: number): void {
     const first = this.#chunks.length;
     const made: number[] = [];
-    while ((first + made.length) * Limit.CHUNK_SERVICES <= service)
-      made.push(createArray("tables", table.size, PER_CHUNK));
-    if (made.length === 0) return;
-    const places = bytesOf(made.map((_, i) => first + i));
-    if (!updateBatch(this.#outer, places, bytesOf(made), made.length))
-      throw bpfError(
-        "SLUICE_BPF_MEMORY",
-        `the tables of ${made.length * Limit.CHUNK_SERVICES} services found no place`,
-      );
+    try {
+      while ((first + made.length) * Limit.CHUNK_SERVICES <= service)
+        made.push(createArray("tables", table.size, PER_CHUNK));
+      if (made.length === 0) return;
+      const places = bytesOf(made.map((_, i) => first + i));
+      if (!updateBatch(this.#outer, places, bytesOf(made), made.length))
+        throw bpfError(
+          "SLUICE_BPF_MEMORY",
+          `the tables of ${made.length * Limit.CHUNK_SERVICES} services found no place`,
+        );
+    } catch (thrown) {
+      for (const fd of made) closeFd(fd);
+      throw thrown;
+    }
     made.forEach((fd, i) => {
       pin(fd, this.#pin(first + i));
       this.#open(fd);

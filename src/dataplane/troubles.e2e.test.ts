@@ -1,13 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { existsSync, readdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Applier } from "../core/method.ts";
 import { SluiceError } from "../core/problem.ts";
 import { runSync } from "../runtime/child.ts";
-import { BpfObject } from "../system/libbpf.ts";
+import * as libbpf from "../system/libbpf.ts";
 import { netnsMissing, type TestNetns } from "../system/netns-testing.ts";
 import { createXdpApplier } from "./applier.ts";
 import { compileProgram, objectPath } from "./build.ts";
+import { Limit } from "./generated/layout.ts";
 import { pinsOf } from "./pins.ts";
 import type { PlaneService } from "./plane-service.ts";
 import { testBackend, testDoors, testService } from "./testing/doors.ts";
@@ -179,6 +180,37 @@ describe.skipIf(missing !== null)("what goes wrong around one service", () => {
     });
   }, 60_000);
 
+  test("where the kernel has no memory for what a new service needs, it alone is told, and no other is changed", async () => {
+    await director.within(async () => {
+      // So many that their tables are in another chunk than those that there are.
+      const more = Array.from({ length: Limit.CHUNK_SERVICES }, (_, i) => {
+        const vips = [{ address: sides[0].vip, port: 1000 + i, protocol: "tcp" as const }];
+        return testService(`more${i}`, vips, [testBackend(1, `${sides[0].net}.20`, null)]);
+      });
+      const [one, two] = sides.map(serviceOf) as [PlaneService, PlaneService];
+      const second = { ...more[0]!, secondChance: true as const, guePort: Limit.GUE_PORT };
+      const spy = spyOn(libbpf, "createArray").mockImplementation(() => {
+        throw libbpf.bpfError("SLUICE_BPF_MEMORY", "map: Cannot allocate memory");
+      });
+      // The second takes the place of one that stands: what it no longer has must stay for all that.
+      const refused = [await applier.prepare([one, two, ...more]), await applier.prepare([one, second])];
+      spy.mockRestore();
+      const told = refused.map(
+        (problems) => Array.isArray(problems) && problems.map(({ code, path }) => [code, ...path].join(" ")),
+      );
+      expect(told).toEqual([
+        more.map(({ name }) => `SLUICE_BPF_MEMORY services ${name}`),
+        ["SLUICE_BPF_MEMORY services more0"],
+      ]);
+      expect([await serves(sides[0]), await serves(sides[1])]).toEqual([true, true]);
+      // With memory all of it fits.
+      const prepared = await applier.prepare([one, two, ...more]);
+      if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
+      await prepared.commit();
+      expect([await serves(sides[0]), await serves(sides[1])]).toEqual([true, true]);
+    });
+  }, 60_000);
+
   test("a program that the verifier refuses, and a map that there is no memory for, have names of their own", () => {
     const source = join(doors.runDir, "wrong.bpf.c");
     writeFileSync(
@@ -189,8 +221,8 @@ SEC("xdp") int wrong(struct xdp_md *ctx) { return *(int *)(long)ctx->data; }
 char _license[] SEC("license") = "GPL";`,
     );
     compileProgram(source, join(doors.runDir, "wrong.o"));
-    const codeOf = (path: string, prepare: (object: BpfObject) => void = () => {}): string => {
-      const object = new BpfObject(path);
+    const codeOf = (path: string, prepare: (object: libbpf.BpfObject) => void = () => {}): string => {
+      const object = new libbpf.BpfObject(path);
       try {
         prepare(object);
         object.load();
