@@ -1,6 +1,20 @@
 import { toBytes16 } from "../../core/address.ts";
 import { type Fixture, mac } from "./fixtures.ts";
-import { ACK, frame, type Ip, icmp, icmp6, ipv4, ipv6, SYN, tagged, tcp, tcpSegment, udp } from "./frames.ts";
+import {
+  ACK,
+  fragment6,
+  frame,
+  type Ip,
+  icmp,
+  icmp6,
+  ipv4,
+  ipv6,
+  SYN,
+  tagged,
+  tcp,
+  tcpSegment,
+  udp,
+} from "./frames.ts";
 
 const client = "202.20.20.20";
 const host: Ip = { source: client, target: "125.12.12.12" };
@@ -8,13 +22,24 @@ const ssh = { sourcePort: 40_000, targetPort: 22 };
 
 const client6 = "2001:db8:20::20";
 const host6: Ip = { source: client6, target: "2001:db8:12::12" };
+const vip4 = "125.12.12.77";
 const vip6 = "2001:db8:12::77";
 const solicited: Ip = { source: client6, target: "ff02::1:ff00:77", ttl: 255 };
 
 /** What an error about a reply of the VIP would quote, were it whole and right. */
 const quoted = (vip: string, target: string): number[] =>
   tcp({ source: vip, target }, { sourcePort: 80, targetPort: 5656 }, ACK).slice(0, vip.includes(":") ? 48 : 28);
-const mapped = (packet: number[]): number[] => [...packet.slice(0, 24), ...toBytes16(client), ...packet.slice(40)];
+/** An IPv6 packet, but to an IPv4 address. */
+const mapped = (packet: number[], target = client): number[] => [
+  ...packet.slice(0, 24),
+  ...toBytes16(target),
+  ...packet.slice(40),
+];
+const fromMapped = (source: string, packet: number[]): number[] => [
+  ...packet.slice(0, 8),
+  ...toBytes16(source),
+  ...packet.slice(24),
+];
 
 /** IPv6 that is nobody's but the kernel's, also where `vip6` is served on port 80, TCP. */
 const passThrough6 = [
@@ -40,6 +65,28 @@ const passThrough6 = [
   {
     name: "an ICMPv6 error that quotes a packet of another version passes",
     packet: icmp6({ ...host6, target: vip6 }, 1, 0, [0, 0, 0, 0], [0x40, ...quoted(vip6, client6).slice(1)]),
+  },
+  {
+    name: "a packet over IPv6 to an IPv4 address in its mapped form passes, also where that address is a VIP",
+    packet: mapped(tcp({ ...host6, target: vip6 }, { sourcePort: 5656, targetPort: 80 }, SYN), vip4),
+  },
+  {
+    name: "a packet over IPv6 that is from such an address passes",
+    packet: fromMapped(client, tcp({ ...host6, target: vip6 }, { sourcePort: 5656, targetPort: 80 }, SYN)),
+  },
+  {
+    // The sender's address would be read as ports, 80 among them.
+    name: "a chain of extension headers longer than 511 bytes passes",
+    packet: ipv6({ source: "2001:50::20", target: vip6 }, 60, [
+      ...[6, 59, ...new Array(478).fill(0)],
+      ...tcpSegment({ ...host6, target: vip6 }, { sourcePort: 5656, targetPort: 80 }, SYN),
+    ]),
+  },
+  {
+    name: "what ends within its fragment header passes, whatever stands behind it",
+    packet: ((packet) => [...packet.slice(0, 4), 0, 4, ...packet.slice(6)])(
+      ipv6({ ...host6, target: vip6 }, 44, fragment6(6, 7, 3, true, [1, 2, 3, 4, 5, 6, 7, 8])),
+    ),
   },
   { name: "an unknown extension header passes", packet: ipv6({ ...host6, target: vip6 }, 135, new Array(24).fill(0)) },
   {
@@ -91,6 +138,16 @@ export const passThrough = (vip: string): Fixture[] => {
     pass(
       "an ICMP error whose quote ends before the ports passes, whatever stands behind it",
       inbound([...icmp(toVip, 3, 1, [0, 0, 0, 0], quoted(vip, client).slice(0, 20)), ...quoted(vip, client).slice(20)]),
+    ),
+    pass(
+      "the first part of an ICMP error passes: nobody could give the others to the same backend",
+      inbound(
+        ipv4({ ...toVip, moreFragments: true }, 1, icmp(toVip, 3, 1, [0, 0, 0, 0], quoted(vip, client)).slice(20)),
+      ),
+    ),
+    pass(
+      "an ICMPv6 error in IPv4 passes",
+      inbound(ipv4(toVip, 58, icmp6(host6, 1, 0, [0, 0, 0, 0], fromMapped(vip, quoted(vip6, client6))).slice(40))),
     ),
     pass(
       "a packet with IP options for another address passes",

@@ -10,6 +10,7 @@ import {
   ipv4,
   ipv6,
   SYN,
+  tagged,
   tcp,
   tcpSegment,
   udp,
@@ -41,6 +42,10 @@ const halves = (ip: Ip, ports: typeof web): [number[], number[]] => {
 };
 const [first, later] = halves(before, web);
 const [firstAfter, laterAfter] = halves(after, translated);
+
+const toDirector = outOfReal(
+  tcp({ source: real.address, target: "125.12.12.12" }, { sourcePort: real.port, targetPort: 33_000 }, ACK),
+);
 
 /** The VIP serves port 80, TCP and UDP, at one backend on port 8000; the client is behind the gateway. */
 export const packets: Fixture[] = [
@@ -168,13 +173,8 @@ export const packets: Fixture[] = [
     input: outOfReal(tcp(fromReal, { sourcePort: 40_000, targetPort: 443 }, SYN)),
     verdict: "pass",
   },
-  {
-    name: "a reply to the director itself passes",
-    input: outOfReal(
-      tcp({ source: real.address, target: "125.12.12.12" }, { sourcePort: real.port, targetPort: 33_000 }, ACK),
-    ),
-    verdict: "pass",
-  },
+  { name: "a reply to the director itself passes", input: toDirector, verdict: "pass" },
+  { name: "so does a tagged one, with its tag", input: tagged(toDirector, 0xa005), verdict: "pass" },
 ];
 
 export const vip6 = "2001:db8:12::77";
