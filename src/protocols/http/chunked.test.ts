@@ -1,5 +1,6 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
+import { ChunkedReader } from "./chunked.ts";
 import { ascii } from "./octets.ts";
 import { byteByByte, chunkedVerdict, cut } from "./testing.ts";
 
@@ -49,6 +50,28 @@ test("for an HTTP/1.0 client only the data stays", () => {
     out: "helloyou",
     end: "done, 4 left, 8 data",
   });
+});
+
+test("nothing of the last chunk goes on before the body is whole: some readers take a zero that is cut off for the end", () => {
+  for (const text of ["5\r\nhello\r\n000;x\r\nT: 1\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"])
+    for (let size = 10; size < text.length; size++) {
+      const begun = ascii(text.slice(0, size));
+      for (const pieces of [[begun], byteByByte(text.slice(0, size))])
+        expect(chunkedVerdict(pieces, true)).toEqual({ out: "5\r\nhello\r\n", end: "need more" });
+    }
+  expect(whole("5\r\nhello\r\n000;x\r\nT: 1\r\n\r\n").out).toBe("5\r\nhello\r\n0\r\nT: 1\r\n\r\n");
+});
+
+test("a zero in front of a chunk's size ends here: cut off behind it, it would be the last chunk to some", () => {
+  expect(whole("00a\r\n0123456789\r\n10").out).toBe("a\r\n0123456789\r\n10");
+  expect(chunkedVerdict(byteByByte("00a\r\n0123456789\r\n0"), true).out).toBe("a\r\n0123456789\r\n");
+});
+
+test("a body that comes in one piece goes on in one piece", () => {
+  const reader = new ChunkedReader().reset(true, null);
+  const bytes = ascii("5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\nnext");
+  expect(reader.feed(bytes, 0, bytes.length)).toBe(bytes.length - 4);
+  expect([reader.ranges.slice(0, reader.count), reader.tail]).toEqual([[0, bytes.length - 4], null]);
 });
 
 test("B.25 trailers pass, but none that frames, routes or authenticates", () => {

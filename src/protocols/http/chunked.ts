@@ -24,18 +24,23 @@ const SIZE_DIGITS = 16;
 const EXTENSION_BYTES = 4096;
 const TRAILER_LIMITS: BlockLimits = { size: 8192, fields: 64 };
 const NONE: readonly Uint8Array[] = [];
+/** The last chunk, which begins the tail. */
+const LAST_CHUNK = Buffer.from("0\r\n");
+const CRLF = Buffer.from("\r\n");
+const END = Buffer.concat([LAST_CHUNK, CRLF]);
 const MALFORMED = -1;
 const answers: BlockAnswers = { malformed: MALFORMED, tooLarge: MALFORMED };
 
 /**
- * Reads a chunked body as it comes (RFC 9112 7.1) and says which of its bytes to pass on: all but extensions
- * (`frames`), or the data alone. Holds no data; keeps at most 8 KiB of trailers.
+ * Reads a chunked body as it comes (RFC 9112 7.1) and says which of its bytes to pass on: all but extensions and leading
+ * zeros (`frames`), or the data alone. Holds no data; keeps at most 8 KiB of trailers. Its last chunk is passed on only
+ * when the body is whole: some readers go no further, and some take even a zero that is cut off for it.
  */
 export class ChunkedReader {
   /** Ranges of the last `feed`'s bytes to pass on: start, end, start, end … `count` numbers are valid. */
   readonly ranges: number[] = [];
   count = 0;
-  /** What follows the ranges: the trailer section, cleaned; null without trailers. */
+  /** What follows the ranges: the last chunk and the trailer section, cleaned; null where they have it, and without `frames`. */
   tail: Buffer | null = null;
   /** Bytes of data seen. */
   total = 0;
@@ -74,7 +79,7 @@ export class ChunkedReader {
     this.count = 0;
     this.tail = null;
     const { frames } = this;
-    let open = frames && this.state !== State.EXTENSION && this.state !== State.SPACE && this.state < State.TRAILER;
+    let open = frames && this.state === State.DATA;
     let from = start;
     let i = start;
     while (i < end && this.state < State.TRAILER) {
@@ -90,7 +95,7 @@ export class ChunkedReader {
       const next = this.step(bytes[i]!);
       if (next < 0) return MALFORMED;
       if (frames) {
-        const keep = next !== State.SPACE && next !== State.EXTENSION && next !== State.TRAILER;
+        const keep = this.keeps(next);
         if (keep && !open) from = i;
         else if (!keep && open) this.put(from, i);
         open = keep;
@@ -100,7 +105,20 @@ export class ChunkedReader {
       i++;
     }
     if (open && i > from) this.put(from, i);
+    if (frames && this.state === State.DONE) this.end(i);
     return this.state === State.TRAILER ? this.trailers(bytes, i, end) : i;
+  }
+
+  /** Is the octet that led to this state passed on? Of a size not its zeros in front, so of the last chunk nothing. */
+  private keeps(next: number): boolean {
+    if (next === State.DATA_LF || next === State.SIZE_FIRST) return true;
+    return this.left > 0 && next !== State.SPACE && next !== State.EXTENSION;
+  }
+
+  /** The body is whole here: its last chunk goes along, in one piece with what is before it where nothing lies between. */
+  private end(at: number): void {
+    if (this.count > 0 && this.ranges[this.count - 1] === at - END.length) this.ranges[this.count - 1] = at;
+    else this.tail = END;
   }
 
   private put(start: number, end: number): void {
@@ -176,12 +194,10 @@ export class ChunkedReader {
 }
 
 const trailerBlock = new FieldBlock(TRAILER_LIMITS.fields);
-const CRLF = Buffer.from("\r\n");
 
 /**
- * Trailer lines that may be passed on (RFC 9110 6.5.1): none that frames, routes or authenticates, that Connection names,
- * or that is withheld;
- * then the empty line.
+ * The last chunk; trailer lines that may be passed on (RFC 9110 6.5.1): none that frames, routes or authenticates, that
+ * Connection names, or that is withheld; then the empty line.
  */
 function cleanTrailers(
   bytes: Buffer,
@@ -189,7 +205,7 @@ function cleanTrailers(
   nominated: readonly string[] | null,
   withheld: readonly Uint8Array[],
 ): Buffer {
-  const lines: Buffer[] = [];
+  const lines: Buffer[] = [LAST_CHUNK];
   for (let k = 0; k < block.count; k++) {
     const [start, end] = [block.name[k]!, block.nameEnd[k]!];
     const plain = block.id[k] === Field.OTHER && mayBeNominated(bytes, start, end);
