@@ -175,6 +175,9 @@ class DnsFastPath implements FastPath {
     this.#timer.unref();
   }
 
+  /** What the last look failed for: told once. */
+  #fault: string | null = null;
+
   async #beat(): Promise<void> {
     if (!this.#hushed) this.#active?.program.beat();
     if (++this.#beats % LOOK_EVERY !== 0 || this.#running === null) return;
@@ -191,8 +194,11 @@ class DnsFastPath implements FastPath {
       this.#active.program.listen(endpoints);
       for (const { index, mac, vlan } of arrivals) this.#active.program.watch(index, mac, vlan);
       this.#attach(arrivals, settings);
+      this.#fault = null;
     } catch (thrown) {
-      this.#doors.log("warn", `answers from XDP: ${(thrown as Error).message}`);
+      const { message } = thrown as Error;
+      if (message !== this.#fault) this.#doors.log("warn", `answers from XDP: ${message}`);
+      this.#fault = message;
     }
   }
 
