@@ -192,10 +192,13 @@ describe.skipIf(missing !== null)("attaching", () => {
       await host.within(async () => {
         const applier = await createXdpApplier(doors, "direct");
         const vips = [{ address: "125.12.12.77", port: 80, protocol: "tcp" as const }];
-        const prepared = await applier.prepare([testService("web", vips, [testBackend(1, "125.12.12.20", null)])]);
+        const service = testService("web", vips, [testBackend(1, "125.12.12.20", null)]);
+        const prepared = await applier.prepare([{ ...service, devices: ["br0"] }]);
         if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
         await prepared.commit();
         expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "balance" });
+        // As status shows it.
+        expect(applier.describe("web").slice(0, 2).sort()).toEqual(["xdp generic on br0", "xdp native on eth0"]);
         const guard = new Entry(pinsOf(doors.bpfDir));
         guard.plug("PLACE_GUARD", guard.programFd);
         expect(programOn(host, "eth0")).toEqual({ mode: NATIVE, name: "entry" });

@@ -129,7 +129,16 @@ function steps(w: World, slot: readonly number[], question: Question): { next: W
   return { next, broken };
 }
 
-const faceOf = ({ story: _, ...rest }: World): string => JSON.stringify(rest);
+/** All of a world but its story as one number, below 2^48: each part is below what the next is multiplied by. */
+function faceOf({ changes, directors, flow, last }: World): number {
+  let face = changes.reduce((sum, eligible) => 8 * sum + eligible, 0);
+  for (const { heard, current, base, settled, past, cell } of directors) {
+    const tale = past.reduce((sum, backend) => 4 * sum + backend + 1, 0);
+    face = ((face * 5 + heard) * 3 + current) * 3 + base;
+    face = ((face * 2 + Number(settled)) * 4 + (cell ?? 3)) * 64 + tale;
+  }
+  return (face * 4 + (flow ?? 3)) * 3 + last + 1;
+}
 
 export interface Found {
   /** Different worlds that were looked at, over all slots. */
