@@ -19,7 +19,10 @@ export const counters = {
   packetsIn: { kind: "counter", help: "Packets from clients." },
   packetsOut: { kind: "counter", help: "Packets to clients." },
   drops: { kind: "counter", help: "Packets dropped, all reasons." },
-  unlogged: { kind: "counter", help: "Lines of the access log that were dropped: the disk could not follow." },
+  unlogged: {
+    kind: "counter",
+    help: "Lines of the access log that were dropped: its file or reader could not follow.",
+  },
   queued: { kind: "gauge", help: "Requests that wait for a backend below its limit." },
 } as const satisfies Record<string, { kind: "counter" | "gauge"; help: string }>;
 

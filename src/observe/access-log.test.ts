@@ -1,13 +1,20 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { type Access, accessLine } from "./access-log.ts";
-import { LogFile } from "./log-file.ts";
+import { LogFile, type LogFileEvents } from "./log-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-log-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A log file that is open. */
+function opened(path: string, events: LogFileEvents): LogFile {
+  const file = new LogFile(path, events);
+  expect(file.open()).toBeNull();
+  return file;
+}
 
 const access: Access = {
   at: Date.UTC(2000, 9, 10, 13, 55, 36, 250),
@@ -57,12 +64,12 @@ test("no octet of a request ends a line or forges a field", () => {
 
 test("lines reach the file in order; after it was moved away, the new one", async () => {
   const path = join(folder, "moved.log");
-  const file = new LogFile(path, { dropped: () => expect.unreachable() });
+  const file = opened(path, { dropped: () => expect.unreachable() });
   for (let i = 0; i < 2000; i++) file.push(`line ${i} ${"x".repeat(40)}\n`);
   await Bun.sleep(150);
   renameSync(path, `${path}.1`);
   file.push("old or new\n");
-  expect(file.reopen()).toBeNull();
+  expect(file.open()).toBeNull();
   file.push("new\n");
   await file.end();
   const [before, after] = [readFileSync(`${path}.1`, "utf8"), readFileSync(path, "utf8")];
@@ -73,12 +80,12 @@ test("lines reach the file in order; after it was moved away, the new one", asyn
 
 test("a disk that is full, or slower than the lines, costs lines and nothing else; all lost ones are counted", async () => {
   let lost = 0;
-  const full = new LogFile("/dev/full", { dropped: (lines) => (lost += lines) });
+  const full = opened("/dev/full", { dropped: (lines) => (lost += lines) });
   for (let i = 0; i < 10; i++) full.push("line\n");
   await full.end();
   expect(lost).toBe(10);
   lost = 0;
-  const file = new LogFile(join(folder, "slow.log"), { dropped: (lines) => (lost += lines) });
+  const file = opened(join(folder, "slow.log"), { dropped: (lines) => (lost += lines) });
   const line = `${"x".repeat(1023)}\n`;
   // All in one turn: not one write can end meanwhile.
   for (let i = 0; i < 4000; i++) file.push(line);
@@ -87,6 +94,16 @@ test("a disk that is full, or slower than the lines, costs lines and nothing els
   expect(readFileSync(join(folder, "slow.log"), "utf8").length / 1024).toBe(4000 - lost);
 });
 
-test("a path that cannot be opened throws at once", () => {
-  expect(() => new LogFile(join(folder, "no/such/folder"), { dropped() {} })).toThrow("ENOENT");
+test("a path that cannot be opened says why, costs lines that are counted, and gets them once it can", async () => {
+  const path = join(folder, "later", "a.log");
+  let lost = 0;
+  const file = new LogFile(path, { dropped: (lines) => (lost += lines) });
+  expect(file.open()).toContain("ENOENT");
+  file.push("one\n");
+  for (; lost === 0; await Bun.sleep(5));
+  mkdirSync(join(folder, "later"));
+  file.push("two\n");
+  await file.end();
+  expect(lost).toBe(1);
+  expect(readFileSync(path, "utf8")).toBe("two\n");
 });

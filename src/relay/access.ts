@@ -59,30 +59,32 @@ export class LogFiles {
     this.doors = doors;
   }
 
-  /** The log of a service; null when it wants none, or its file cannot be opened: that is said, and traffic goes on. */
+  /** The log of a service; null when it wants none. That its file cannot be opened is said, and traffic goes on. */
   open(service: string, options: AccessLogOptions | null): ServiceLog | null {
     if (options === null) return null;
     const { file: path, format } = options;
-    try {
-      const cells = this.doors.cells(service);
-      const dropped = (lines: number, why: string): void => {
-        cells.add(-1, Cell.unlogged, lines);
-        this.doors.log("warn", "access log lines dropped", { file: path, why });
-      };
-      const file = this.files.get(path) ?? new LogFile(path, { dropped });
-      this.files.set(path, file);
-      return new ServiceLog(service, format, file);
-    } catch (error) {
-      this.doors.log("error", "access log cannot be opened", { service, file: path, error: String(error) });
-      return null;
-    }
+    return new ServiceLog(service, format, this.files.get(path) ?? this.make(service, path));
+  }
+
+  private make(service: string, path: string): LogFile {
+    const cells = this.doors.cells(service);
+    const dropped = (lines: number, why: string): void => {
+      cells.add(-1, Cell.unlogged, lines);
+      this.doors.log("warn", "access log lines dropped", { file: path, why });
+    };
+    const file = new LogFile(path, { dropped });
+    this.files.set(path, file);
+    this.openFile(file);
+    return file;
+  }
+
+  private openFile(file: LogFile): void {
+    const error = file.open();
+    if (error !== null) this.doors.log("error", "access log cannot be opened", { file: file.path, error });
   }
 
   reopen(): void {
-    for (const file of this.files.values()) {
-      const error = file.reopen();
-      if (error !== null) this.doors.log("error", "access log cannot be opened", { file: file.path, error });
-    }
+    for (const file of this.files.values()) this.openFile(file);
   }
 
   async end(): Promise<void> {

@@ -1,8 +1,8 @@
-import { closeSync, fchownSync, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fchownSync, fstatSync, openSync } from "node:fs";
 import { configProblem, type Problem } from "../core/problem.ts";
 import type { Service } from "../core/service.ts";
 import { accessLogOf } from "../observe/access-log.ts";
-import { LOG_FLAGS, LOG_MODE } from "../observe/log-file.ts";
+import { codeOf, LOG_FLAGS, LOG_MODE } from "../observe/log-sink.ts";
 import { NOBODY } from "../runtime/privileges.ts";
 
 /**
@@ -14,20 +14,30 @@ export function prepareLogFiles(services: readonly Service[]): Problem[] {
     const options = accessLogOf(service);
     if (options === null) return [];
     try {
-      const fd = openSync(options.file, LOG_FLAGS, LOG_MODE);
+      const fd = openAny(options.file);
       try {
-        const { size, uid } = fstatSync(fd);
-        if (process.getuid?.() === 0 && size === 0 && uid === 0) fchownSync(fd, NOBODY, NOBODY);
+        const file = fstatSync(fd);
+        // A device is everybody's.
+        const ours = (file.isFile() || file.isFIFO()) && file.size === 0 && file.uid === 0;
+        if (process.getuid?.() === 0 && ours) fchownSync(fd, NOBODY, NOBODY);
       } finally {
         closeSync(fd);
       }
       return [];
     } catch (error) {
       const path = ["services", service.name, service.method, "accessLog", "file"];
-      // A FIFO without a reader may get one later.
-      if ((error as { code?: string }).code === "ENXIO") return [];
       const message = `The access log cannot be opened: ${(error as Error).message}.`;
       return [configProblem("SLUICE_CONFIG_VALUE", path, message, { hint: "Make its folder, or write another path." })];
     }
   });
+}
+
+/** A FIFO without a reader can be opened by who would read it too; it may get one later. */
+function openAny(path: string): number {
+  try {
+    return openSync(path, LOG_FLAGS, LOG_MODE);
+  } catch (error) {
+    if (codeOf(error) !== "ENXIO") throw error;
+    return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  }
 }
