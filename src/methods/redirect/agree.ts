@@ -19,9 +19,10 @@ export interface Agreed {
   missing: boolean;
 }
 
-/** The same size, and the same time where both say one. */
+/** The same size, and the same time and digest where both say one. */
 const same = (a: Version, b: Version): boolean =>
-  a.size === b.size && (a.modified === null || b.modified === null || a.modified === b.modified);
+  a.size === b.size && agreeing(a.modified, b.modified) && agreeing(a.digest, b.digest);
+const agreeing = <T>(a: T | null, b: T | null): boolean => a === null || b === null || a === b;
 
 const isVersion = (finding: Finding | null): finding is Version => typeof finding === "object" && finding !== null;
 
@@ -39,10 +40,19 @@ export function agree(findings: ReadonlyMap<number, Finding>, reference: Finding
   return { version, holders: having.filter(([, one]) => same(one, version)).map(([id]) => id), missing: false };
 }
 
+/** Does `b` say all that `a` does, the same, and something that `a` does not? */
+const saysMore = (a: Version, b: Version): boolean =>
+  same(a, b) &&
+  !(a.modified !== null && b.modified === null) &&
+  !(a.digest !== null && b.digest === null) &&
+  ((a.modified === null && b.modified !== null) || (a.digest === null && b.digest !== null));
+
+/** Who says little agrees with many that do not agree with each other: only what nobody says better is a version. */
 function mostHeld(versions: readonly Version[]): Version | null {
   let best: Version | null = null;
   let most = 0;
   for (const one of versions) {
+    if (versions.some((other) => saysMore(one, other))) continue;
     const count = versions.filter((other) => same(one, other)).length;
     const newer = (one.modified ?? -1) > (best?.modified ?? -1);
     if (count > most || (count === most && newer)) [best, most] = [one, count];

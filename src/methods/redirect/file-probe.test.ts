@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -32,6 +33,23 @@ test("what a host says of a file", () => {
     expect(readHead(head(`HTTP/1.1 ${status}`, "Content-Length: 9"))).toBe("silent");
   const interim = Buffer.concat([head("HTTP/1.1 103 Early Hints"), head("HTTP/1.1 404 Not Found")]);
   expect(readHead(interim)).toBe("missing");
+});
+
+test("a host that announces for ever is read no further than a relay reads", async () => {
+  const after = (interims: number, size: number): Buffer => {
+    const early = head("HTTP/1.1 103 Early Hints", `Link: ${"x".repeat(size)}`);
+    return Buffer.concat([...Array<Buffer>(interims).fill(early), head("HTTP/1.1 404 Not Found")]);
+  };
+  expect([readHead(after(32, 1)), readHead(after(33, 1))]).toEqual(["missing", "silent"]);
+  const probed = async (answer: Buffer) => {
+    const server = createServer((socket) => socket.on("error", () => {}).on("data", () => socket.write(answer)));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    undo.push(() => server.close());
+    const { port } = server.address() as { port: number };
+    return probeFile(fileHost({ address: "127.0.0.1", port }, "http", 80), "/a", 60_000);
+  };
+  expect(await probed(after(2, 30_000))).toBe("missing");
+  expect(await probed(after(4, 60_000))).toBe("silent");
 });
 
 test("a hostile host: never an exception; cut anywhere, the same answer or none yet", () => {

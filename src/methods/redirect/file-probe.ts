@@ -35,8 +35,12 @@ export function fileHost(
 }
 
 const LIMITS = { size: 64 * 1024, fields: 200 };
+/** Of all heads together; bytes. */
+const LONGEST = 2 * LIMITS.size;
 /** A head that comes in more pieces is read no further: each costs a reading from the start. */
 const MOST_READS = 100;
+/** Responses (1xx) before the one that counts; the relay takes as many. */
+const INTERIMS = 32;
 const ASKED = { isHead: true };
 const head = new ResponseHead(LIMITS);
 const LAST_MODIFIED = ascii("last-modified");
@@ -60,7 +64,7 @@ function digestOf(bytes: Buffer, fields: FieldBlock): string | null {
 
 /** What the head at the start of `bytes` says of the file; null: it is not whole. */
 export function readHead(bytes: Buffer): Finding | null {
-  for (let at = 0; ; ) {
+  for (let at = 0, interims = 0; interims <= INTERIMS; interims++) {
     const end = parseResponse(bytes, at, bytes.length, LIMITS, ASKED, head);
     if (end === 0) return null;
     if (end < 0) return "silent";
@@ -73,6 +77,7 @@ export function readHead(bytes: Buffer): Finding | null {
     if (status >= 200 || status === 101) return "silent";
     at = end;
   }
+  return "silent";
 }
 
 /**
@@ -89,7 +94,7 @@ export async function probeFile(host: FileHost, path: string, timeout: number): 
     ),
     received(chunk: Buffer): ProbeFinding | null {
       bytes = Buffer.concat([bytes, chunk]);
-      found = ++reads > MOST_READS ? "silent" : readHead(bytes);
+      found = ++reads > MOST_READS || bytes.length > LONGEST ? "silent" : readHead(bytes);
       return found === null ? null : passed("");
     },
     ended: (): ProbeFinding => failed("SLUICE_CHECK_CLOSED", ""),

@@ -28,6 +28,9 @@ export function urlFault(url: string): string | null {
 
 const DOT_SEGMENT = /(^|[/\\])(\.|%2e){2}($|[/\\?])/i;
 
+/** Does a path, without a query, lead out of the folder that it is put behind? */
+export const leavesFolder = (path: string): boolean => DOT_SEGMENT.test(path);
+
 /**
  * May `bytes[start, end)` stand behind a base? It begins with `/` and holds no backslash (which browsers read as `/`).
  * `confined`: the base has a path, which `..` would leave.
@@ -37,5 +40,5 @@ export function isSafePath(bytes: Buffer, start: number, end: number, confined: 
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return false;
   if (!confined) return true;
   const path = bytes.toString("latin1", start, end).split("?", 1)[0]!;
-  return !DOT_SEGMENT.test(path);
+  return !leavesFolder(path);
 }

@@ -1,3 +1,4 @@
+import { printable } from "../../observe/printable.ts";
 import type { Version } from "./agree.ts";
 
 /** One mirror of a file. */
@@ -41,7 +42,8 @@ export function fileName(path: string): string {
   } catch {
     // It stays as it was sent.
   }
-  name = name.replace(/[/\\:]/g, "_");
+  // Before it is judged: what is taken out later could leave another name.
+  name = printable(name).replace(/[/\\:]/g, "_");
   return name === "" || name === "." || name === ".." ? "file" : name;
 }
 

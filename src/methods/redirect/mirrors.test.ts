@@ -89,6 +89,16 @@ test("only backends that have the file, as most have it; each is asked once", as
   expect(await ask(served, "/a.iso")).toContain("SLUICE_NO_BACKEND");
 });
 
+test("a Metalink of a folder above is refused: what stands before `.meta4` is a path of its own", async () => {
+  const one = mirror({ "/pub/a.iso": file });
+  const base = `http://127.0.0.1:${one.port}/pub`;
+  const served = await serve(backendsOf([one], [{ url: base }]));
+  for (const path of ["/...meta4", "/x/...meta4", "/%2e..meta4", "/.%2E.meta4"])
+    expect(await ask(served, path)).toStartWith("HTTP/1.1 400 ");
+  expect(await ask(served, "/a.iso.meta4")).toContain(`>${base}/a.iso<`);
+  expect(one.asked).toEqual(["HEAD /pub/a.iso"]);
+});
+
 test("the reference is the truth, also against most; what it has not costs no backend a question", async () => {
   const reference = mirror({ "/pub/a.iso": file });
   const all = [

@@ -11,7 +11,7 @@ import { Cell } from "../../relay/service-state.ts";
 import { OUT } from "../../runtime/outbox.ts";
 import type { FileEntry, Waiter } from "./file-book.ts";
 import type { Goal, Goals } from "./goals.ts";
-import { isSafePath } from "./location.ts";
+import { isSafePath, leavesFolder } from "./location.ts";
 import type { Mirrors } from "./mirrors.ts";
 import { type Wanted, wantedOf } from "./wanted.ts";
 
@@ -122,6 +122,11 @@ export class Redirector extends Client<Goals> implements Waiter {
   // ---- one that has the file ---------------------------------------------------------------------------------------
   private lookUp(mirrors: Mirrors): void {
     const wanted = wantedOf(this.requestBytes!, this.from, this.to, this.front.head.fields);
+    // What stood before `.meta4` may do so only now.
+    if (leavesFolder(wanted.path)) {
+      this.refuse(refusalOf(Refused.TARGET));
+      return;
+    }
     // A folder has no size that could agree.
     if (wanted.path.endsWith("/") && wanted.form === "file") {
       this.anywhere();
