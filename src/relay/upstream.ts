@@ -95,10 +95,11 @@ export class Upstream extends Responses {
     this.idle.give(this);
   }
 
-  /** For how long it has had no work, ms. */
+  /** For how long it has had no work, ms; without end when the program stood still meanwhile, nobody knows for how long. */
   get rested(): number {
     const { wheel, limits } = this.idle;
-    return wheel.now - (this.deadline - limits.poolTimeout);
+    const since = this.deadline - limits.poolTimeout;
+    return since <= wheel.stoodAt ? Number.POSITIVE_INFINITY : wheel.now - since;
   }
 
   /** It has no work, and is given out before `below`. */

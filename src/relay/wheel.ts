@@ -13,19 +13,29 @@ export abstract class Timed {
 }
 
 const SLOTS = 1024;
+/** So many ticks after the last look the program has stood still. */
+const STILL = 4;
 
 /**
  * Deadlines of many connections at the price of a field write: a deadline that moves later only changes a number, and
  * the slot is put right when it comes round. One interval timer per wheel. (Varghese and Lauck, SOSP 1987, scheme 6.)
+ *
+ * Time in which the program stood still (stopped, without a processor, in a machine that was moved) counts for nobody:
+ * what came meanwhile is there and has yet to be read, and timers run before it is.
  */
 export class Wheel {
   private readonly slots: (Timed | null)[] = new Array<Timed | null>(SLOTS).fill(null);
   private readonly timer: ReturnType<typeof setInterval>;
   private turned: number;
+  /** The clock's time of the last look, and whether that was late. */
+  private looked: number;
+  private late = false;
   /** Whom `turn` looks at next; an expiry may take away any. */
   private upcoming: Timed | null = null;
-  /** Time of the last tick: near enough for time-outs, and free. */
+  /** Time of the last tick, less that in which the program stood still: near enough for time-outs, and free. */
   now: number;
+  /** What `now` was when it last did. */
+  stoodAt = Number.NEGATIVE_INFINITY;
   /** And the time of day, ms since 1970. */
   date = Date.now();
 
@@ -35,7 +45,7 @@ export class Wheel {
   constructor(clock: () => number, tick = 50) {
     this.clock = clock;
     this.tick = tick;
-    this.now = clock();
+    this.now = this.looked = clock();
     this.turned = Math.floor(this.now / tick);
     this.timer = setInterval(() => this.turn(), tick);
     this.timer.unref?.();
@@ -70,11 +80,9 @@ export class Wheel {
 
   /** Looks at every slot whose time has come. */
   turn(): void {
-    this.now = this.clock();
+    this.now += this.passed();
     this.date = Date.now();
     const until = Math.floor(this.now / this.tick);
-    // After a long pause one round is enough: it meets every slot.
-    if (until - this.turned > SLOTS) this.turned = until - SLOTS;
     while (this.turned < until) {
       this.turned++;
       this.upcoming = this.slots[this.turned % SLOTS]!;
@@ -84,6 +92,18 @@ export class Wheel {
         if (item.due <= this.now) this.ripe(item);
       }
     }
+  }
+
+  /** Time since the last look that counts, ms: none after a stand, but one that is always late gets on. */
+  private passed(): number {
+    const time = this.clock();
+    const passed = time - this.looked;
+    const before = this.late;
+    this.looked = time;
+    this.late = passed > STILL * this.tick;
+    if (!this.late) return passed;
+    this.stoodAt = this.now;
+    return before ? this.tick : 0;
   }
 
   private ripe(item: Timed): void {

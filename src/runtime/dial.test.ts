@@ -1,8 +1,9 @@
 import { afterAll, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
+import { sleepSync } from "./clock.ts";
 import { connectTcp } from "./dial.ts";
 import { libc } from "./libc.ts";
-import { type ConnectOptions, listenTcp } from "./tcp.ts";
+import { type ConnectOptions, listenTcp, type TcpSocket } from "./tcp.ts";
 import { fullListener } from "./testing.ts";
 
 const undo: (() => void)[] = [];
@@ -95,6 +96,22 @@ test("a time-out and a cancel give the descriptor back at once", async () => {
   await pause(120);
   expect(words).toEqual([]);
   expect(descriptors()).toBe(before);
+});
+
+test("one that came to stand while this process stood still opens, though its time is up before anything is read", async () => {
+  const server = listenTcp("127.0.0.1", 0, { open: (s) => void s.write(Buffer.from("hi"), 0, 2), data() {} }, () => 0);
+  undo.push(() => server.stop());
+  // From a handler: behind it the timers have their turn first.
+  const dialled = new Promise((resolve) => {
+    const greeted = (socket: TcpSocket<number>): void => {
+      resolve(dial(server.port, { timeout: 20 }));
+      socket.terminate();
+      sleepSync(60);
+    };
+    const to = { address: "127.0.0.1", port: server.port, timeout: 2000, data: 0 };
+    connectTcp(to, { data: greeted, failed() {} });
+  });
+  expect(await dialled).toEqual(["open mine false", "hi", "close"]);
 });
 
 test("a fixed source port is free again after a time-out", async () => {

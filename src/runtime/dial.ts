@@ -132,7 +132,10 @@ class Dial<D> {
       this.#reset(fd);
       return;
     }
-    this.#timer = setTimeout(() => this.fail("timeout", `no answer to connect within ${timeout} ms`), timeout);
+    this.#timer = setTimeout(() => {
+      // Timers run before what has come is read: one that came about while the process stood still is `open` next.
+      if (tls || !stands(fd)) this.fail("timeout", `no answer to connect within ${timeout} ms`);
+    }, timeout);
     const to = { hostname: address, port, fd, data: this, allowHalfOpen: true, socket, ...(tls ? { tls } : {}) };
     try {
       Bun.connect(to as unknown as Bun.TCPSocketConnectOptions<D>).catch((error) => this.fail("local", String(error)));

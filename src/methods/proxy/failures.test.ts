@@ -2,6 +2,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import { Forwarder } from "../../relay/forwarder.ts";
 import { httpStage } from "../../relay/stage.ts";
 import { aBackend, answering, deadPort, type End, serveOne } from "../../relay/testing.ts";
+import { sleepSync } from "../../runtime/clock.ts";
 import { knock } from "../../runtime/testing.ts";
 import { proxy } from "./index.ts";
 
@@ -137,6 +138,15 @@ describe("time-outs", () => {
     expect(got).toStartWith("HTTP/1.1 504 ");
     expect(got).toContain("Sluice-Reason: SLUICE_BACKEND_TIMEOUT\r\n");
     expect(backend.connections.length).toBe(1);
+  });
+  test("an answer that is there is in time, however long this process stood still before it could read it", async () => {
+    // Behind its handler the timers have their turn first.
+    const backend = raw((end) => {
+      end.send(OK);
+      sleepSync(500);
+    });
+    const served = await serve([aBackend(0, backend.port)], { timeouts: { response: "100ms" } });
+    expect(await client(served).send(GET).has("\r\n\r\n")).toStartWith("HTTP/1.1 200 ");
   });
   test("a head that drips: 408", async () => {
     const served = await serve([aBackend(0, 1)], { timeouts: { head: "100ms" } });
