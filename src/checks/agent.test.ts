@@ -99,16 +99,41 @@ test("any line gives only words of the protocol, within their bounds, and a shor
   );
 });
 
-test("the line ends at the first line end or with the connection, in however many pieces it comes", async () => {
+test("the line ends at the first line end, in however many pieces it comes", async () => {
   const answers = { passed: true, code: "SLUICE_CHECK_OK", detail: "up 75%", said: { up: true, percent: 75 } };
-  expect(await ask((socket) => socket.end("up 75%"))).toMatchObject(answers);
+  expect(await ask((socket) => socket.end("up 75%\n"))).toMatchObject(answers);
+  expect(await ask((socket) => void socket.write("up 75%\rx"))).toMatchObject(answers);
   expect(await ask((socket) => void socket.write("up 75%\r\ndown\n"))).toMatchObject(answers);
   const dripping = (socket: Socket) => {
     socket.setNoDelay(true);
-    socket.write("up 7");
-    setTimeout(() => socket.write("5%\n"), 20);
+    const left = [..."up 75%\ndown"];
+    const drip = setInterval(() => (left.length > 0 ? socket.write(left.shift()!) : clearInterval(drip)), 2);
   };
   expect(await ask(dripping)).toMatchObject(answers);
+});
+
+test("a line that was cut is none: what it was to say is not known", async () => {
+  const cut = { passed: false, code: "SLUICE_CHECK_CLOSED", detail: "closed inside the line" };
+  for (const line of ["maxconn:1", "10% down", "up"]) {
+    const verdict = await ask((socket) => socket.end(line));
+    expect(verdict).toMatchObject(cut);
+    expect(verdict.said).toBeUndefined();
+  }
+});
+
+test("a description may be long, and of any language; the words before it count", async () => {
+  const detail = async (line: string | Buffer) => {
+    const { said, detail } = await ask((socket) => void socket.write(line));
+    expect(said).toEqual({ up: false });
+    return detail;
+  };
+  expect(await detail("down #disque plein \u00e0 80 %\n")).toBe("down (disque plein \u00e0 80 %)");
+  expect(await detail(`down #${"x".repeat(16_000)}\n`)).toBe(`down (${"x".repeat(128)})`);
+  expect(await detail("down #\u202egpj\u0085\n")).toBe("down (\\u202egpj\\u0085)");
+  expect(await detail(Buffer.from("down \xff\n", "latin1"))).toBe("down and an unknown word: \ufffd");
+  expect(await detail(`${"up ".repeat(4000)}drainn down\n`)).toBe(
+    `${"up ".repeat(15)}down and an unknown word: drainn`,
+  );
 });
 
 test("`send` goes out first", async () => {
@@ -124,7 +149,7 @@ test("no answer, no text and no end are no word at all", async () => {
   };
   expect(await verdict((socket) => socket.end())).toBe("SLUICE_CHECK_CLOSED");
   expect(await verdict((socket) => socket.end("dr\u0000ain\n"))).toBe("SLUICE_CHECK_PROTOCOL");
-  expect(await verdict((socket) => socket.end("\u00fcp\n"))).toBe("SLUICE_CHECK_PROTOCOL");
+  expect(await verdict((socket) => socket.end("down #\u007f\n"))).toBe("SLUICE_CHECK_PROTOCOL");
   expect(await verdict((socket) => void socket.write("x".repeat(100_000)))).toBe("SLUICE_CHECK_PROTOCOL");
   expect(await verdict(() => {}, 50)).toBe("SLUICE_CHECK_TIMEOUT");
   expect((await agent.probe({ address: "127.0.0.1", port: 1 }, {}, 5000)).code).toBe("SLUICE_CHECK_REFUSED");

@@ -1,14 +1,18 @@
 import { z } from "zod";
 import { type AgentWord, defineCheck } from "../core/check.ts";
+import { printable } from "../observe/printable.ts";
+import { CR, LF, VALUE } from "../protocols/http/octets.ts";
 import { exchange, type Finding, failed, passed } from "./exchange.ts";
 
-/** Longest line that is read, bytes. */
-const LONGEST = 1024;
+/** Longest line that is read, bytes: HAProxy's, whose buffers have as many. */
+const LONGEST = 16 * 1024;
 /** What is kept of a description. */
 const DESCRIPTION = 128;
 /** Most percent of a weight; what comes out is bounded by the largest weight anyway. */
 const MOST_PERCENT = 10_000;
 const MOST_LIMIT = 1_000_000;
+/** Words of a line that are shown, the last ones, which count. */
+const MOST_SHOWN = 16;
 
 const states: Record<string, AgentWord> = {
   ready: { admin: "ready" },
@@ -50,9 +54,9 @@ export function parseAgentLine(line: string): AgentLine {
     }
   }
   const parts = [
-    known.join(" ") || "nothing",
-    ...(description ? [`(${description.slice(0, DESCRIPTION)})`] : []),
-    ...(unknown === null ? [] : [`and an unknown word: ${unknown.slice(0, 32)}`]),
+    known.slice(-MOST_SHOWN).join(" ") || "nothing",
+    ...(description ? [`(${printable(description.slice(0, DESCRIPTION))})`] : []),
+    ...(unknown === null ? [] : [`and an unknown word: ${printable(unknown.slice(0, 32))}`]),
   ];
   return { said, detail: parts.join(" ") };
 }
@@ -66,10 +70,11 @@ function amountOf(word: string): AgentWord | null {
   return load ? { load: Number(load[1]) } : null;
 }
 
-function judge(line: string): Finding {
+function judge(line: Buffer): Finding {
   if (line.length > LONGEST) return failed("SLUICE_CHECK_PROTOCOL", `a line of over ${LONGEST} bytes`);
-  if (/[^\t -~]/.test(line)) return failed("SLUICE_CHECK_PROTOCOL", "bytes in the line that are no text");
-  const { said, detail } = parseAgentLine(line);
+  if (line.some((octet) => VALUE[octet] === 0))
+    return failed("SLUICE_CHECK_PROTOCOL", "bytes in the line that are no text");
+  const { said, detail } = parseAgentLine(line.toString());
   return { ...passed(detail), said };
 }
 
@@ -79,18 +84,22 @@ export default defineCheck({
   summary: "The backend says how it is, in a line.",
   options: z.strictObject({ send: z.string().optional() }),
   probe(target, { send }, timeout) {
-    let text = "";
+    const pieces: Buffer[] = [];
+    let length = 0;
     return exchange(
       target,
       {
         ...(send === undefined ? {} : { request: Buffer.from(send) }),
         received(chunk) {
+          const end = chunk.findIndex((octet) => octet === CR || octet === LF);
           // No more than can matter is kept of what a backend sends.
-          text += chunk.toString("latin1", 0, LONGEST + 1);
-          const end = text.search(/[\r\n]/);
-          return end >= 0 || text.length > LONGEST ? judge(end < 0 ? text : text.slice(0, end)) : null;
+          const piece = Buffer.from(chunk.subarray(0, Math.min(end < 0 ? chunk.length : end, LONGEST + 1 - length)));
+          pieces.push(piece);
+          length += piece.length;
+          return end >= 0 || length > LONGEST ? judge(Buffer.concat(pieces)) : null;
         },
-        ended: () => (text === "" ? failed("SLUICE_CHECK_CLOSED", "closed without a line") : judge(text)),
+        // Of a line that was cut nobody knows what it was to say: `maxconn:1` may have been `maxconn:100`.
+        ended: () => failed("SLUICE_CHECK_CLOSED", length === 0 ? "closed without a line" : "closed inside the line"),
       },
       timeout,
     );
