@@ -67,6 +67,11 @@ describe("version 2", () => {
     const bytes = Buffer.from(good);
     bytes[12] = 0x20;
     expect(read(bytes).source).toBeNull();
+    // Nor does its family, which nobody reads.
+    for (const family of [0x00, 0x12, 0x31, 0x41, 0x1f, 0xff]) {
+      bytes[13] = family;
+      expect(read(bytes)).toEqual({ end: 28, source: null, destination: null });
+    }
   });
   test("another version, command, family or protocol is refused; so are addresses that are cut", () => {
     for (const [at, value] of [

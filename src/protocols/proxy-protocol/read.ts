@@ -76,11 +76,13 @@ function readV2(bytes: Buffer, start: number, out: Introduction): number {
   const family = bytes[start + 13]! >> 4;
   const protocol = bytes[start + 13]! & 15;
   const length = bytes.readUInt16BE(start + 14);
-  if (version !== 2 || command > 1 || family > 3 || protocol > 2 || length + 16 > LONGEST) return INVALID;
+  const local = command === 0;
+  if (version !== 2 || command > 1 || length + 16 > LONGEST) return INVALID;
+  // What stands behind LOCAL is discarded, "including the family which is ignored" (2.2).
+  if (!local && (family > 3 || protocol > 2)) return INVALID;
   const end = start + 16 + length;
   if (bytes.length < end) return MORE;
-  const fields = start + 16 + SIZES[family]!;
-  const local = command === 0;
+  const fields = start + 16 + (SIZES[family] ?? 0);
   if (!local && fields > end) return INVALID;
   if (!local && !areFieldsGood(bytes, start, fields, end)) return INVALID;
   // LOCAL, and what is no stream over IP, say nothing of a client: the connection's own addresses hold.
