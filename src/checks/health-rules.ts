@@ -46,7 +46,7 @@ export const healthRules = {
   panic: percent()
     .default(0)
     .describe(
-      "When fewer backends than this percentage are healthy, all get work, for they cannot all be ill. 0: never.",
+      "When fewer backends than this percentage are healthy, in every tier, all get work, for they cannot all be ill. 0: never.",
     ),
   slowStart: duration({ max: DAY })
     .prefault("0s")

@@ -55,7 +55,7 @@ export function initialHealth(check: CheckConfig | null, admin: AdminState, aliv
 export const noAgent: Health["agent"] = { admin: "ready", up: true };
 
 /** The stricter of what operator and agent want: neither puts back what the other has taken out. */
-function modeOf({ admin, agent }: Pick<Health, "admin" | "agent">): AdminState {
+export function modeOf({ admin, agent }: Pick<Health, "admin" | "agent">): AdminState {
   const either = (mode: AdminState): boolean => admin === mode || agent.admin === mode;
   return either("maintenance") ? "maintenance" : either("drain") ? "drain" : "ready";
 }

@@ -29,7 +29,7 @@ import { type IdBook, identity, numbersFor } from "./ids.ts";
 import { LastKnown } from "./last-known.ts";
 import { type Entry, type Followed, type Member, outlookOf, toSnapshot, weightOf } from "./member.ts";
 import { paced, unknownPace } from "./pace.ts";
-import { freshPassive, serves, shownState, warmth } from "./passive.ts";
+import { freshPassive, isWanted, serves, shownState, warmth } from "./passive.ts";
 import { asksOther, heard, silent } from "./reported.ts";
 import { predecessors, stay } from "./succession.ts";
 import { stillSaid, type WordBook, type Words } from "./words.ts";
@@ -190,8 +190,8 @@ export class Book {
   }
 
   /**
-   * What a backend's agent answered; `key` is `service/id`. Returns the event when the state changed. Weights, limits
-   * and loads change the snapshot at the next `takeReports`.
+   * What a backend's agent answered; `key` is `service/id`. Returns the event when the state changed. Weights, limits,
+   * loads, and words about a backend that is down all the same, change the snapshot at the next `takeReports`.
    */
   agentSaid(key: string, verdict: Verdict): EventBody | null {
     const [entry, member] = this.#find(key);
@@ -201,6 +201,7 @@ export class Book {
     if (asksOther(before, member.reported)) this.#reporting.add(entry);
     if (!verdict.said) return null;
     const { health, change } = setAgent(member.health, verdict.said, `agent says ${verdict.detail}`);
+    if (isWanted(member) !== isWanted({ health })) this.#reporting.add(entry);
     member.health = health;
     return change && this.#changed(entry, member, change, before.last !== null);
   }
@@ -232,14 +233,14 @@ export class Book {
 
   /** What an operator says of a backend from now on. The event when its state changed; its snapshot may be new without. */
   say(entry: Entry, member: Member, words: Words, detail: string): EventBody | null {
-    const weightBefore = weightOf(member);
+    const before = { weight: weightOf(member), wanted: isWanted(member) };
     // What an earlier daemon was told of it is over, also for when the backend goes and comes again.
     delete this.#wordsBefore[entry.service.name]?.[identity(member.config)];
     member.words = words;
     const { health, change } = setAdmin(member.health, words.admin?.is ?? member.config.admin, detail);
     member.health = health;
     if (change) return this.#changed(entry, member, change);
-    if (weightOf(member) !== weightBefore) this.#renew(entry);
+    if (weightOf(member) !== before.weight || isWanted(member) !== before.wanted) this.#renew(entry);
     else this.foresee(entry, Date.now());
     return null;
   }

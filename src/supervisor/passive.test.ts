@@ -13,7 +13,7 @@ afterEach(() => void setSystemTime());
 const good: Verdict = { passed: true, code: "SLUICE_CHECK_OK", detail: "ok", latency: 1 };
 const bad: Verdict = { passed: false, code: "SLUICE_CHECK_REFUSED", detail: "connect refused", latency: 1 };
 
-function running(count: number, health: object, checked = false): Book {
+function running(count: number, health: object, checked = false, tierOf = (_i: number): number => 0): Book {
   const service: Service<{ health: HealthRules }> = {
     name: "web",
     method: "proxy",
@@ -24,7 +24,7 @@ function running(count: number, health: object, checked = false): Book {
       address: `10.0.0.${i + 1}`,
       port: 80,
       weight: 2,
-      tier: 0,
+      tier: tierOf(i),
       tags: [],
       admin: "ready",
     })),
@@ -222,6 +222,59 @@ test("panic: with too few healthy, all that an operator has not taken out get wo
   expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[0, 1, 2], true]);
   book.verdict("web/1", good);
   expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[1, 2], false]);
+});
+
+test("panic: while another tier has enough that are healthy, nobody who is out gets work", () => {
+  const book = running(7, { panic: 50 }, true, (i) => (i < 4 ? 0 : i < 6 ? 1 : 2));
+  const now = (...healthy: number[]) => {
+    for (const id of [0, 1, 2, 3, 4, 5, 6]) book.verdict(`web/${id}`, healthy.includes(id) ? good : bad);
+    const { snapshot } = web(book);
+    return [snapshot.eligible, inPanic(snapshot)];
+  };
+  expect(now(0, 1, 2, 3, 4, 5, 6)).toEqual([[0, 1, 2, 3], false]);
+  expect(now(0, 3, 4, 5, 6)).toEqual([[0, 3], false]);
+  expect(now(3, 4, 5, 6)).toEqual([[3, 4, 5], false]);
+  expect(now(4, 5, 6)).toEqual([[4, 5], false]);
+  expect(now(3, 6)).toEqual([[3, 6], false]);
+  expect(now(5)).toEqual([[5], false]);
+  expect(now(3)).toEqual([[0, 1, 2, 3, 4, 5, 6], true]);
+  expect(now()).toEqual([[0, 1, 2, 3, 4, 5, 6], true]);
+});
+
+test("panic leaves those out that drain, are in maintenance or have no weight, whoever else is ill", () => {
+  const book = running(5, { panic: 100 }, true);
+  for (const id of [0, 1, 2, 3, 4]) book.verdict(`web/${id}`, bad);
+  const say = (i: number, words: object) => book.say(web(book), web(book).members[i]!, words, "set by an operator");
+  expect(web(book).snapshot.eligible).toEqual([0, 1, 2, 3, 4]);
+  say(0, { admin: { is: "drain", until: null } });
+  expect(web(book).snapshot.eligible).toEqual([1, 2, 3, 4]);
+  say(1, { admin: { is: "maintenance", until: null } });
+  say(2, { weight: { is: 0, until: null } });
+  expect(web(book).snapshot.backends[0]!.state).toBe("down");
+  expect(web(book).snapshot.eligible).toEqual([3, 4]);
+  book.verdict("web/0", good);
+  expect(web(book).snapshot.eligible).toEqual([3, 4]);
+  say(3, { weight: { is: 0, until: null } });
+  say(4, { weight: { is: 0, until: null } });
+  expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[], false]);
+  say(4, {});
+  expect([web(book).snapshot.eligible, inPanic(web(book).snapshot)]).toEqual([[4], true]);
+});
+
+test("panic does not doubt what a backend's own agent says of it", () => {
+  const book = running(3, { panic: 100 }, true);
+  web(book).service.agent = { port: 9000, interval: 1000, timeout: 500 };
+  for (const id of [0, 1, 2]) book.verdict(`web/${id}`, bad);
+  const say = (id: number, said: object) => book.agentSaid(`web/${id}`, { ...good, said });
+  say(0, { up: false });
+  say(1, { admin: "drain" });
+  book.takeReports();
+  expect(web(book).snapshot.eligible).toEqual([2]);
+  say(0, { up: true });
+  say(1, { admin: "ready" });
+  say(2, { up: false });
+  book.takeReports();
+  expect(web(book).snapshot.eligible).toEqual([0, 1]);
 });
 
 test("a backend that answers far later than the pool is ejected, each time for longer", () => {

@@ -1,6 +1,6 @@
 import type { Record as Failures } from "../checks/ejection.ts";
 import { type HealthRules, healthRulesOf } from "../checks/health-rules.ts";
-import type { Health } from "../checks/state-machine.ts";
+import { type Health, modeOf } from "../checks/state-machine.ts";
 import type { Backend, BackendState } from "../core/backend.ts";
 import type { Service } from "../core/service.ts";
 import { eligibleIds, type Snapshot } from "../core/snapshot.ts";
@@ -44,6 +44,7 @@ export const weightShare = (member: Graded, rules: HealthRules, now: number): nu
   (member.reported.percent / 100) * warmth(member.passive, rules, now);
 
 interface Graded {
+  health: Pick<Health, "admin" | "agent">;
   /** Serves only until others have been probed, of whom nothing is known. */
   leaving?: boolean;
   passive: Passive;
@@ -67,17 +68,28 @@ export function applyRules(service: Service, members: readonly Graded[], backend
     });
   }
   // Who is yet to be probed is not ill: there is no panic.
-  return members.some(({ leaving }) => leaving) ? eligibleIds(backends) : eligibleBy(rules, backends);
+  return members.some(({ leaving }) => leaving) ? eligibleIds(backends) : eligibleBy(rules, members, backends);
 }
 
-/** As checks and failures say, or, when too many are out to believe it, all that an operator has not taken out. */
-function eligibleBy({ panic }: HealthRules, backends: readonly Backend[]): number[] {
+/**
+ * As checks and failures say: those of the lowest tier of which not too many are out, and who is left of the tiers before
+ * it. Where too many of every tier are out to believe it, all that neither an operator nor they themselves have taken out.
+ */
+function eligibleBy({ panic }: HealthRules, members: readonly Graded[], backends: readonly Backend[]): number[] {
   if (panic === 0) return eligibleIds(backends);
-  const wanted = backends.filter(({ state, weight }) => weight > 0 && (serves(state) || state === "down"));
+  const wanted = backends.filter(({ weight }, i) => weight > 0 && isWanted(members[i]!));
   const healthy = wanted.filter(({ state }) => serves(state));
-  if (healthy.length * 100 >= wanted.length * panic) return eligibleIds(backends);
-  return wanted.map(({ id }) => id).sort((a, b) => a - b);
+  const countOf = (some: readonly Backend[], tier: number): number => some.filter((b) => b.tier === tier).length;
+  const enough = healthy
+    .map(({ tier }) => tier)
+    .filter((tier) => countOf(healthy, tier) * 100 >= countOf(wanted, tier) * panic);
+  const last = Math.min(...enough);
+  const eligible = enough.length === 0 ? wanted : healthy.filter(({ tier }) => tier <= last);
+  return eligible.map(({ id }) => id).sort((a, b) => a - b);
 }
+
+/** Would it get work in panic? Those who have been taken out are not ill. */
+export const isWanted = ({ health }: Pick<Graded, "health">): boolean => modeOf(health) === "ready" && health.agent.up;
 
 /** Do backends get work that are down? */
 export function inPanic({ backends, eligible }: Snapshot): boolean {
