@@ -86,11 +86,9 @@ export abstract class Responder extends Seeker implements Asker {
 
   /** Sends the request to another backend than the one that answered, when that is safe and there is one. */
   private elsewhere(): boolean {
-    const { retries } = this.service!;
-    const { balancer, gate } = this.among!;
     const { backend, upstream } = this;
-    if (!this.idempotent || this.bodyBegun || this.unsent || this.attempts > retries || !gate.mayRepeat()) return false;
-    if (!gate.hasOther(balancer, backend, this.tried)) return false;
+    if (!this.idempotent || this.bodyBegun || this.unsent || !this.hasOther || !this.among!.gate.mayRepeat())
+      return false;
     this.upstream = null;
     this.unuse("failed");
     upstream!.release(false);
@@ -175,9 +173,16 @@ export abstract class Responder extends Seeker implements Asker {
     this.fail(statusOf(code), code, detail);
   }
 
-  /** Takes an unanswered request away from a backend that is down; false when it must wait on. */
+  /** Takes an unanswered request away from a backend that is down. Where there is no other it waits on: it may be answered. */
   moveOn(): void {
-    if (this.responding || this.upstream === null || this.bodyBegun || !(this.connecting || this.idempotent)) return;
+    if (
+      !this.hasOther ||
+      this.responding ||
+      this.upstream === null ||
+      this.bodyBegun ||
+      !(this.connecting || this.idempotent)
+    )
+      return;
     const { connecting } = this;
     if (!connecting && !this.among!.gate.mayRepeat()) return;
     const { upstream, backend } = this;

@@ -186,6 +186,12 @@ export abstract class Seeker extends Tunneller implements Waiter {
     return this.choose(false);
   }
 
+  /** May the request under way be sent once more, and is there another backend for it? */
+  protected get hasOther(): boolean {
+    const { balancer, gate } = this.among!;
+    return this.attempts <= this.service!.retries && gate.hasOther(balancer, this.backend, this.tried);
+  }
+
   introduction(): Buffer | null {
     const { sendProxy } = this.service!;
     if (sendProxy === undefined) return null;

@@ -99,7 +99,7 @@ export class Streamer extends Seeker implements Asker {
 
   /** Takes a connection attempt away from a backend that is down; what is joined stays joined. */
   moveOn(): void {
-    if (!this.connecting || this.upstream === null) return;
+    if (!this.connecting || this.upstream === null || !this.hasOther) return;
     const { upstream, backend } = this;
     this.upstream = null;
     this.connecting = false;

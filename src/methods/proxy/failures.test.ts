@@ -105,6 +105,20 @@ describe("a connection that dies before any answer", () => {
     await end.has("ok");
     expect(served.count("0/active")).toBe(0);
   });
+  test("one that is taken down and has no other beside it may still answer what it has", async () => {
+    const [slow, other] = [raw(() => {}), raw(answering(OK))];
+    const served = await serve([aBackend(0, slow.port), aBackend(1, other.port, { state: "down" })]);
+    const [first, second] = [client(served).send(GET), client(served).send(GET)];
+    const asked = [await slow.connection(0), await slow.connection(1)];
+    for (const end of asked) await end.has("\r\n\r\n");
+    served.change(0, { state: "down" });
+    asked[0]!.send(OK);
+    expect(await Promise.race([first.has("ok"), second.has("ok")])).toBe(OK);
+    // What it has not answered goes to the next one that serves.
+    served.change(1, { state: "up" });
+    for (const end of [first, second]) expect(await end.has("ok")).toBe(OK);
+    expect(["0/active", "1/requests", "-1/errors"].map(served.count)).toEqual([0, 1, 0]);
+  });
 });
 
 describe("a fault of our own in the middle of a backend's answer", () => {
