@@ -32,6 +32,7 @@ struct packet {
 	__u8 ttl;
 	__u8 tos; /* class of service and congestion bits */
 	__u8 of_service; /* 1: `service` holds */
+	__u8 quoted; /* of an ICMP error: words of 4 bytes from the quoted IP header to the quoted ports */
 	__u32 ifindex; /* where it came in */
 	__u32 hash; /* of the flow, for whoever spreads it further */
 	__u32 frame; /* bytes without a tag, Ethernet header included */
@@ -44,8 +45,22 @@ struct packet {
 /* Tells a tag of zeros from none. */
 #define TAGGED 0x10000
 
-/* A power of two less one: masks a header's length for the verifier. */
+/* A power of two less one: masks a header's length for the verifier. In words of 4 bytes it fits one byte. */
 #define MAX_HEADER 511
+
+/* Most bytes from an IPv6 header to the packet that an ICMPv6 error behind it quotes. */
+#define MAX_QUOTE (MAX_HEADER + 8)
+
+/* Extension headers that are looked through. */
+#define MAX_EXTENSIONS 5
+
+/* What stands between an IPv6 packet's fixed header and its transport's. */
+struct chain {
+	__u32 id; /* of its fragments, network order */
+	__u16 header; /* bytes of the fixed header and of those behind it */
+	__u8 next; /* going in what the fixed header names, coming out the transport */
+	__u8 part; /* fragment_part */
+};
 
 /* False when the frame is for another host: a switch floods what it has not learnt, and it must not be sent twice. */
 static __always_inline int meant_for_us(const __u32 *index, const void *eth)
@@ -87,14 +102,15 @@ static __always_inline int parse_udp(struct packet *p, const struct udphdr *udp,
 	return !p->truncated || p->length >= p->header + PORTS;
 }
 
-/* Turns the quoted flow round. False unless the error is honest: it goes to whoever sent what it quotes, and `quoted` bytes
- * of that are its own to tell. */
+/* Turns the quoted flow round; its ports stand `header` bytes, whole words, behind the quoted IP header. False unless the
+ * error is honest: it goes to whoever sent what it quotes, and the ports are its own to tell. */
 static __always_inline int about_flow(struct packet *p, const struct address *asker, const struct address *end,
-				      __u8 protocol, __u32 quoted)
+				      __u8 protocol, __u32 header)
 {
-	if (!same_address(&p->target, asker) || p->length < p->header + sizeof(struct icmphdr) + quoted)
+	if (!same_address(&p->target, asker) || p->length < p->header + sizeof(struct icmphdr) + header + PORTS)
 		return 0;
 	p->icmp_error = 1;
+	p->quoted = header / 4;
 	p->from_end = same_address(&p->source, end);
 	p->source = *end;
 	p->protocol = protocol;
@@ -116,40 +132,70 @@ static __always_inline int parse_icmp(struct packet *p, const struct icmphdr *ic
 		return 0;
 	const __u16 *ports = (const void *)inner + (inner->ihl & 15) * 4;
 	struct address asker = mapped(inner->saddr), other = mapped(inner->daddr);
-	if ((void *)(ports + 2) > end ||
-	    !about_flow(p, &asker, &other, inner->protocol, (inner->ihl & 15) * 4 + PORTS))
+	if ((void *)(ports + 2) > end || !about_flow(p, &asker, &other, inner->protocol, (inner->ihl & 15) * 4))
 		return 0;
 	p->source_port = ports[1];
 	p->target_port = ports[0];
 	return 1;
 }
 
-/* Bytes of a quoted IPv6 packet's headers: a whole packet's, or the fragment header of a datagram's first part too. */
-static __always_inline __u32 quoted_header(const struct ipv6hdr *inner)
+/* Hop-by-hop, routing and destination headers are stepped over, a fragment header is read (RFC 8200, 4), of the IPv6 packet
+ * that begins `from` bytes, at most MAX_QUOTE, behind the Ethernet header. False: longer than MAX_HEADER, or a header that
+ * hides what follows. Global: verified once, by itself. */
+__noinline int skip_extensions(struct xdp_md *ctx, struct chain *c, __u32 from)
 {
-	return sizeof(*inner) + (inner->nexthdr == IPPROTO_FRAGMENT ? IP6_FRAGMENT : 0);
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 at = sizeof(struct ipv6hdr);
+
+	if (!c || from > MAX_QUOTE)
+		return 0;
+	__u8 next = c->next;
+#pragma unroll
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		if (next == IPPROTO_TCP || next == IPPROTO_UDP || next == IPPROTO_ICMPV6)
+			break;
+		__u8 *head = data + sizeof(struct ethhdr) + from + (at & MAX_HEADER);
+		if ((void *)(head + 8) > end)
+			return 0;
+		if (next == IPPROTO_FRAGMENT) {
+			__u16 place = bpf_ntohs(*(__u16 *)(head + 2));
+			c->id = *(__u32 *)(head + 4);
+			if (place & (IP6_OFFSET | IP6_MORE))
+				c->part = place & IP6_OFFSET ? LATER : FIRST;
+			at += IP6_FRAGMENT;
+		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
+			at += (head[1] + 1) * 8;
+		} else {
+			return 0;
+		}
+		next = head[0];
+		if (at > MAX_HEADER)
+			return 0;
+		if (c->part == LATER)
+			break;
+	}
+	c->next = next;
+	c->header = at;
+	return 1;
 }
 
-/* Errors only (RFC 4443): neighbour discovery, multicast listeners and echoes are the kernel's. */
-static __always_inline int parse_icmp6(struct packet *p, const struct icmphdr *icmp, const void *end)
+/* Errors only (RFC 4443): neighbour discovery, multicast listeners and echoes are the kernel's. What is forwarded with
+ * extension headers is known by them in a quote too. */
+static __always_inline int parse_icmp6(struct xdp_md *ctx, struct packet *p, const struct icmphdr *icmp, const void *end)
 {
 	const struct ipv6hdr *inner = (const void *)(icmp + 1);
-	const __u8 *fragment = (const void *)(inner + 1);
 
-	if ((void *)fragment + PORTS > end || icmp->type < ICMP6_DEST_UNREACH || icmp->type > ICMP6_PARAMETERPROB)
-		return 0;
-	__u8 protocol = inner->nexthdr;
-	const __u16 *ports = (const void *)inner + quoted_header(inner);
-	if (protocol == IPPROTO_FRAGMENT) {
-		/* Later parts have no ports. */
-		if ((void *)(ports + 2) > end || *(const __u16 *)(fragment + 2) & bpf_htons(IP6_OFFSET))
-			return 0;
-		protocol = fragment[0];
-	}
-	if ((void *)(ports + 2) > end || inner->version != 6 || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP))
+	if ((void *)(inner + 1) > end || icmp->type < ICMP6_DEST_UNREACH || icmp->type > ICMP6_PARAMETERPROB)
 		return 0;
 	struct address asker = address6(&inner->saddr), other = address6(&inner->daddr);
-	if (is_ipv4(&other) || !about_flow(p, &asker, &other, protocol, quoted_header(inner) + PORTS))
+	struct chain c = { .next = inner->nexthdr };
+	if (inner->version != 6 || is_ipv4(&other) || !skip_extensions(ctx, &c, p->header + sizeof(*icmp)))
+		return 0;
+	/* Later parts have no ports. */
+	if (c.part == LATER || (c.next != IPPROTO_TCP && c.next != IPPROTO_UDP))
+		return 0;
+	const __u16 *ports = (const void *)inner + (c.header & MAX_HEADER);
+	if ((void *)(ports + 2) > end || !about_flow(p, &asker, &other, c.next, c.header))
 		return 0;
 	p->source_port = ports[1];
 	p->target_port = ports[0];
@@ -180,45 +226,6 @@ static __always_inline int parse_ipv4(struct packet *p, const struct iphdr *ip, 
 	if (ip->frag_off & bpf_htons(IP_OFFSET | IP_MF))
 		p->part = ip->frag_off & bpf_htons(IP_OFFSET) ? LATER : FIRST;
 	return 1;
-}
-
-/* Hop-by-hop, routing and destination headers are stepped over, a fragment header is read (RFC 8200, 4). False: longer
- * than MAX_HEADER, or a header that hides what follows. */
-static __noinline int skip_extensions(struct xdp_md *ctx, struct packet *p)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 at = sizeof(struct ipv6hdr);
-
-	if (!p)
-		return 0;
-	__u8 next = p->protocol;
-#pragma unroll
-	for (int i = 0; i < 5; i++) {
-		if (next == IPPROTO_TCP || next == IPPROTO_UDP || next == IPPROTO_ICMPV6)
-			break;
-		__u8 *head = data + sizeof(struct ethhdr) + (at & MAX_HEADER);
-		if ((void *)(head + 8) > end)
-			return 0;
-		if (next == IPPROTO_FRAGMENT) {
-			__u16 place = bpf_ntohs(*(__u16 *)(head + 2));
-			p->id = *(__u32 *)(head + 4);
-			if (place & (IP6_OFFSET | IP6_MORE))
-				p->part = place & IP6_OFFSET ? LATER : FIRST;
-			at += IP6_FRAGMENT;
-		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
-			at += (head[1] + 1) * 8;
-		} else {
-			return 0;
-		}
-		next = head[0];
-		if (at > MAX_HEADER)
-			return 0;
-		if (p->part == LATER)
-			break;
-	}
-	p->protocol = next;
-	p->header = at;
-	return p->length >= at;
 }
 
 /* What only forwarding asks for. */
@@ -254,7 +261,14 @@ static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, cons
 		return 0;
 	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_ICMPV6)
 		return 1;
-	return skip_extensions(ctx, p);
+	struct chain c = { .next = p->protocol };
+	if (!skip_extensions(ctx, &c, 0))
+		return 0;
+	p->id = c.id;
+	p->header = c.header;
+	p->protocol = c.next;
+	p->part = c.part;
+	return p->length >= p->header;
 }
 
 /* May it be a check of ours that comes back? */
@@ -295,7 +309,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
 		return 0;
 	if (p->protocol == IPPROTO_ICMP && !p->ipv6)
 		return parse_icmp(p, next, end);
-	return p->protocol == IPPROTO_ICMPV6 && p->ipv6 ? parse_icmp6(p, next, end) : 0;
+	return p->protocol == IPPROTO_ICMPV6 && p->ipv6 ? parse_icmp6(ctx, p, next, end) : 0;
 }
 
 /* Who sent a packet that was parsed: of an error the flow's other end, or a router between. Read once more: kept, it would

@@ -77,6 +77,21 @@ export const fragment6 = (next: number, id: number, offset: number, more: boolea
   ...payload,
 ];
 
+/** A header of hop-by-hop or destination options, all padding, and what follows it; `bytes`: its own, in whole eights. */
+export const options6 = (next: number, payload: number[], bytes = 8): number[] => [
+  next,
+  bytes / 8 - 1,
+  ...new Array(bytes - 2).fill(0),
+  ...payload,
+];
+
+/** A segment routing header (RFC 8754) that was followed to its only segment, and what stands behind it. */
+export const routing6 = (next: number, segment: string, payload: number[]): number[] => [
+  ...[next, 2, 4, 0, 0, 0, 0, 0],
+  ...toBytes16(segment),
+  ...payload,
+];
+
 const packetOf = (ip: Ip, protocol: number, payload: number[]): number[] =>
   isIPv6(ip.source) ? ipv6(ip, protocol, payload) : ipv4(ip, protocol, payload);
 

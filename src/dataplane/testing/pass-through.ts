@@ -9,6 +9,7 @@ import {
   icmp6,
   ipv4,
   ipv6,
+  options6,
   SYN,
   tagged,
   tcp,
@@ -18,6 +19,7 @@ import {
 
 const client = "202.20.20.20";
 const host: Ip = { source: client, target: "125.12.12.12" };
+const web = { sourcePort: 5656, targetPort: 80 };
 const ssh = { sourcePort: 40_000, targetPort: 22 };
 
 const client6 = "2001:db8:20::20";
@@ -40,6 +42,13 @@ const fromMapped = (source: string, packet: number[]): number[] => [
   ...toBytes16(source),
   ...packet.slice(24),
 ];
+
+const reply6: Ip = { source: vip6, target: client6 };
+const segment6 = tcpSegment(reply6, { sourcePort: 80, targetPort: 5656 }, ACK);
+const behind6 = ipv6(reply6, 60, options6(6, segment6));
+/** One header more than is looked through; by the ports behind it, it would be the VIP's. */
+const long6 = (segment: number[]): number[] =>
+  [6, 60, 60, 60, 60, 60].reduce((inside, next) => options6(next, inside), segment);
 
 /** IPv6 that is nobody's but the kernel's, also where `vip6` is served on port 80, TCP. */
 const passThrough6 = [
@@ -68,18 +77,18 @@ const passThrough6 = [
   },
   {
     name: "a packet over IPv6 to an IPv4 address in its mapped form passes, also where that address is a VIP",
-    packet: mapped(tcp({ ...host6, target: vip6 }, { sourcePort: 5656, targetPort: 80 }, SYN), vip4),
+    packet: mapped(tcp({ ...host6, target: vip6 }, web, SYN), vip4),
   },
   {
     name: "a packet over IPv6 that is from such an address passes",
-    packet: fromMapped(client, tcp({ ...host6, target: vip6 }, { sourcePort: 5656, targetPort: 80 }, SYN)),
+    packet: fromMapped(client, tcp({ ...host6, target: vip6 }, web, SYN)),
   },
   {
     // The sender's address would be read as ports, 80 among them.
     name: "a chain of extension headers longer than 511 bytes passes",
     packet: ipv6({ source: "2001:50::20", target: vip6 }, 60, [
       ...[6, 59, ...new Array(478).fill(0)],
-      ...tcpSegment({ ...host6, target: vip6 }, { sourcePort: 5656, targetPort: 80 }, SYN),
+      ...tcpSegment({ ...host6, target: vip6 }, web, SYN),
     ]),
   },
   {
@@ -88,10 +97,26 @@ const passThrough6 = [
       ipv6({ ...host6, target: vip6 }, 44, fragment6(6, 7, 3, true, [1, 2, 3, 4, 5, 6, 7, 8])),
     ),
   },
+  {
+    name: "an ICMPv6 error that quotes an unknown extension header passes",
+    packet: icmp6({ ...host6, target: vip6 }, 1, 0, [0, 0, 0, 0], ipv6(reply6, 135, options6(6, segment6))),
+  },
+  {
+    name: "an ICMPv6 error that quotes six extension headers passes",
+    packet: icmp6({ ...host6, target: vip6 }, 1, 0, [0, 0, 0, 0], ipv6(reply6, 60, long6(segment6))),
+  },
+  {
+    name: "an ICMPv6 error whose quote ends among its extension headers passes",
+    packet: icmp6({ ...host6, target: vip6 }, 1, 0, [0, 0, 0, 0], behind6.slice(0, 44)),
+  },
+  {
+    name: "one whose quote ends behind them, before the ports, passes, whatever stands behind it",
+    packet: [...icmp6({ ...host6, target: vip6 }, 1, 0, [0, 0, 0, 0], behind6.slice(0, 48)), ...behind6.slice(48)],
+  },
   { name: "an unknown extension header passes", packet: ipv6({ ...host6, target: vip6 }, 135, new Array(24).fill(0)) },
   {
-    name: "a chain of extension headers that has no end passes",
-    packet: ipv6({ ...host6, target: vip6 }, 60, new Array(10).fill([60, 0, 1, 4, 0, 0, 0, 0]).flat()),
+    name: "a segment behind six extension headers passes",
+    packet: ipv6({ ...host6, target: vip6 }, 60, long6(tcpSegment({ ...host6, target: vip6 }, web, ACK))),
   },
 ];
 
@@ -124,7 +149,7 @@ export const passThrough = (vip: string): Fixture[] => {
     pass("a segment of another connection of this host passes", inbound(tcp(host, ssh, ACK))),
     pass("a datagram to another address passes", inbound(udp(host, ssh, [1, 2, 3]))),
     pass("a packet to another port of the VIP passes", inbound(tcp(toVip, ssh, SYN))),
-    pass("a datagram to the VIP's TCP port passes", inbound(udp(toVip, { sourcePort: 5656, targetPort: 80 }, [1]))),
+    pass("a datagram to the VIP's TCP port passes", inbound(udp(toVip, web, [1]))),
     pass("an echo request to the VIP passes: the kernel answers it", inbound(icmp(toVip, 8, 0, [0, 1, 0, 1], [1, 2]))),
     pass(
       "an ICMP error about somebody else's flow passes",
@@ -167,7 +192,7 @@ export const passThrough = (vip: string): Fixture[] => {
     ...passThrough6.map(({ name, packet }) => pass(name, inbound(packet))),
     pass(
       "a frame to the VIP that is meant for another host's MAC passes",
-      frame(mac.gateway, mac.stranger, tcp(toVip, { sourcePort: 5656, targetPort: 80 }, SYN)),
+      frame(mac.gateway, mac.stranger, tcp(toVip, web, SYN)),
     ),
     pass("a packet whose length is a lie passes", inbound([...tcp(toVip, ssh, SYN).slice(0, 30)])),
     pass("a packet that claims a header of four words passes", inbound([0x44, ...tcp(host, ssh, SYN).slice(1)])),

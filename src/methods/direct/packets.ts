@@ -10,7 +10,9 @@ import {
   icmp6,
   ipv4,
   ipv6,
+  options6,
   RST,
+  routing6,
   SYN,
   tagged,
   tcp,
@@ -36,7 +38,6 @@ const moved = (name: string, packet: number[]): Fixture => ({
 export const vip6 = "2001:db8:12::77";
 const client6 = "2001:db8:20::20";
 const way6: Ip = { source: client6, target: vip6 };
-const options6 = [6, 0, 1, 4, 0, 0, 0, 0];
 const long6 = tcpSegment(way6, web, ACK, 1, new Array(100).fill(9));
 const router6 = "2001:db8:99::1";
 const reply6: Ip = { source: vip6, target: client6 };
@@ -44,12 +45,26 @@ const reply6: Ip = { source: vip6, target: client6 };
 const quoted6 = (offset: number): number[] =>
   ipv6(reply6, 44, fragment6(6, 7, offset, true, tcpSegment(reply6, { sourcePort: 80, targetPort: 5656 }, ACK)));
 
+const segment6 = tcpSegment(reply6, { sourcePort: 80, targetPort: 5656 }, ACK);
+const tooBig6 = (quote: number[]): number[] => icmp6({ source: router6, target: vip6 }, 2, 0, [0, 0, 5, 0], quote);
+/** Five headers of options, and the transport `header` bytes behind the start of the packet that an error quotes. */
+const chain6 = (header: number): number[] =>
+  ipv6(
+    reply6,
+    0,
+    options6(
+      60,
+      [6, 60, 60, 60].reduce((inside, next) => options6(next, inside), segment6),
+      header - 72,
+    ),
+  );
+
 /** The same over IPv6, at the real server that the IPv4 VIP has. */
 export const packets6: Fixture[] = [
   moved("a SYN over IPv6 goes to the real server's MAC untouched", tcp(way6, web, SYN)),
   moved("so does a datagram", udp(way6, dns, [1, 2, 3])),
   moved("a hop limit of one is left alone", tcp({ ...way6, ttl: 1 }, web, SYN)),
-  moved("extension headers do not hide the ports", ipv6(way6, 60, [...options6, ...tcpSegment(way6, web, ACK)])),
+  moved("extension headers do not hide the ports", ipv6(way6, 60, options6(6, tcpSegment(way6, web, ACK)))),
   moved("a fragment that is the whole packet goes there", ipv6(way6, 44, fragment6(6, 7, 0, false, long6))),
   moved("a first fragment over IPv6 goes there", ipv6(way6, 44, fragment6(6, 9, 0, true, long6.slice(0, 64)))),
   moved("its later fragment follows it", ipv6(way6, 44, fragment6(6, 9, 8, false, long6.slice(64)))),
@@ -71,13 +86,40 @@ export const packets6: Fixture[] = [
       ),
     ),
   ),
+  moved("an ICMPv6 error about the first part of a datagram goes to the backend that sent it", tooBig6(quoted6(0))),
+  ...(
+    [
+      ["hop-by-hop options", 0, options6(6, segment6)],
+      ["destination options of 24 bytes", 60, options6(6, segment6, 24)],
+      ["a routing header", 43, routing6(6, client6, segment6)],
+      ["a fragment header behind options, of its first part", 0, options6(44, fragment6(6, 7, 0, true, segment6))],
+      ["options behind the fragment header of its first part", 44, fragment6(60, 7, 0, true, options6(6, segment6))],
+      ["a datagram behind options", 60, options6(17, udp(reply6, { sourcePort: 53, targetPort: 5656 }, []).slice(40))],
+    ] as const
+  ).map(([what, next, inside]) =>
+    moved(
+      `an ICMPv6 error that quotes ${what} goes to the backend that sent it`,
+      tooBig6(ipv6(reply6, next, [...inside])),
+    ),
+  ),
+  moved("so does one that quotes as many and as long headers as are forwarded", tooBig6(chain6(504))),
   moved(
-    "an ICMPv6 error about the first part of a datagram goes to the backend that sent it",
-    icmp6({ source: router6, target: vip6 }, 2, 0, [0, 0, 0x05, 0x00], quoted6(0)),
+    "so does one that comes behind options itself",
+    ipv6({ source: router6, target: vip6 }, 60, options6(58, tooBig6(chain6(80)).slice(40), 464)),
   ),
   {
+    name: "an ICMPv6 error that quotes longer headers than are forwarded passes",
+    input: frame(mac.gateway, mac.director, tooBig6(chain6(512))),
+    verdict: "pass",
+  },
+  {
+    name: "an ICMPv6 error about a later part behind options passes: it names no flow",
+    input: frame(mac.gateway, mac.director, tooBig6(ipv6(reply6, 0, options6(44, fragment6(6, 7, 3, true, segment6))))),
+    verdict: "pass",
+  },
+  {
     name: "an ICMPv6 error about a later part of a datagram passes: it names no flow",
-    input: frame(mac.gateway, mac.director, icmp6({ source: router6, target: vip6 }, 2, 0, [0, 0, 5, 0], quoted6(3))),
+    input: frame(mac.gateway, mac.director, tooBig6(quoted6(3))),
     verdict: "pass",
   },
   {

@@ -54,12 +54,10 @@ static __noinline int translate_error(struct xdp_md *ctx, const struct packet *p
 	if (inner + sizeof(struct ipv6hdr) > end && (p->ipv6 || inner + sizeof(struct iphdr) > end))
 		return DROPPED(DROP_MALFORMED);
 	__u64 addresses = change_address(&t->old, &t->new, p->ipv6), change = addresses;
-	__u32 header;
 	if (p->ipv6) {
 		struct ipv6hdr *ip = inner;
 		if ((void *)(ip + 1) > end)
 			return DROPPED(DROP_MALFORMED);
-		header = quoted_header(ip);
 		write6(t->source ? &ip->daddr : &ip->saddr, &t->new);
 		/* ICMPv6 covers the outer addresses too. */
 		if (outer)
@@ -69,7 +67,6 @@ static __noinline int translate_error(struct xdp_md *ctx, const struct packet *p
 		if ((void *)(ip + 1) > end)
 			return DROPPED(DROP_MALFORMED);
 		__u16 old = ip->check;
-		header = (ip->ihl & 15) * 4;
 		if (t->source)
 			ip->daddr = address4(&t->new);
 		else
@@ -77,7 +74,7 @@ static __noinline int translate_error(struct xdp_md *ctx, const struct packet *p
 		checksum_apply(&ip->check, addresses);
 		change += change2(old, ip->check);
 	}
-	__u16 *ports = inner + (header & 63);
+	__u16 *ports = inner + p->quoted * 4;
 	if ((void *)(ports + 2) > end)
 		return DROPPED(DROP_MALFORMED);
 	ports[t->source ? 1 : 0] = t->new_port;

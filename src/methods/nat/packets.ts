@@ -9,6 +9,7 @@ import {
   icmp6,
   ipv4,
   ipv6,
+  options6,
   SYN,
   tagged,
   tcp,
@@ -189,6 +190,9 @@ const whole6 = (ip: Ip, ports: typeof web): number[] => tcpSegment(ip, ports, AC
 /** The first part of a packet, as far as an error quotes it: up to the ports, before the checksum. */
 const part6 = (ip: Ip, ports: typeof web): number[] =>
   ipv6(ip, 44, fragment6(6, 7, 0, true, whole6(ip, ports).slice(0, 8)));
+/** A packet with `bytes` of hop-by-hop options, as far as an error quotes it: up to the ports, before the checksum. */
+const behind6 = (bytes: number, ip: Ip, ports: typeof web): number[] =>
+  ipv6(ip, 0, options6(6, tcpSegment(ip, ports, ACK).slice(0, 8), bytes));
 const dead6 = tcp({ ...before6, ttl: 1 }, web, SYN);
 
 /** The same over IPv6. */
@@ -197,8 +201,8 @@ export const packets6: Fixture[] = [
   tx("so is a datagram", into(udp(before6, web, data)), towardsReal(udp(after6, translated, data))),
   tx(
     "extension headers do not hide the ports",
-    into(ipv6(before6, 0, [6, 0, 1, 4, 0, 0, 0, 0, ...tcpSegment(before6, web, ACK)])),
-    towardsReal(ipv6(after6, 0, [6, 0, 1, 4, 0, 0, 0, 0, ...tcpSegment(after6, translated, ACK)])),
+    into(ipv6(before6, 0, options6(6, tcpSegment(before6, web, ACK)))),
+    towardsReal(ipv6(after6, 0, options6(6, tcpSegment(after6, translated, ACK)))),
   ),
   tx(
     "a first fragment over IPv6 is translated with its ports",
@@ -236,6 +240,21 @@ export const packets6: Fixture[] = [
       ),
     ),
   ),
+  ...[8, 24, 464].map((bytes) =>
+    tx(
+      `so is one that quotes ${bytes} bytes of options before the ports`,
+      into(icmp6({ source: router6, target: vip6, ttl: 64 }, 2, 0, [0, 0, 5, 0], behind6(bytes, fromVip6, shown))),
+      towardsReal(
+        icmp6(
+          { source: router6, target: real6.address, ttl: 63 },
+          2,
+          0,
+          [0, 0, 5, 0],
+          behind6(bytes, { ...fromVip6, source: real6.address }, reply),
+        ),
+      ),
+    ),
+  ),
   tx(
     "a reply over IPv6 leaves from the VIP",
     outOfReal(tcp(fromReal6, reply, ACK)),
@@ -245,6 +264,13 @@ export const packets6: Fixture[] = [
     "an ICMPv6 error of the backend comes from the VIP and speaks of the VIP",
     outOfReal(icmp6(fromReal6, 1, 4, [0, 0, 0, 0], tcp(after6, translated, ACK).slice(0, 48))),
     towardsClient(icmp6(fromVip6, 1, 4, [0, 0, 0, 0], tcp({ ...before6, ttl: 63 }, web, ACK).slice(0, 48))),
+  ),
+  ...[8, 464].map((bytes) =>
+    tx(
+      `so does one that quotes ${bytes} bytes of options before the ports`,
+      outOfReal(icmp6(fromReal6, 1, 4, [0, 0, 0, 0], behind6(bytes, after6, translated))),
+      towardsClient(icmp6(fromVip6, 1, 4, [0, 0, 0, 0], behind6(bytes, { ...before6, ttl: 63 }, web))),
+    ),
   ),
   tx(
     "a packet over IPv6 at the end of its way is answered with time exceeded",

@@ -173,12 +173,18 @@ function translated(
   must(sumOf(ip) === sumOf(before), "the transport's checksum");
 }
 
+/** Errors by what stands before the ports that they quote: a header alone, or options and extensions too. */
+function kindOf({ quote, ipv6, protocol }: Packet): string {
+  if (!quote) return `${protocol}`;
+  return quote.header > (ipv6 ? 40 : 20) ? "error about options" : "error";
+}
+
 export function describe(expected: Expected): string {
   if (expected.verdict === "drop") return `drop ${expected.service} ${expected.reason}`;
   if (expected.verdict === "forward") {
     const { packet, world } = expected;
-    return `${world.name} ${packet.part} ${packet.quote ? "error" : packet.protocol}`;
+    return `${world.name} ${packet.part} ${kindOf(packet)}`;
   }
-  if (expected.verdict === "return") return `return ${expected.packet.part} ${expected.packet.quote ? "error" : ""}`;
+  if (expected.verdict === "return") return `return ${expected.packet.part} ${kindOf(expected.packet)}`;
   return expected.verdict;
 }

@@ -55,7 +55,9 @@ function ipv4(random: Random, ends: Ends, protocol: number, body: Buffer, fragme
   return ip;
 }
 
-const chains = [0, 43, 60, 60, 51, 59, 135];
+/** Headers that are stepped over, and others that hide what follows. */
+const chains = [0, 43, 60];
+const hiding = [51, 59, 135];
 
 function ipv6(random: Random, ends: Ends, protocol: number, body: Buffer, fragment: number | null): Buffer {
   let [next, inside] = [protocol, body];
@@ -66,7 +68,7 @@ function ipv6(random: Random, ends: Ends, protocol: number, body: Buffer, fragme
   for (let i = often(random, 0.15) ? 1 + below(random, 6) : 0; i > 0; i--) {
     const words = oneOf(random, [0, 0, 1, 2, 30]);
     const head = Buffer.concat([Buffer.from([next, words]), Buffer.alloc(6 + 8 * words)]);
-    [next, inside] = [oneOf(random, chains), Buffer.concat([head, inside])];
+    [next, inside] = [oneOf(random, often(random, 0.1) ? hiding : chains), Buffer.concat([head, inside])];
   }
   const head = Buffer.alloc(8);
   head.writeUInt32BE((0x60000000 | (below(random, 256) << 20) | below(random, 0x100000)) >>> 0, 0);

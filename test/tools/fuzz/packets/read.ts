@@ -69,18 +69,21 @@ function readIpv4(ip: Buffer): Shape | null {
   };
 }
 
-/** RFC 8200. Addresses that map IPv4 never stand on a wire. */
-function readIpv6(ip: Buffer): Shape | null {
-  if (ip.length < 40 || ip[0]! >> 4 !== 6) return null;
-  const length = 40 + ip.readUInt16BE(4);
-  const [source, target] = [hex(ip, 8, 16), hex(ip, 24, 16)];
-  if (length > ip.length || length > 0xffff || isMapped(source) || isMapped(target)) return null;
-  let [next, at, part, datagram] = [ip[6]!, 40, "whole" as Packet["part"], ""];
+/** Of a quoted IPv4 header, which may be no header. */
+const readOptions = (ip: Buffer): Pick<Shape, "header" | "part" | "protocol"> => ({
+  header: (ip[0]! & 15) * 4,
+  part: ip.readUInt16BE(6) & 0x1fff ? "later" : "whole",
+  protocol: ip[9]!,
+});
+
+/** What stands between an IPv6 packet's own header and its transport's (RFC 8200, 4); `header`: bytes of all of them. */
+function readChain(ip: Buffer): (Pick<Shape, "header" | "part" | "protocol"> & { id: string }) | null {
+  let [next, at, part, id] = [ip[6]!, 40, "whole" as Packet["part"], ""];
   for (let i = 0; i < MOST_EXTENSIONS && ![TCP, UDP, ICMP6].includes(next) && part !== "later"; i++) {
     if (at + 8 > ip.length) return null;
     if (next === FRAGMENT) {
       const place = ip.readUInt16BE(at + 2);
-      datagram = `${source} ${target} ${hex(ip, at + 4, 4)}`;
+      id = hex(ip, at + 4, 4);
       part = place & 0xfff8 ? "later" : place & 1 ? "first" : part;
       next = ip[at]!;
       at += 8;
@@ -90,10 +93,21 @@ function readIpv6(ip: Buffer): Shape | null {
     } else return null;
     if (at > MOST_HEADER) return null;
   }
-  if (length < at) return null;
+  return { header: at, part, protocol: next, id };
+}
+
+/** RFC 8200. Addresses that map IPv4 never stand on a wire. */
+function readIpv6(ip: Buffer): Shape | null {
+  if (ip.length < 40 || ip[0]! >> 4 !== 6) return null;
+  const length = 40 + ip.readUInt16BE(4);
+  const [source, target] = [hex(ip, 8, 16), hex(ip, 24, 16)];
+  if (length > ip.length || length > 0xffff || isMapped(source) || isMapped(target)) return null;
+  const chain = readChain(ip);
+  if (!chain || length < chain.header) return null;
   const tos = (ip.readUInt16BE(0) >> 4) & 0xff;
   const same = { ipv6: true, length, source, target, ttl: ip[7]!, tos, mayFragment: false };
-  return { ...same, header: at, part, datagram, protocol: next };
+  const { id, ...known } = chain;
+  return { ...same, ...known, datagram: `${source} ${target} ${id}` };
 }
 
 /** The packet that an ICMP error is about, when that is a TCP or UDP flow of the error's addressee. */
@@ -102,13 +116,10 @@ function readQuote(ip: Buffer, shape: Shape): Pick<Packet, "quote" | "ports"> | 
   const errors = shape.ipv6 ? errors6 : errors4;
   const least = shape.ipv6 ? 40 : 20;
   if (at + least > shape.length || !errors.has(ip[shape.header]!)) return null;
-  const part6 = shape.ipv6 && ip[at + 6] === FRAGMENT;
-  const header = shape.ipv6 ? (part6 ? 48 : 40) : (ip[at]! & 15) * 4;
-  if (ip[at]! >> 4 !== (shape.ipv6 ? 6 : 4) || header < least || at + header + 4 > shape.length) return null;
-  if (!shape.ipv6 && ip.readUInt16BE(at + 6) & 0x1fff) return null;
-  if (part6 && ip.readUInt16BE(at + 42) & 0xfff8) return null;
-  const protocol = ip[at + (part6 ? 40 : shape.ipv6 ? 6 : 9)]!;
-  if (protocol !== TCP && protocol !== UDP) return null;
+  const inner = shape.ipv6 ? readChain(ip.subarray(at)) : readOptions(ip.subarray(at));
+  if (ip[at]! >> 4 !== (shape.ipv6 ? 6 : 4) || !inner || inner.part === "later") return null;
+  const { header, protocol } = inner;
+  if (header < least || at + header + 4 > shape.length || (protocol !== TCP && protocol !== UDP)) return null;
   const [from, size] = shape.ipv6 ? [at + 8, 16] : [at + 12, 4];
   const [source, target] = [hex(ip, from, size), hex(ip, from + size, size)];
   // Errors go to whoever sent what they are about (RFC 792, RFC 4443 2.4).
