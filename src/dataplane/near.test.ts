@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { BackendState } from "../core/backend.ts";
 import type { Geography, PlaceConfig } from "../core/service.ts";
+import { withMmdb } from "../geo/mmdb-testing.ts";
 import { nearest } from "../geo/nearest.ts";
 import { Atlas, placesOf } from "../geo/places.ts";
 import { netnsMissing } from "../system/netns-testing.ts";
@@ -75,6 +76,29 @@ describe.skipIf(missing !== null)("a service that chooses by the client's place"
     expect(regionsOf("2001:db8:e::9")).toEqual(["europe"]);
     expect(regionsOf("2001:db8:f::9")).toEqual(REGIONS);
     expect(regionsOf("202.20.20.20")).toEqual(REGIONS);
+  });
+
+  test("a database of countries decides where no network of a list does, of either family", () => {
+    const lands = [
+      { prefix: "203.0.113.0/24", country: "DE", continent: "EU" },
+      { prefix: "198.51.100.0/25", country: "US", continent: "NA" },
+      { prefix: "198.51.100.128/25", country: "JP", continent: "AS" },
+      { prefix: "2001:db8:e::/48", country: "DE", continent: "EU" },
+    ];
+    withMmdb(lands, (file) => {
+      const places = {
+        europe: { ...place([]), continents: ["EU"] },
+        america: { ...place(["203.0.113.64/26"]), countries: ["US"] },
+        asia: { ...place([]), countries: ["JP"] },
+      };
+      bench.commit("direct", serviceOf({}, { places, geo: { file, state: "1" } }));
+      expect(regionsOf("203.0.113.9")).toEqual(["europe"]);
+      expect(regionsOf("203.0.113.70")).toEqual(["america"]);
+      expect(regionsOf("198.51.100.9")).toEqual(["america"]);
+      expect(regionsOf("198.51.100.200")).toEqual(["asia"]);
+      expect(regionsOf("2001:db8:e::9")).toEqual(["europe"]);
+      expect(regionsOf("202.20.20.20")).toEqual(REGIONS);
+    });
   });
 
   test("a place without anybody turns to the next, flows stay, and it has its own again when they are back", () => {

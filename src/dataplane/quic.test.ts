@@ -70,6 +70,18 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
       }
   });
 
+  test("name a backend with an IPv6 address by its last four octets", () => {
+    bench.commit("direct", {
+      ...serviceOf(),
+      backends: [0x21, 0x22].map((last, i) => testBackend(i + 1, `2001:db8:12::c633:64${last.toString(16)}`, null)),
+      eligible: [1, 2],
+    });
+    for (const last of [0x21, 0x22])
+      for (let port = 1200; port < 1220; port++)
+        expect(send(port, short([7, 0xc6, 0x33, 0x64, last, 1, 2, 3, 4]))).toBe(last - 20);
+    bench.plane.commit("direct", []);
+  });
+
   test("name it also without a nonce behind the server's ID", () => {
     start();
     for (let port = 1100; port < 1120; port++)

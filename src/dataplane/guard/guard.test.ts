@@ -1,10 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isIPv6 } from "../../core/address.ts";
 import type { Code } from "../../core/codes.ts";
+import { toProblem } from "../../core/problem.ts";
 import type { GuardLists } from "../../core/service.ts";
+import * as libbpf from "../../system/libbpf.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
 import { listFlows } from "../flow-list.ts";
 import { PlaneView } from "../plane-view.ts";
@@ -138,6 +140,15 @@ describe.skipIf(missing !== null)("the guard", () => {
     rmSync(folder, { recursive: true });
   });
 
+  test("lists for which the kernel has no memory are refused by name, and those in force stay", async () => {
+    await set(undefined, { block: ["202.0.0.0/8"] });
+    const spy = spyOn(libbpf, "updateBatch").mockReturnValue(false);
+    const refused = await bench.plane.guard.stage({ ...none, block: ["203.0.0.0/8"] }, false).catch(toProblem);
+    spy.mockRestore();
+    expect(refused).toMatchObject({ code: "SLUICE_BPF_MEMORY" });
+    expect(told(segment("202.1.1.1", SYN), segment("203.1.1.1", SYN))).toEqual(["drop", "tx"]);
+  });
+
   test("a daemon that takes over without lists takes them away", async () => {
     await set(undefined, { block: ["202.0.0.0/8"] });
     const next = new Guard(bench.plane.kernel.pins, bench.plane.kernel.entry, []);
@@ -157,6 +168,26 @@ describe.skipIf(missing !== null)("the guard", () => {
     expect(told(segment("2001:db8:20::99", ACK), segment("2001:db8:20:1::20", ACK))).toEqual(["drop", "tx"]);
     await set({ packetsPerSource: { rate: 1, burst: 1 }, prove: false }, { allow: ["202.20.20.30"] });
     expect(told(...[1, 2, 3].map(() => segment("202.20.20.30", ACK)))).toEqual(["tx", "tx", "tx"]);
+  });
+
+  test("one service's buckets are not another's, of a source or of all", async () => {
+    const other = testService("other", [{ address: VIP, port: 81, protocol: "tcp" }], backends);
+    for (const limits of [
+      { packetsPerSource: { rate: 1, burst: 1 }, prove: false },
+      { connectionsPerSource: { rate: 1, burst: 1 }, prove: false },
+      { connections: { rate: 1, burst: 1 }, prove: false },
+    ]) {
+      const staged = await bench.plane.guard.stage(undefined, true);
+      bench.commit("direct", [
+        { ...testService("web", vips, backends), limits },
+        { ...other, limits },
+      ]);
+      bench.plane.applyGuard(staged);
+      const source = `202.20.21.${port++ & 127}`;
+      const to = (target: number): Uint8Array => segment(source, SYN, { target });
+      expect(told(to(80), to(80), to(81), to(81))).toEqual(["tx", "drop", "tx", "drop"]);
+      await set();
+    }
   });
 
   test("buckets fill again in their time", async () => {

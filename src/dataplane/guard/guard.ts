@@ -94,7 +94,8 @@ export class Guard {
 
   /**
    * Everything that can fail: loads the program, reads list files, fills a trie beside the one in force. Null when the
-   * lists are those in force. Throws SluiceError (SLUICE_BPF_LOAD, SLUICE_CONFIG_READ).
+   * lists are those in force. Throws SluiceError (SLUICE_BPF_LOAD, SLUICE_BPF_MEMORY,
+   * SLUICE_CONFIG_READ).
    */
   async stage(lists: GuardLists | undefined, limits: boolean): Promise<StagedLists | null> {
     const key = lists === undefined ? "" : JSON.stringify({ ...lists, errors: undefined });
@@ -214,7 +215,7 @@ async function fill(trie: number, networks: readonly { prefix: Prefix; word: num
       words[i] = word;
     });
     if (!updateBatch(trie, keys, new Uint8Array(words.buffer), some.length))
-      throw bpfError("SLUICE_BPF_LOAD", "the kernel has no room for the lists");
+      throw bpfError("SLUICE_BPF_MEMORY", "the kernel has no room for the lists");
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

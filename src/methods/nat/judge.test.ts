@@ -35,23 +35,23 @@ test("what nat can do is no problem", () => {
   expect(judge(service("ftp", { engine: "nftables", helper: "ftp", masquerade: true }))).toEqual([]);
 });
 
-test("only nftables has helpers and masquerade", () => {
-  expect(at(judge(service("ftp", { engine: "xdp", helper: "ftp", masquerade: true })))).toEqual([
+test("only nftables has helpers, masquerade and hairpin: xdp refuses each by its name", () => {
+  const problems = judge(service("ftp", { engine: "xdp", helper: "ftp", masquerade: true, hairpin: true }));
+  expect(at(problems)).toEqual([
     "SLUICE_CONFIG_IMPOSSIBLE nat.helper",
     "SLUICE_CONFIG_IMPOSSIBLE nat.masquerade",
+    "SLUICE_CONFIG_IMPOSSIBLE nat.hairpin",
   ]);
+  for (const [i, name] of ["helper", "masquerade", "hairpin"].entries())
+    expect(problems[i]!.message).toMatch(new RegExp(`${name}.*which the xdp engine cannot`));
 });
 
-test("a helper or masquerade under auto means nftables", () => {
+test("a helper, masquerade or hairpin under auto means nftables", () => {
   const snapshot = { service: "ftp", revision: 1, generation: 1, backends: [], eligible: [] };
   const engine = (nat: unknown): string =>
     compile(service("ftp", nat), snapshot, { number: 1, seed: 1, geography: { places: {} } }).engine;
-  expect([engine({}), engine({ helper: "ftp" }), engine({ masquerade: true }), engine({ engine: "xdp" })]).toEqual([
-    "auto",
-    "nftables",
-    "nftables",
-    "xdp",
-  ]);
+  const given = [{}, { helper: "ftp" }, { masquerade: true }, { hairpin: true }, { engine: "xdp" }];
+  expect(given.map(engine)).toEqual(["auto", "nftables", "nftables", "nftables", "xdp"]);
 });
 
 test("a wildcard VIP, FTP over UDP and mixed families are impossible, each at its place", () => {
