@@ -31,6 +31,11 @@ describe("version 1", () => {
     expect(text("PROXY UNKNOWN\r\n")).toEqual({ end: 15, source: null, destination: null });
     expect(text("PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n").end).toBe(35);
   });
+  test("the longest line there may be, 107 octets, comes whole or wants more; no octet of it decides before", () => {
+    const longest = `PROXY UNKNOWN ${"x".repeat(91)}\r\n`;
+    expect([longest.length, text(longest).end]).toEqual([107, 107]);
+    for (let cut = 0; cut < 107; cut++) expect(text(longest.slice(0, cut)).end).toBe(MORE);
+  });
   for (const line of [
     "GET / HTTP/1.1\r\n",
     "PROXY  TCP4 1.2.3.4 1.2.3.5 1 2\r\n",
@@ -44,7 +49,10 @@ describe("version 1", () => {
     "PROXY UDP4 1.2.3.4 1.2.3.5 1 2\r\n",
     "PROXY TCP4 1.2.3.4 1.2.3.5 1 2 3\r\n",
     "proxy TCP4 1.2.3.4 1.2.3.5 1 2\r\n",
+    "PROXX TCP4 1.2.3.4 1.2.3.5 1 2\r\n",
+    `PROXY UNKNOWN ${"x".repeat(92)}\r\n`,
     `PROXY UNKNOWN ${"x".repeat(100)}\r\n`,
+    `PROXY UNKNOWN ${"x".repeat(93)}`,
     `PROXY UNKNOWN ${"x".repeat(100)}`,
   ])
     test(`refused: ${JSON.stringify(line.slice(0, 50))}`, () => expect(text(line).end).toBe(INVALID));
@@ -84,10 +92,45 @@ describe("version 2", () => {
       expect(altered(at, value)).toBe(INVALID);
     expect(altered(14, 0x13)).toBe(INVALID);
   });
+  test("datagrams and unix sockets, whole, say nothing of a client either; the longest header has 4096 octets", () => {
+    const unspoken = (family: number, size: number) => {
+      const bytes = Buffer.alloc(16 + size);
+      good.copy(bytes, 0, 0, 12);
+      bytes.writeUInt16BE(size, 14);
+      bytes.set([0x21, family], 12);
+      return read(bytes);
+    };
+    const nobody = { source: null, destination: null };
+    for (const [family, size] of [
+      [0x00, 0],
+      [0x01, 0],
+      [0x10, 12],
+      [0x12, 12],
+      [0x20, 36],
+      [0x22, 36],
+      [0x31, 216],
+      [0x32, 216],
+    ] as const) {
+      expect(unspoken(family, size)).toEqual({ end: 16 + size, ...nobody });
+      if (size > 0) expect(unspoken(family, size - 1).end).toBe(INVALID);
+    }
+    const local = Buffer.alloc(4096);
+    good.copy(local, 0, 0, 12);
+    local.set([0x20, 0, 0x0f, 0xf0], 12);
+    expect(read(local).end).toBe(4096);
+    expect(read(local.subarray(0, 4095)).end).toBe(MORE);
+    local.set([0x0f, 0xf1], 14);
+    expect(read(local).end).toBe(INVALID);
+    // A header that is not whole is not judged by what may still come.
+    expect(read(good.subarray(0, 16)).end).toBe(MORE);
+  });
   test("unknown fields are passed over; cut ones are refused", () => {
     expect(read(withFields(0xea, 0, 2, 1, 2)).source?.address).toBe("192.0.2.1");
     expect(read(withFields(0xea, 0, 3, 1, 2)).end).toBe(INVALID);
     expect(read(withFields(0xea, 0)).end).toBe(INVALID);
+    expect(read(withFields(0xea, 0, 0)).source?.address).toBe("192.0.2.1");
+    for (const length of [0, 3, 5])
+      expect(read(withFields(0x03, 0, length, ...Array(length).fill(0))).end).toBe(INVALID);
   });
   test("a checksum must hold", () => {
     expect(crc32c(Buffer.from("123456789"))).toBe(0xe3069283); // RFC 3720 B.4's check value
@@ -97,6 +140,19 @@ describe("version 2", () => {
     bytes[20]! ^= 1;
     expect(read(bytes).end).toBe(INVALID);
   });
+});
+
+test("who says nothing of a client is not taken for the one before", () => {
+  const out: Introduction = { source: null, destination: null };
+  const one = writeIntroduction("v1", { address: "192.0.2.1", port: 1 }, { address: "192.0.2.2", port: 2 });
+  const local = Buffer.from(writeIntroduction("v2", { address: "::1", port: 1 }, { address: "::2", port: 2 }));
+  local[12] = 0x20;
+  for (const next of [Buffer.from("PROXY UNKNOWN\r\n"), local]) {
+    readIntroduction(one, 0, out);
+    expect(out.source).toEqual({ address: "192.0.2.1", port: 1 });
+    expect(readIntroduction(next, 0, out)).toBe(next.length);
+    expect(out).toEqual({ source: null, destination: null });
+  }
 });
 
 test("what is written is read again, both versions and families", () => {
