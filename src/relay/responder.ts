@@ -13,6 +13,8 @@ import { Seeker } from "./seeker.ts";
 import { Cell } from "./service-state.ts";
 import type { Upstream } from "./upstream.ts";
 
+/** A client that has not sent more of its body for so long may be what a backend was tired of; ms. */
+const DAWDLES = 1000;
 const NOTHING: readonly Uint8Array[] = [];
 const edit: ResponseEdit = { close: false, chunked: false, date: Buffer.alloc(0), extra: null };
 
@@ -157,8 +159,9 @@ export abstract class Responder extends Seeker implements Asker {
       return;
     }
     const stale = !fresh && silent && code === "SLUICE_BACKEND_CLOSED";
-    // Neither a kept connection whose time was up nor a lack or fault of our own is the backend's failure.
-    const blameless = stale || isOurs(code);
+    // Neither a kept connection whose time was up, nor a lack or fault of our own, nor the end of its patience with a
+    // client that does not send the body it has announced, is the backend's failure.
+    const blameless = stale || isOurs(code) || (code === "SLUICE_BACKEND_CLOSED" && this.keepsWaiting);
     this.unuse(blameless ? "aborted" : "failed");
     if (!blameless) service.observed(backend, code, detail);
     if (this.responding) {
@@ -171,6 +174,13 @@ export abstract class Responder extends Seeker implements Asker {
     const safe = connecting || (silent && this.idempotent && again);
     if (safe && !this.bodyBegun && this.retry(backend, stale, !connecting)) return;
     this.fail(statusOf(code), code, detail);
+  }
+
+  /** Does the client owe a part of its body, of which nothing has come for a while? */
+  private get keepsWaiting(): boolean {
+    const { wheel, limits } = this.front;
+    if (!this.unsent || this.paused || this.input !== null) return false;
+    return wheel.now - (this.deadline - limits.bodyTimeout) >= DAWDLES;
   }
 
   /** Takes an unanswered request away from a backend that is down. Where there is no other it waits on: it may be answered. */

@@ -105,6 +105,14 @@ describe("a connection that dies before any answer", () => {
     await end.has("ok");
     expect(served.count("0/active")).toBe(0);
   });
+  test("a backend that is tired of a client's unsent body is not blamed: nobody ejects backends by dawdling", async () => {
+    const tired = raw((end) => setTimeout(() => end.stop(), 1500));
+    const served = await serve([aBackend(0, tired.port)]);
+    const clients = Array.from({ length: 6 }, () => client(served).send(POST.slice(0, -3)));
+    for (const end of clients) expect(await end.gone()).toStartWith("HTTP/1.1 502 ");
+    expect(served.observed).toEqual([]);
+    expect(["0/failures", "0/active", "-1/errors"].map(served.count)).toEqual([0, 0, 6]);
+  });
   test("one that is taken down and has no other beside it may still answer what it has", async () => {
     const [slow, other] = [raw(() => {}), raw(answering(OK))];
     const served = await serve([aBackend(0, slow.port), aBackend(1, other.port, { state: "down" })]);
