@@ -211,6 +211,35 @@ test("slow start leaves nobody without a share, however large the weights beside
   expect(web(book).snapshot.eligible).toEqual([0, 1]);
 });
 
+test("no part of a weight is none: who asks for 0%, or is written with 0, gets nothing, warming up or not", () => {
+  setSystemTime(1_000_000);
+  const book = running(3, { slowStart: "10s" }, true);
+  web(book).service.agent = { port: 9000, interval: 1000, timeout: 500 };
+  const say = (id: number, percent: number) => {
+    book.agentSaid(`web/${id}`, { ...good, said: { percent } });
+    book.takeReports();
+  };
+  const seen = () => [web(book).snapshot.backends.map(({ weight }) => weight), web(book).snapshot.eligible];
+  for (const id of [0, 1, 2]) book.verdict(`web/${id}`, good);
+  book.say(web(book), web(book).members[2]!, { weight: { is: 0, until: null } }, "set by an operator");
+  for (const verdict of [bad, good]) book.verdict("web/0", verdict);
+  expect(seen()).toEqual([
+    [20, 200, 0],
+    [0, 1],
+  ]);
+  say(0, 0);
+  expect(seen()).toEqual([[0, 200, 0], [1]]);
+  say(0, 1);
+  say(1, 0);
+  expect(seen()).toEqual([[1, 0, 0], [0]]);
+  // Nobody warms up any more under a revision without slow start, of the same moment too.
+  say(0, 50);
+  const { service } = web(book);
+  const options = { health: { ...(service.options as { health: HealthRules }).health, slowStart: 0 } };
+  book.commit(book.stage({ services: [{ ...service, options }] } as unknown as Config, 2));
+  expect(seen()).toEqual([[100, 0, 0], [0]]);
+});
+
 test("panic: with too few healthy, all that an operator has not taken out get work", () => {
   const book = running(4, { panic: 50 }, true);
   for (const id of [0, 1, 2, 3]) book.verdict(`web/${id}`, good);
