@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { defineCheck, type ProbeTarget } from "../core/check.ts";
+import { writeLocal } from "../protocols/proxy-protocol/write.ts";
 import { type Conversation, exchange, type Finding, failed, passed } from "./exchange.ts";
 import { ResponseReader } from "./response-reader.ts";
 
@@ -54,10 +55,16 @@ const options = z
         z.strictObject({ name: z.string().min(1).max(253).optional(), insecure: z.boolean().default(false) }),
       ])
       .default(false),
+    /** Begin with a PROXY header that speaks for nobody, for a backend that insists on one. */
+    sendProxy: z.enum(["v1", "v2"]).optional(),
   })
   .refine((value) => !(value.method === "HEAD" && value.body !== undefined), {
     path: ["body"],
     message: "the answer to HEAD has no body",
+  })
+  .refine((value) => !(value.tls !== false && value.sendProxy !== undefined), {
+    path: ["sendProxy"],
+    message: "is for checks without TLS",
   });
 export type HttpCheckOptions = z.infer<typeof options>;
 
@@ -112,8 +119,9 @@ function conversation(target: ProbeTarget, options: HttpCheckOptions): Conversat
     if (reader.state === "full") return failed("SLUICE_CHECK_BODY", "text not in the first 64 KiB");
     return ended ? failed("SLUICE_CHECK_CLOSED", "closed inside the body") : null;
   };
+  const introduction = options.sendProxy === undefined ? [] : [writeLocal(options.sendProxy)];
   return {
-    request: requestBytes(target, options),
+    request: Buffer.concat([...introduction, requestBytes(target, options)]),
     received(chunk) {
       reader.push(chunk);
       return judge(false);

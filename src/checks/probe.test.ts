@@ -6,6 +6,7 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
+import { type Introduction, readIntroduction } from "../protocols/proxy-protocol/read.ts";
 import { run } from "../runtime/child.ts";
 import { fullListener } from "../runtime/testing.ts";
 import http from "./http.ts";
@@ -73,6 +74,28 @@ test("http: status, text, HEAD, headers and host are as asked", async () => {
   expect(await probe(target, { body: "absent" })).toMatchObject({ code: "SLUICE_CHECK_BODY" });
   expect(await probe(target, { status: 204 })).toMatchObject({ code: "SLUICE_CHECK_STATUS", detail: "status 200" });
   expect((await probe(target, { status: ["500-599", 200] })).passed).toBe(true);
+});
+
+test("http: a backend that insists on a PROXY header gets one that speaks for nobody, whole before the request", async () => {
+  const seen: Buffer[] = [];
+  const target = await serve((socket) => {
+    let got = Buffer.alloc(0);
+    socket.on("data", (bytes) => {
+      got = Buffer.concat([got, Buffer.from(bytes as Buffer)]);
+      const out: Introduction = { source: null, destination: null };
+      const end = readIntroduction(got, 0, out);
+      if (end <= 0 || out.source !== null) socket.destroy();
+      else if (got.indexOf("\r\n\r\n", end) > 0) {
+        seen.push(got.subarray(end));
+        socket.write(OK);
+      }
+    });
+  });
+  expect((await probe(target)).code).toBe("SLUICE_CHECK_CLOSED");
+  for (const sendProxy of ["v1", "v2"]) {
+    expect(await probe(target, { sendProxy })).toMatchObject({ passed: true, detail: "status 200" });
+    expect(seen.pop()!.toString()).toStartWith("GET / HTTP/1.1\r\n");
+  }
 });
 
 test("a backend that accepts and says nothing, or drips its head, is a time-out", async () => {
@@ -236,6 +259,8 @@ test("options: what is short becomes whole, what is wrong is refused", () => {
     { method: "HEAD", body: "x" },
     { unknown: 1 },
     { tls: { verify: false } },
+    { sendProxy: "v3" },
+    { sendProxy: "v2", tls: true },
   ])
     expect(http.options.safeParse(wrong).success).toBe(false);
 });

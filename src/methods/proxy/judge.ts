@@ -1,3 +1,4 @@
+import type { HttpCheckOptions } from "../../checks/http.ts";
 import { configProblem, type Problem } from "../../core/problem.ts";
 import { type Geography, listenerName, type Service } from "../../core/service.ts";
 import { judgeHttpTogether } from "../../relay/judge.ts";
@@ -9,7 +10,7 @@ const impossible = (path: readonly (string | number)[], message: string, hint: s
 
 /** What a proxy service cannot do of what it asks. */
 export function judge(service: Service<ProxyOptions>): Problem[] {
-  const problems = [...judgeUdp(service), ...judgeRoutes(service)];
+  const problems = [...judgeUdp(service), ...judgeCheck(service), ...judgeRoutes(service)];
   const { mode, accessLog, retryOn, sticky } = service.options;
   if (mode !== "tcp") return problems;
   if (service.names.length > 0)
@@ -43,6 +44,16 @@ function judgeUdp({ listen, options }: Service<ProxyOptions>): Problem[] {
       severity: "warning",
     });
   return problems;
+}
+
+/** A backend that insists on a PROXY header does so of checks too. */
+function judgeCheck({ check, options: { sendProxy } }: Service<ProxyOptions>): Problem[] {
+  if (sendProxy === undefined || check?.kind !== "http") return [];
+  const { sendProxy: own, tls } = check.options as HttpCheckOptions;
+  if (own !== undefined || tls !== false) return [];
+  const hint = `Write sendProxy: ${sendProxy} under check: http too, if backends insist on it.`;
+  const message = "The check begins without a PROXY header, which requests have.";
+  return [{ ...impossible(["check"], message, hint), severity: "warning" }];
 }
 
 /** Services on one listener are told apart by the request's host, which tcp mode does not read. */

@@ -7,6 +7,8 @@ export interface Endpoint {
   port: number;
 }
 
+const UNKNOWN = Buffer.from("PROXY UNKNOWN\r\n", "latin1");
+
 /**
  * The header that tells a backend whom a connection is for (haproxy.org, proxy-protocol.txt 2.1, 2.2). Version 1 knows
  * no mixture of families: it then says UNKNOWN; version 2 maps the IPv4 end into IPv6.
@@ -15,9 +17,13 @@ export function writeIntroduction(version: "v1" | "v2", source: Endpoint, destin
   return version === "v1" ? writeV1(source, destination) : writeV2(source, destination);
 }
 
+/** The header of a connection that is for nobody but its sender, such as a check's: UNKNOWN, or LOCAL (2.1, 2.2). */
+export const writeLocal = (version: "v1" | "v2"): Buffer =>
+  version === "v1" ? UNKNOWN : Buffer.concat([SIGNATURE, Buffer.from([0x20, 0, 0, 0])]);
+
 function writeV1(source: Endpoint, destination: Endpoint): Buffer {
   const six = isIPv6(source.address);
-  if (six !== isIPv6(destination.address)) return Buffer.from("PROXY UNKNOWN\r\n", "latin1");
+  if (six !== isIPv6(destination.address)) return UNKNOWN;
   const ends = `${source.address} ${destination.address} ${source.port} ${destination.port}`;
   return Buffer.from(`PROXY TCP${six ? 6 : 4} ${ends}\r\n`, "latin1");
 }
