@@ -108,6 +108,7 @@ test("what follows a line that broke off does not continue it", async () => {
   expect(bytes).toBeLessThan(long.length);
   expect(await sink.write(long, bytes)).toEqual({ bytes: 0, fault: "EAGAIN" });
   sink.tear();
+  expect(await sink.write(Buffer.from("in vain\n"), 0)).toEqual({ bytes: 0, fault: "EAGAIN" });
   let text = taken(fd);
   const next = Buffer.from("next\n");
   expect(await sink.write(next, 0)).toEqual({ bytes: next.length, fault: null });

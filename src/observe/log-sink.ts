@@ -59,7 +59,6 @@ export const codeOf = (error: unknown): string => (error as { code?: string }).c
 
 /** Behind the last line feed within PIPE_BUF; a line that is longer than that, alone. */
 function pieceEnd(lines: Buffer, at: number): number {
-  if (lines.length - at <= PIPE_BUF) return lines.length;
   const last = lines.lastIndexOf(FEED, at + PIPE_BUF - 1);
   return last >= at ? last + 1 : lines.indexOf(FEED, at) + 1;
 }
