@@ -2,14 +2,11 @@ import { z } from "zod";
 import { healthRules } from "../../checks/health-rules.ts";
 import { duration, size } from "../../core/schema-words.ts";
 import { accessLog } from "../../observe/access-log.ts";
-import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
+import { acceptProxy, clientLimits, clientTimeouts, network } from "../../relay/limits.ts";
 import { route } from "../../relay/route-options.ts";
 import { sticky } from "../../relay/sticky.ts";
-import { isNetwork } from "../../relay/trust.ts";
 
 const HOUR = 3_600_000;
-
-const network = z.string().refine(isNetwork, "Write an address, or a network such as 10.0.0.0/8.");
 
 /** What stands under `proxy:` of a service. Durations and sizes as words; parsed to ms and bytes. */
 export const options = z.strictObject({
@@ -134,10 +131,7 @@ export const options = z.strictObject({
     })
     .prefault({})
     .describe("How datagrams are relayed, at listeners with /udp. limits.perAddress and retries hold too."),
-  acceptProxy: z
-    .array(network)
-    .default([])
-    .describe("Peers whose connections begin with a PROXY protocol header, version 1 or 2, which is believed."),
+  acceptProxy,
   sendProxy: z
     .enum(["v1", "v2"])
     .optional()

@@ -262,6 +262,33 @@ test("nearest, but the near ones lack the file: the next place's have it", async
   expect(await goals(served, "/")).toEqual([at(all[0]!, "/")]);
 });
 
+test("behind another balancer the client's place is that of whom a trusted PROXY header names", async () => {
+  const all = [mirror({}), mirror({})];
+  const places = placesSchema.parse({ here: { networks: ["127.0.0.0/8"] }, there: { networks: ["203.0.113.0/24"] } });
+  const tags = [{ tags: ["here"] }, { tags: ["there"] }];
+  const more = { nearest: true, geography: { places } };
+  const header = "PROXY TCP4 203.0.113.9 192.0.2.1 5656 80\r\n";
+  const get = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  const served = await serveOne(redirect, backendsOf(all, tags), { acceptProxy: ["127.0.0.1"] }, more);
+  cleanup.push(served.stop);
+  expect(
+    location(
+      await client(served)
+        .send(header + get)
+        .gone(),
+    ),
+  ).toBe(at(all[1]!, "/a"));
+  expect(await client(served).send(get).gone()).toBe("");
+  const strict = await serveOne(redirect, backendsOf(all, tags), {}, more);
+  cleanup.push(strict.stop);
+  expect(location(await client(strict).send(get).gone())).toBe(at(all[0]!, "/a"));
+  expect(
+    await client(strict)
+      .send(header + get)
+      .gone(),
+  ).toStartWith("HTTP/1.1 400 ");
+});
+
 test("nothing a client sends names a host, leaves a folder, or gets into a document unescaped", async () => {
   const all = [mirror({ "//evil.example/a": file, "/a": file })];
   const served = await serve(backendsOf(all), { fallback: "http://origin.example/pub" });

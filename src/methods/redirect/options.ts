@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { accessLog } from "../../observe/access-log.ts";
-import { clientLimits, clientTimeouts } from "../../relay/limits.ts";
+import { acceptProxy, clientLimits, clientTimeouts } from "../../relay/limits.ts";
 import { mirrors } from "./mirror-options.ts";
 
 /** What stands under `redirect:` of a service. Durations and sizes as words; parsed to ms and bytes. */
@@ -18,6 +18,7 @@ export const options = z.strictObject({
     .describe(
       "The backends hold the same files: clients are sent to those that have the one they want. Off by default.",
     ),
+  acceptProxy,
   timeouts: z.strictObject(clientTimeouts).prefault({}).describe("Time-outs."),
   accessLog: accessLog.optional().describe("A line for each request that is over. None by default."),
   limits: z.strictObject(clientLimits).prefault({}).describe("Bounds of what is read."),

@@ -27,6 +27,7 @@ export const workerSide: WorkerSide = {
         return goals;
       },
       client: (front) => new Redirector(front),
+      introducers: (service) => (service.options as RedirectOptions).acceptProxy,
       limits(service: Service) {
         const { timeouts, limits } = service.options as RedirectOptions;
         return toClientLimits(timeouts, limits, BODY);
