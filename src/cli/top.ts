@@ -63,6 +63,7 @@ async function top({ instance, interval, count, json = false }: Options): Promis
   }
   process.exit(0);
 }
+
 export function registerTop(program: Command): void {
   program
     .command("top")
