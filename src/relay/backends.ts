@@ -24,7 +24,7 @@ import type { TrustList } from "./trust.ts";
 export interface ForwardingRules {
   /** Our name in `Via`. */
   readonly via: string;
-  /** Sends after the first. */
+  /** Sends after the first, but for those that replace a kept connection that turned out closed. */
   readonly retries: number;
   /** Upgrade words let through, lower case. */
   readonly upgrades: readonly string[];

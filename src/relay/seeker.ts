@@ -31,8 +31,9 @@ export abstract class Seeker extends Tunneller implements Waiter {
   private usedAt = 0;
   protected connecting = false;
   protected idempotent = false;
-  /** The backend that it was sent to once more, for the kept connection was stale; -1: none. */
+  /** The backend that it was sent to once more, for the kept connection was stale, -1: none; and how often that was so. */
   private repeated = -1;
+  private replaced = 0;
   /** Is the request counted at the service's gate; as a repeat too; does it wait there? */
   private inGate = false;
   private isRepeat = false;
@@ -51,7 +52,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
     this.home = home;
     this.tried = NONE_TRIED;
     this.last = -1;
-    this.attempts = 0;
+    this.attempts = this.replaced = 0;
     this.repeated = -1;
     this.inGate = true;
     among.gate.active++;
@@ -161,22 +162,27 @@ export abstract class Seeker extends Tunneller implements Waiter {
     this.backend = -1;
   }
 
+  /** Has it been sent as often as it may? A stale connection that was replaced, once at a backend, is no try of it. */
+  private get spent(): boolean {
+    return this.attempts - this.replaced > this.service!.retries;
+  }
+
   /**
    * Sends the request once more: after a stale connection to the same backend, else to another. `sent`: a backend may
    * have worked on it, so that it costs twice; such repeats have a budget.
    */
   protected retry(backend: number, stale: boolean, sent: boolean): boolean {
-    const service = this.service!;
-    if (this.attempts > service.retries) return false;
+    const pool = stale && this.repeated !== backend ? this.service!.pool(backend) : null;
+    if (pool === null && this.spent) return false;
     if (sent && !this.isRepeat) {
       const { gate } = this.among!;
       if (!gate.mayRepeat()) return false;
       this.isRepeat = true;
       gate.repeats++;
     }
-    const pool = service.pool(backend);
-    if (stale && this.repeated !== backend && pool !== null) {
+    if (pool !== null) {
       this.repeated = backend;
+      this.replaced++;
       this.use(backend);
       this.connect(pool);
       return true;
@@ -189,7 +195,7 @@ export abstract class Seeker extends Tunneller implements Waiter {
   /** May the request under way be sent once more, and is there another backend for it? */
   protected get hasOther(): boolean {
     const { balancer, gate } = this.among!;
-    return this.attempts <= this.service!.retries && gate.hasOther(balancer, this.backend, this.tried);
+    return !this.spent && gate.hasOther(balancer, this.backend, this.tried);
   }
 
   introduction(): Buffer | null {

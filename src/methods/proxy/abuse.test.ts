@@ -62,9 +62,8 @@ test("whatever clients and backends do, and whenever they leave: no gauge, place
           limits: { perAddress: MOST, connections: MOST, ...(limit === undefined ? {} : { backend: limit }) },
           queue: { size: 4, timeout: "60ms" },
           ...(mode === "tcp" ? {} : { retryOn: [503, "timeout"] }),
-          // One for a port where nobody is, two for a backend that hangs up, over a kept connection and a fresh one; one for a
-          // connection that the other has left half dead before.
-          retries: 4,
+          // One for a port where nobody is, one for a backend that hangs up; kept connections that are dead are not counted.
+          retries: 2,
           retryBudget: { percent: 0, least: 2 },
         },
       );

@@ -67,7 +67,9 @@ export const options = z.strictObject({
     .min(0)
     .max(16)
     .default(2)
-    .describe("How often a request is sent again, to another backend, when that is safe."),
+    .describe(
+      "How often a request is sent again, to another backend, when that is safe; not counted is that a kept connection to one turns out closed.",
+    ),
   retryBudget: z
     .strictObject({
       percent: z
