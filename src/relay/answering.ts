@@ -3,7 +3,7 @@ import { dateLine } from "../protocols/http/date.ts";
 import type { Refusal } from "../protocols/http/refusal.ts";
 import { toErrorReply } from "../protocols/http/reply.ts";
 import { beginsHead } from "../protocols/http/request.ts";
-import { LINGER } from "../runtime/tcp.ts";
+import { LINGER, resetGently } from "../runtime/tcp.ts";
 import { Accounted } from "./accounted.ts";
 import { Reading } from "./connection.ts";
 import { Cell, type ServiceState } from "./service-state.ts";
@@ -18,7 +18,9 @@ export abstract class Answering<S extends ServiceState> extends Accounted<S> {
   protected ended = false;
   /** What the client had taken when it was looked at last. */
   protected progress = 0;
-  /** All has been said, and FIN sent. */
+  /** It was cut, by the client or here: what was under way did not come to its end. */
+  protected torn = false;
+  /** All has been said, and FIN sent, or a reset is to follow. */
   protected shutting = false;
 
   /** The request under way is over, maybe before its end: let go of what works for it. */
@@ -91,11 +93,11 @@ export abstract class Answering<S extends ServiceState> extends Accounted<S> {
   protected shut(): void {
     if (this.shutting || this.socket === null || this.queued > 0) return;
     this.shutting = true;
-    if (this.ended) {
+    if (this.torn) resetGently(this.socket);
+    else if (this.ended) {
       this.socket.close();
       return;
-    }
-    this.socket.shutdown();
+    } else this.socket.shutdown();
     this.front.wheel.set(this, LINGER);
   }
 
@@ -105,8 +107,15 @@ export abstract class Answering<S extends ServiceState> extends Accounted<S> {
     this.socket?.close();
   }
 
-  /** Cuts the connection: the client must see that what it has is not whole. */
+  /** Cuts the connection behind all that has come for the client: it must see that this is not whole. */
+  protected tear(): void {
+    this.torn = true;
+    this.hangUp();
+  }
+
+  /** Cuts the connection at once, whatever waits. */
   terminate(): void {
+    this.torn = true;
     this.settle();
     this.reading = Reading.NOTHING;
     this.socket?.terminate();

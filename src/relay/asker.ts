@@ -27,8 +27,9 @@ export interface Asker {
   head(bytes: Buffer): void;
   part(bytes: Buffer, start: number, end: number): void;
   sent(): void;
-  /** After `sent`: more of the body, at most `most` bytes, straight from the socket. @returns how many. */
+  /** After `sent`: more of the body, at most `most` bytes, straight from the socket. @returns how many; -1: it was reset. */
   moves(from: TcpSocket<unknown> | null, most: number): number;
+  /** The response is whole; or, of a tunnel, the backend's side has ended, both ways. */
   whole(): void;
   /** It takes no more bytes now. */
   readonly full: boolean;

@@ -1,26 +1,37 @@
 import { expect, test } from "bun:test";
 import { RequestHead } from "../protocols/http/request.ts";
+import { libc } from "../runtime/libc.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
-import { Client } from "./client.ts";
+import { makePair } from "../runtime/testing.ts";
+import { Client, Reading } from "./client.ts";
 import type { ClientLimits, Front } from "./front.ts";
 import { Wheel } from "./wheel.ts";
 
 /** Answers each request at once. */
 class Answering extends Client {
   read = 0;
+  readonly heard: string[] = [];
+  tunnels(): void {
+    this.reading = Reading.TUNNEL;
+  }
   protected request(): void {
     this.read++;
     this.answer(Buffer.from("ok"));
     this.next();
   }
   protected body(): void {}
-  protected cut(): void {}
+  protected cut(): void {
+    this.heard.push("half closed");
+  }
+  override terminate(): void {
+    this.heard.push("cut off");
+  }
   protected bodyPart(): void {}
   protected over(): void {}
 }
 
 /** Such a client, whose socket takes `room` bytes and says whether it is read; and how many field lines were read. */
-function connected(room: number) {
+function connected(room: number, fd = -1) {
   const wheel = new Wheel(() => 0);
   wheel.stop();
   const seen = { room, paused: false, lines: 0 };
@@ -44,7 +55,7 @@ function connected(room: number) {
   const introducers = { has: () => false };
   const client = new Answering({ wheel, limits, site, head, introducers, admits: () => true } as unknown as Front);
   const socket = {
-    fd: -1,
+    fd,
     remoteAddress: "127.0.0.1",
     write(_bytes: Buffer, _start: number, length: number): number {
       const taken = Math.min(length, seen.room);
@@ -58,6 +69,22 @@ function connected(room: number) {
   client.opened();
   return { client, seen };
 }
+
+test("a tunnel's end behind which nothing can be written either is a reset, whose error went to a write of ours", () => {
+  for (const [gone, heard] of [
+    [true, ["cut off"]],
+    [false, ["half closed"]],
+  ] as const) {
+    const [near, far] = makePair();
+    const { client } = connected(2, near);
+    client.tunnels();
+    if (gone) libc.close(far);
+    client.finished();
+    expect(client.heard).toEqual([...heard]);
+    if (!gone) libc.close(far);
+    libc.close(near);
+  }
+});
 
 test("a head that drips is read again once for each of its lines, not for each of its bytes", () => {
   const { client, seen } = connected(2);

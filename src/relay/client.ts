@@ -125,6 +125,10 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Answ
   }
 
   finished(): void {
+    if (this.reading === Reading.TUNNEL && this.broken) {
+      this.terminate();
+      return;
+    }
     this.ended = true;
     if (this.reading === Reading.HEAD) {
       // Requests that wait for it to take an answer have come before the end, and get theirs.
@@ -133,7 +137,9 @@ export abstract class Client<S extends ServiceState = ServiceState> extends Answ
     else if (this.reading === Reading.NOTHING) this.shut();
   }
 
-  closed(): void {
+  /** `torn`: it was reset. */
+  closed(torn: boolean): void {
+    if (torn) this.torn = true;
     // First of all: its descriptor may soon be another's.
     this.drop();
     this.settle();

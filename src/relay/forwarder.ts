@@ -159,7 +159,7 @@ export class Forwarder extends Responder {
     for (let k = 0; k < MOVES && this.reading === Reading.BODY && this.upstream === upstream; k++) {
       if (this.bodyLeft < LARGE || this.input !== null) return;
       const size = upstream.splice(this.socket, this.bodyLeft);
-      if (size === 0) return;
+      if (size <= 0) return;
       this.bodyLeft -= size;
       this.service!.cells.add(-1, Cell.bytesIn, size);
       this.service!.cells.add(this.backend, Cell.bytesIn, size);

@@ -99,7 +99,7 @@ export class Front<S extends ServiceState = ServiceState> {
         data: (from, chunk) => from.data.received(chunk),
         drain: (from) => from.data.drained(),
         end: (from) => from.data.finished(),
-        close: (from) => from.data.closed(),
+        close: (from, error) => from.data.closed(error !== undefined),
         rests: (from) => from.data.rests,
         moved: (from) => from.data.moved(from),
         error: (from, error) => {

@@ -123,6 +123,10 @@ export abstract class Responder extends Seeker implements Asker {
   }
 
   whole(): void {
+    if (this.reading === Reading.TUNNEL) {
+      this.hangUp();
+      return;
+    }
     this.responded = true;
     this.finishWhenDone();
   }
@@ -151,7 +155,7 @@ export abstract class Responder extends Seeker implements Asker {
     this.upstream = null;
     this.connecting = false;
     if (this.reading === Reading.TUNNEL) {
-      this.tunnelLost();
+      this.tear();
       return;
     }
     if (this.responded) {
@@ -212,7 +216,7 @@ export abstract class Responder extends Seeker implements Asker {
   private breakOff(code: Code): void {
     this.reason = code;
     this.service!.cells.add(-1, Cell.errors, 1);
-    if (this.framing === Framing.CLOSE || this.minor === 0) this.terminate();
+    if (this.framing === Framing.CLOSE || this.minor === 0) this.tear();
     else this.hangUp();
   }
 
@@ -235,12 +239,6 @@ export abstract class Responder extends Seeker implements Asker {
     this.unuse(this.responded || this.reading === Reading.TUNNEL ? "done" : "aborted");
     this.leaveGate();
     this.responding = this.responded = false;
-    upstream?.release(false);
-  }
-
-  private tunnelLost(): void {
-    this.responded = true;
-    this.unuse("done");
-    this.hangUp();
+    upstream?.release(this.reading === Reading.TUNNEL && !this.torn);
   }
 }

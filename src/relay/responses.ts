@@ -169,7 +169,7 @@ export abstract class Responses extends Wire {
   protected move(asker: Asker): boolean {
     for (let k = 0; k < MOVES && this.left > 0 && this.asker === asker; k++) {
       const size = asker.moves(this.socket, this.left);
-      if (size === 0) break;
+      if (size <= 0) break;
       this.left -= size;
       this.within(this.idle.limits.readTimeout);
     }

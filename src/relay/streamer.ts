@@ -81,14 +81,17 @@ export class Streamer extends Seeker implements Asker {
     this.resume();
   }
 
+  /** Both ends have ended: what has come goes out, then the client's connection ends too. */
+  whole(): void {
+    this.hangUp();
+  }
+
   failed(code: Code, detail: string): void {
     const { backend, connecting } = this;
     this.upstream = null;
     this.connecting = false;
     if (!connecting) {
-      // What has come goes out, then the client's connection ends too.
-      this.unuse("done");
-      this.hangUp();
+      this.tear();
       return;
     }
     const blameless = isOurs(code);
@@ -125,7 +128,7 @@ export class Streamer extends Seeker implements Asker {
     this.unuse(this.connecting ? "aborted" : "done");
     this.connecting = false;
     this.leaveGate();
-    upstream?.release(false);
+    upstream?.release(!this.torn);
   }
 
   // A stream has no requests, bodies and responses: nobody calls these.
@@ -138,5 +141,4 @@ export class Streamer extends Seeker implements Asker {
   }
   head(): void {}
   part(): void {}
-  whole(): void {}
 }

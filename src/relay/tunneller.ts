@@ -72,7 +72,8 @@ export abstract class Tunneller extends Client<Backends> {
     const { cells } = this.service!;
     for (let k = 0; k < MOVES; k++) {
       const size = upstream.splice(this.socket, MOST);
-      if (size === 0) return;
+      if (size < 0) this.terminate();
+      if (size <= 0) return;
       cells.add(-1, Cell.bytesIn, size);
       cells.add(this.backend, Cell.bytesIn, size);
     }
@@ -84,7 +85,9 @@ export abstract class Tunneller extends Client<Backends> {
     this.send(bytes, start, end);
     this.sent();
     if (end - start < LARGE || this.upstream === null) return;
-    for (let k = 0; k < MOVES && this.moves(this.upstream.socket, MOST) > 0; k++);
+    let size = 1;
+    for (let k = 0; k < MOVES && size > 0; k++) size = this.moves(this.upstream.socket, MOST);
+    if (size < 0) this.upstream.closed(true);
   }
 
   halfClosed(): void {

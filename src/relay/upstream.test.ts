@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { libc } from "../runtime/libc.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
+import { makePair } from "../runtime/testing.ts";
 import type { Asker } from "./asker.ts";
 import { Idle } from "./idle.ts";
 import { type BackendLimits, Pool } from "./pool.ts";
@@ -11,7 +13,15 @@ import { Wheel } from "./wheel.ts";
 function poolOf(port: number): { pool: Pool; faults: string[] } {
   const wheel = new Wheel(() => 0);
   wheel.stop();
-  const limits = { poolSize: 4, poolTimeout: 1000, readTimeout: 1000, connectTimeout: 1000, size: 1024, fields: 16 };
+  const limits = {
+    poolSize: 4,
+    poolTimeout: 1000,
+    readTimeout: 1000,
+    connectTimeout: 1000,
+    tunnelTimeout: 1000,
+    size: 1024,
+    fields: 16,
+  };
   const idle = new Idle(limits as BackendLimits, wheel);
   const faults: string[] = [];
   const fault = (error: Error): void => void faults.push(String(error.stack));
@@ -32,14 +42,43 @@ const asker = {
 } as unknown as Asker;
 
 /** A connection at work whose socket takes so many bytes at a time. */
-function working(pool: Pool, room: number): Upstream {
+function working(pool: Pool, room: number, fd = -1): Upstream {
   const upstream = pool.make(asker);
   const write = (_bytes: Buffer, _start: number, length: number): number => Math.min(length, room);
-  const socket = { fd: -1, write, pause: nothing, resume: nothing, terminate: nothing };
+  const socket = { fd, write, pause: nothing, resume: nothing, shutdown: nothing, terminate: nothing };
   upstream.opened(socket as unknown as TcpSocket<Upstream>);
   upstream.begin(asker);
   return upstream;
 }
+
+test("an end behind which nothing can be written either is a reset whose error went to a write of ours", () => {
+  for (const [tunnel, gone, told] of [
+    [true, true, "failed"],
+    [true, false, "half closed"],
+    [false, true, "failed"],
+    [false, false, "whole"],
+  ] as const) {
+    const [near, far] = makePair();
+    const upstream = working(poolOf(80).pool, 5, near);
+    const heard: string[] = [];
+    const who = {
+      ...asker,
+      failed: () => void heard.push("failed"),
+      halfClosed: () => void heard.push("half closed"),
+      whole: () => void heard.push("whole"),
+    } as unknown as Asker;
+    if (tunnel) upstream.beginTunnel(who);
+    else {
+      upstream.begin(who);
+      upstream.received(Buffer.from("HTTP/1.1 200 OK\r\n\r\nsome"));
+    }
+    if (gone) libc.close(far);
+    upstream.finished();
+    expect(heard).toEqual([told]);
+    if (!gone) libc.close(far);
+    libc.close(near);
+  }
+});
 
 test("a connection that has answered before it took the whole request carries no other", () => {
   for (const [room, kept] of [
@@ -53,6 +92,18 @@ test("a connection that has answered before it took the whole request carries no
     upstream.release(true);
     expect([pool.idle.take(1, Number.POSITIVE_INFINITY) !== null, pool.all.size]).toEqual([kept, kept ? 1 : 0]);
   }
+});
+
+test("a kept connection that became a tunnel carries no other request, however well that ended", () => {
+  const { pool } = poolOf(80);
+  const upstream = working(pool, 5);
+  upstream.received(Buffer.from("HTTP/1.1 204 No Content\r\n\r\n"));
+  upstream.release(true);
+  expect(pool.idle.take(1, Number.POSITIVE_INFINITY)).toBe(upstream);
+  upstream.begin({ ...asker, switched: () => true, tunnelled: nothing } as unknown as Asker);
+  upstream.received(Buffer.from("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"));
+  upstream.release(true);
+  expect([pool.idle.take(1, Number.POSITIVE_INFINITY), pool.all.size]).toEqual([null, 0]);
 });
 
 test("a head that drips is read again once for each of its lines, not for each of its bytes", () => {

@@ -1,7 +1,7 @@
 import type { Code } from "../core/codes.ts";
 import { Framing } from "../protocols/http/response.ts";
 import { Dialler } from "../runtime/dial.ts";
-import { type ConnectFailure, closeGently, type TcpSocket } from "../runtime/tcp.ts";
+import { type ConnectFailure, closeGently, resetGently, type TcpSocket } from "../runtime/tcp.ts";
 import type { Asker } from "./asker.ts";
 import { connectCodes } from "./blame.ts";
 import type { Pool } from "./pool.ts";
@@ -85,9 +85,9 @@ export class Upstream extends Responses {
    */
   release(whole: boolean): void {
     this.asker = null;
-    const spent = !this.keepAlive || this.input !== null || this.queued > 0;
+    const spent = !this.keepAlive || this.input !== null || this.queued > 0 || this.state === State.TUNNEL;
     if (!whole || spent || this.state === State.DEAD) {
-      this.destroy();
+      this.destroy(whole);
       return;
     }
     this.resume();
@@ -110,7 +110,8 @@ export class Upstream extends Responses {
     wheel.set(this, limits.poolTimeout);
   }
 
-  destroy(): void {
+  /** `ended`: of a tunnel, that its client has ended it; else it was cut, and is reset. */
+  destroy(ended = false): void {
     if (this.state === State.DEAD) return;
     const { socket } = this;
     const tunnelled = this.state === State.TUNNEL;
@@ -123,8 +124,9 @@ export class Upstream extends Responses {
     const gently = tunnelled && this.queued === 0;
     this.drop();
     if (socket === null) return;
-    if (gently) closeGently(socket);
-    else socket.terminate();
+    if (!gently) socket.terminate();
+    else if (ended) closeGently(socket);
+    else resetGently(socket);
   }
 
   /** Sends FIN once all has gone out (tunnels). */
@@ -177,6 +179,10 @@ export class Upstream extends Responses {
 
   finished(): void {
     this.keepAlive = false;
+    if (this.broken) {
+      this.closed(true);
+      return;
+    }
     if (this.state === State.TUNNEL) {
       this.asker?.halfClosed();
       return;
@@ -186,11 +192,18 @@ export class Upstream extends Responses {
       this.asker?.whole();
       return;
     }
-    this.closed();
+    this.closed(false);
   }
 
-  closed(): void {
+  /** `torn`: it was reset. */
+  closed(torn: boolean): void {
     if (this.state === State.DEAD) return;
+    if (this.state === State.TUNNEL && !torn && !this.faulty) {
+      const { asker } = this;
+      this.destroy(true);
+      asker?.whole();
+      return;
+    }
     const why = this.silent ? "closed without an answer" : "closed in the middle of its answer";
     if (this.faulty) this.give("SLUICE_INTERNAL", "failed inside");
     else this.give("SLUICE_BACKEND_CLOSED", why);
@@ -225,7 +238,7 @@ const dialler = new Dialler<Upstream>({
   data: (socket, chunk) => socket.data.received(chunk),
   drain: (socket) => socket.data.drained(),
   end: (socket) => socket.data.finished(),
-  close: (socket) => socket.data.closed(),
+  close: (socket, error) => socket.data.closed(error !== undefined),
   error: (socket, error) => socket.data.faulted(error),
   failed: (upstream, why, detail) => {
     // There is no socket whose `error` could hear of it.

@@ -3,8 +3,9 @@ import fc from "fast-check";
 import { ptr } from "../runtime/ffi.ts";
 import { libc } from "../runtime/libc.ts";
 import { OUT } from "../runtime/outbox.ts";
-import { AF_UNIX, MSG_DONTWAIT, SOCK_STREAM } from "../runtime/socket-constants.ts";
+import { MSG_DONTWAIT, SOCK_STREAM } from "../runtime/socket-constants.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
+import { makePair } from "../runtime/testing.ts";
 import { Wire } from "./wire.ts";
 
 const SOCK_SEQPACKET = 5;
@@ -47,12 +48,6 @@ function piped(kind: number): { wire: Wire; receive(): string; close(): void } {
   const receive = (): string =>
     room.toString("latin1", 0, Math.max(0, libc.recv(far, ptr(room), room.length, MSG_DONTWAIT)));
   return { wire, receive, close: () => [near, far].forEach((fd) => void libc.close(fd)) };
-}
-
-function makePair(kind: number): [near: number, far: number] {
-  const pair = new Int32Array(2);
-  expect(libc.socketpair(AF_UNIX, kind, 0, ptr(pair))).toBe(0);
-  return [pair[0]!, pair[1]!];
 }
 
 test.each([100, 5000, 16_384, LARGE])("a head leaves in one write with a body of %d bytes", (size) => {

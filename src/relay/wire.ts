@@ -1,4 +1,5 @@
 import { OUT, sendOut, sendWith } from "../runtime/outbox.ts";
+import { readerGone } from "../runtime/reader.ts";
 import { moveBytes } from "../runtime/splice.ts";
 import type { TcpSocket } from "../runtime/tcp.ts";
 import { Timed } from "./wheel.ts";
@@ -80,11 +81,12 @@ export abstract class Wire extends Timed {
 
   /**
    * Sends what `from` has right now, at most `length` bytes, without looking at it. Nothing may wait here.
-   * @returns bytes that came out of `from`; what was not taken waits.
+   * @returns bytes that came out of `from`, what was not taken waits; -1: `from` was reset, and only this call knows.
    */
   splice(from: TcpSocket<unknown> | null, length: number): number {
     if (this.socket === null || from === null || this.queued > 0) return 0;
     const { taken, stuck } = moveBytes(from, this.socket, length);
+    if (taken <= 0) return taken;
     this.taken += taken - (stuck?.length ?? 0);
     if (stuck !== null) this.send(stuck, 0, stuck.length);
     return taken;
@@ -105,6 +107,13 @@ export abstract class Wire extends Timed {
       this.queue.shift();
     }
     return true;
+  }
+
+  /**
+   * At its `end`: is that a reset, whose error went to a write or a move of ours? A FIN alone leaves our half open.
+   */
+  protected get broken(): boolean {
+    return this.fd >= 0 && readerGone(this.fd);
   }
 
   /** Lets go of everything. */

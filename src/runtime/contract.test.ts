@@ -6,10 +6,11 @@ import { sleep } from "./clock.ts";
 import { connectTcp } from "./dial.ts";
 import { epollOf } from "./epoll.ts";
 import { ptr } from "./ffi.ts";
-import { libc } from "./libc.ts";
+import { libc, setIntOption } from "./libc.ts";
 import { closeFd, makeListener } from "./listen.ts";
 import { createSharedMemory } from "./memory.ts";
-import { adoptListener, type ConnectFailure, closeGently, listenTcp, type TcpSocket } from "./tcp.ts";
+import { SO_RCVBUF, SOL_SOCKET } from "./socket-constants.ts";
+import { adoptListener, type ConnectFailure, closeGently, listenTcp, resetGently, type TcpSocket } from "./tcp.ts";
 import { adoptUdp, bindUdp } from "./udp.ts";
 
 const stops: (() => void)[] = [];
@@ -243,4 +244,49 @@ test.each(ways)("%s: a descriptor is not free before `close` was called", async 
     await sleep(1);
   }
   expect([closed, early]).toEqual([true, 0]);
+});
+
+test("a gentle reset comes behind all that was written, however slowly the peer reads", async () => {
+  const { promise, resolve } = Promise.withResolvers<{ got: number; reset: boolean }>();
+  let got = 0;
+  let peer: TcpSocket<null> | undefined;
+  const server = listenTcp<null>(
+    "127.0.0.1",
+    0,
+    {
+      open(socket) {
+        peer = socket;
+        setIntOption(socket.fd, SOL_SOCKET, SO_RCVBUF, 65_536);
+        socket.pause();
+      },
+      data(socket, chunk) {
+        got += chunk.length;
+        socket.pause();
+        setTimeout(() => socket.resume(), 1);
+      },
+      end: () => resolve({ got, reset: false }),
+      close: (_socket, error) => resolve({ got, reset: error !== undefined }),
+    },
+    () => null,
+  );
+  stops.push(server.stop);
+  let written = 0;
+  await new Promise<void>((done, reject) => {
+    connectTcp(
+      { address: "127.0.0.1", port: server.port, timeout: 1000, data: null },
+      {
+        open(socket) {
+          const all = Buffer.alloc(8 << 20);
+          written = socket.write(all, 0, all.length);
+          resetGently(socket);
+          done();
+        },
+        data() {},
+        failed: (_data, why) => reject(why),
+      },
+    );
+  });
+  for (let i = 0; i < 500 && peer === undefined; i++) await Bun.sleep(10);
+  peer!.resume();
+  expect(await promise).toEqual({ got: written, reset: true });
 });

@@ -37,6 +37,9 @@ export const TCP_DEFER_ACCEPT = 9;
 /** 0: what comes is acknowledged a little later, in a handshake too. */
 export const TCP_QUICKACK = 12;
 
+/** ioctl(2): bytes that were written and that the peer has not confirmed; `int`. */
+export const SIOCOUTQ = 0x5411;
+
 /** Bytes that may wait unsent in a socket before it takes no more; what is on its way does not count. */
 export const TCP_NOTSENT_LOWAT = 25;
 

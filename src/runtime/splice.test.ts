@@ -125,3 +125,11 @@ test("a side that is gone leaves the bytes with the caller, and no signal ends t
   }
   expect(taken).toBe(4);
 });
+
+test("a source that was reset says so to whoever moves its bytes, for an error is read but once", async () => {
+  const [source, from] = await pair();
+  const [to] = await pair();
+  expect(moveBytes(from.socket!, to.socket!, 1000).taken).toBe(0);
+  source.socket!.terminate();
+  expect(moveBytes(from.socket!, to.socket!, 1000).taken).toBe(-1);
+});

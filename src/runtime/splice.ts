@@ -1,5 +1,5 @@
 import { ptr } from "./ffi.ts";
-import { libc } from "./libc.ts";
+import { errno, libc } from "./libc.ts";
 import type { TcpSocket } from "./tcp.ts";
 import "./augment.d.ts";
 
@@ -22,18 +22,23 @@ function makePipe(): Int32Array | null {
   return ends;
 }
 
-/** What one move did. `taken`: bytes that came out of `from`; 0: none now. `stuck`: the last of them, which `to` did not take. */
+/**
+ * What one move did. `taken`: bytes that came out of `from`; 0: none now; -1: `from` is broken, which nobody is told
+ * again, for an error is read once. `stuck`: the last of the bytes, which `to` did not take.
+ */
 export interface Moved {
   taken: number;
   stuck: Buffer | null;
 }
 
 const nothing: Moved = { taken: 0, stuck: null };
+const broken: Moved = { taken: -1, stuck: null };
+const EAGAIN = 11;
 
 /**
  * Moves what plain TCP socket `from` has for us right now, at most `length` bytes, to `to`, inside the kernel and past Bun
  * (splice(2)): no byte is copied. To be called in the `data` of `from` only, when nothing waits for `to`: so the order
- * holds. When nothing comes, Bun says as ever whether that is the end, or an error. Bun ignores SIGPIPE, as it must be.
+ * holds. When nothing comes, Bun says as ever whether that is the end. Bun ignores SIGPIPE, as it must be.
  */
 export function moveBytes(from: TcpSocket<unknown>, to: TcpSocket<unknown>, length: number): Moved {
   if (pipe === undefined) pipe = makePipe();
@@ -41,7 +46,7 @@ export function moveBytes(from: TcpSocket<unknown>, to: TcpSocket<unknown>, leng
   const [out, into] = pipe as unknown as [number, number];
   const flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
   const taken = libc.splice(from.fd, null, into, null, Math.min(length, MOST), flags);
-  if (taken <= 0) return nothing;
+  if (taken <= 0) return taken < 0 && errno() !== EAGAIN ? broken : nothing;
   let left = taken;
   while (left > 0) {
     const gone = libc.splice(out, null, to.fd, null, left, flags);

@@ -1,6 +1,7 @@
 import { DirectAccept } from "./direct-accept.ts";
+import { ptr } from "./ffi.ts";
 import { libc, setIntOption } from "./libc.ts";
-import { IPPROTO_TCP, TCP_DEFER_ACCEPT, TCP_NOTSENT_LOWAT } from "./socket-constants.ts";
+import { IPPROTO_TCP, SIOCOUTQ, TCP_DEFER_ACCEPT, TCP_NOTSENT_LOWAT } from "./socket-constants.ts";
 import "./augment.d.ts";
 
 /** A connected socket. `write(bytes, offset, length)` returns the bytes taken (0: full, wait for `drain`; -1: closed). */
@@ -140,4 +141,19 @@ export const LINGER = 2000;
 export function closeGently<D>(socket: TcpSocket<D>): void {
   socket.shutdown();
   setTimeout(() => socket.terminate(), LINGER).unref();
+}
+
+/** How often is looked whether a peer has all; ms. */
+const LOOK = 20;
+const unsent = new Int32Array(1);
+
+/**
+ * Cuts a connection so that its peer sees that it is cut, behind all bytes that were taken by `write`: a reset once the
+ * peer's host has them, or after 2 s. (A reset at once would throw away what is on its way.)
+ */
+export function resetGently<D>(socket: TcpSocket<D>, patience = LINGER): void {
+  // A socket that has closed meanwhile has no descriptor any more.
+  const waits = socket.fd >= 0 && libc.ioctl(socket.fd, SIOCOUTQ, ptr(unsent)) === 0 && unsent[0]! > 0;
+  if (!waits || patience <= 0) socket.terminate();
+  else setTimeout(() => resetGently(socket, patience - LOOK), LOOK).unref();
 }

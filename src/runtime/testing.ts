@@ -5,7 +5,7 @@ import { ptr } from "./ffi.ts";
 import { libc } from "./libc.ts";
 import { makeListener } from "./listen.ts";
 import { toSockaddr } from "./socket-address.ts";
-import { SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "./socket-constants.ts";
+import { AF_UNIX, SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "./socket-constants.ts";
 
 /** For tests: a listener on loopback whose accept queue is full, so that the kernel drops every further SYN. */
 export async function fullListener(): Promise<{ port: number; fd: number; close(): void }> {
@@ -23,6 +23,13 @@ export async function fullListener(): Promise<{ port: number; fd: number; close(
     libc.close(fd);
   };
   return { port, fd, close };
+}
+
+/** For tests: two ends that are joined, of this type. One that is closed looks to the other as a reset whose error was read. */
+export function makePair(type: number = SOCK_STREAM): [near: number, far: number] {
+  const pair = new Int32Array(2);
+  if (libc.socketpair(AF_UNIX, type, 0, ptr(pair)) !== 0) throw new Error("no pair");
+  return [pair[0]!, pair[1]!];
 }
 
 /** How many connections the kernel holds open at this local port, accepted or not. */
