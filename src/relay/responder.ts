@@ -226,7 +226,10 @@ export abstract class Responder extends Seeker implements Asker {
 
   protected cut(): void {
     if (this.reading !== Reading.TUNNEL) {
-      this.terminate();
+      // It may have been answered before it said all, and still gets that, as far as the time for its body goes.
+      if (this.responded) this.hangUp();
+      else if (this.responding) this.close = true;
+      else this.terminate();
       return;
     }
     if (this.upstream !== null && this.upstream.queued === 0) this.upstream.shutdown();

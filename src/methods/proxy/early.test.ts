@@ -65,6 +65,36 @@ describe("a client that has only half to say", () => {
   });
 });
 
+describe("a client that is answered early, and closes its half instead of saying the rest", () => {
+  // Small: the answer is whole when it does; large: the client takes its last byte long after.
+  test.each([5, LARGE])("gets all of the answer (%d bytes), and an end", async (size) => {
+    const backend = raw((end) => {
+      if (end.got.endsWith("\r\n\r\nhalf"))
+        end.send(`HTTP/1.1 413 Content Too Large\r\nContent-Length: ${size}\r\n\r\n`).send(Buffer.alloc(size, 97));
+    });
+    const served = await serve([aBackend(0, backend.port)]);
+    const end = client(served).send(`${upload(9)}half`);
+    let got = 0;
+    end.onData = ({ socket }, chunk) => {
+      got += chunk.length;
+      if (!end.stopped && got < size && size === LARGE) socket!.pause();
+    };
+    await end.until(() => got > 0);
+    if (size !== LARGE) await end.until(() => got > size);
+    end.socket!.shutdown();
+    await sleep(50);
+    end.onData = (_end, chunk) => {
+      got += chunk.length;
+    };
+    end.socket!.resume();
+    await end.gone();
+    const head = `HTTP/1.1 413 Content Too Large\r\nDate: ${"x".repeat(29)}\r\nContent-Length: ${size}\r\n\r\n`;
+    expect([got, end.error]).toEqual([head.length + size, undefined]);
+    await backend.connections[0]!.gone();
+    expect(gauges.map(served.count)).toEqual([0, 0, 0]);
+  });
+});
+
 describe("what is cut does not look whole", () => {
   test("an answer that ends by close, when the request behind it turns out wrong", async () => {
     const backend = raw((end) => end.send("HTTP/1.1 200 OK\r\n\r\npart"));
