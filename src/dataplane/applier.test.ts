@@ -31,8 +31,8 @@ describe.skipIf(missing !== null)("an applier", () => {
     stage?.remove();
   });
 
-  const apply = async (applier: Applier<PlaneService>): Promise<void> => {
-    const prepared = await applier.prepare([service]);
+  const apply = async (applier: Applier<PlaneService>, next = service): Promise<void> => {
+    const prepared = await applier.prepare([next]);
     if (Array.isArray(prepared)) throw new Error(JSON.stringify(prepared));
     await prepared.commit();
   };
@@ -116,6 +116,26 @@ describe.skipIf(missing !== null)("an applier", () => {
         host.sh("ip route add 10.77.0.0/24 via 125.12.12.20");
         await sleep(6000);
         expect(held()).toBe(false);
+        await applier.remove();
+      }),
+    patience(60_000),
+  );
+
+  test(
+    "waits once for a link address that nobody tells, and for none of a revision that is no more",
+    () =>
+      host.within(async () => {
+        const said: string[] = [];
+        const log = (_level: string, message: string): void => void said.push(message);
+        const applier = await createXdpApplier({ ...doors, log }, "direct");
+        const silent = { ...service, backends: [...service.backends, testBackend(2, "125.12.12.99", null)] };
+        const waited = async (next: PlaneService): Promise<string[]> => {
+          said.length = 0;
+          await apply(applier, next);
+          return said.filter((message) => message.startsWith("no link address yet"));
+        };
+        expect(await waited(silent)).toEqual(["no link address yet for 125.12.12.99 on eth0"]);
+        expect([await waited(silent), await waited(service)]).toEqual([[], []]);
         await applier.remove();
       }),
     patience(60_000),

@@ -149,19 +149,20 @@ class XdpApplier implements Applier<PlaneService> {
     return this.#role === "active" ? vipChanges(services, facts) : [];
   }
 
+  /** Finds the ways of these services; waits for the link addresses of hops that are new, since others have had their time. */
   async #learn(services: readonly PlaneService[]): Promise<void> {
     const { plane } = this.#shared;
+    const { hops } = plane.ways;
+    const known = new Set(hops.numberless.map(hopText));
+    const missing = (): string[] => hops.numberless.map(hopText).filter((hop) => !known.has(hop));
     await plane.learn(backendsOf(services));
-    for (let waited = 0; waited < NEIGHBOUR_WAIT && !plane.ways.hops.whole; waited += 100) {
+    for (let waited = 0; waited < NEIGHBOUR_WAIT && missing().length > 0; waited += 100) {
       await sleep(100);
       await plane.learn([]);
     }
-    if (plane.ways.hops.whole) return;
-    const silent = plane.ways.hops
-      .unresolved()
-      .map(({ address, device }) => `${address} on ${device}`)
-      .join(", ");
-    this.#doors.log("warn", `no link address yet for ${silent}`, { code: "SLUICE_NEIGHBOUR" });
+    const silent = missing();
+    if (silent.length === 0) return;
+    this.#doors.log("warn", `no link address yet for ${silent.join(", ")}`, { code: "SLUICE_NEIGHBOUR" });
   }
 
   async #commit(
@@ -333,6 +334,8 @@ class XdpApplier implements Applier<PlaneService> {
     if (plane.services.size === 0) await destroy(this.#doors.bpfDir);
   }
 }
+
+const hopText = ({ address, device }: { address: string; device: string }): string => `${address} on ${device}`;
 
 /** Their addresses, each once. */
 const backendsOf = (services: readonly PlaneService[]): string[] =>

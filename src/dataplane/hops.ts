@@ -101,9 +101,14 @@ export class Hops {
     return changed;
   }
 
+  /** Hops whose link address nobody has told yet. */
+  get numberless(): { address: string; device: string }[] {
+    return [...this.#hops.values()].filter((hop) => hop.number === 0);
+  }
+
   /** Has every hop its link address? */
   get whole(): boolean {
-    return [...this.#hops.values()].every((hop) => hop.number > 0);
+    return this.numberless.length === 0;
   }
 
   /** Hops that the kernel has to be asked for: nobody has answered for them yet, or it has forgotten them. */
