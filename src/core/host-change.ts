@@ -20,6 +20,22 @@ export type HostChange =
 export const sysctlName = (key: string): string =>
   key.includes("/") ? key.replace(/[./]/g, (c) => (c === "/" ? "." : "/")) : key;
 
+/** Keys of one device's settings, with the device between. */
+const deviceKey = /^(net\/ipv[46]\/(?:conf|neigh)\/)([^/]+)(\/.*)$/;
+
+/** The device that a change is made on; null: on none, or it makes its own. */
+export function deviceOf(change: HostChange): string | null {
+  if (change.kind !== "sysctl") return "device" in change ? change.device : null;
+  const device = deviceKey.exec(change.key)?.[2];
+  return device === undefined || device === "all" || device === "default" ? null : device;
+}
+
+/** The same change on a device that has another name now. */
+export function onDevice<C extends HostChange>(change: C, device: string): C {
+  if (change.kind !== "sysctl") return "device" in change ? { ...change, device } : change;
+  return { ...change, key: change.key.replace(deviceKey, `$1${device.replaceAll("$", "$$$$")}$3`) };
+}
+
 /** One line for a person. */
 export function hostChangeText(change: HostChange): string {
   switch (change.kind) {

@@ -227,10 +227,11 @@ class XdpApplier implements Applier<PlaneService> {
     return this.#troubles.of(service);
   }
 
-  /** After each look at the world. A device that has come back has lost what we had set on it. */
-  async looked(returned: readonly string[]): Promise<void> {
-    if (returned.length > 0) {
-      this.#doors.log("info", `back: ${returned.join(", ")}`, { code: "SLUICE_DEVICE_GONE" });
+  /** After each look at the world. A device that has come back has lost what we had set on it; one with a new name has not. */
+  async looked(returned: readonly string[], renamed: ReadonlyMap<string, string>): Promise<void> {
+    if (renamed.size > 0) this.#rename(renamed);
+    if (returned.length > 0) this.#doors.log("info", `back: ${returned.join(", ")}`, { code: "SLUICE_DEVICE_GONE" });
+    if (returned.length + renamed.size > 0)
       try {
         await this.#ground.renew();
         await this.#vips.renew();
@@ -238,8 +239,16 @@ class XdpApplier implements Applier<PlaneService> {
         const { code, message } = toProblem(thrown, "kernel");
         this.#doors.log("error", `what stood on it cannot be made again: ${message}`, { code });
       }
-    }
     this.#troubles.say();
+  }
+
+  #rename(names: ReadonlyMap<string, string>): void {
+    for (const [former, name] of names) this.#doors.log("info", `interface ${former} is called ${name} now`);
+    this.#attached = unique(this.#attached.map((device) => names.get(device) ?? device));
+    this.#need(this.#attached);
+    this.#troubles.rename(names);
+    this.#ground.rename(names);
+    this.#vips.rename(names);
   }
 
   /** The new next hops are kept fresh, and their devices watched, as a revision would have it. */

@@ -74,6 +74,7 @@ describe.skipIf(missing !== null)("attaching", () => {
       host.sh("ip link set br0 down; ip link set br0 name wan0; ip link set wan0 up");
       expect(entry.attach("wan0", { owner: "other" })).toBe(false);
       expect(entry.devices).toEqual(["wan0"]);
+      expect([...entry.takeRenamed(), ...entry.takeRenamed()]).toEqual([["br0", "wan0"]]);
       expect(rowOf(host, "wan0")?.prog.id).toBe(id);
       entry.detach("wan0", "other");
       expect(programOn(host, "wan0")?.name).toBe("entry");

@@ -51,6 +51,7 @@ export class Entry {
   readonly #object: BpfObject;
   /** The balancer in our place; -1 while there is none of this process. */
   #balancer = -1;
+  #renamed = new Map<string, string>();
 
   /** Loads the entry program; its table of places is shared with an earlier or other loader by its pin. */
   constructor(pins: Pins) {
@@ -166,7 +167,7 @@ export class Entry {
 
   #adopt(device: string, index: number): boolean {
     const path = this.#pins.link(device);
-    if (!existsSync(path) && !this.#follow(index, path)) return false;
+    if (!existsSync(path) && !this.#follow(index, device)) return false;
     const link = openPinned(path);
     if (link === null) return false;
     const same = linkIfindex(link) === index;
@@ -177,24 +178,44 @@ export class Entry {
     return same;
   }
 
-  /** An interface that has another name now has our link still: its pin gets that name too. False: it has none. */
-  #follow(index: number, path: string): boolean {
+  /** An interface that has another name now has our link still. False: it has none. */
+  #follow(index: number, device: string): boolean {
     const former = this.devices.find((name) => this.attachedTo(name, index));
     if (former === undefined) return false;
-    const old = this.#pins.link(former);
+    this.rename(former, device);
+    return true;
+  }
+
+  /** Gives the pin of a link, and the claims on it, the name that its interface has now. */
+  rename(former: string, device: string): void {
+    const [old, path] = [this.#pins.link(former), this.#pins.link(device)];
     renameSync(old, path);
     claims.set(path, claims.get(old) ?? new Set());
     claims.delete(old);
-    return true;
+    const first = [...this.#renamed].find(([, name]) => name === former)?.[0] ?? former;
+    if (first === device) this.#renamed.delete(first);
+    else this.#renamed.set(first, device);
+  }
+
+  /** Names that links have got since the last call, by those that they had then. */
+  takeRenamed(): ReadonlyMap<string, string> {
+    const renamed = this.#renamed;
+    this.#renamed = new Map();
+    return renamed;
   }
 
   /** Does our link still hold on to the interface that has this index now? */
   attachedTo(device: string, index: number): boolean {
+    return index > 0 && this.indexOf(device) === index;
+  }
+
+  /** Index of the interface that a device's link is on, whatever its name is now; 0: there is none any more. */
+  indexOf(device: string): number {
     const link = openPinned(this.#pins.link(device));
-    if (link === null) return false;
-    const same = linkIfindex(link) === index;
+    if (link === null) return 0;
+    const index = linkIfindex(link);
     closeFd(link);
-    return same;
+    return index;
   }
 
   /** Takes the program off, unless somebody else in this process needs it there. */

@@ -1,7 +1,14 @@
-import type { HostChange } from "../core/host-change.ts";
+import { deviceOf, type HostChange, onDevice } from "../core/host-change.ts";
 import type { Doors } from "../core/method.ts";
+import { ifindexOf } from "../system/net.ts";
 
 const key = (change: HostChange): string => JSON.stringify(change);
+
+/** What its device, if it has one, is there for. */
+const possible = (change: HostChange): boolean => {
+  const device = deviceOf(change);
+  return device === null || ifindexOf(device) > 0;
+};
 
 /** Host changes that follow what is wanted: the new ones first, those no longer wanted after the commit. */
 export class Held {
@@ -50,16 +57,27 @@ export class Held {
     if (fresh.length > 0) await this.#doors.undo(fresh);
   }
 
-  /** Makes what has come to be wanted besides, without a revision. */
+  /** Makes what has come to be wanted besides, without a revision; what a device is missing for waits for `renew`. */
   async also(more: readonly HostChange[]): Promise<void> {
-    await this.#doors.change(more);
     const known = new Set(this.#held.map(key));
     this.#held.push(...more.filter((change) => !known.has(key(change))));
+    await this.#doors.change(more.filter(possible));
   }
 
-  /** Makes what is held anew where it has gone: a device that comes back has lost its addresses and neighbours. */
+  /**
+   * Makes what is held anew where it has gone: a device that comes back has lost its addresses and neighbours. One that is
+   * away still keeps no other from its own.
+   */
   async renew(): Promise<void> {
-    await this.#doors.change(this.#held);
+    await this.#doors.change(this.#held.filter(possible));
+  }
+
+  /** Devices have other names now, by their former ones: what stands on them goes on under these. */
+  rename(names: ReadonlyMap<string, string>): void {
+    this.#held = this.#held.map((change) => {
+      const name = names.get(deviceOf(change) ?? "");
+      return name === undefined ? change : onDevice(change, name);
+    });
   }
 
   async hold(next: readonly HostChange[]): Promise<void> {

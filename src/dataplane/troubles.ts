@@ -25,6 +25,12 @@ export class Troubles {
     this.#devices = devices;
   }
 
+  /** Devices have other names now. */
+  rename(names: ReadonlyMap<string, string>): void {
+    const renamed = (devices: readonly string[]): string[] => devices.map((name) => names.get(name) ?? name);
+    this.#devices = new Map([...this.#devices].map(([service, devices]) => [service, renamed(devices)]));
+  }
+
   of(service: string): Trouble[] {
     const state = this.#plane.services.get(stateKey(this.#forward, service));
     if (!state) return [];

@@ -23,8 +23,8 @@ const ANSWERS_IN = 50;
 
 /** Who is told what was seen. */
 export interface Listener {
-  /** After each look at devices and link addresses, with devices that came back. */
-  looked(returned: readonly string[]): Promise<void>;
+  /** After each look at devices and link addresses, with devices that came back, and new names by former ones. */
+  looked(returned: readonly string[], renamed: ReadonlyMap<string, string>): Promise<void>;
   /** Ways to backends are other ones, or there again. */
   moved(): Promise<void>;
   /** Links, addresses or routes have changed, whoever did it. */
@@ -84,10 +84,10 @@ export class Upkeep {
 
   async #look(): Promise<void> {
     this.#restorePins();
-    const { links, returned } = await this.#plane.ways.rereadDevices();
+    const { links, returned, renamed } = await this.#plane.ways.rereadDevices();
     await this.#plane.ways.refreshHops(links);
     this.#plane.pointBackends();
-    for (const listener of this.#listeners) await listener.looked(returned);
+    for (const listener of this.#listeners) await listener.looked(returned, renamed);
   }
 
   /** A folder that somebody has removed, a BPF file system that was unmounted: packets pass us by until all is there again. */

@@ -187,14 +187,22 @@ export class Ways {
     }
   }
 
-  /** Keeps names and MACs of devices: a device may be given another MAC, or leave and come back. Tells those that have. */
-  async rereadDevices(): Promise<{ links: ReadonlyMap<string, Device>; returned: string[] }> {
+  /**
+   * Keeps names and MACs of devices: a device may be given another MAC or name, or leave and come back. Tells those that
+   * have come back, and the new names by the former ones.
+   */
+  async rereadDevices(): Promise<{
+    links: ReadonlyMap<string, Device>;
+    returned: string[];
+    renamed: ReadonlyMap<string, string>;
+  }> {
     const links = await devices();
     const returned: string[] = [];
     this.#refused.clear();
     this.#names.clear();
     this.#tell(links);
     for (const [name, link] of links) this.#names.set(link.index, name);
+    const renamed = this.#followNames(links);
     // A pin goes when its device has become another one, which our program may not be let onto at once.
     for (const name of new Set([...this.#kernel.entry.devices, ...this.#wanted])) {
       const link = links.get(name);
@@ -210,7 +218,20 @@ export class Ways {
       }
     }
     this.#present = new Set(links.keys());
-    return { links, returned };
+    return { links, returned, renamed };
+  }
+
+  /** A device with another name has our program still: its pin, and whoever wants it, learn that name. */
+  #followNames(links: ReadonlyMap<string, Device>): ReadonlyMap<string, string> {
+    const { entry } = this.#kernel;
+    for (const former of entry.devices) {
+      const name = links.has(former) ? undefined : this.#names.get(entry.indexOf(former));
+      if (name !== undefined) entry.rename(former, name);
+    }
+    // Among them those whom somebody has attached to by the new name before we looked.
+    const renamed = entry.takeRenamed();
+    for (const [former, name] of renamed) if (this.#wanted.delete(former)) this.#wanted.add(name);
+    return renamed;
   }
 
   /** What is wrong with a device that our program should be on. */

@@ -174,6 +174,29 @@ describe.skipIf(missing !== null)("host changes through the journal", () => {
     });
   });
 
+  test("what stands on a device that has another name now is ours still, and is undone there", async () => {
+    await a.within(async () => {
+      a.sh("ip link add was type veth peer name was-peer");
+      const changes = createHostChanges(join(dir, "renamed"));
+      const on = (device: string): HostChange[] => [
+        { kind: "address", address: "10.9.0.78", prefix: 32, device },
+        { kind: "sysctl", key: `net/ipv4/conf/${device}/send_redirects`, value: "0" },
+      ];
+      await changes.change(on("was"), "test");
+      a.sh("ip link set was name is");
+      await changes.change(on("is"), "test");
+      expect(changes.applied().map(({ change }) => change)).toEqual(on("is"));
+      // Where the other is there as well it is somebody else's.
+      a.sh("ip link add other type veth peer name other-peer; ip address add 10.9.0.78/32 dev other");
+      await changes.change([on("other")[0]!], "test");
+      expect(changes.applied()).toHaveLength(2);
+      await changes.undo(on("is"), "test");
+      expect(a.sh("ip -o address show dev is")).not.toContain("10.9.0.78");
+      expect(readSysctl("net/ipv4/conf/is/send_redirects")).toBe("1");
+      a.sh("ip link del is; ip link del other");
+    });
+  });
+
   test("gone devices are no failure of undoing, and an absent journal is nothing to undo", async () => {
     await a.within(async () => {
       const changes = createHostChanges(join(dir, "gone"));

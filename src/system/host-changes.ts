@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { HostChange } from "../core/host-change.ts";
-import { hostChangeText } from "../core/host-change.ts";
+import { deviceOf, hostChangeText, onDevice } from "../core/host-change.ts";
 import type { Problem, Result } from "../core/problem.ts";
 import { SluiceError } from "../core/problem.ts";
 import { announceChanges, kindOf } from "./change-kinds.ts";
 import { Journal, type JournalEntry, withJournalLock } from "./journal.ts";
+import { ifindexOf } from "./net.ts";
 
 /** Applies and undoes changes to the host through one journal. */
 export interface HostChanges {
@@ -69,7 +70,11 @@ async function makeRun(journal: Journal, asked: readonly HostChange[], owner: st
   let joined = false;
   for (const [i, change] of changes.entries()) {
     const { there, before } = looks[i]!;
-    const entry = ours.get(textOf(change));
+    const entry = ours.get(textOf(change)) ?? (there ? renamed(journal, change) : undefined);
+    if (entry && textOf(entry.change) !== textOf(change)) {
+      entry.change = change;
+      joined = true;
+    }
     if (entry && !entry.owners.includes(owner)) {
       entry.owners.push(owner);
       joined = true;
@@ -83,6 +88,17 @@ async function makeRun(journal: Journal, asked: readonly HostChange[], owner: st
   else if (joined) journal.save();
   if (lacking.length > 0) must(await kind.make(lacking));
   await announceChanges(changes);
+}
+
+/** What we have made on a device that has another name now stands there still, and is ours. */
+function renamed(journal: Journal, change: HostChange): JournalEntry | undefined {
+  const device = deviceOf(change);
+  if (device === null) return undefined;
+  return journal.entries.find((entry) => {
+    const former = deviceOf(entry.change);
+    if (former === null || former === device || ifindexOf(former) > 0) return false;
+    return textOf(onDevice(entry.change, device)) === textOf(change);
+  });
 }
 
 /** Undoes entries, in this order, and takes them out of the journal; what could not be undone stays in it. */

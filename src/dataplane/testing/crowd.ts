@@ -6,7 +6,8 @@ import { connect, type Socket } from "node:net";
 
 /** Connections that are being opened, or wait for their bytes, at a time. */
 const ABREAST = 250;
-const PATIENCE_MS = 20_000;
+/** ms that one waits for its bytes, unless it is told otherwise: after an outage TCP is silent for as long once more. */
+let patience = 20_000;
 const LONGEST = 1500;
 
 interface Member {
@@ -29,7 +30,7 @@ function until(member: Member, enough: () => boolean): Promise<void> {
     const timer = setTimeout(() => {
       member.dead ??= "silent";
       resolve();
-    }, PATIENCE_MS);
+    }, patience);
     member.wake = () => {
       if (member.dead === null && !enough()) return;
       clearTimeout(timer);
@@ -90,9 +91,17 @@ async function abreast<T, R>(all: readonly T[], work: (one: T) => Promise<R>): P
   return results;
 }
 
-type Command = { do: "open"; address: string; port: number; count: number } | { do: "speak"; round: number };
+type Command =
+  | { do: "open"; address: string; port: number; count: number }
+  | { do: "speak"; round: number }
+  | { do: "wait"; ms: number };
 
 process.on("message", async (command: Command) => {
+  if (command.do === "wait") {
+    patience = command.ms;
+    process.send?.([]);
+    return;
+  }
   if (command.do === "speak") {
     await abreast(members, (member) => speak(member, command.round));
     process.send?.(members.map(told));
