@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { ensureBuilt } from "../src/dataplane/build.ts";
 import { judgeTree } from "./static/imports.ts";
 import { readJunit } from "./tools/conformance/junit.ts";
 import type { Carried } from "./tools/conformance/match.ts";
@@ -104,10 +105,21 @@ function kernel(): void {
   console.log(`${failed! > 0 ? stdout : ""}     ${stamp()}  kernel tests`);
 }
 
+/** Once for all processes that run tests. Where it cannot be done, tests say so, and why. */
+function buildPrograms(): void {
+  try {
+    ensureBuilt();
+  } catch {
+    return;
+  }
+  console.log(`     ${stamp()}  programs for the kernel are built`);
+}
+
 tool("types", bin("tsc"), ["-p", "."]);
 tool("lint and format", bin("biome"), ["ci", "--colors=off", "--error-on-warnings", "."]);
 step("rooms, doors and file sizes", judgeTree(trackedFiles()).join("\n"));
 if (!process.argv.includes("--static")) {
+  buildPrograms();
   // End-to-end tests wait for networks and time-outs more than they compute, and each has networks of its own.
   const cores = availableParallelism();
   tests("unit tests", ["src", "test/static", "test/golden", "test/tools"], Math.min(cores + 1, 8), 20_000);

@@ -54,6 +54,9 @@ function architectureHeaders(): string {
   return `/usr/include/${triplet ?? ""}`;
 }
 
+/** clang takes seconds on an idle core, ms; a busy host is no reason to give up. */
+const PATIENCE = 300_000;
+
 /** Compiles one source of a program into an object file. Throws SluiceError (SLUICE_BPF_LOAD). */
 export function compileProgram(source: string, target: string): void {
   // Beside and then in place: another process may be building or loading the same object.
@@ -61,8 +64,9 @@ export function compileProgram(source: string, target: string): void {
   const include = ["-I", architectureHeaders(), "-I", sources, "-I", methods];
   const warnings = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"];
   const flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", ...warnings, ...include];
-  const done = runSync(["clang", ...flags, "-c", source, "-o", temporary]);
-  if (done.code !== 0) throw new SluiceError(problem(`clang cannot compile ${source}: ${done.stderr.trim()}`));
+  const done = runSync(["clang", ...flags, "-c", source, "-o", temporary], { timeout: PATIENCE });
+  const why = done.stderr.trim() || `it ended with ${done.code}, and says nothing`;
+  if (done.code !== 0) throw new SluiceError(problem(`clang cannot compile ${source}: ${why}`));
   renameSync(temporary, target);
 }
 
