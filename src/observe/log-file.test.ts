@@ -1,5 +1,18 @@
 import { afterAll, expect, test } from "bun:test";
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LogFile, type LogFileEvents } from "./log-file.ts";
@@ -151,6 +164,45 @@ test("a disk that fills up inside a line costs that line and none that comes whe
   expect(Number(stdout.toString())).toBe(20 - whole);
   expect(lines.slice(-2)).toEqual(["after", ""]);
   expect(lines[whole]).toStartWith("line ");
+});
+
+test("what has been written makes room: far more lines than may wait go through", async () => {
+  const path = join(folder, "long.log");
+  const file = opened(path, noneLost);
+  const line = `${"x".repeat(1023)}\n`;
+  for (let written = 0; written < 4 * 1024 * 1024; ) {
+    for (let i = 0; i < 512; i++) file.push(line);
+    written += 512 * line.length;
+    for (; statSync(path).size < written; await Bun.sleep(1));
+  }
+  await file.end();
+  expect(statSync(path).size).toBe(4 * 1024 * 1024);
+});
+
+test("where the path cannot be opened anew the old file stays; otherwise it is closed, and so is the last", async () => {
+  const path = join(folder, "often.log");
+  const held = () =>
+    readdirSync("/proc/self/fd").flatMap((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path) ? [fd] : [];
+      } catch {
+        return []; // the folder's own
+      }
+    }).length;
+  const file = opened(path, noneLost);
+  for (let i = 0; i < 5; i++) {
+    file.push(`${i}\n`);
+    renameSync(path, `${path}.${i}`);
+    expect(file.open()).toBeNull();
+    for (; held() > 1; await Bun.sleep(1));
+  }
+  renameSync(path, `${path}.last`);
+  mkdirSync(path);
+  expect(file.open()).toContain("EISDIR");
+  file.push("last\n");
+  await file.end();
+  for (; held() > 0; await Bun.sleep(1));
+  expect(readFileSync(`${path}.last`, "utf8")).toEndWith("last\n");
 });
 
 test("a line that is begun is ended in the old file, whatever is opened meanwhile", async () => {
