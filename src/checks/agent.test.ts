@@ -25,6 +25,7 @@ test("each word of the protocol, in any order and case, apart by blanks, tabs an
   expect(said("75%")).toEqual({ percent: 75 });
   expect(said("weight:50%")).toEqual({ percent: 50 });
   expect(said("0%")).toEqual({ percent: 0 });
+  expect(said("10000% maxconn:1000000")).toEqual({ percent: 10_000, limit: 1_000_000 });
   expect(said("maxconn:30")).toEqual({ limit: 30 });
   expect(said("load:0.25")).toEqual({ load: 0.25 });
   expect(said("load:1")).toEqual({ load: 1 });
@@ -51,6 +52,7 @@ test("what is not known changes nothing and is named; a description may hold any
     "-5%",
     "7.5%",
     "10001%",
+    "maxconn:1000001",
     "maxconn:",
     "maxconn:-1",
     "load:2",
@@ -128,7 +130,7 @@ test("a description may be long, and of any language; the words before it count"
     return detail;
   };
   expect(await detail("down #disque plein \u00e0 80 %\n")).toBe("down (disque plein \u00e0 80 %)");
-  expect(await detail(`down #${"x".repeat(16_000)}\n`)).toBe(`down (${"x".repeat(128)})`);
+  expect(await detail(`down #${"x".repeat(16 * 1024 - 6)}\n`)).toBe(`down (${"x".repeat(128)})`);
   expect(await detail("down #\u202egpj\u0085\n")).toBe("down (\\u202egpj\\u0085)");
   expect(await detail(Buffer.from("down \xff\n", "latin1"))).toBe("down and an unknown word: \ufffd");
   expect(await detail(`${"up ".repeat(4000)}drainn down\n`)).toBe(
@@ -150,6 +152,9 @@ test("no answer, no text and no end are no word at all", async () => {
   expect(await verdict((socket) => socket.end())).toBe("SLUICE_CHECK_CLOSED");
   expect(await verdict((socket) => socket.end("dr\u0000ain\n"))).toBe("SLUICE_CHECK_PROTOCOL");
   expect(await verdict((socket) => socket.end("down #\u007f\n"))).toBe("SLUICE_CHECK_PROTOCOL");
+  expect(await verdict((socket) => void socket.write(`down #${"x".repeat(16 * 1024 - 5)}\n`))).toBe(
+    "SLUICE_CHECK_PROTOCOL",
+  );
   expect(await verdict((socket) => void socket.write("x".repeat(100_000)))).toBe("SLUICE_CHECK_PROTOCOL");
   expect(await verdict(() => {}, 50)).toBe("SLUICE_CHECK_TIMEOUT");
   expect((await agent.probe({ address: "127.0.0.1", port: 1 }, {}, 5000)).code).toBe("SLUICE_CHECK_REFUSED");
