@@ -33,6 +33,13 @@ test("of the same size and time, another digest is another file; one that is not
   expect(agree(of(d("forged"), d(null)), d("true")).holders).toEqual([1]);
 });
 
+test("of two that each say what the other does not, neither is the better; equal ones: the lower number", () => {
+  const [timed, digested]: Version[] = [v(10, 5), { ...v(10), digest: "a" }];
+  expect(agree(of(digested, timed), null)).toMatchObject({ version: timed, holders: [0, 1] });
+  expect(agree(of(timed, v(10, 6), digested), null)).toMatchObject({ version: digested, holders: [0, 1, 2] });
+  expect(agree(of(v(10, 1), v(11, 1)), null)).toMatchObject({ version: v(10, 1), holders: [0] });
+});
+
 const finding = fc.oneof(
   fc.constantFrom<Finding>("missing", "silent"),
   fc.record({ size: fc.nat(2), modified: fc.option(fc.nat(2)), digest: fc.option(fc.constantFrom("a", "b")) }),
@@ -42,6 +49,8 @@ test("whatever is found: holders have the version's size, and are at least as ma
   fc.assert(
     fc.property(fc.array(finding, { maxLength: 8 }), (findings) => {
       const { version, holders } = agree(of(...findings), null);
+      // In whichever order the answers came.
+      expect(agree(new Map([...of(...findings)].reverse()), null)).toMatchObject({ version, holders });
       const having = findings.filter((one): one is Version => typeof one === "object");
       expect(version === null).toBe(having.length === 0);
       for (const id of holders) expect((findings[id] as Version).size).toBe(version!.size);

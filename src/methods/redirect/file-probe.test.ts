@@ -25,6 +25,8 @@ test("what a host says of a file", () => {
     digest: sha,
   });
   expect(said("Content-Length: 5", `Repr-Digest: sha-512=:x:, sha-256=:${sha}:`)).toMatchObject({ digest: sha });
+  for (const other of ["2025-01-01", "Wed, 01 Jan 2025 00:00:00 +0100", "Wed, 99 Foo 2025 00:00:00 GMT"])
+    expect(said("Content-Length: 0", `Last-Modified: ${other}`)).toEqual({ size: 0, modified: null, digest: null });
   expect(said(date)).toBe("silent");
   expect(said("Content-Length: 5", "Content-Length: 6")).toBe("silent");
   for (const status of ["404 Not Found", "410 Gone"])

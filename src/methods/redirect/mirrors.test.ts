@@ -237,6 +237,8 @@ test("Link fields, Metalink and lists name those that have the file, the nearest
     for (const more of ["", ", application/metalink4+xml-other"])
       expect(location(await ask(served, "/d/a&b'.iso", `Accept: application/metalink4+xml;${no}${more}\r\n`))).toBe(fr);
   expect((await ask(served, "/d/a&b'.iso?mirrorlist")).split("\r\n\r\n")[1]).toBe(`${fr}\n${us}\n`);
+  const plain = await ask(served, "/d/a&b'.iso?mirrorlist", "X-Kind: text/html\r\nAccept: text/htm, text/html;q=0\r\n");
+  expect(plain.split("\r\n\r\n")[1]).toBe(`${fr}\n${us}\n`);
   const page = await ask(served, "/d/a&b'.iso?mirrorlist", "Accept: text/html\r\n");
   expect(page).toContain("<h1>Mirrors of a&amp;b&apos;.iso</h1>");
   expect(page.match(/has it|does not have it/g)).toEqual(["has it", "has it", "does not have it"]);

@@ -7,7 +7,7 @@ import { httpStage } from "../../relay/stage.ts";
 import { aBackend, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
 import { run } from "../../runtime/child.ts";
 import { redirect } from "./index.ts";
-import { locationBase, urlFault } from "./location.ts";
+import { isSafePath, locationBase, urlFault } from "./location.ts";
 
 const { cleanup, client } = httpStage(redirect);
 
@@ -34,6 +34,16 @@ test("302 with path and query; the connection lives on", async () => {
   await end.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n").has("Location: http://127.0.0.1:8000/x\r\n");
   const counts = ["-1/connections", "-1/requests", "-1/active", "0/requests"];
   expect(counts.map(served.count)).toEqual([1, 2, 0, 2]);
+});
+
+test("what may stand behind a base begins with a slash or a query, whoever asks", () => {
+  const safe = (text: string, confined = false): boolean =>
+    isSafePath(Buffer.from(`GET ${text} x\\`), 4, 4 + text.length, confined);
+  for (const text of ["", "/", "/a", "?a", "/../a", "/a?.."]) expect([text, safe(text)]).toEqual([text, true]);
+  for (const text of ["@evil.example", ".evil.example", ":1@evil", "evil", "/a\\b"])
+    expect([text, safe(text)]).toEqual([text, false]);
+  for (const text of ["/..", "/a/..", "/%2e%2E/a", "/.%2e?x"]) expect([text, safe(text, true)]).toEqual([text, false]);
+  for (const text of ["/...", "/a..", "/..a", "/a?x=/../b"]) expect([text, safe(text, true)]).toEqual([text, true]);
 });
 
 describe("no open redirect", () => {
