@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
+import { createSticky } from "../../relay/sticky.ts";
 import { aBackend, deadPort, dial, RawBackend, type Served, serveOne } from "../../relay/testing.ts";
 import { proxy } from "./index.ts";
 
@@ -75,6 +76,22 @@ test("a cookie that was not made here is worth nothing", async () => {
     expect((await ask(ours, wrong)).cookie).toStartWith("sluice=");
 });
 
+test("a service's cookie says nothing to another under the same secret, nor in another field or under another name", async () => {
+  const given = backends(2);
+  const snapshot = { service: "…", revision: 1, generation: 1, backends: given, eligible: [0, 1] };
+  const lineOf = (service: string, id: number): string =>
+    createSticky({ secret: SECRET }, service, snapshot, 0).line(id)!.toString();
+  const lines = ["one", "two"].flatMap((service) => [lineOf(service, 0), lineOf(service, 1)]);
+  expect(new Set(lines).size).toBe(4);
+  expect(lineOf("one", 0)).toBe(lines[0]!);
+  const served = await serve(given, { sticky: { secret: SECRET } });
+  const { cookie } = await ask(served);
+  for (const line of [`X-Cookie: ${cookie}`, `Cookie: x${cookie}`, `Cookie: Sluice${cookie.slice(6)}`]) {
+    const end = dial(served.port).send(`GET / HTTP/1.1\r\nHost: a\r\n${line}\r\nConnection: close\r\n\r\n`);
+    expect(await end.gone()).toContain("Set-Cookie: sluice=");
+  }
+});
+
 test("a route that leads elsewhere wins over the cookie", async () => {
   const options = { sticky: { secret: SECRET }, routes: [{ prefix: "/b", to: "b" }] };
   const served = await serve(backends(2, [["a"], ["b"]]), options);
@@ -122,6 +139,18 @@ test("by the client: one address has one backend, of the route's where one leads
   const routed = await askAs(served, "", "/b");
   expect(["2", "3"]).toContain(routed);
   for (let i = 0; i < 4; i++) expect(await askAs(served, "", "/b")).toBe(routed);
+});
+
+test("by the client: whom a PROXY header names, not who brings it", async () => {
+  const served = await serve(backends(4), { sticky: { client: true }, acceptProxy: ["127.0.0.1"] });
+  const askFor = async (client: string): Promise<string> => {
+    const get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    return (await dial(served.port).send(`PROXY TCP4 ${client} 192.0.2.1 1 80\r\n${get}`).gone()).at(-1)!;
+  };
+  const homes = new Map<string, string>();
+  for (let i = 0; i < 40; i++) homes.set(`203.0.113.${i}`, await askFor(`203.0.113.${i}`));
+  expect(new Set(homes.values()).size).toBe(4);
+  for (const [client, home] of homes) expect(await askFor(client)).toBe(home);
 });
 
 test("by a field: a home that is full or refuses the connection is passed over", async () => {

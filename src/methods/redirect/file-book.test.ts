@@ -75,7 +75,11 @@ test("bounds: files asked for at a time, files remembered, and made-up names tha
   expect(world.asked.length).toBe(4); // two files at two backends
   await answer();
   expect(world.asked.length).toBe(10);
-  for (let i = 0; i < 40; i++) await learn(`/no${i}`);
+  for (let i = 0; i < 40; i++) {
+    await learn(`/no${i}`);
+    // Nor by being asked for once more.
+    book.look(`/no${i}`);
+  }
   expect([0, 1, 2, 3, 4].every((i) => book.look(`/${i}`) !== null)).toBe(true);
   expect(book.size).toBe(7);
   for (let i = 5; i < 40; i++) {
@@ -101,6 +105,19 @@ test("many wait for one question; beyond the line nobody is taken", async () => 
   expect(taken).toBe(1001); // one is asked for beside /a, a thousand wait
   await answer();
   expect(told).toBeGreaterThanOrEqual(50);
+});
+
+test("who has left is not told, whatever is found later; who leaves what is settled gets nothing", async () => {
+  const { book, learn, answer } = aBook();
+  const told: string[] = [];
+  const waiter = { settled: ({ path }: FileEntry) => void told.push(path) };
+  book.ask("/a", waiter);
+  book.leave("/a", waiter);
+  book.ask("/b", waiter);
+  await answer();
+  expect(told).toEqual(["/b"]);
+  await learn("/c");
+  expect(book.leave("/c", waiter)).toBeNull();
 });
 
 test("an entry that leaves early knows what has been found so far", async () => {
