@@ -34,7 +34,8 @@ test("of the same size and time, another digest is another file; one that is not
 });
 
 test("of two that each say what the other does not, neither is the better; equal ones: the lower number", () => {
-  const [timed, digested]: Version[] = [v(10, 5), { ...v(10), digest: "a" }];
+  const timed = v(10, 5);
+  const digested: Version = { ...v(10), digest: "a" };
   expect(agree(of(digested, timed), null)).toMatchObject({ version: timed, holders: [0, 1] });
   expect(agree(of(timed, v(10, 6), digested), null)).toMatchObject({ version: digested, holders: [0, 1, 2] });
   expect(agree(of(v(10, 1), v(11, 1)), null)).toMatchObject({ version: v(10, 1), holders: [0] });

@@ -36,6 +36,23 @@ test("302 with path and query; the connection lives on", async () => {
   expect(counts.map(served.count)).toEqual([1, 2, 0, 2]);
 });
 
+test("a request that follows one that was redirected gets its own answer, and its own line of the log", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-redirects-"));
+  cleanup.push(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "log");
+  const served = await serve({ accessLog: { file } });
+  const end = client(served);
+  await end.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").has("302");
+  served.change(0, { state: "down" });
+  expect(await end.send("GET /b HTTP/1.1\r\nHost: a\r\n\r\n").gone()).toContain("SLUICE_NO_BACKEND");
+  await served.stop();
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ target: "/a", status: 302, backend: "127.0.0.1:8000", attempts: 1, reason: "" }),
+    expect.objectContaining({ target: "/b", status: 503, backend: "", attempts: 0, reason: "SLUICE_NO_BACKEND" }),
+  ]);
+});
+
 test("what may stand behind a base begins with a slash or a query, whoever asks", () => {
   const safe = (text: string, confined = false): boolean =>
     isSafePath(Buffer.from(`GET ${text} x\\`), 4, 4 + text.length, confined);
