@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { duration, ipv6Prefix, size } from "../core/schema-words.ts";
+import { network } from "../geo/schema.ts";
 import type { ClientLimits } from "./front.ts";
-import { isNetwork } from "./trust.ts";
 
 const HOUR = 3_600_000;
 
@@ -16,9 +16,6 @@ export const clientTimeouts = {
     .prefault("60s")
     .describe("How long a client may take nothing of a response that waits for it."),
 };
-
-/** Of an address, or of a network. */
-export const network = z.string().refine(isNetwork, "Write an address, or a network such as 10.0.0.0/8.");
 
 /** Who may say in a PROXY header whose a connection is; for the options of every method over HTTP. */
 export const acceptProxy = z

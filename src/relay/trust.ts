@@ -1,17 +1,13 @@
-import ipaddr from "ipaddr.js";
-import { parseAddress } from "../core/address.ts";
+import { addressOctets, parseAddress } from "../core/address.ts";
+import { clearHostBits, type Prefix, parsePrefix } from "../geo/prefix.ts";
 
 /** Networks whose word is taken. */
 export class TrustList {
-  private readonly networks: [ipaddr.IPv4 | ipaddr.IPv6, number][];
+  private readonly networks: Prefix[];
 
-  /** `networks`: addresses or `address/prefix`, checked with `isNetwork`. */
+  /** `networks`: as `parsePrefix` reads them; what is none trusts nobody. */
   constructor(networks: readonly string[]) {
-    this.networks = networks.map((text) =>
-      text.includes("/")
-        ? ipaddr.parseCIDR(text)
-        : [ipaddr.parse(text), ipaddr.parse(text).kind() === "ipv4" ? 32 : 128],
-    );
+    this.networks = networks.flatMap((text) => parsePrefix(text) ?? []);
   }
 
   /** `address`: as a socket gives it. */
@@ -19,14 +15,10 @@ export class TrustList {
     if (this.networks.length === 0) return false;
     const canonical = parseAddress(address);
     if (canonical === null) return false;
-    const parsed = ipaddr.parse(canonical);
+    const octets = addressOctets(canonical);
     return this.networks.some(
-      ([network, prefix]) =>
-        network.kind() === parsed.kind() && (parsed as ipaddr.IPv4).match(network as ipaddr.IPv4, prefix),
+      ({ bytes, length }) =>
+        bytes.length === octets.length && Buffer.compare(bytes, clearHostBits(octets.slice(), length)) === 0,
     );
   }
 }
-
-/** `10.0.0.0/8`, `192.0.2.1`, `2001:db8::/32`? */
-export const isNetwork = (text: string): boolean =>
-  text.includes("/") ? ipaddr.isValidCIDR(text) : parseAddress(text) !== null;

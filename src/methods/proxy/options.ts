@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { healthRules } from "../../checks/health-rules.ts";
 import { duration, size } from "../../core/schema-words.ts";
+import { network } from "../../geo/schema.ts";
 import { accessLog } from "../../observe/access-log.ts";
-import { acceptProxy, clientLimits, clientTimeouts, network } from "../../relay/limits.ts";
+import { acceptProxy, clientLimits, clientTimeouts } from "../../relay/limits.ts";
 import { route } from "../../relay/route-options.ts";
 import { sticky } from "../../relay/sticky.ts";
 
