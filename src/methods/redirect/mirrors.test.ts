@@ -264,6 +264,32 @@ test("nearest, but the near ones lack the file: the next place's have it", async
   expect(await goals(served, "/")).toEqual([at(all[0]!, "/")]);
 });
 
+test("as many mirrors are named as `links` says: none of them, nor the Metalink, when that is 0", async () => {
+  const all = [mirror({ "/a": file }), mirror({ "/a": file }), mirror({ "/a": file })];
+  for (const links of [0, 1, 2, 5]) {
+    const got = await ask(await serve(backendsOf(all), { links }), "/a");
+    expect([links, got.match(/rel=duplicate/g)?.length ?? 0]).toEqual([links, Math.min(3, links)]);
+    expect(got.includes("rel=describedby")).toBe(links > 0);
+  }
+});
+
+test("the backends of a place get its clients in turn", async () => {
+  const all = [mirror({}), mirror({}), mirror({})];
+  const places = placesSchema.parse({ here: { networks: ["127.0.0.0/8"] } });
+  const tags = [{ tags: ["here"] }, {}, { tags: ["here"] }];
+  const served = await serveOne(redirect, backendsOf(all, tags), {}, { nearest: true, geography: { places } });
+  cleanup.push(served.stop);
+  const turns: string[] = [];
+  for (let i = 0; i < 12; i++) turns.push(location(await ask(served, "/a")));
+  const [first, second] = turns;
+  expect([first, second].sort()).toEqual([at(all[0]!, "/a"), at(all[2]!, "/a")].sort());
+  expect(turns).toEqual(Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? first! : second!)));
+  served.change(0, { state: "down" });
+  expect(await goals(served, "/a")).toEqual([at(all[2]!, "/a")]);
+  served.change(2, { state: "down" });
+  expect(await goals(served, "/a")).toEqual([at(all[1]!, "/a")]);
+});
+
 test("behind another balancer the client's place is that of whom a trusted PROXY header names", async () => {
   const all = [mirror({}), mirror({})];
   const places = placesSchema.parse({ here: { networks: ["127.0.0.0/8"] }, there: { networks: ["203.0.113.0/24"] } });
@@ -303,6 +329,10 @@ test("nothing a client sends names a host, leaves a folder, or gets into a docum
       path,
       path === "/a/..%5c" ? "http://origin.example/pub/a/..%5c" : "HTTP/1.1 400 Bad Request",
     ]);
+  for (const path of ["/\\evil.meta4", "/a\\b?mirrorlist", "/../a.meta4"])
+    expect([path, (await ask(served, path)).split("\r\n")[0]]).toEqual([path, "HTTP/1.1 400 Bad Request"]);
+  const star = client(served).send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+  expect(await star.gone()).toStartWith("HTTP/1.1 400 ");
   expect(location(await ask(served, "http://evil.example/a"))).toBe(at(all[0]!, "/a"));
   const page = await ask(served, "/%3Cscript%3E'?mirrorlist", "Accept: text/html\r\n");
   expect(page).not.toContain("<script>");
