@@ -4,6 +4,7 @@ import {
   eject,
   ejectionTime,
   freshRecord,
+  isOver,
   judgePace,
   look,
   mayEject,
@@ -142,4 +143,26 @@ test("being slow again and again counts as ejections do; a good window forgets o
   expect(judgePace(record, slow, 20).record.times).toBe(2);
   expect(judgePace({ ...record, pace: { mean: 20, quiet: true } }, slow, 20).record.times).toBe(1);
   expect(judgePace({ ...record, pace: { mean: 20, quiet: false } }, slow, 20).record.times).toBe(2);
+});
+
+test("each bound holds to the request and the millisecond", () => {
+  /** What a window comes to of so many good and bad requests, looked at after so many ms. */
+  const windowOf = (successes: number, failures: number, at = 1000, own: Partial<EjectionRules> = {}) =>
+    look(start, { ...rules, failures: 1000, ...own }, { successes, failures, waited: successes }, at);
+  expect(windowOf(5, 5).why).toBe("5 of 10 requests failed");
+  expect(windowOf(6, 5).why).toBeNull();
+  expect(windowOf(4, 5).why).toBeNull();
+  expect(windowOf(5, 5, 999).why).toBeNull();
+  expect(windowOf(10, 0, 1000, { percent: 0 }).why).toBeNull();
+  // A clock that was set back ends the window, but one of no length does not.
+  expect([windowOf(5, 5, 0).why, windowOf(5, 5, -1).why]).toEqual([null, "5 of 10 requests failed"]);
+  const slow = { times: 4, least: 100 };
+  const paced = (successes: number) => windowOf(successes, 0, 1000, { slow }).record;
+  expect([paced(9).pace, paced(10).pace]).toEqual([null, { mean: 1000, quiet: true }]);
+  const judged = (usual: number | null, own = rules) => judgePace(paced(10), { ...own, slow }, usual).why;
+  expect([judged(250), judged(249), judged(null)]).toEqual([null, "1000 ms to answer where 249 ms are usual", null]);
+  const unasked = judgePace(paced(10), rules, 1);
+  expect([unasked.why, unasked.record.pace]).toEqual([null, { mean: 1000, quiet: true }]);
+  expect([isOver(10, rules, 10), isOver(11, rules, 10)]).toEqual([true, false]);
+  expect([isOver(60_010, rules, 10), isOver(60_011, rules, 10)]).toEqual([false, true]);
 });
