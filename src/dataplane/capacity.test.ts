@@ -66,6 +66,26 @@ test("ranges of ports of one address are counted over all services", () => {
   ]);
 });
 
+test("of nat, a backend that has flows of one service still is not another's, unless answers are the same for both", () => {
+  const [one, two] = [serviceOf(1, 1, 7, vipOf(1)), serviceOf(2, 1, 9, vipOf(1, { port: 81 }))];
+  const left = (address: string, port: number) =>
+    ({
+      name: "s2",
+      number: 2,
+      forward: "nat",
+      config: two,
+      locals: new Map([[0, { ...own, address, port }]]),
+    }) as never;
+  const own = { key: "", local: 0, number: 0, id: null, weight: 1, state: 0, downSince: null };
+  const refused = (address: string, port: number) =>
+    said({ ...empty, services: [left(address, port)] }, "nat", [one, two]);
+  expect(refused(addressOf(7), 80)).toEqual([
+    'services.s1.backends Backend 10.0.0.7:80 still has connections of service "s2": its answers to them would come from the wrong VIP.',
+  ]);
+  expect([refused(addressOf(7), 8000), refused(addressOf(8), 80), refused(addressOf(9), 81)]).toEqual([[], [], []]);
+  expect(said({ ...empty, services: [left(addressOf(7), 80)] }, "direct", [one, two])).toEqual([]);
+});
+
 test("a table of more slots than the kernel's is refused", () => {
   const slots = (count: number) => [{ ...serviceOf(0, 1), scheduler: { name: "maglev", options: { slots: count } } }];
   expect(said(empty, "direct", slots(16_381))).toEqual([]);

@@ -1,4 +1,5 @@
 import { configProblem, type Problem } from "../core/problem.ts";
+import { mixedAnswers } from "./answers-apart.ts";
 import { MOST_ARRIVALS } from "./arrivals.ts";
 import { arrivalsOf, countArrivals } from "./arrivals-of.ts";
 import { CHECKED_BACKENDS } from "./check-ports.ts";
@@ -19,7 +20,7 @@ interface Future {
   name: string;
   known: boolean;
   fresh: number;
-  arriving: Pick<ServiceState, "number" | "forward" | "config" | "locals">;
+  arriving: Pick<ServiceState, "name" | "number" | "forward" | "config" | "locals">;
 }
 
 function futureOf(config: PlaneService, forward: ForwardName, state: ServiceState | undefined, spare: number): Future {
@@ -45,7 +46,7 @@ function futureOf(config: PlaneService, forward: ForwardName, state: ServiceStat
     };
     locals.set(Limit.MAX_LOCAL + locals.size, one);
   }
-  const arriving = { number: state?.number ?? Limit.MAX_SERVICES + spare, forward, config, locals };
+  const arriving = { name: config.name, number: state?.number ?? Limit.MAX_SERVICES + spare, forward, config, locals };
   return { name: config.name, known: state !== undefined, fresh: locals.size - before, arriving };
 }
 
@@ -81,7 +82,8 @@ export function lacksOf(standing: Standing, forward: ForwardName, services: read
   const checked = all.filter((one) => one.forward !== "nat" && one.config?.checked && !one.config.part);
   if (checked.reduce((sum, { locals }) => sum + locals.size, 0) > CHECKED_BACKENDS)
     problems.push(short(`more than ${CHECKED_BACKENDS} backends of direct and tunnel that have a check`));
-  return [...problems, ...lackOfArrivals(all, forward)];
+  const mixed = forward === "nat" ? mixedAnswers(futures.map(({ arriving }) => arriving)) : [];
+  return [...problems, ...lackOfArrivals(all, forward), ...mixed];
 }
 
 function lackOfArrivals(all: readonly Future["arriving"][], forward: ForwardName): Problem[] {
