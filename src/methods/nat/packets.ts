@@ -44,6 +44,17 @@ const halves = (ip: Ip, ports: typeof web): [number[], number[]] => {
 const [first, later] = halves(before, web);
 const [firstAfter, laterAfter] = halves(after, translated);
 
+/** Data of a datagram whose checksum becomes zero in another's headers. */
+function vanishing(ip: Ip, ports: typeof web): number[] {
+  const at = ip.source.includes(":") ? 46 : 26;
+  for (let word = 0; word <= 0xffff; word++) {
+    const bytes = [word >> 8, word & 0xff];
+    const packet = udp(ip, ports, bytes);
+    if (packet[at] === 0xff && packet[at + 1] === 0xff) return bytes;
+  }
+  throw new Error("there is one such word");
+}
+
 const toDirector = outOfReal(
   tcp({ source: real.address, target: "125.12.12.12" }, { sourcePort: real.port, targetPort: 33_000 }, ACK),
 );
@@ -60,6 +71,11 @@ export const packets: Fixture[] = [
     "a datagram without a checksum stays without one",
     into(udp(before, web, data, false)),
     towardsReal(udp(after, translated, data, false)),
+  ),
+  tx(
+    "a checksum that becomes zero is written as all ones: zero would say that there is none",
+    into(udp(before, web, vanishing(after, translated))),
+    towardsReal(udp(after, translated, vanishing(after, translated))),
   ),
   tx(
     "IP options do not hide the ports",
@@ -271,6 +287,32 @@ export const packets6: Fixture[] = [
       outOfReal(icmp6(fromReal6, 1, 4, [0, 0, 0, 0], behind6(bytes, after6, translated))),
       towardsClient(icmp6(fromVip6, 1, 4, [0, 0, 0, 0], behind6(bytes, { ...before6, ttl: 63 }, web))),
     ),
+  ),
+  tx(
+    "an ICMPv6 error of a router before the backend keeps the router's address and speaks of the VIP",
+    outOfReal(
+      icmp6(
+        { source: "2001:db8:1::1", target: client6, ttl: 64 },
+        3,
+        0,
+        [0, 0, 0, 0],
+        tcp(after6, translated, ACK).slice(0, 48),
+      ),
+    ),
+    towardsClient(
+      icmp6(
+        { source: "2001:db8:1::1", target: client6, ttl: 63 },
+        3,
+        0,
+        [0, 0, 0, 0],
+        tcp({ ...before6, ttl: 63 }, web, ACK).slice(0, 48),
+      ),
+    ),
+  ),
+  tx(
+    "a checksum over IPv6 that becomes zero is written as all ones",
+    into(udp(before6, web, vanishing(after6, translated))),
+    towardsReal(udp(after6, translated, vanishing(after6, translated))),
   ),
   tx(
     "a packet over IPv6 at the end of its way is answered with time exceeded",
