@@ -8,6 +8,7 @@ import { Bench, mac } from "./testing/fixtures.ts";
 import { ACK, frame, SYN, tcp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
 import { patience } from "./testing/patience.ts";
+import { runFixture } from "./testing/run-fixtures.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: answers to checks: ${missing}`);
@@ -46,6 +47,16 @@ describe.skipIf(missing !== null)("answers to checks of a VIP", () => {
 
   test("nobody's port is none of a check", () => {
     expect(answer(vip, director, port + 1000).verdict).toBe("pass");
+  });
+
+  test("a check that a real server sends back is dropped by name, and not balanced once more", () => {
+    const returned = tcp({ source: director, target: vip }, { sourcePort: port, targetPort: 80 }, SYN);
+    runFixture(bench, "direct", "web", {
+      name: "a check that came back",
+      input: frame(mac.backend, mac.director, returned),
+      verdict: "drop",
+      reason: "SLUICE_DROP_CHECK_RETURNED",
+    });
   });
 
   test("what is from no VIP is no answer", () => {

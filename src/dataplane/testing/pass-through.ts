@@ -195,6 +195,10 @@ export const passThrough = (vip: string): Fixture[] => {
       frame(mac.gateway, mac.stranger, tcp(toVip, web, SYN)),
     ),
     pass("a packet whose length is a lie passes", inbound([...tcp(toVip, ssh, SYN).slice(0, 30)])),
+    pass(
+      "so does one for a port that is served",
+      inbound([...tcp(toVip, { sourcePort: 5656, targetPort: 80 }, SYN, 1, [1, 2, 3]).slice(0, 42)]),
+    ),
     pass("a packet that claims a header of four words passes", inbound([0x44, ...tcp(host, ssh, SYN).slice(1)])),
   ];
 };

@@ -8,7 +8,18 @@ import { passThrough } from "../../dataplane/testing/pass-through.ts";
 import { patience } from "../../dataplane/testing/patience.ts";
 import { runFixture } from "../../dataplane/testing/run-fixtures.ts";
 import { netnsMissing } from "../../system/netns-testing.ts";
-import { packets, packets6, real, real6, vip, vip6 } from "./packets.ts";
+import {
+  NARROW,
+  narrowPackets,
+  narrowPackets6,
+  packets,
+  packets6,
+  packetsOfOtherWays,
+  real,
+  real6,
+  vip,
+  vip6,
+} from "./packets.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
 if (missing) console.log(`skipped: packets of nat: ${missing}`);
@@ -17,12 +28,22 @@ const udpVip = { address: vip, port: 80, protocol: "udp" as const };
 
 describe.skipIf(missing !== null)("packets of nat", () => {
   let bench: Bench;
+  const service = testService("web", [tcpVip, udpVip], [testBackend(1, real.address, real.port)]);
   beforeAll(async () => {
-    bench = await Bench.create("nat", testService("web", [tcpVip, udpVip], [testBackend(1, real.address, real.port)]));
+    bench = await Bench.create("nat", service);
+    bench.netns.sh("ip route add 203.0.113.0/24 via 125.12.12.1 mtu lock 1000; ip route add 203.0.114.0/24 via 125.12.12.9");
   }, patience(60_000));
   afterAll(() => bench?.close());
 
-  for (const fixture of packets) test(fixture.name, () => runFixture(bench, "nat", "web", fixture));
+  for (const fixture of [...packets, ...packetsOfOtherWays])
+    test(fixture.name, () => runFixture(bench, "nat", "web", fixture));
+
+  for (const fixture of narrowPackets)
+    test(fixture.name, () => {
+      bench.commit("nat", service, NARROW);
+      runFixture(bench, "nat", "web", fixture);
+      bench.commit("nat", service);
+    });
 
   test("whatever a packet holds, its checksums hold after the rewriting, both ways", () => {
     const octet = fc.integer({ min: 1, max: 223 });
@@ -60,11 +81,19 @@ describe.skipIf(missing !== null)("packets that nat must not touch", () => {
 
 describe.skipIf(missing !== null)("packets of nat over IPv6", () => {
   let bench: Bench;
+  const vips = [tcpVip, udpVip].map((one) => ({ ...one, address: vip6 }));
+  const service = testService("web", vips, [testBackend(1, real6.address, real6.port)]);
   beforeAll(async () => {
-    const vips = [tcpVip, udpVip].map((one) => ({ ...one, address: vip6 }));
-    bench = await Bench.create("nat", testService("web", vips, [testBackend(1, real6.address, real6.port)]));
+    bench = await Bench.create("nat", service);
   }, patience(60_000));
   afterAll(() => bench?.close());
+
+  for (const fixture of narrowPackets6)
+    test(fixture.name, () => {
+      bench.commit("nat", service, NARROW);
+      runFixture(bench, "nat", "web", fixture);
+      bench.commit("nat", service);
+    });
 
   for (const fixture of [...packets6, ...passThrough(vip)])
     test(fixture.name, () => runFixture(bench, "nat", "web", fixture));

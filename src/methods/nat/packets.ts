@@ -92,6 +92,12 @@ export const packets: Fixture[] = [
     into(ipv4({ ...before, id: 5, offset: 8 }, 6, later)),
     towardsReal(ipv4({ ...after, id: 5, offset: 8 }, 6, laterAfter)),
   ),
+  {
+    name: "a later fragment at the end of its way is dropped by name: nobody is told of it",
+    input: into(ipv4({ ...before, id: 5, offset: 8, ttl: 1 }, 6, later)),
+    verdict: "drop",
+    reason: "SLUICE_DROP_TTL",
+  },
   tx(
     "an ICMP error about a reply is translated outside and in its quote",
     into(
@@ -194,6 +200,66 @@ export const packets: Fixture[] = [
   { name: "so does a tagged one, with its tag", input: tagged(toDirector, 0xa005), verdict: "pass" },
 ];
 
+const full = tcp({ ...before, dontFragment: true }, web, ACK, 1, new Array(1460).fill(3));
+/** 1,400. */
+const mtu = [0, 0, 0x05, 0x78];
+
+/** The backend's link carries 1,400 bytes. */
+export const NARROW = 1400;
+export const narrowPackets: Fixture[] = [
+  tx(
+    "what does not fit the backend's link comes back as an ICMP error with the size that would",
+    into(full),
+    towardsClient(icmp({ source: vip, target: client, id: 0 }, 3, 4, mtu, full.slice(0, 68))),
+  ),
+  {
+    name: "what does not fit there and may be fragmented is dropped by name",
+    input: into(tcp(before, web, ACK, 1, new Array(1460).fill(3))),
+    verdict: "drop",
+    reason: "SLUICE_DROP_TOO_BIG",
+  },
+  {
+    name: "an error that does not fit there is dropped by name: none is sent about errors",
+    input: into(
+      icmp(
+        { source: router, target: vip, dontFragment: true },
+        3,
+        1,
+        [0, 0, 0, 0],
+        tcp(fromVip, shown, ACK, 1, new Array(1400).fill(3)),
+      ),
+    ),
+    verdict: "drop",
+    reason: "SLUICE_DROP_TOO_BIG",
+  },
+];
+
+const wide = tcp(
+  { source: real.address, target: "203.0.113.5", dontFragment: true },
+  reply,
+  ACK,
+  1,
+  new Array(1000).fill(3),
+);
+/** 203.0.113.0/24 is behind a way of 1,000 bytes, 203.0.114.0/24 behind a gateway that nobody knows. */
+export const packetsOfOtherWays: Fixture[] = [
+  tx(
+    "a reply that does not fit its client's way comes back to the backend with the size that would",
+    outOfReal(wide),
+    frame(
+      mac.director,
+      mac.backend,
+      icmp({ source: "125.12.12.12", target: real.address, id: 0 }, 3, 4, [0, 0, 0x03, 0xe8], wide.slice(0, 68)),
+    ),
+  ),
+  {
+    name: "a reply whose gateway has no known link address is dropped by name",
+    input: outOfReal(tcp({ ...fromReal, target: "203.0.114.5" }, reply, ACK)),
+    verdict: "drop",
+    reason: "SLUICE_DROP_NO_NEIGHBOUR",
+  },
+];
+
 export const vip6 = "2001:db8:12::77";
 export const real6 = { address: "2001:db8:1::14", port: 8000 };
 const client6 = "2001:db8:20::20";
@@ -210,6 +276,15 @@ const part6 = (ip: Ip, ports: typeof web): number[] =>
 const behind6 = (bytes: number, ip: Ip, ports: typeof web): number[] =>
   ipv6(ip, 0, options6(6, tcpSegment(ip, ports, ACK).slice(0, 8), bytes));
 const dead6 = tcp({ ...before6, ttl: 1 }, web, SYN);
+
+const full6 = tcp(before6, web, ACK, 1, new Array(1440).fill(3));
+export const narrowPackets6: Fixture[] = [
+  tx(
+    "IPv6 that does not fit the backend's link comes back as packet too big",
+    into(full6),
+    towardsClient(icmp6({ source: vip6, target: client6 }, 2, 0, mtu, full6.slice(0, 1232))),
+  ),
+];
 
 /** The same over IPv6. */
 export const packets6: Fixture[] = [

@@ -12,6 +12,7 @@ import {
   RST,
   SYN,
   tcp,
+  tcpSegment,
   udp,
 } from "../../dataplane/testing/frames.ts";
 
@@ -66,6 +67,19 @@ export const packets: Fixture[] = [
   },
 ];
 
+/** A reply of the VIP, as routers quote it. */
+const about = (count: number): number[] =>
+  tcp({ source: vip, target: way.source }, { sourcePort: 80, targetPort: 5656 }, ACK, 1, bytes(count));
+const router: Ip = { source: "198.51.100.1", target: vip, dontFragment: true };
+
+/** Of the same service. */
+export const errorTooBig: Fixture = {
+  name: "an error that does not fit is dropped by name: none is sent about errors",
+  input: frame(mac.gateway, mac.director, icmp(router, 3, 1, [0, 0, 0, 0], about(1432))),
+  verdict: "drop",
+  reason: "SLUICE_DROP_TOO_BIG",
+};
+
 /** A router beyond the link of 1,500 bytes carries 1,400. */
 export const NARROW = 1400;
 const narrowFull = tcp(way, web, ACK, 1, bytes(NARROW - 20 - 40));
@@ -109,11 +123,11 @@ const into = (name: string, packet: number[], outer: number[]): Fixture => ({
   verdict: "tx",
   output: frame(mac.director, mac.backend, outer),
 });
-const tooBig = (fits: number): Uint8Array =>
+const tooBig = (fits: number, packet = long6): Uint8Array =>
   frame(
     mac.director,
     mac.gateway,
-    icmp6({ source: vip6, target: way6.source }, 2, 0, [0, 0, fits >> 8, fits & 255], long6.slice(0, 1232)),
+    icmp6({ source: vip6, target: way6.source }, 2, 0, [0, 0, fits >> 8, fits & 255], packet.slice(0, 1232)),
   );
 
 /** Both VIPs, at the IPv4 real server. */
@@ -160,6 +174,33 @@ export const partedByNarrowWay = {
     output: (id: number) => frame(mac.director, mac.backend, parted(narrow6, id, 41)),
     mtu: 1280,
   },
+};
+
+const over6 = tcp(way6, web, ACK, 1, bytes(NARROW - 20 - 59));
+const least6 = tcp(way6, web, ACK, 1, bytes(1281 - 60));
+/** IPv6 in IPv4 on a way of so many bytes. */
+export const packets6ByNarrowWay: (Fixture & { mtu: number })[] = [
+  {
+    name: "IPv6 beyond its least MTU is not parted: it comes back as packet too big",
+    input: frame(mac.gateway, mac.director, over6),
+    verdict: "tx",
+    output: tooBig(NARROW - 20, over6),
+    mtu: NARROW,
+  },
+  {
+    name: "nobody is asked for less than the least MTU",
+    input: frame(mac.gateway, mac.director, least6),
+    verdict: "tx",
+    output: tooBig(1280, least6),
+    mtu: 1290,
+  },
+];
+/** To the IPv6 real server. */
+export const loose4ByNarrowWay: Fixture = {
+  name: "what may be fragmented is dropped by name where it does not fit the narrow way in IPv6: no router parts that",
+  input: frame(mac.gateway, mac.director, tcp(loose, web, ACK, 1, bytes(1400))),
+  verdict: "drop",
+  reason: "SLUICE_DROP_TOO_BIG",
 };
 
 /** GUE at port 6080: UDP without a checksum, from a port of the flow's own. */
@@ -209,6 +250,11 @@ export const packetsNamingOthers = (sourcePort: number, target: string, named: r
       ),
     },
     plain("a SYN names nobody: it begins a connection", tcp(way, web, SYN)),
+    plain(
+      "a part of a segment names nobody: a real server cannot know whose it is",
+      ipv4({ ...way, id: 3, moreFragments: true }, 6, tcpSegment(way, web, ACK, 1, bytes(60)).slice(0, 64)),
+    ),
+    plain("an error about the connection names nobody", icmp(router, 3, 1, [0, 0, 0, 0], about(0).slice(0, 28))),
   ];
 };
 
