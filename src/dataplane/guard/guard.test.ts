@@ -107,7 +107,7 @@ describe.skipIf(missing !== null)("the guard", () => {
     const quote = tcp({ source: VIP, target: CLIENT }, { sourcePort: 80, targetPort: 4000 }, ACK).slice(0, 28);
     const error = icmp(blocked, 3, 1, [0, 0, 0, 0], quote);
     for (const packet of [datagram, later, error])
-      expect(told(frame(mac.gateway, mac.director, packet))).toEqual(["drop"]);
+      expect(reasons(() => send(frame(mac.gateway, mac.director, packet)))).toEqual({ SLUICE_DROP_BLOCKED: 1 });
     const untouched = tagged(segment("202.1.1.1", SYN, { target: 81 }), 5);
     expect(send(untouched)).toEqual({ verdict: "pass", output: untouched });
     expect(told(tagged(segment("202.1.1.1", SYN), 5))).toEqual(["drop"]);
@@ -173,9 +173,9 @@ describe.skipIf(missing !== null)("the guard", () => {
   test("one service's buckets are not another's, of a source or of all", async () => {
     const other = testService("other", [{ address: VIP, port: 81, protocol: "tcp" }], backends);
     for (const limits of [
-      { packetsPerSource: { rate: 1, burst: 1 }, prove: false },
-      { connectionsPerSource: { rate: 1, burst: 1 }, prove: false },
-      { connections: { rate: 1, burst: 1 }, prove: false },
+      { packetsPerSource: { rate: 0.01, burst: 1 }, prove: false },
+      { connectionsPerSource: { rate: 0.01, burst: 1 }, prove: false },
+      { connections: { rate: 0.01, burst: 1 }, prove: false },
     ]) {
       const staged = await bench.plane.guard.stage(undefined, true);
       bench.commit("direct", [
@@ -219,7 +219,7 @@ describe.skipIf(missing !== null)("the guard", () => {
 
   for (const source of ["202.20.20.50", "2001:db8:20::50"])
     test(`has ${source} prove itself beyond that: a wrong answer, whose reset opens the door for it alone`, async () => {
-      await set({ connections: { rate: 1, burst: 1 }, prove: true });
+      await set({ connections: { rate: 0.01, burst: 1 }, prove: true });
       expect(told(segment("10.9.9.9", SYN))).toEqual(["tx"]);
       const syn = segment(source, SYN, { port: 5000, sequence: 0x1234_5678 });
       let answer: Uint8Array = new Uint8Array();
@@ -253,7 +253,7 @@ describe.skipIf(missing !== null)("the guard", () => {
     });
 
   test("is watched like the balancer, and a packet that it lets go on is told of once", async () => {
-    await set({ connections: { rate: 1, burst: 1 }, prove: true }, { block: ["10.0.0.0/8"] });
+    await set({ connections: { rate: 0.01, burst: 1 }, prove: true }, { block: ["10.0.0.0/8"] });
     const seen: TraceRecord[] = [];
     const tracer = Tracer.open(bench.plane.kernel.pins.root, (record) => void seen.push(record))!;
     expect(tracer.start({ filter: [], rate: 100, bytes: 128 }, () => 0)).toBeNull();

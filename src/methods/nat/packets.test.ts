@@ -31,7 +31,9 @@ describe.skipIf(missing !== null)("packets of nat", () => {
   const service = testService("web", [tcpVip, udpVip], [testBackend(1, real.address, real.port)]);
   beforeAll(async () => {
     bench = await Bench.create("nat", service);
-    bench.netns.sh("ip route add 203.0.113.0/24 via 125.12.12.1 mtu lock 1000; ip route add 203.0.114.0/24 via 125.12.12.9");
+    bench.netns.sh(
+      "ip route add 203.0.113.0/24 via 125.12.12.1 mtu lock 1000; ip route add 203.0.114.0/24 via 125.12.12.9",
+    );
   }, patience(60_000));
   afterAll(() => bench?.close());
 
