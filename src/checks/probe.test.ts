@@ -127,7 +127,7 @@ test("garbage, a reset, an early end, a body without end", async () => {
     detail: "answer is not HTTP",
   });
   const resetting = await serve((socket) => void socket.on("data", () => socket.resetAndDestroy()));
-  expect(await probe(resetting)).toMatchObject({ code: "SLUICE_CHECK_CLOSED" });
+  expect(await probe(resetting)).toMatchObject({ code: "SLUICE_CHECK_CLOSED", detail: "connection reset" });
   const ending = await serve((socket) => void socket.on("data", () => socket.end("HTTP/1.1 20")));
   expect(await probe(ending)).toMatchObject({ code: "SLUICE_CHECK_CLOSED", detail: "closed before an answer" });
   const short = await serve((socket) => void socket.on("data", () => socket.end(OK.slice(0, -3))));
@@ -236,7 +236,7 @@ test.skipIf(!hasOpenssl)(
     const silent = await serve(() => {});
     expect(await probe(silent, insecure, 200)).toMatchObject({ code: "SLUICE_CHECK_TIMEOUT" });
     const closing = await serve((socket) => socket.destroy());
-    expect((await probe(closing, insecure)).passed).toBe(false);
+    expect(await probe(closing, insecure)).toMatchObject({ passed: false, code: "SLUICE_CHECK_TLS" });
   },
 );
 
