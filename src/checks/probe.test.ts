@@ -74,6 +74,13 @@ test("http: status, text, HEAD, headers and host are as asked", async () => {
   expect(await probe(target, { body: "absent" })).toMatchObject({ code: "SLUICE_CHECK_BODY" });
   expect(await probe(target, { status: 204 })).toMatchObject({ code: "SLUICE_CHECK_STATUS", detail: "status 200" });
   expect((await probe(target, { status: ["500-599", 200] })).passed).toBe(true);
+  for (const [range, passes] of [
+    ["200-200", true],
+    ["100-200", true],
+    ["100-199", false],
+    ["201-299", false],
+  ] as const)
+    expect([range, (await probe(target, { status: [range] })).passed]).toEqual([range, passes]);
 });
 
 test("http: a backend that insists on a PROXY header gets one that speaks for nobody, whole before the request", async () => {

@@ -56,6 +56,28 @@ test("each request leaves a line: where it went, what it was answered, and why n
   ]);
 });
 
+test("lines that the disk does not take are counted; traffic goes on", async () => {
+  const served = await serveOne(redirect, [aBackend(0, 1)], { accessLog: { file: "/dev/full" } });
+  for (let i = 0; i < 3; i++) await dial(served.port).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").has("302");
+  await served.stop();
+  expect(served.count("-1/unlogged")).toBe(3);
+  expect(served.logs.join()).toContain("access log lines dropped");
+});
+
+test("a head of more fields than usual is read to its end, one of HTTP/1.0 without a Host too", async () => {
+  const file = folder();
+  const served = await serveOne(redirect, [aBackend(0, 1)], { accessLog: { file }, limits: { fields: 400 } });
+  const many = Array.from({ length: 300 }, (_, i) => `X-${i}: ${i}\r\n`).join("");
+  await dial(served.port).send(`GET / HTTP/1.1\r\nHost: a\r\n${many}User-Agent: last\r\n\r\n`).has("302");
+  await dial(served.port).send("GET /old HTTP/1.0\r\nUser-Agent: old\r\n\r\n").gone();
+  await served.stop();
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ minor: 1, host: "a", agent: "last" }),
+    expect.objectContaining({ minor: 0, host: "", agent: "old", target: "/old" }),
+  ]);
+});
+
 test("an answer that was cut says so, whatever its status was", async () => {
   const file = folder();
   const backend = new RawBackend((end) => {

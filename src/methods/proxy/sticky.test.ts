@@ -125,6 +125,7 @@ test("by a field: its value has one backend, values spread, and without it the s
     const now = await askAs(served, `X-Session: ${value}\r\n`);
     expect(now).not.toBe("2");
     if (home !== "2" && now !== home) moved++;
+    if (home === "2") expect(await askAs(served, `X-Session: ${value}\r\n`)).toBe(now);
   }
   expect(moved).toBeLessThanOrEqual(4);
   served.change(2, { state: "up" });
