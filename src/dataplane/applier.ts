@@ -88,6 +88,10 @@ class XdpApplier implements Applier<PlaneService> {
         await this.#abort(fresh, staged);
         return blame(next, (service) => devices.get(service.name)!.flatMap((d) => attached.refused.get(d) ?? []));
       }
+      for (const device of attached.fresh) {
+        const why = plane.ways.refusedNative(device);
+        if (why) this.#doors.log("warn", `${device} has the generic hook, which is dearer: ${why}`);
+      }
       const guarded = await this.#stageGuard(next);
       if (Array.isArray(guarded)) {
         await this.#abort(fresh, staged);

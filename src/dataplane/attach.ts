@@ -19,6 +19,9 @@ import { ensureBuilt, objectPath } from "./build.ts";
 import { Place } from "./generated/layout.ts";
 import { makePins, type Pins, pinnedDevices, unpinLink } from "./pins.ts";
 
+/** <asm-generic/errno.h>: of a driver that knows no XDP. */
+const EOPNOTSUPP = 95;
+
 const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 /** The program that is on an interface, `xdp_filter (id 12)`; null when there is none. An interface has one hook. */
@@ -52,6 +55,8 @@ export class Entry {
   /** The balancer in our place; -1 while there is none of this process. */
   #balancer = -1;
   #renamed = new Map<string, string>();
+  /** Why a driver that knows XDP refused it, by the device's name then: such a device has the generic hook, which is dearer. */
+  readonly refusedNative = new Map<string, string>();
 
   /** Loads the entry program; its table of places is shared with an earlier or other loader by its pin. */
   constructor(pins: Pins) {
@@ -146,9 +151,11 @@ export class Entry {
     const program = this.#head;
     const tried: string[] = [];
     let link = -1;
+    this.refusedNative.delete(device);
     for (const mode of modes) {
       link = linkXdp(program, index, mode);
       if (link >= 0) break;
+      if (mode === "native" && link !== -EOPNOTSUPP) this.refusedNative.set(device, errnoText(-link));
       tried.push(`${mode}: ${errnoText(-link)}`);
     }
     if (link < 0) {

@@ -32,6 +32,7 @@ export class Ways {
   readonly #kernel: Pick<Kernel, "memory" | "entry">;
   readonly #names = new Map<number, string>();
   readonly #modes = new Map<string, string | null>();
+  readonly #mtus = new Map<string, number>();
   /** Devices that our program should be on. */
   readonly #wanted = new Set<string>();
   /** Devices that were there at the last look; null before the first. */
@@ -164,7 +165,10 @@ export class Ways {
         refused.set(name, toProblem(thrown, "kernel"));
       }
     }
-    for (const [name, { xdp }] of await devices()) this.#modes.set(name, xdp);
+    for (const [name, { xdp, mtu }] of await devices()) {
+      this.#modes.set(name, xdp);
+      this.#mtus.set(name, mtu);
+    }
     return { fresh, refused };
   }
 
@@ -242,9 +246,18 @@ export class Ways {
     return refused ? { code: refused.code, message: refused.message } : null;
   }
 
-  /** `xdp native on eth0`, for every device we are attached to. */
+  /** `xdp native on eth0`, for every device we are attached to; of one whose driver refused that, why. */
   describe(): string[] {
-    return this.#kernel.entry.devices.map((name) => `xdp ${this.#modes.get(name) ?? "gone"} on ${name}`);
+    return this.#kernel.entry.devices.map((name) => {
+      const why = this.refusedNative(name);
+      return `xdp ${this.#modes.get(name) ?? "gone"} on ${name}${why ? ` (${why})` : ""}`;
+    });
+  }
+
+  /** Why a device whose driver knows XDP has the generic hook; null: it has not, or its driver knows none. */
+  refusedNative(name: string): string | null {
+    const why = this.#kernel.entry.refusedNative.get(name);
+    return why === undefined ? null : `its driver refuses native XDP at MTU ${this.#mtus.get(name)}: ${why}`;
   }
 
   deviceName = (index: number): string | undefined => this.#names.get(index);
