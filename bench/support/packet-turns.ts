@@ -84,7 +84,7 @@ export function compare(rig: Rig, program: number, load: Load, seconds: number):
     all.push(...quadsOf(rig, seconds));
     clock = byClock(all, kindOf(load));
   }
-  const rounds = Array.from({ length: 8 }, () => rig.costs([program, rig.bare], QUADS * 4096));
+  const rounds = Array.from({ length: 40 }, () => rig.costs([program, rig.bare], QUADS * 4096));
   const [[own, bare]] = fastest(rounds, ([one, other]) => one! + other!) as [[number, number]];
   return { own, bare, ...clock };
 }

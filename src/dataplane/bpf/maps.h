@@ -4,6 +4,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "array.h"
+#include "span.h"
 #include "types.h"
 
 /* Tables of CHUNK_SERVICES services each. A chunk is put in its place once and stays there. Sizes, no types:
@@ -135,4 +136,16 @@ static __always_inline __u32 slot_word(const struct table *table, __u32 slot)
 		return brief | brief << SLOT_BITS;
 	const __u8 *wide = &table->wide[SLOT_WIDE_BYTES * slot];
 	return wide[0] | wide[1] << 8 | wide[2] << 16 | (brief - SLOT_WIDE) << PHASE_SHIFT;
+}
+
+/* Whose slot it is while it is settled; MAX_LOCAL or more: nobody's, or a change has opened it. Of almost every slot the brief
+ * byte is the answer as it stands: no word is put together and taken apart again. `slot` as above. */
+static __always_inline __u32 settled_backend(const struct table *table, __u32 slot)
+{
+	__u32 brief = table->brief[slot];
+
+	if (LIKELY(brief < SLOT_WIDE))
+		return brief;
+	const __u8 *wide = &table->wide[SLOT_WIDE_BYTES * slot];
+	return brief == SLOT_WIDE + PHASE_SETTLED ? (wide[0] | wide[1] << 8) & SLOT_MASK : SLOT_NONE;
 }

@@ -322,18 +322,16 @@ __noinline __u32 open_slot(struct service *service, struct table *table, const s
 	return local | FULL;
 }
 
-/* The word of the slot that the packet's flow has. Negative: the table is shorter than the service says. */
-static __always_inline int find_slot(const struct service *service, const struct table *table, struct packet *p, __u64 hash)
+/* The slot that the packet's flow has; MAX_SLOTS or more: the service says that its table is longer than any. */
+static __always_inline __u32 find_slot(const struct service *service, struct packet *p, __u64 hash)
 {
 	__u32 slot = (hash >> 32) * service->slots >> 32;
 
 	/* clang would forget the bound over the shift */
 	asm volatile("" : "+r"(slot));
-	if (slot >= MAX_SLOTS)
-		return -1;
 	p->hash = hash;
 	p->slot = slot;
-	return slot_word(table, slot);
+	return slot;
 }
 
 /* The plane's number of a backend by the service's own, or a named drop. */
@@ -351,11 +349,11 @@ static __always_inline int pick(struct service *service, struct packet *p)
 {
 	struct table *table = find_table(service);
 	__u64 hash = flow_hash(service, p);
-	int word = table ? find_slot(service, table, p, hash) : -1;
+	__u32 slot = find_slot(service, p, hash);
 
-	if (word < 0)
+	if (!table || slot >= MAX_SLOTS)
 		return DROPPED(DROP_NO_BACKEND);
-	__u32 local = word & SLOT_MASK;
+	__u32 word = slot_word(table, slot), local = word & SLOT_MASK;
 	if (is_open(service, p, word)) {
 		local = open_slot(service, table, p, hash, word);
 		if (local == (SLOT_NONE | FULL))

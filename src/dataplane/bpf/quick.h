@@ -117,10 +117,10 @@ static __always_inline int go_quick(struct xdp_md *ctx, int ipv6)
 	if (!service || service->used != USED_PLAIN || service->flags & ~SERVICE_ONE_SHOT || has_check_port(&p))
 		return LONG_WAY;
 	struct table *table = find_table(service);
-	int word = table ? find_slot(service, table, &p, tuple_hash(arrival->seed, &p)) : -1;
-	if (word >> PHASE_SHIFT != PHASE_SETTLED)
+	if (!table)
 		return LONG_WAY;
-	int chosen = backend_of(table, word & SLOT_MASK);
+	__u32 slot = find_slot(service, &p, tuple_hash(arrival->seed, &p));
+	int chosen = slot < MAX_SLOTS ? backend_of(table, settled_backend(table, slot)) : -1;
 	if (chosen < 0)
 		return LONG_WAY;
 	__u32 number = chosen;
