@@ -126,20 +126,24 @@ describe("a limit per backend", () => {
     expect(served.count("-1/active")).toBe(1);
   });
 
-  test("a limit that the backend reports stands for the configured one, for the whole service and for a tag", async () => {
-    const backend = raw(() => {});
-    const routes = [{ prefix: "/tagged", to: "t" }];
-    const served = await serve([{ ...aBackend(0, backend.port), tags: ["t"] }], { ...one, routes });
-    served.change(0, { limit: 2 });
-    for (const end of [client(served), client(served)]) end.send(GET);
-    await backend.connection(1);
-    const waiting = [client(served).send(GET), client(served).send(GET.replace("/", "/tagged"))];
-    await until(() => served.count("-1/queued") === 2);
-    served.change(0, { limit: 4 });
-    await backend.connection(3);
-    expect(served.count("0/active")).toBe(4);
-    expect(waiting.map(({ got }) => got)).toEqual(["", ""]);
-  });
+  for (const [what, given] of [
+    ["the configured one", one],
+    ["none", {}],
+  ] as const)
+    test(`a limit that the backend reports stands for ${what}, for the whole service and for a tag`, async () => {
+      const backend = raw(() => {});
+      const routes = [{ prefix: "/tagged", to: "t" }];
+      const served = await serve([{ ...aBackend(0, backend.port), tags: ["t"] }], { ...given, routes });
+      served.change(0, { limit: 2 });
+      for (const end of [client(served), client(served)]) end.send(GET);
+      await backend.connection(1);
+      const waiting = [client(served).send(GET), client(served).send(GET.replace("/", "/tagged"))];
+      await until(() => served.count("-1/queued") === 2);
+      served.change(0, { limit: 4 });
+      await backend.connection(3);
+      expect(served.count("0/active")).toBe(4);
+      expect(waiting.map(({ got }) => got)).toEqual(["", ""]);
+    });
 
   test("those that wait when the last backend goes are told", async () => {
     const backend = raw(() => {});

@@ -62,12 +62,10 @@ describe("backup backends", () => {
     await client(dead).send(POST).has("ok");
     const refusing = await serve([aBackend(0, ill.port), aBackend(1, backup.port, { tier: 1 })], { retryOn: [429] });
     await client(refusing).send(GET).has("ok");
-    const out = [aBackend(0, deadPort()), aBackend(1, backup.port, { tier: 1, state: "draining" as const })];
-    expect(
-      await client(await serve(out))
-        .send(GET)
-        .gone(),
-    ).toContain("SLUICE_BACKEND_CONNECT");
+    for (const out of [{ state: "draining" as const }, { state: "down" as const }, { weight: 0 }]) {
+      const served = await serve([aBackend(0, deadPort()), aBackend(1, backup.port, { tier: 1, ...out })]);
+      expect(await client(served).send(GET).gone()).toContain("SLUICE_BACKEND_CONNECT");
+    }
   });
 });
 
