@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { writeIntroduction } from "../../protocols/proxy-protocol/write.ts";
+import { writeIntroduction, writeLocal } from "../../protocols/proxy-protocol/write.ts";
 import { httpStage } from "../../relay/stage.ts";
 import { aBackend, answering, deadPort, RawBackend } from "../../relay/testing.ts";
 import { proxy } from "./index.ts";
@@ -49,6 +49,22 @@ describe("PROXY headers from clients", () => {
     expect(await client(served).send(GET).gone()).toBe("");
     expect(await client(served).send(`PROXY TCP4 1.2.3.4 1.2.3.4 1 70000\r\n${GET}`).gone()).toBe("");
     expect(backend.connections.length).toBe(0);
+  });
+  test("one that speaks for nobody, and none where none is asked for, leave the connection's own ends", async () => {
+    for (const sendProxy of ["v1", "v2"] as const) {
+      const [backend, own] = [raw((end) => end.got.includes("GET") && end.send(OK)), raw(answering(OK))];
+      const out = await serve([aBackend(0, backend.port)], { sendProxy });
+      const introduced = await serve([aBackend(0, own.port)], accept);
+      const direct = client(out).send(GET);
+      await direct.has("ok");
+      const ends = { address: "127.0.0.1", port: direct.socket!.localPort };
+      const header = writeIntroduction(sendProxy, ends, { address: "127.0.0.1", port: out.port });
+      expect(backend.connections[0]!.got).toStartWith(`${header.toString("latin1")}GET `);
+      await client(introduced)
+        .send(Buffer.concat([writeLocal(sendProxy), Buffer.from(GET)]))
+        .has("ok");
+      expect(own.connections[0]!.got).toContain("X-Forwarded-For: 127.0.0.1\r\n");
+    }
   });
   test("a stranger's header is not believed: it is a malformed request", async () => {
     const served = await serve([aBackend(0, raw(answering(OK)).port)], { acceptProxy: ["192.0.2.0/24"] });

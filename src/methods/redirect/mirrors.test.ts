@@ -136,6 +136,7 @@ test("backends of which none can say anything are not said to lack the file", as
   expect(await ask(served, "/a.iso.meta4")).toContain("SLUICE_FILE_UNKNOWN");
   const other = await serve(backends, { fallback: "http://origin.example" });
   expect(await goals(other, "/a.iso")).toEqual(["http://origin.example/a.iso"]);
+  expect(["-1/requests", "0/requests", "1/requests"].map(other.count)).toEqual([8, 0, 0]);
 });
 
 test("a first request waits no longer than it may: for who has answered, else for any or the fallback", async () => {

@@ -53,6 +53,13 @@ test("a request that follows one that was redirected gets its own answer, and it
   ]);
 });
 
+test("after an answer nothing more is said of a body that does not come", async () => {
+  const served = await serve({ timeouts: { body: "100ms" } });
+  const got = await client(served).send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").gone();
+  expect(got).toStartWith("HTTP/1.1 302 ");
+  expect(got.split("HTTP/1.1").length).toBe(2);
+});
+
 test("what may stand behind a base begins with a slash or a query, whoever asks", () => {
   const safe = (text: string, confined = false): boolean =>
     isSafePath(Buffer.from(`GET ${text} x\\`), 4, 4 + text.length, confined);
