@@ -265,6 +265,22 @@ test("nearest, but the near ones lack the file: the next place's have it", async
   expect(await goals(served, "/")).toEqual([at(all[0]!, "/")]);
 });
 
+test("a path beyond 1,024 octets is not asked for: it goes to any backend, or the fallback", async () => {
+  const path = (length: number): string => `/${"a".repeat(length - 1)}`;
+  const one = mirror({ [path(1024)]: file });
+  const served = await serve(backendsOf([one]));
+  for (const length of [1024, 1025]) expect(location(await ask(served, path(length)))).toBe(at(one, path(length)));
+  expect(await ask(served, `${path(1025)}.meta4`)).toContain("SLUICE_FILE_UNKNOWN");
+  expect(one.asked).toEqual([`HEAD ${path(1024)}`]);
+});
+
+test("who has waited for an answer gets one, and nothing more when the connection's time is up", async () => {
+  const one = mirror({ "/a": file }, 20);
+  const served = await serve(backendsOf([one]), {}, {}, { timeouts: { idle: "100ms" } });
+  const got = await client(served).send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").gone();
+  expect([location(got), got.split("HTTP/1.1").length]).toEqual([at(one, "/a"), 2]);
+});
+
 test("as many mirrors are named as `links` says: none of them, nor the Metalink, when that is 0", async () => {
   const all = [mirror({ "/a": file }), mirror({ "/a": file }), mirror({ "/a": file })];
   for (const links of [0, 1, 2, 5]) {
