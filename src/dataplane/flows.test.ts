@@ -6,7 +6,7 @@ import { netnsMissing } from "../system/netns-testing.ts";
 import * as phases from "./phases.ts";
 import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
-import { ACK, FIN, frame, RST, SYN, tcp, udp } from "./testing/frames.ts";
+import { ACK, FIN, frame, icmp, RST, SYN, tcp, udp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
 
 const missing = netnsMissing() ?? xdpMissing();
@@ -76,6 +76,14 @@ class World {
   say(port: number): number | null {
     const packet = udp({ source: "202.20.20.20", target: VIP }, { sourcePort: port, targetPort: 80 }, [1]);
     const { verdict, output } = this.bench.run(frame(mac.gateway, mac.director, packet));
+    return verdict === "tx" ? output[5]! - 20 : null;
+  }
+
+  /** Where a router's error about a reply to this port went, likewise. */
+  tellOf(port: number): number | null {
+    const reply = tcp({ source: VIP, target: "202.20.20.20" }, { sourcePort: 80, targetPort: port }, ACK);
+    const error = icmp({ source: "198.51.100.1", target: VIP }, 3, 4, [0, 0, 5, 0], reply.slice(0, 28));
+    const { verdict, output } = this.bench.run(frame(mac.gateway, mac.director, error));
     return verdict === "tx" ? output[5]! - 20 : null;
   }
 
@@ -248,6 +256,27 @@ describe.skipIf(missing !== null)("flows over changes", () => {
     expect(forged).not.toEqual(before);
     // The older flow's numbers are not those of the forged handshake: it is known by that.
     expect(ports.map((port) => w.send({ port }, ACK, 0x7000_0000))).toEqual(before);
+  });
+
+  test("an error about a flow goes to the backend that has it, also while its slot is open, and leaves nothing behind", () => {
+    const w = world();
+    const ports = Array.from({ length: 120 }, (_, i) => 33_000 + i);
+    const speak = (): (number | null)[] => ports.map((port) => w.send({ port }, ACK, 0x7000_0000));
+    const told = (): (number | null)[] => ports.map((port) => w.tellOf(port));
+    const before = speak();
+    expect(new Set(before)).toEqual(new Set([1, 2, 3]));
+    expect(told()).toEqual(before);
+    w.set(1, "draining");
+    // Of these no packet has come since, and of the others there never was one.
+    expect(told()).toEqual(before);
+    const fresh = ports.map((port) => port + 1000);
+    for (const port of fresh) w.tellOf(port);
+    for (const port of fresh) expect(w.send({ port }, SYN, 5)).not.toBe(1);
+    // A SYN with a flow's ports does not make it somebody else's.
+    for (const port of ports) w.send({ port }, SYN, 1000);
+    expect(told()).toEqual(before);
+    expect(speak()).toEqual(before);
+    expect(told()).toEqual(before);
   });
 
   test("a UDP flow keeps its backend while it speaks, and leaves one that is down at once", () => {
