@@ -5,7 +5,7 @@ import { now } from "../runtime/clock.ts";
 import { netnsMissing } from "../system/netns-testing.ts";
 import { testBackend, testService } from "./testing/doors.ts";
 import { Bench, mac } from "./testing/fixtures.ts";
-import { frame, udp } from "./testing/frames.ts";
+import { frame, icmp, udp } from "./testing/frames.ts";
 import { xdpMissing } from "./testing/network.ts";
 import { patience } from "./testing/patience.ts";
 
@@ -41,6 +41,7 @@ const long = (type: number, id: number[], version = [0, 0, 0, 1]): number[] => [
   0,
   0xaa,
 ];
+const V2 = [0x6b, 0x33, 0x43, 0xcf];
 const INITIAL = 0;
 const HANDSHAKE = 2;
 
@@ -96,6 +97,9 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
     for (const id of other)
       for (const data of [short(id).slice(0, id.length + 1), long(INITIAL, id), long(HANDSHAKE, id)])
         expect(Array.from({ length: 30 }, (_, i) => send(2000 + i, data))).toEqual(plain);
+    // Four octets, and behind them one that would make up the server's ID.
+    const cut = [...long(HANDSHAKE, idOf(1).slice(0, 4)).slice(0, 10), ...idOf(1).slice(4)];
+    expect(Array.from({ length: 30 }, (_, i) => send(2000 + i, cut))).toEqual(plain);
     const bytes = fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 40 });
     fc.assert(
       fc.property(bytes, (data) => {
@@ -103,6 +107,22 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test("are not read out of errors, whose quotes may look like one", () => {
+    start();
+    const ports = Array.from({ length: 30 }, (_, i) => 2500 + i);
+    const flows = ports.map((port) => send(port, [0]));
+    const reply = { source: VIP, target: "202.20.20.20", id: 0x0c15 };
+    const told = ports.map((port) => {
+      const quote = udp(reply, { sourcePort: 443, targetPort: port }, []).slice(0, 28);
+      // Its length and identification: 125.12.12.21, the server ID of the first backend.
+      quote.splice(2, 2, 125, 12);
+      const error = icmp({ source: "198.51.100.1", target: VIP }, 3, 4, [0, 0, 5, 0], quote);
+      return bench.run(frame(mac.gateway, mac.director, error)).output[5]! - 20;
+    });
+    expect<(number | null)[]>(told).toEqual(flows);
+    expect(new Set(flows)).toEqual(new Set([1, 2, 3]));
   });
 
   test("keep connections over a change, and until a backend is given up", () => {
@@ -119,6 +139,8 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
     start({}, [1, 2]);
     const ports = Array.from({ length: 60 }, (_, i) => 4000 + i);
     const known = ports.map((port) => send(port, short(idOf(9))));
+    const others = ports.map((port) => port + 3000);
+    const silent = others.map((port) => send(port, short(idOf(9))));
     start({}, [3, 4]);
     const made = [8, 7, 6, 5, 4, 3, 2, 1];
     const fresh = ports.map((port) => port + 1000);
@@ -126,6 +148,11 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
     for (const backend of first) expect(backend).toBeOneOf([3, 4]);
     expect(fresh.map((port) => send(port, long(INITIAL, made)))).toEqual(first);
     expect(fresh.map((port) => send(port, long(1, made)))).toEqual(first);
+    // Initials of version 2 (RFC 9369) have another type; what is none in its version is not new.
+    for (const port of fresh) expect(send(port + 1000, long(1, made, V2))).toBeOneOf([3, 4]);
+    expect(others.map((port, i) => send(port, i % 2 ? long(HANDSHAKE, idOf(9)) : long(INITIAL, idOf(9), V2)))).toEqual(
+      silent,
+    );
     // What is no Initial was there before.
     expect(ports.map((port) => send(port, short(idOf(9))))).toEqual(known);
   });
