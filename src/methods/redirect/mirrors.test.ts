@@ -274,6 +274,28 @@ test("a path beyond 1,024 octets is not asked for: it goes to any backend, or th
   expect(one.asked).toEqual([`HEAD ${path(1024)}`]);
 });
 
+test("what nobody has is missing in every form, and counted as an error", async () => {
+  const served = await serve(backendsOf([mirror({}), mirror({})]));
+  for (const target of ["/no", "/no.meta4", "/no?mirrorlist"]) {
+    const got = await ask(served, target);
+    expect([target, got.split("\r\n")[0]]).toEqual([target, "HTTP/1.1 404 Not Found"]);
+    expect(got).toContain("Sluice-Reason: SLUICE_NO_FILE\r\n");
+  }
+  expect(served.count("-1/errors")).toBe(3);
+});
+
+test("a request behind one that has waited in vain is read all the same", async () => {
+  const slow = mirror({ "/a": file }, 5000);
+  const served = await serve(backendsOf([slow]), { wait: "50ms" });
+  const get = (path: string, more = ""): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`;
+  const got = await client(served)
+    .send(get("/a") + get("/b", "Connection: close\r\n"))
+    .gone();
+  expect([...got.matchAll(/Location: .*/g)].map(([line]) => line)).toEqual(
+    [at(slow, "/a"), at(slow, "/b")].map((url) => `Location: ${url}`),
+  );
+});
+
 test("who has waited for an answer gets one, and nothing more when the connection's time is up", async () => {
   const one = mirror({ "/a": file }, 20);
   const served = await serve(backendsOf([one]), {}, {}, { timeouts: { idle: "100ms" } });

@@ -53,6 +53,21 @@ test("a request that follows one that was redirected gets its own answer, and it
   ]);
 });
 
+test("a body that comes in pieces is read away to its end: what looks like a request in it is none", async () => {
+  const served = await serve();
+  const body = "xx GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
+  const end = client(served).send(`POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`);
+  await end.has("\r\n\r\n");
+  for (const piece of [body.slice(0, 3), body.slice(3)]) {
+    end.send(piece);
+    await Bun.sleep(30);
+  }
+  await end.send("GET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gone();
+  expect([...end.got.matchAll(/Location: .*/g)].map(([line]) => line)).toEqual(
+    ["/a", "/b"].map((path) => `Location: http://127.0.0.1:8000${path}`),
+  );
+});
+
 test("after an answer nothing more is said of a body that does not come", async () => {
   const served = await serve({ timeouts: { body: "100ms" } });
   const got = await client(served).send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").gone();
