@@ -54,8 +54,8 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
 
   const start = (...args: Parameters<typeof serviceOf>): void => bench.commit("direct", serviceOf(...args));
   /** The backend that a datagram from this port went to. */
-  const send = (port: number, data: number[], source = "202.20.20.20"): number | null => {
-    const packet = udp({ source, target: VIP }, { sourcePort: port, targetPort: 443 }, data);
+  const send = (port: number, data: number[], source = "202.20.20.20", targetPort = 443): number | null => {
+    const packet = udp({ source, target: VIP }, { sourcePort: port, targetPort }, data);
     const { verdict, output } = bench.run(frame(mac.gateway, mac.director, packet));
     return verdict === "tx" ? output[5]! - 20 : null;
   };
@@ -107,6 +107,21 @@ describe.skipIf(missing !== null)("connection IDs of QUIC", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test("name backends of the service that the packet is for, and of no other", () => {
+    const other = {
+      ...serviceOf({}, [2, 3]),
+      name: "other",
+      vips: [{ address: VIP, port: 444, protocol: "udp" as const }],
+    };
+    bench.commit("direct", [serviceOf({}, [1]), other]);
+    const ask = (port: number, data: number[]): number | null => send(port, data, undefined, 444);
+    const ports = Array.from({ length: 30 }, (_, i) => 2700 + i);
+    const plain = ports.map((port) => ask(port, [0]));
+    expect(new Set(plain)).toEqual(new Set([2, 3]));
+    expect(ports.map((port) => ask(port, short(idOf(1))))).toEqual(plain);
+    for (const port of ports) expect([2, 3].map((one) => ask(port, short(idOf(one))))).toEqual([2, 3]);
   });
 
   test("are not read out of errors, whose quotes may look like one", () => {
