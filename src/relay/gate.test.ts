@@ -61,3 +61,70 @@ describe("whom a gate picks", () => {
     expect(aGate([{}], []).hasOther(0)).toBe(false);
   });
 });
+
+/** A gate at which requests wait; `free`: the backend that `seek` finds. */
+function aQueue() {
+  const world = { free: FULL as number, queued: 0, sets: 0, gone: [] as string[] };
+  const rules = { perBackend: 1, queueSize: 9, queueTimeout: 1, retryShare: 0, retryLeast: 0 };
+  const cells = {
+    add(_row: number, _cell: unknown, by: number) {
+      world.queued += by;
+    },
+    activeEverywhere: () => 1,
+    queuedEverywhere: () => world.queued,
+  };
+  const wheel = {
+    set(item: { deadline: number }, after: number) {
+      item.deadline = after;
+      world.sets++;
+    },
+  };
+  const gate = new Gate(rules, cells as never, wheel as unknown as Wheel);
+  const waiter = (name: string, owner: number, again = false, seek = () => world.free) => ({
+    owner,
+    again,
+    seek,
+    proceed: (backend: number) => void world.gone.push(`${name} ${backend}`),
+  });
+  return { gate, waiter, world };
+}
+
+describe("those who wait at a gate", () => {
+  test("go as soon as a place is free, those first that have failed elsewhere, and clients in turn", async () => {
+    const { gate, waiter, world } = aQueue();
+    const stuck = waiter("stuck", 3, true, () => FULL);
+    const all = [waiter("a1", 1), waiter("a2", 1), waiter("b1", 2), waiter("again", 1, true), stuck];
+    for (const one of all) expect(gate.enqueue(one)).toBe(true);
+    expect([world.queued, world.sets]).toEqual([5, 1]);
+    gate.freed();
+    await Promise.resolve();
+    expect([world.gone, gate.isQueued]).toEqual([[], true]);
+    world.free = 7;
+    gate.freed();
+    gate.freed();
+    expect(world.gone).toEqual([]); // after the present work
+    await Promise.resolve();
+    expect(world.gone).toEqual(["again 7", "a1 7", "b1 7", "a2 7"]);
+    expect([world.queued, gate.isQueued]).toEqual([1, false]);
+    gate.leave(all[0]!);
+    expect(world.queued).toBe(1);
+    gate.leave(stuck);
+    expect(world.queued).toBe(0);
+  });
+
+  test("are looked at again after a while, as long as somebody waits: another worker's request may be over", () => {
+    const { gate, waiter, world } = aQueue();
+    for (const again of [true, false]) {
+      world.free = FULL;
+      world.gone = [];
+      gate.deadline = Number.POSITIVE_INFINITY;
+      gate.enqueue(waiter("a", 1, again));
+      const { sets } = world;
+      gate.expired();
+      expect([world.gone, world.sets]).toEqual([[], sets + 1]);
+      world.free = 4;
+      gate.expired();
+      expect([world.gone, world.sets]).toEqual([["a 4"], sets + 1]);
+    }
+  });
+});
