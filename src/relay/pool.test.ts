@@ -55,6 +55,9 @@ test("whatever comes back and is lost, the newest idle one is taken, and at most
       }
       pool.shut();
       expect([idle.take(3, Number.POSITIVE_INFINITY), pool.all.size]).toEqual([null, working.length]);
+      // Nor is one kept that comes back only now.
+      for (const one of working) idle.give(one);
+      expect([idle.take(3, Number.POSITIVE_INFINITY), pool.all.size]).toEqual([null, 0]);
       wheel.stop();
     }),
   );

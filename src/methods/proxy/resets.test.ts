@@ -204,3 +204,13 @@ test("an answer that ends by close, reset behind much of it: its client gets tha
   await reset(end);
   expect([count.size, wasReset(end)]).toEqual([served.count("-1/bytesOut"), true]);
 });
+
+test("an answer in chunks that breaks off: a client of HTTP/1.0, who gets it without them, is reset", async () => {
+  const backend = raw((one) => {
+    one.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").socket!.shutdown();
+  });
+  const served = await serve([aBackend(0, backend.port)]);
+  const end = client(served).send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+  expect(await reset(end)).toEndWith("\r\n\r\nhello");
+  expect(wasReset(end)).toBe(true);
+});

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { httpStage } from "../../relay/stage.ts";
 import { aBackend, answering, deadPort, type End } from "../../relay/testing.ts";
+import { sleep } from "../../runtime/clock.ts";
 import { proxy } from "./index.ts";
 
 const { raw, serve, client } = httpStage(proxy);
@@ -88,6 +89,28 @@ test("a kept connection that turns out closed is replaced at each backend that i
   calm = true;
   await client(served).send(GET).has("ok");
   expect([ill, living].map(({ connections }) => connections.length)).toEqual([2, 2]);
+});
+
+test("what may not be sent twice takes no connection that has rested long; what may does", async () => {
+  const backend = raw((end) => void (/GET [\s\S]*\r\n\r\n$/.test(end.got) && end.send(OK)));
+  const served = await serve([aBackend(0, backend.port)]);
+  await client(served).send(GET).has("ok");
+  await sleep(1200);
+  client(served).send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+  await (await backend.connection(1)).has("PUT");
+  client(served).send(POST);
+  await (await backend.connection(2)).has("POST");
+  await client(served).send(GET).has("ok");
+  expect(backend.connections.length).toBe(3);
+});
+
+test("a request of whose body something has gone is not sent again, though it is idempotent", async () => {
+  const closing = raw((end) => void (end.got.endsWith("hello") && end.stop()));
+  const living = raw(answering(OK));
+  const served = await serve([aBackend(0, closing.port), aBackend(1, living.port, { tier: 1 })]);
+  const end = client(served).send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+  expect(await end.gone()).toContain("SLUICE_BACKEND_CLOSED");
+  expect(living.connections.length).toBe(0);
 });
 
 /** What a backend does with a request whose head is whole. */
