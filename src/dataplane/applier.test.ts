@@ -140,4 +140,23 @@ describe.skipIf(missing !== null)("an applier", () => {
       }),
     patience(60_000),
   );
+
+  test(
+    "leaves no neighbour to be kept fresh of a backend that has gone, silent as it may be",
+    () =>
+      host.within(async () => {
+        const applier = await createXdpApplier(doors, "direct");
+        const kept = (): boolean => /125\.12\.12\.99 .*managed/.test(host.sh("ip neigh show nud all"));
+        await apply(applier, { ...service, backends: [...service.backends, testBackend(2, "125.12.12.99", null)] });
+        expect(kept()).toBe(true);
+        await apply(applier);
+        // While its way is known it may be asked for; and then no more.
+        for (let free = 0; free < 8; free = kept() ? 0 : free + 1) await sleep(1000);
+        await apply(applier, { ...service, backends: [testBackend(2, "125.12.12.99", null)] });
+        await sleep(2500);
+        await applier.remove();
+        expect(host.sh("ip neigh show nud all")).not.toContain("managed");
+      }),
+    patience(120_000),
+  );
 });

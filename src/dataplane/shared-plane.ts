@@ -51,6 +51,7 @@ export async function destroy(bpfDir: string): Promise<void> {
   const found = shared.get(bpfDir);
   if (found === undefined) return;
   await found.upkeep.stop();
+  await found.upkeep.letGo(true);
   await found.check?.close();
   found.plane.guard.close();
   found.plane.kernel.destroy();

@@ -2,6 +2,7 @@ import { fromBytes16 } from "../core/address.ts";
 import { toProblem } from "../core/problem.ts";
 import { run } from "../runtime/child.ts";
 import { now, sleep } from "../runtime/clock.ts";
+import { forgetNeighbours } from "../system/ip.ts";
 import { deleteElement, keysOf } from "../system/libbpf.ts";
 import { Limit, wantedKey } from "./generated/layout.ts";
 import { PathListener } from "./path-listener.ts";
@@ -45,6 +46,8 @@ export class Upkeep {
   #busy = false;
   /** Why what was pinned, and has been removed, cannot be pinned again. */
   #pinless: string | null = null;
+  /** Neighbours that we have had the kernel keep fresh, by device and address: no revision holds those of hops that came since. */
+  readonly #kept = new Map<string, { device: string; address: string }>();
   /** The last round, until it is through. */
   #underWay: Promise<void> = Promise.resolve();
 
@@ -130,22 +133,33 @@ export class Upkeep {
    */
   async #askForWanted(): Promise<void> {
     const map = this.#plane.kernel.mapFd("wanted");
-    const lines = this.#plane.ways.hops
-      .unresolved()
-      .map(({ address, device }) => `neigh replace ${address} dev ${device} managed\n`);
+    const keep = (device: string, address: string): string => {
+      this.#kept.set(`${device} ${address}`, { device, address });
+      return `neigh replace ${address} dev ${device} managed\n`;
+    };
+    const lines = this.#plane.ways.hops.unresolved().map(({ address, device }) => keep(device, address));
     for (const key of keysOf(map, wantedKey.size, Limit.WANTED)) {
       deleteElement(map, key);
       const index = new DataView(key.buffer).getUint32(wantedKey.ifindex, true);
       const [device, address] = [this.#plane.ways.deviceName(index), fromBytes16(key)];
       if (device && !this.#plane.ways.hops.has(device, address))
         lines.push(`neigh replace ${address} dev ${device} use nud none\n`);
-      else if (device) lines.push(`neigh replace ${address} dev ${device} managed\n`);
+      else if (device) lines.push(keep(device, address));
     }
     if (lines.length > 0) await run(["ip", "-force", "-batch", "-"], { input: lines.join("") });
   }
 
+  /** Of backends that have gone, nobody else would ever give these up. `all`: of every one. */
+  async letGo(all = false): Promise<void> {
+    const { hops } = this.#plane.ways;
+    const left = [...this.#kept].filter(([, { device, address }]) => all || !hops.has(device, address));
+    for (const [key] of left) this.#kept.delete(key);
+    await forgetNeighbours(left.map(([, one]) => one));
+  }
+
   async #rereadRoutes(): Promise<void> {
     this.#plane.forgetWays();
+    await this.letGo();
     const { ways } = this.#plane;
     const { hops } = ways;
     const moved = await ways.reread();

@@ -3,7 +3,7 @@ import type { HostChange } from "../core/host-change.ts";
 import { ok, type Problem, type Result, refuse } from "../core/problem.ts";
 import { announce, stopAnnouncing } from "./announce.ts";
 import { hostProblem } from "./host-command.ts";
-import { addresses, ip, ipBatch, links, neighbours, routeTexts } from "./ip.ts";
+import { addresses, forgetNeighbours, ip, ipBatch, links, neighbours, routeTexts } from "./ip.ts";
 import { nftDeleteTable } from "./nft.ts";
 import { readSysctl, sysctlSatisfied, writeSysctl } from "./sysctl.ts";
 
@@ -211,8 +211,7 @@ const neighbour: ChangeKind<Of<"neighbour">> = {
     );
     return used.find(({ ok: good }) => !good) ?? ok(null);
   },
-  undo: async (steps) =>
-    (await ipBatch(steps.map(({ change: c }) => `neigh del ${c.address} dev ${c.device}`))).map(unlessGone),
+  undo: async (steps) => (await forgetNeighbours(steps.map(({ change }) => change))).map(unlessGone),
 };
 
 const ipip = oneByOne<Of<"ipip">>({

@@ -197,6 +197,18 @@ describe.skipIf(missing !== null)("host changes through the journal", () => {
     });
   });
 
+  test("of many neighbours one that somebody has taken away keeps none of the others", async () => {
+    await a.within(async () => {
+      const changes = createHostChanges(join(dir, "neighbours"));
+      const many = [2, 3, 4, 5].map((n): HostChange => ({ kind: "neighbour", address: `10.9.0.${n}`, device: "eth0" }));
+      await changes.change(many, "test");
+      a.sh("ip neigh del 10.9.0.4 dev eth0");
+      await changes.undo(many, "test");
+      expect(a.sh("ip neigh show nud all")).not.toContain("10.9.0.");
+      expect(changes.applied()).toEqual([]);
+    });
+  });
+
   test("gone devices are no failure of undoing, and an absent journal is nothing to undo", async () => {
     await a.within(async () => {
       const changes = createHostChanges(join(dir, "gone"));

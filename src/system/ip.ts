@@ -169,3 +169,24 @@ export async function ipBatch(lines: readonly string[]): Promise<Result<unknown>
   if (code !== 0 && failed === 0) for (const i of lines.keys()) fail(i, said.join("; ") || `exit code ${code}`);
   return done;
 }
+
+/**
+ * Takes these neighbours out of the kernel's table, in the order of `all` what came of each; those that are not there are
+ * left out: `ip neigh del` of one of these ends a whole batch, and what stands behind it would stay.
+ */
+export async function forgetNeighbours(
+  all: readonly { address: string; device: string }[],
+): Promise<Result<unknown>[]> {
+  const there = new Set<string>();
+  for (const device of new Set(all.map((one) => one.device))) {
+    const known = await neighbours(device);
+    // A device that has gone has taken its neighbours along.
+    if (known.ok) for (const { address } of known.value) there.add(`${address} ${device}`);
+  }
+  const lines = all.map(({ address, device }) => `${address} dev ${device}`);
+  const left = all.flatMap(({ address, device }, i) => (there.has(`${address} ${device}`) ? [i] : []));
+  const done = await ipBatch(left.map((i) => `neigh del ${lines[i]}`));
+  const results: Result<unknown>[] = all.map(() => ok(null));
+  for (const [n, i] of left.entries()) results[i] = done[n]!;
+  return results;
+}
