@@ -15,8 +15,20 @@ const GO = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
 /** More than the buffers of two sockets hold. */
 const BIG = Buffer.alloc(24 << 20, 97);
 
+/** Whoever does something, and the other. */
+const bothWays = [
+  ["upstream", "end"],
+  ["end", "upstream"],
+] as const;
+
 const reset = (end: End): Promise<string> => end.until(({ closed }) => closed, "the end of the connection");
 const wasReset = ({ ended, error }: End): boolean => !ended && error !== undefined;
+/** Says that nothing more comes, until the other has seen it. */
+async function closeHalf(one: End, other: End): Promise<void> {
+  one.socket!.shutdown();
+  await other.until(({ ended }) => ended);
+}
+
 /** Counts what comes instead of keeping it. */
 function counting(end: End): { size: number } {
   const count = { size: 0 };
@@ -79,30 +91,14 @@ describe.each(["tcp", "upgrade"])("%s", (kind) => {
     expect(served.count("-1/active")).toBe(0);
   });
 
-  test("the same while they are in the middle of much", async () => {
-    for (const [from, to] of [
-      ["upstream", "end"],
-      ["end", "upstream"],
-    ] as const) {
+  test.each([
+    ["while they are in the middle of much", false],
+    ["while they are in the middle of much, when the other has closed its half before", true],
+  ])("the same %s", async (_when, half) => {
+    for (const [from, to] of bothWays) {
       const pair = await joined();
       const count = counting(pair[to]);
-      pair[from].send(BIG);
-      await pair[to].until(() => count.size > 1 << 20);
-      pair[from].stop();
-      await reset(pair[to]);
-      expect([wasReset(pair[to]), count.size < BIG.length]).toEqual([true, true]);
-    }
-  });
-
-  test("the same while they are in the middle of much, when the other has closed its half before", async () => {
-    for (const [from, to] of [
-      ["upstream", "end"],
-      ["end", "upstream"],
-    ] as const) {
-      const pair = await joined();
-      const count = counting(pair[to]);
-      pair[to].socket!.shutdown();
-      await pair[from].until(({ ended }) => ended);
+      if (half) await closeHalf(pair[to], pair[from]);
       pair[from].send(BIG);
       await pair[to].until(() => count.size > 1 << 20);
       pair[from].stop();
@@ -112,13 +108,9 @@ describe.each(["tcp", "upgrade"])("%s", (kind) => {
   });
 
   test("the same when the other has closed its half before", async () => {
-    for (const [from, to] of [
-      ["upstream", "end"],
-      ["end", "upstream"],
-    ] as const) {
+    for (const [from, to] of bothWays) {
       const pair = await joined();
-      pair[to].socket!.shutdown();
-      await pair[from].until(({ ended }) => ended);
+      await closeHalf(pair[to], pair[from]);
       pair[from].send("some");
       await pair[to].has("some");
       pair[from].stop();
@@ -128,17 +120,13 @@ describe.each(["tcp", "upgrade"])("%s", (kind) => {
   });
 
   test("the same when its last bytes are there together with the reset", async () => {
-    for (const [from, to] of [
-      ["upstream", "end"],
-      ["end", "upstream"],
-    ] as const) {
+    for (const [from, to] of bothWays) {
       const pair = await joined();
       const count = counting(pair[to]);
       // The kernel's windows are wide after it.
       pair[from].send(BIG);
       await pair[to].until(() => count.size === BIG.length);
-      pair[to].socket!.shutdown();
-      await pair[from].until(({ ended }) => ended);
+      await closeHalf(pair[to], pair[from]);
       pair[from].send(BIG.subarray(0, 200_000)).stop();
       await reset(pair[to]);
       expect(wasReset(pair[to])).toBe(true);
@@ -174,13 +162,9 @@ describe.each(["tcp", "upgrade"])("%s", (kind) => {
   });
 
   test("both ends close their halves, in either order: nobody is reset", async () => {
-    for (const [first, then] of [
-      ["upstream", "end"],
-      ["end", "upstream"],
-    ] as const) {
+    for (const [first, then] of bothWays) {
       const pair = await joined();
-      pair[first].socket!.shutdown();
-      await pair[then].until(({ ended }) => ended);
+      await closeHalf(pair[first], pair[then]);
       pair[then].send("last words").socket!.shutdown();
       await pair[first].has("last words");
       for (const one of [pair.end, pair.upstream]) await reset(one);
