@@ -67,7 +67,9 @@ function mixed(address: string, by: Source, of: Source): Problem {
   return configProblem(
     "SLUICE_CONFIG_CONFLICT",
     ["services", by.service, "backends"],
-    `Backend ${name} still has connections of service "${of.service}": its answers to them would come from the wrong VIP.`,
-    { hint: "Give it to this service when they have ended (sluice flows), or let it listen at another port for it." },
+    `Backend ${name} may still have connections of service "${of.service}": its answers to them would come from the wrong VIP.`,
+    {
+      hint: "Take it from there, and reload once more when the idle time of its flows is over; or let it listen at another port.",
+    },
   );
 }

@@ -80,7 +80,7 @@ test("of nat, a backend that has flows of one service still is not another's, un
   const refused = (address: string, port: number) =>
     said({ ...empty, services: [left(address, port)] }, "nat", [one, two]);
   expect(refused(addressOf(7), 80)).toEqual([
-    'services.s1.backends Backend 10.0.0.7:80 still has connections of service "s2": its answers to them would come from the wrong VIP.',
+    'services.s1.backends Backend 10.0.0.7:80 may still have connections of service "s2": its answers to them would come from the wrong VIP.',
   ]);
   expect([refused(addressOf(7), 8000), refused(addressOf(8), 80), refused(addressOf(9), 81)]).toEqual([[], [], []]);
   expect(said({ ...empty, services: [left(addressOf(7), 80)] }, "direct", [one, two])).toEqual([]);
