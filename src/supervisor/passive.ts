@@ -80,9 +80,8 @@ function eligibleBy({ panic }: HealthRules, members: readonly Graded[], backends
   const wanted = backends.filter(({ weight }, i) => weight > 0 && isWanted(members[i]!));
   const healthy = wanted.filter(({ state }) => serves(state));
   const countOf = (some: readonly Backend[], tier: number): number => some.filter((b) => b.tier === tier).length;
-  const enough = healthy
-    .map(({ tier }) => tier)
-    .filter((tier) => countOf(healthy, tier) * 100 >= countOf(wanted, tier) * panic);
+  const tiers = [...new Set(healthy.map(({ tier }) => tier))];
+  const enough = tiers.filter((tier) => countOf(healthy, tier) * 100 >= countOf(wanted, tier) * panic);
   const last = Math.min(...enough);
   const eligible = enough.length === 0 ? wanted : healthy.filter(({ tier }) => tier <= last);
   return eligible.map(({ id }) => id).sort((a, b) => a - b);
